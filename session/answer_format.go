@@ -1,0 +1,34 @@
+package session
+
+import (
+	"fmt"
+	"strings"
+)
+
+// AnswerFormat says how to read an endpoint's answers.
+type AnswerFormat struct {
+	Status, Code, Message      pointer
+	Pending, Succeeded, Failed []string // values of the status
+	// FailedState is the state of an answer whose status is one of Failed and
+	// whose code nobody has documented.
+	FailedState State
+}
+
+// pointer is a parsed JSON Pointer (RFC 6901) through objects: the names on the
+// way to a member.
+type pointer []string
+
+// parsePointer reads s; empty means whatever otherwise says.
+func parsePointer(s string, otherwise pointer) (pointer, error) {
+	if s == "" {
+		return otherwise, nil
+	}
+	if !strings.HasPrefix(s, "/") || s == "/" {
+		return otherwise, fmt.Errorf("%q: want a JSON pointer such as /data/status", s)
+	}
+	names := strings.Split(s[1:], "/")
+	for i, name := range names {
+		names[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
+	}
+	return names, nil
+}

@@ -1,0 +1,163 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Place says where a request carries its credential.
+type Place uint8
+
+// The places a credential can stand in.
+const (
+	InBody   Place = iota + 1 // a member of the JSON body
+	InQuery                   // a parameter of the query
+	InHeader                  // a header field; in Authorization it is a bearer token
+)
+
+var placeNames = map[string]Place{"body": InBody, "query": InQuery, "header": InHeader}
+
+// Credential says where an endpoint expects the credential of the caller.
+type Credential struct {
+	In   Place
+	Name string // of the member, the parameter or the header field
+}
+
+// ParseCredential reads "body:access_token", "query:access_token" or
+// "header:Authorization".
+func ParseCredential(s string) (Credential, error) {
+	place, name, _ := strings.Cut(s, ":")
+	in, known := placeNames[place]
+	if !known || name == "" {
+		return Credential{}, fmt.Errorf("%q: want body:NAME, query:NAME or header:NAME", s)
+	}
+	if in == InHeader {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return Credential{}, fmt.Errorf("%q: %q is no header field name", s, name)
+		}
+		name = http.CanonicalHeaderKey(name)
+	}
+	return Credential{In: in, Name: name}, nil
+}
+
+// Locale is one language in which an endpoint answers, chosen by a path prefix.
+type Locale struct {
+	Name   string // such as "en"
+	Prefix string // before the endpoint's path: "/en", or empty
+}
+
+// Endpoint is one status API of the upstream. Treat it as read-only: it is shared
+// by all requests.
+type Endpoint struct {
+	Name       string
+	Method     string
+	Locales    []Locale // at least one
+	Credential Credential
+	Answer     AnswerFormat
+
+	before, after string // the path around the token, without the locale's prefix
+	index         int    // in its Table
+}
+
+// Path returns the path at which token is asked for in a locale, as an index into
+// Locales. The token must be one that a Table matched.
+func (e *Endpoint) Path(locale int, token string) string {
+	return e.Locales[locale].Prefix + e.before + token + e.after
+}
+
+// EndpointConfig describes an endpoint of the "custom" dialect as an operator
+// writes it.
+type EndpointConfig struct {
+	Name       string            `koanf:"name"`
+	Method     string            `koanf:"method"`     // GET or POST
+	Path       string            `koanf:"path"`       // with {token} once
+	Locales    map[string]string `koanf:"locales"`    // locale to path prefix; none: one locale without a prefix
+	Credential string            `koanf:"credential"` // body:NAME, query:NAME or header:NAME
+	Status     string            `koanf:"status"`     // JSON pointer to the status; default /status
+	Code       string            `koanf:"code"`       // JSON pointer to the error code; default /error_code
+	Pending    []string          `koanf:"pending"`
+	Succeeded  []string          `koanf:"succeeded"`
+	Failed     []string          `koanf:"failed"`
+}
+
+const tokenPlaceholder = "{token}"
+
+// NewEndpoint checks c and makes an endpoint of it. The error names every mistake
+// at once, each with the key it stands under.
+func NewEndpoint(c EndpointConfig) (Endpoint, error) {
+	var errs []error
+	bad := func(key, format string, args ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
+	}
+	if c.Name == "" || strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		bad("name", "%q: want lower-case letters, digits, - and _", c.Name)
+	}
+	if c.Method != http.MethodGet && c.Method != http.MethodPost {
+		bad("method", "%q: want GET or POST", c.Method)
+	}
+	before, after, found := strings.Cut(c.Path, tokenPlaceholder)
+	if !found || strings.ContainsAny(before+after, "{}?#% ") || !strings.HasPrefix(before, "/") {
+		bad("path", "%q: want a path with {token} in it once, such as /document/{token}/check-status", c.Path)
+	}
+	credential, err := ParseCredential(c.Credential)
+	if err != nil {
+		bad("credential", "%w", err)
+	}
+	if credential.In == InBody && c.Method == http.MethodGet {
+		bad("credential", "%q: a GET request has no body; want query:NAME or header:NAME", c.Credential)
+	}
+	format := AnswerFormat{
+		Status: pointer{"status"}, Code: pointer{"error_code"}, Message: pointer{"message"},
+		Pending: c.Pending, Succeeded: c.Succeeded, Failed: c.Failed, FailedState: Failed,
+	}
+	if format.Status, err = parsePointer(c.Status, format.Status); err != nil {
+		bad("status", "%w", err)
+	}
+	if format.Code, err = parsePointer(c.Code, format.Code); err != nil {
+		bad("code", "%w", err)
+	}
+	if len(c.Pending) == 0 {
+		bad("pending", "is empty: want at least one value that says a signing is under way")
+	}
+	if len(c.Succeeded) == 0 {
+		bad("succeeded", "is empty: want at least one value that says a signing is done")
+	}
+	if twice := repeated(c.Pending, c.Succeeded, c.Failed); twice != "" {
+		bad("pending, succeeded, failed", "%q stands twice: a value has one meaning", twice)
+	}
+	locales := []Locale{{}}
+	if len(c.Locales) > 0 {
+		locales = nil
+		for _, name := range slices.Sorted(maps.Keys(c.Locales)) {
+			prefix := c.Locales[name]
+			if prefix != "" && (!strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "{}?#% ")) {
+				bad("locales."+name, "%q: want an empty prefix or one such as /en", prefix)
+			}
+			locales = append(locales, Locale{Name: name, Prefix: prefix})
+		}
+	}
+	if len(errs) > 0 {
+		return Endpoint{}, errors.Join(errs...)
+	}
+	return Endpoint{
+		Name: c.Name, Method: c.Method, Locales: locales, Credential: credential, Answer: format,
+		before: before, after: after,
+	}, nil
+}
+
+func repeated(lists ...[]string) string {
+	seen := map[string]bool{}
+	for _, value := range slices.Concat(lists...) {
+		if seen[value] {
+			return value
+		}
+		seen[value] = true
+	}
+	return ""
+}

@@ -1,0 +1,33 @@
+package session
+
+import "time"
+
+// Observation is one answer of the upstream about one variant of a session. It is
+// immutable and shared by everybody who asks: nobody may change what it points to.
+type Observation struct {
+	At     time.Time // when the answer was complete
+	Answer           // what it says
+	Locale int       // in which locale it was asked for
+	*Content
+}
+
+// Content is the part of an answer that many answers have in common.
+type Content struct {
+	Status int // of HTTP
+	Header []Field
+	Body   []byte // as the upstream sent it
+}
+
+// Field is one line of a header.
+type Field struct{ Name, Value string }
+
+// Serves reports whether the observation answers for a locale: its own, or any if
+// it holds no text for people.
+func (o *Observation) Serves(locale int) bool {
+	return !o.Localized || o.Locale == locale
+}
+
+// Age is how old the observation is, never negative.
+func (o *Observation) Age(now time.Time) time.Duration {
+	return max(0, now.Sub(o.At))
+}
