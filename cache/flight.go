@@ -1,0 +1,133 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pollbridge/session"
+)
+
+// flight is one request to the upstream and everybody who waits for its answer. The
+// fields are set before done is closed, and may be read after it.
+type flight struct {
+	done   chan struct{}
+	known  *record // what is known after it
+	err    error   // why it brought nothing
+	loaded bool    // Finals knew the answer, the upstream was not asked
+}
+
+func newFlight(known *record) *flight {
+	return &flight{done: make(chan struct{}), known: known, err: errAborted}
+}
+
+var (
+	errAborted   = errors.New("cache: the request for the upstream was aborted")
+	errImpatient = errors.New("cache: the upstream has not answered yet")
+)
+
+// wait waits for the flight to end, but no longer than ctx, and than patience if
+// that is more than 0.
+func (f *flight) wait(ctx context.Context, patience time.Duration) error {
+	var impatient <-chan time.Time
+	if patience > 0 {
+		timer := time.NewTimer(patience)
+		defer timer.Stop()
+		impatient = timer.C
+	}
+	select {
+	case <-f.done:
+		return nil
+	case <-impatient:
+		return errImpatient
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// fly asks the upstream and puts what it says into the slot. It runs in a goroutine
+// of its own, since the client that started it may leave while others wait.
+func (s *Statuses) fly(v *session.Variant, f *flight, shard *shard, place *slot) {
+	var brought *record
+	err := errAborted
+	defer func() {
+		if p := recover(); p != nil {
+			s.options.Log.Error("panic while asking the upstream", "panic", fmt.Sprint(p))
+			err = errAborted
+		}
+		// The record is stored before the flight leaves the slot: whoever looked
+		// into ristretto too early finds the one or the other.
+		if brought != nil {
+			s.remember(brought)
+			f.known = brought
+		}
+		f.err = err
+		shard.mu.Lock()
+		place.flight, place.err = nil, err
+		if brought != nil {
+			place.known = brought
+		}
+		if err != nil {
+			place.failed = time.Now()
+		}
+		shard.mu.Unlock()
+		close(f.done)
+	}()
+	brought, err = s.ask(v, f)
+}
+
+// ask finds out the newest about v, which f.known may be older than.
+func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
+	ctx := context.Background()
+	known := f.known
+	if known.expired(s.cfg, time.Now()) {
+		known = s.load(ctx, v)
+		if known.serving(v.Locale) != nil {
+			f.loaded = true
+			return known, nil
+		}
+	}
+	o, err := s.options.Poller.Poll(ctx, v)
+	if err != nil {
+		return known, err
+	}
+	next := known.with(v.Key(), o)
+	if next.newest == o {
+		if o.State.Final() {
+			s.keep(ctx, v, o)
+		}
+		if s.options.Observe != nil {
+			s.options.Observe(v, o)
+		}
+	}
+	return next, nil
+}
+
+// keep makes a final observation durable. If that fails, it is answered all the
+// same: a bridge must not add failures of its own.
+func (s *Statuses) keep(ctx context.Context, v *session.Variant, o *session.Observation) {
+	err := s.options.Finals.Keep(ctx, v, o)
+	if err != nil {
+		s.options.Log.Error("final answer could not be stored", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
+	}
+	if s.options.Kept != nil {
+		s.options.Kept(err)
+	}
+}
+
+// load returns what Finals knows about v's question, or nil.
+func (s *Statuses) load(ctx context.Context, v *session.Variant) *record {
+	observations, err := s.options.Finals.Load(ctx, v)
+	if err != nil {
+		s.options.Log.Error("final answers could not be read", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
+	}
+	if len(observations) == 0 {
+		return nil
+	}
+	known := &record{key: v.Key(), newest: observations[0], others: observations[1:]}
+	if known.expired(s.cfg, time.Now()) {
+		return nil
+	}
+	return known
+}

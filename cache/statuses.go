@@ -1,0 +1,193 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"sync"
+	"time"
+
+	"pollbridge/session"
+
+	"github.com/dgraph-io/ristretto/v2"
+)
+
+// Poller asks the upstream once. It returns within bounded time whatever becomes of
+// ctx, and decides itself when not to ask. An error that has a method NotSent which
+// says true means that the upstream was not asked.
+type Poller interface {
+	Poll(ctx context.Context, v *session.Variant) (*session.Observation, error)
+}
+
+// Options is what Statuses needs besides its configuration.
+type Options struct {
+	Poller Poller
+	Finals Finals
+	Log    *slog.Logger
+	// Observe is told of each new observation before anybody is answered with it;
+	// it must not block. Nil means that nobody wants to know.
+	Observe func(*session.Variant, *session.Observation)
+	// Kept is told whether Finals could keep an observation, each time. Nil means
+	// that nobody wants to know.
+	Kept func(error)
+}
+
+// Statuses answers what the state of a session is. It is safe for concurrent use.
+// Create it with New.
+type Statuses struct {
+	cfg     Config
+	options Options
+
+	store  *ristretto.Cache[[]byte, *record]
+	seed   maphash.Seed
+	shards [shardCount]shard
+
+	flights  sync.WaitGroup
+	sweeping sync.WaitGroup
+	quit     chan struct{}
+}
+
+// impatience is how long a client waits for news when there is a pending answer
+// that it could have instead: an upstream that hangs then does not make clients give
+// up. The request goes on, and its answer is there for the next one who asks.
+const impatience = 2 * time.Second
+
+// New returns an empty cache. The caller must Close it.
+func New(cfg Config, o Options) (*Statuses, error) {
+	store, err := ristretto.NewCache(&ristretto.Config[[]byte, *record]{
+		NumCounters:        max(10_000, 10*int64(cfg.MaxSize)/(recordOverhead+observationOverhead)),
+		MaxCost:            int64(cfg.MaxSize),
+		BufferItems:        64,
+		IgnoreInternalCost: true, // record.cost counts it
+		Metrics:            true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	s := &Statuses{cfg: cfg, options: o, store: store, seed: maphash.MakeSeed(), quit: make(chan struct{})}
+	for i := range s.shards {
+		s.shards[i].slots = map[string]*slot{}
+	}
+	s.sweeping.Go(s.sweepUntilQuit)
+	return s, nil
+}
+
+// Close waits for the flights and frees the memory. Nobody may ask any more.
+func (s *Statuses) Close() {
+	s.flights.Wait()
+	close(s.quit)
+	s.sweeping.Wait()
+	s.store.Close()
+}
+
+// Fresh answers from memory if there is a fresh observation for the question with
+// this key, in this locale. It takes no lock that other keys share and allocates
+// nothing, which makes it the way to try first. It does not keep key.
+func (s *Statuses) Fresh(key []byte, locale int) (Result, bool) {
+	return s.fresh(s.remembered(key), locale)
+}
+
+func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
+	o := known.serving(locale)
+	if o == nil {
+		return Result{}, false
+	}
+	left := s.cfg.left(o, time.Now())
+	return Result{Observation: o, How: Hit, TTL: left}, left > 0
+}
+
+// remembered is what ristretto holds for a key. The key is compared in full:
+// ristretto compares hashes only, and a hash is no identity.
+func (s *Statuses) remembered(key []byte) *record {
+	known, ok := s.store.Get(key)
+	if !ok || known.key != string(key) {
+		return nil
+	}
+	return known
+}
+
+// Get answers what v asks for: from memory while that is fresh, else by asking the
+// upstream, together with everybody else who asks the same. It waits no longer than
+// ctx, and the error is then its cause; a ctx that ends disturbs nobody else.
+//
+// While the upstream gives no answer, the last pending observation is given instead.
+// Where there is none, the error is the poller's.
+func (s *Statuses) Get(ctx context.Context, v *session.Variant) (Result, error) {
+	expired := false
+	for {
+		seat := s.sit(v)
+		if result, ok := s.fresh(seat.known, v.Locale); ok {
+			return result, nil
+		}
+		expired = expired || seat.known.serving(v.Locale) != nil
+		if seat.flight == nil {
+			return s.insteadOfNews(seat.known, v.Locale, seat.err)
+		}
+		if err := seat.flight.wait(ctx, s.patience(seat.known, v.Locale)); err != nil {
+			if errors.Is(err, errImpatient) {
+				return s.insteadOfNews(seat.known, v.Locale, err)
+			}
+			return Result{}, err
+		}
+		if result, ok := s.landed(seat, v.Locale); ok {
+			result.Expired = expired
+			return result, nil
+		}
+		if seat.flight.err != nil {
+			return s.insteadOfNews(seat.flight.known, v.Locale, seat.flight.err)
+		}
+		// The flight brought a text for people in another locale: ask for ours.
+	}
+}
+
+// landed is what a flight that brought something means for a locale.
+func (s *Statuses) landed(seat seat, locale int) (Result, bool) {
+	if seat.flight.err != nil {
+		return Result{}, false
+	}
+	o := seat.flight.known.serving(locale)
+	if o == nil {
+		return Result{}, false
+	}
+	left := s.cfg.left(o, time.Now())
+	return Result{Observation: o, How: seat.how(), TTL: left}, left > 0 || o == seat.flight.known.newest
+}
+
+// patience is how long a waiter waits for a flight; 0 means as long as it takes.
+func (s *Statuses) patience(known *record, locale int) time.Duration {
+	if o := known.serving(locale); s.cfg.mayServeStale(o, time.Now().Add(impatience)) {
+		return impatience
+	}
+	return 0
+}
+
+// insteadOfNews answers when the upstream gave no answer.
+func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, error) {
+	now := time.Now()
+	if o := known.serving(locale); s.cfg.mayServeStale(o, now) {
+		return Result{Observation: o, How: Stale, TTL: s.cfg.left(o, now), Err: err}, nil
+	}
+	if o := known.final(); o != nil && s.cfg.left(o, now) > 0 {
+		// Better in the other language than not at all.
+		return Result{Observation: o, How: Hit, TTL: s.cfg.left(o, now)}, nil
+	}
+	return Result{}, err
+}
+
+// Size returns how many answers are held in memory, and about how many bytes of it
+// they take.
+func (s *Statuses) Size() (entries, bytes int64) {
+	m := s.store.Metrics
+	return int64(m.KeysAdded() - m.KeysEvicted()), int64(s.cfg.MaxSize) - s.store.RemainingCost()
+}
+
+// remember gives a record to ristretto, for as long as it may be of use.
+func (s *Statuses) remember(known *record) {
+	left := s.cfg.keep(known.newest) - known.newest.Age(time.Now())
+	if left <= 0 { // ristretto takes 0 for ever
+		return
+	}
+	s.store.SetWithTTL([]byte(known.key), known, known.cost(), left)
+}

@@ -1,0 +1,64 @@
+package cache
+
+import "time"
+
+// sweepInterval is how often slots are looked through. It bounds nothing but
+// memory.
+const sweepInterval = time.Second
+
+// maxLingering is how many slots may wait for ristretto to accept their record
+// after their window has passed. Beyond it, an outage may find a session without an
+// answer to fall back on.
+const maxLingering = 200_000
+
+func (s *Statuses) sweepUntilQuit() {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			for i := range s.shards {
+				s.sweepShard(&s.shards[i])
+			}
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+func (s *Statuses) sweepShard(shard *shard) {
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	now := time.Now()
+	for key, place := range shard.slots {
+		if s.disposable(place, now, len(shard.slots)) {
+			delete(shard.slots, key)
+		}
+	}
+}
+
+// disposable reports whether a slot may go. It offers ristretto what it seems to
+// have dropped.
+func (s *Statuses) disposable(place *slot, now time.Time, slots int) bool {
+	known := place.known
+	switch {
+	case place.flight != nil:
+		return false
+	case known.expired(s.cfg, now):
+		return true
+	case place.err != nil && now.Sub(place.failed) < s.cfg.PendingTTL:
+		return false
+	case !known.newest.State.Final() && s.cfg.left(known.newest, now) > 0:
+		return false
+	case s.remembered([]byte(known.key)) == known:
+		return true
+	}
+	s.remember(known)
+	// A final record is safe with Finals; any other may be all there is.
+	return known.newest.State.Final() || slots > maxLingering/shardCount
+}
+
+// expired reports whether a record is of no use any more.
+func (r *record) expired(cfg Config, now time.Time) bool {
+	return r == nil || r.newest.Age(now) >= cfg.keep(r.newest)
+}

@@ -1,0 +1,10 @@
+// Package check collects the mistakes of a configuration, so that each package
+// can judge its own settings and an operator still reads all of them at once.
+//
+// Every mistake names the key, the value that stands there and what is accepted
+// instead. A value that may be a secret never gets into a mistake: callers leave
+// it out with [Mistakes.Add], and the parts of a URL that may carry one are
+// masked by [Redacted].
+//
+// The package is a leaf: it knows nothing of pollbridge.
+package check

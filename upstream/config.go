@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"time"
+
+	"pollbridge/config/check"
+)
+
+// Config says where the upstream is and how much may be asked of it.
+type Config struct {
+	// URL is where the upstream answers: http or https, a host, and the base path
+	// that its API stands under, if any. It must be set.
+	URL string `koanf:"url"`
+	// Timeout bounds one poll, from dialling to the last byte of the answer. More
+	// than 0.
+	Timeout time.Duration `koanf:"timeout"`
+	// MaxInflight bounds the polls that wait for an answer at the same time. At
+	// least 1.
+	MaxInflight int `koanf:"max_inflight"`
+	// Rate bounds the polls per second; 0 sets no limit.
+	Rate float64 `koanf:"rate"`
+	// CAFile holds, as PEM, the certificates of the authorities that may vouch for
+	// the upstream, instead of those that the system trusts. Empty: the system's.
+	CAFile string `koanf:"ca_file"`
+}
+
+// DefaultConfig is what applies where nothing else is said. Its URL is empty, so
+// it does not validate.
+func DefaultConfig() Config {
+	return Config{Timeout: 10 * time.Second, MaxInflight: 256}
+}
+
+// Validate returns all mistakes in c, joined; each names its key. It reads
+// CAFile.
+func (c Config) Validate() error {
+	var m check.Mistakes
+	if c.URL == "" {
+		m.Add("url", "is not set: use --upstream URL, the environment variable POLLBRIDGE_UPSTREAM_URL, or upstream.url in the file")
+	} else {
+		m.URL("url", c.URL, "http", "https")
+	}
+	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 10s")
+	m.Want(c.MaxInflight >= 1, "max_inflight", c.MaxInflight, "at least 1")
+	m.Want(c.Rate >= 0 && !math.IsInf(c.Rate, 0), "rate", c.Rate, "polls per second, or 0 for no limit")
+	if _, err := c.RootCAs(); err != nil {
+		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
+	}
+	return m.Err()
+}
+
+// RootCAs reads CAFile. The pool is nil, which means the system's, without one.
+func (c Config) RootCAs() (*x509.CertPool, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, check.Reason(err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate in it")
+	}
+	return pool, nil
+}
+
+// BreakerConfig says when the upstream counts as down.
+type BreakerConfig struct {
+	// Window is how far back failures are counted. More than 0.
+	Window time.Duration `koanf:"window"`
+	// MinRequests is how many requests a window must hold before its failures say
+	// anything. At least 1.
+	MinRequests int `koanf:"min_requests"`
+	// FailureRatio of the requests in a window opens the breaker: more than 0, at
+	// most 1.
+	FailureRatio float64 `koanf:"failure_ratio"`
+	// OpenFor is the longest that the end of an outage goes unnoticed while
+	// clients poll. More than 0.
+	OpenFor time.Duration `koanf:"open_for"`
+	// Probes is how many requests may test an upstream that was down, and how many
+	// of them must succeed before it counts as up. At least 1.
+	Probes int `koanf:"probes"`
+}
+
+// DefaultBreakerConfig is what applies where nothing else is said.
+func DefaultBreakerConfig() BreakerConfig {
+	return BreakerConfig{
+		Window: 10 * time.Second, MinRequests: 10, FailureRatio: 0.5,
+		OpenFor: 5 * time.Second, Probes: 3,
+	}
+}
+
+// Validate returns all mistakes in c, joined; each names its key.
+func (c BreakerConfig) Validate() error {
+	var m check.Mistakes
+	m.Want(c.Window > 0, "window", c.Window, "more than 0s, such as 10s")
+	m.Want(c.MinRequests >= 1, "min_requests", c.MinRequests, "at least 1")
+	m.Want(c.FailureRatio > 0 && c.FailureRatio <= 1, "failure_ratio", c.FailureRatio, "more than 0 and at most 1, such as 0.5")
+	m.Want(c.OpenFor > 0, "open_for", c.OpenFor, "more than 0s, such as 5s")
+	m.Want(c.Probes >= 1, "probes", c.Probes, "at least 1")
+	return m.Err()
+}

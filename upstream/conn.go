@@ -1,0 +1,104 @@
+package upstream
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"pollbridge/internal/peek"
+)
+
+// errStale is what a write on a connection gives that the upstream has closed, or
+// filled with bytes nobody asked for, while it was idle. Nothing was sent then.
+var errStale = errors.New("the idle connection was no longer usable")
+
+// bodyLimit bounds a whole answer, in units of the timeout for its first byte: as
+// long as bytes keep coming, a large document on a slow line may take longer than
+// the timeout, but not for ever.
+const bodyLimit = 6
+
+// pollConn is a connection of the poll pool. It belongs to one request at a time.
+//
+// fasthttp knows one deadline for a whole exchange; this connection turns it into
+// one for silence. And fasthttp does not look at idle connections: an answer that
+// was longer than it said would be taken for the answer to the next request, which
+// may be somebody else's.
+type pollConn struct {
+	net.Conn
+	timeout   time.Duration // of silence; set by SetReadDeadline
+	end       time.Time     // of the exchange
+	exchanges int           // requests that were written
+	reading   bool          // since the last write something was read
+}
+
+func (c *pollConn) Write(p []byte) (int, error) {
+	if c.exchanges == 0 || c.reading {
+		if c.reading {
+			if state := peek.At(c.Conn); state == peek.Closed || state == peek.Data {
+				return 0, errStale
+			}
+		}
+		c.exchanges++
+		c.reading = false
+	}
+	return c.Conn.Write(p)
+}
+
+func (c *pollConn) Read(p []byte) (int, error) {
+	if c.reading && c.timeout > 0 {
+		deadline := time.Now().Add(c.timeout)
+		if c.end.Before(deadline) {
+			deadline = c.end
+		}
+		if err := c.Conn.SetReadDeadline(deadline); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.reading = true
+	}
+	return n, err
+}
+
+// SetReadDeadline is called by fasthttp once an exchange, after the request was
+// written. The deadline holds for the first byte; each further read has as long.
+func (c *pollConn) SetReadDeadline(t time.Time) error {
+	c.timeout, c.end = 0, time.Time{}
+	if !t.IsZero() {
+		c.timeout = time.Until(t)
+		c.end = time.Now().Add(bodyLimit * c.timeout)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// RemoteAddr lets Poll see, through the response, on what connection it was asked:
+// fasthttp calls it before it writes a request.
+func (c *pollConn) RemoteAddr() net.Addr {
+	return pollAddr{c.Conn.RemoteAddr(), c.exchanges > 0}
+}
+
+type pollAddr struct {
+	net.Addr
+	reused bool
+}
+
+// dialer makes connections. It asks DNS at each dial.
+type dialer struct {
+	address string
+	tls     *tls.Config // nil for plain connections
+	timeout time.Duration
+}
+
+func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	plain := net.Dialer{}
+	if d.tls == nil {
+		return plain.DialContext(ctx, "tcp", d.address)
+	}
+	secure := tls.Dialer{NetDialer: &plain, Config: d.tls}
+	return secure.DialContext(ctx, "tcp", d.address)
+}

@@ -1,0 +1,84 @@
+package upstream
+
+import (
+	"bytes"
+	"sync"
+
+	"pollbridge/session"
+
+	"github.com/valyala/fasthttp"
+)
+
+// ownHeaders are the fields of an answer that are not kept with an observation:
+// those of one connection or one transfer, those that this server writes itself,
+// and Set-Cookie, since an observation is answered to more than one client.
+var ownHeaders = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Content-Length": true, "Date": true, "Age": true, "Set-Cookie": true,
+}
+
+func newContent(response *fasthttp.Response, body []byte, decoded bool) *session.Content {
+	content := &session.Content{Status: response.StatusCode(), Body: body}
+	named := connectionOptions(&response.Header)
+	for name, value := range response.Header.All() {
+		if ownHeaders[string(name)] || named[string(bytes.ToLower(name))] || decoded && string(name) == fasthttp.HeaderContentEncoding {
+			continue
+		}
+		content.Header = append(content.Header, session.Field{Name: string(name), Value: string(value)})
+	}
+	return content
+}
+
+// connectionOptions are the fields that Connection names: they end here too.
+func connectionOptions(header *fasthttp.ResponseHeader) map[string]bool {
+	var named map[string]bool
+	for _, value := range header.PeekAll(fasthttp.HeaderConnection) {
+		for option := range bytes.SplitSeq(value, []byte(",")) {
+			if named == nil {
+				named = map[string]bool{}
+			}
+			named[string(bytes.ToLower(bytes.TrimSpace(option)))] = true
+		}
+	}
+	return named
+}
+
+// contents lets small answers that are equal share their memory: a million pending
+// sessions then hold one `{"status":"waiting"}` between them.
+type contents struct {
+	mu    sync.Mutex
+	known map[string]*session.Content // guarded by mu
+	key   []byte                      // guarded by mu
+}
+
+const (
+	sharedSize  = 1 << 10 // bytes of an answer that is worth sharing
+	sharedCount = 1 << 10 // more different ones than this are no sharing
+)
+
+func (c *contents) share(content *session.Content) *session.Content {
+	if len(content.Body) > sharedSize {
+		return content
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.key = appendContent(c.key[:0], content)
+	if same, ok := c.known[string(c.key)]; ok {
+		return same
+	}
+	if c.known == nil || len(c.known) >= sharedCount {
+		c.known = make(map[string]*session.Content)
+	}
+	c.known[string(c.key)] = content
+	return content
+}
+
+func appendContent(key []byte, content *session.Content) []byte {
+	key = append(key, byte(content.Status>>8), byte(content.Status))
+	for _, field := range content.Header {
+		// Neither a name nor a value can hold these separators.
+		key = append(append(append(append(key, field.Name...), ':'), field.Value...), '\n')
+	}
+	return append(append(key, '\n'), content.Body...)
+}

@@ -1,0 +1,100 @@
+package upstream
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// guard is the circuit breaker.
+//
+// open_for bounds how long the end of an outage can go unnoticed, so it is shared
+// out: half of it the breaker rests, a quarter a probe may take while the upstream
+// is silent (see health), and a quarter is left for the next poll to come along.
+type guard struct {
+	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	rest    time.Duration
+	log     *slog.Logger
+
+	openedAt atomic.Int64 // Unix nanoseconds; 0 while not open
+	notices  chan gobreaker.State
+	done     sync.WaitGroup
+}
+
+func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gobreaker.State)) *guard {
+	g := &guard{rest: cfg.OpenFor / 2, log: log, notices: make(chan gobreaker.State, 16)}
+	g.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         name,
+		MaxRequests:  uint32(cfg.Probes),
+		Interval:     cfg.Window,
+		BucketPeriod: cfg.Window / 10,
+		Timeout:      g.rest,
+		ReadyToTrip: func(counts gobreaker.Counts) bool {
+			return counts.Requests >= uint32(cfg.MinRequests) &&
+				float64(counts.TotalFailures) >= cfg.FailureRatio*float64(counts.Requests)
+		},
+		IsExcluded: func(err error) bool { return errors.Is(err, errNoVerdict) },
+		OnStateChange: func(_ string, _, to gobreaker.State) {
+			// The breaker's lock is held here: nothing in this function may block.
+			g.openedAt.Store(0)
+			if to == gobreaker.StateOpen {
+				g.openedAt.Store(time.Now().UnixNano())
+			}
+			observe(to)
+			select {
+			case g.notices <- to:
+			default:
+			}
+		},
+	})
+	g.done.Go(g.logChanges)
+	return g
+}
+
+// errNoVerdict ends a request that says nothing about the upstream: its client left.
+var errNoVerdict = errors.New("no verdict")
+
+// enter asks whether a request may be sent. If so, the caller must call done
+// exactly once: with nil if the upstream answered sensibly.
+func (g *guard) enter() (done func(error), err error) {
+	done, err = g.breaker.Allow()
+	if err != nil {
+		return nil, notSent(Open, g.reopens(), err)
+	}
+	return done, nil
+}
+
+// probing reports whether the next request is a probe.
+func (g *guard) probing() bool { return g.breaker.State() == gobreaker.StateHalfOpen }
+
+// reopens is how long the breaker stays open from now on.
+func (g *guard) reopens() time.Duration {
+	opened := g.openedAt.Load()
+	if opened == 0 {
+		return time.Second
+	}
+	return g.rest - time.Since(time.Unix(0, opened))
+}
+
+func (g *guard) logChanges() {
+	for state := range g.notices {
+		switch state {
+		case gobreaker.StateOpen:
+			g.log.Warn("upstream is failing: circuit opened", "rest", g.rest)
+		case gobreaker.StateHalfOpen:
+			g.log.Info("upstream is probed: circuit half-open")
+		case gobreaker.StateClosed:
+			g.log.Info("upstream answers: circuit closed")
+		}
+	}
+}
+
+// close waits for the log. No request may be under way any more.
+func (g *guard) close() {
+	close(g.notices)
+	g.done.Wait()
+}

@@ -1,0 +1,137 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"pollbridge/session"
+
+	"github.com/valyala/fasthttp"
+)
+
+func newPollPool(cfg Config, d *dialer) *fasthttp.HostClient {
+	return &fasthttp.HostClient{
+		Addr: d.address, // its TLS, if any, is the dialer's
+		Dial: func(string) (net.Conn, error) {
+			conn, err := d.dial(context.Background())
+			if err != nil {
+				return nil, err
+			}
+			return &pollConn{Conn: conn}, nil
+		},
+		MaxConns:                      cfg.MaxInflight,
+		MaxConnDuration:               connectionAge,
+		MaxIdleConnDuration:           10 * time.Second,
+		MaxIdemponentCallAttempts:     1, // Poll itself repeats, and knows when it may
+		MaxResponseBodySize:           maxAnswer,
+		ReadBufferSize:                16 << 10,
+		NoDefaultUserAgentHeader:      true,
+		DisablePathNormalizing:        true,
+		DisableHeaderNamesNormalizing: false,
+		SecureErrorLogMessage:         true,
+	}
+}
+
+// Poll asks the upstream once about a variant and reads its answer. It returns a
+// *Failure where there is none. It blocks for at most a few seconds to be admitted,
+// and then as long as health and the timeout allow; ctx governs only the former,
+// because an answer that is given up may have been the only one.
+func (c *Client) Poll(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+	release, err := c.slots.forPoll(ctx)
+	if err != nil {
+		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, err))
+		return nil, err
+	}
+	defer release()
+	probing := c.guard.probing()
+	done, err := c.guard.enter()
+	if err != nil {
+		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, err))
+		return nil, err
+	}
+	verdict := errors.New("the poll did not end") // a panic is a failure
+	defer func() { done(verdict) }()
+
+	start := time.Now()
+	observation, err := c.exchange(v, c.health.patience(start, probing))
+	verdict = err
+	took := time.Since(start)
+	if err != nil {
+		c.health.failed(time.Now())
+	} else {
+		c.health.answered(took)
+	}
+	c.metrics.observePoll(v.Endpoint.Name, outcome(observation, err), took)
+	return observation, err
+}
+
+func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.Observation, error) {
+	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(request)
+	defer fasthttp.ReleaseResponse(response)
+	c.writePoll(request, v)
+
+	err := c.polls.DoTimeout(request, response, patience)
+	if err != nil && mayRepeat(err, response) {
+		err = c.polls.DoTimeout(request, response, patience)
+	}
+	if err != nil {
+		return nil, brokenExchange(err)
+	}
+	return c.readAnswer(v, response)
+}
+
+// mayRepeat allows a second try where the upstream closed a connection while it was
+// idle: then it has not read the request, or not acted on it.
+func mayRepeat(err error, response *fasthttp.Response) bool {
+	if errors.Is(err, errStale) {
+		return true
+	}
+	address, ok := response.RemoteAddr().(pollAddr)
+	return ok && address.reused && errors.Is(err, fasthttp.ErrConnectionClosed)
+}
+
+func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant) {
+	request.Header.SetMethod(v.Endpoint.Method)
+	request.SetRequestURI(c.basePath() + v.Target())
+	request.Header.SetHost(c.base.Host)
+	request.Header.SetUserAgent(c.agent)
+	request.Header.Set(fasthttp.HeaderAccept, "application/json")
+	if name, value := v.Header(); name != "" {
+		request.Header.Set(name, value)
+	}
+	if body := v.Body(); body != nil {
+		request.Header.SetContentType("application/json")
+		request.SetBodyRaw(body)
+	}
+}
+
+func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*session.Observation, error) {
+	body, decoded, err := plainBody(response)
+	if err != nil {
+		return nil, failed(Unreadable, err)
+	}
+	answer, err := v.Endpoint.Answer.Read(response.StatusCode(), body)
+	if err != nil {
+		return nil, badAnswer(err)
+	}
+	return &session.Observation{
+		At:      time.Now(),
+		Answer:  answer,
+		Locale:  v.Locale,
+		Content: c.contents.share(newContent(response, body, decoded)),
+	}, nil
+}
+
+// plainBody returns the body of an answer in memory that is the caller's. No poll
+// asks for a compressed body; one that comes nevertheless is decoded, since the
+// clients that it will be answered to did not ask either.
+func plainBody(response *fasthttp.Response) (body []byte, decoded bool, err error) {
+	if len(response.Header.ContentEncoding()) == 0 {
+		return response.SwapBody(nil), false, nil
+	}
+	body, err = response.BodyUncompressedWithLimit(maxAnswer)
+	return body, true, err
+}
