@@ -58,3 +58,8 @@ func (c Config) keep(o *session.Observation) time.Duration {
 	}
 	return c.ttl(o)
 }
+
+var howNames = [...]string{Hit: "hit", Miss: "miss", Collapsed: "collapsed", Stale: "stale"}
+
+// String returns the name that metrics and logs use.
+func (h How) String() string { return howNames[h] }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"time"
@@ -19,7 +20,8 @@ func newWatchdog(patience time.Duration, bark func()) *watchdog {
 func (w *watchdog) reset() { w.timer.Reset(w.patience) }
 func (w *watchdog) stop()  { w.timer.Stop() }
 
-// uploaded is the body of a request; it remembers why reading it failed.
+// uploaded is the body of a request; it remembers why reading it failed, unless that
+// was because reading was given up here (io.ErrClosedPipe).
 type uploaded struct {
 	io.ReadCloser
 	progress func()
@@ -31,7 +33,7 @@ type uploaded struct {
 func (u *uploaded) Read(p []byte) (int, error) {
 	n, err := u.ReadCloser.Read(p)
 	u.progress()
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF && !errors.Is(err, io.ErrClosedPipe) {
 		u.mu.Lock()
 		u.err = err
 		u.mu.Unlock()

@@ -115,3 +115,7 @@ func every(interval time.Duration, f func()) (stop func()) {
 	}()
 	return func() { close(quit); <-done }
 }
+
+// Host returns the host, and the port if there is one, of the upstream: the part of
+// its URL that may be shown.
+func (c *Client) Host() string { return c.base.Host }

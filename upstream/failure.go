@@ -81,3 +81,6 @@ func badAnswer(err error) *Failure {
 	}
 	return failed(Unreadable, err)
 }
+
+// BrokenAnswer is the failure of an answer whose body broke off.
+func BrokenAnswer(err error) *Failure { return brokenExchange(err) }

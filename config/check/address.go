@@ -29,7 +29,7 @@ func (m *Mistakes) URLWithUser(key, value string, schemes ...string) {
 }
 
 func (m *Mistakes) url(key, value, accepted string, schemes []string) {
-	want := strings.Join(schemes, ":// or ") + "://HOST[:PORT]"
+	want := "a URL with a host and one of the schemes " + strings.Join(schemes, ", ")
 	u, err := url.Parse(value)
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || (u.Port() != "" && !isPort(u.Port(), 1)) {
 		m.Want(false, key, Redacted(value), want)
@@ -44,25 +44,26 @@ func (m *Mistakes) url(key, value, accepted string, schemes []string) {
 		{"fragment", strings.Contains(value, "#")},
 	}
 	for _, part := range parts {
-		m.Want(!part.there || part.name == accepted, key, Redacted(value), want+" without "+part.name)
+		m.Want(!part.there || part.name == accepted, key, Redacted(value), "a URL without "+part.name)
 	}
 }
 
 // Redacted masks what may be a secret in a URL, well-formed or not: everything
-// in front of the last @, and the query.
+// between the scheme and the last @, and the query.
 func Redacted(value string) string {
-	address, _, hasQuery := strings.Cut(value, "?")
-	if at := strings.LastIndexByte(address, '@'); at >= 0 {
-		start := 0
-		if slashes := strings.Index(address[:at], "//"); slashes >= 0 {
-			start = slashes + len("//")
+	if at := strings.LastIndexByte(value, '@'); at >= 0 {
+		scheme, _, found := strings.Cut(value[:at], "//")
+		if found {
+			scheme += "//"
+		} else {
+			scheme = ""
 		}
-		address = address[:start] + "***" + address[at:]
+		value = scheme + "***" + value[at:]
 	}
-	if hasQuery {
-		address += "?***"
+	if shown, _, query := strings.Cut(value, "?"); query {
+		value = shown + "?***"
 	}
-	return address
+	return value
 }
 
 func isPort(text string, least int) bool {

@@ -51,7 +51,7 @@ func (m *Mistakes) Add(key, problem string) {
 
 // OneOf records a mistake unless value is one of those accepted.
 func (m *Mistakes) OneOf(key, value string, accepted ...string) {
-	m.Want(slices.Contains(accepted, value), key, value, strings.Join(accepted, ", "))
+	m.Want(slices.Contains(accepted, value), key, value, "one of "+strings.Join(accepted, ", "))
 }
 
 // Err returns all mistakes, joined, or nil if there are none. Each of them is a

@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/gofiber/fiber/v2/middleware/adaptor"
+	"github.com/gofiber/fiber/v2/middleware/recover"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Options is what a Server needs besides its configuration. All of it is needed.
+type Options struct {
+	// Ready says why the program should get no requests, or nil. It is called for
+	// each probe and must not block.
+	Ready    func() error
+	Registry prometheus.Gatherer
+	Log      *slog.Logger
+}
+
+// Server is the private listener. Create it with New.
+type Server struct {
+	app *fiber.App
+	log *slog.Logger
+}
+
+// New returns a server that is not listening yet.
+func New(cfg Config, o Options) *Server {
+	s := &Server{log: o.Log}
+	s.app = fiber.New(fiber.Config{
+		AppName:               "pollbridge admin",
+		DisableStartupMessage: true,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		ReadBufferSize:        16 << 10,
+		ReadTimeout:           10 * time.Second,
+		WriteTimeout:          30 * time.Second,
+		IdleTimeout:           75 * time.Second,
+		ErrorHandler:          s.handleError,
+	})
+	s.app.Use(recover.New())
+	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok"}) })
+	s.app.Get("/readyz", readiness(o.Ready))
+	s.app.Use(keyOrLoopback(cfg.Keys))
+	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
+	return s
+}
+
+// Serve answers requests that arrive at ln until Shutdown, then returns nil. It
+// closes ln.
+func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
+
+// Shutdown stops accepting and waits for the requests in flight, but no longer than
+// ctx.
+func (s *Server) Shutdown(ctx context.Context) error { return s.app.ShutdownWithContext(ctx) }
+
+type probe struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func readiness(ready func() error) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		if err := ready(); err != nil {
+			return c.Status(http.StatusServiceUnavailable).JSON(probe{Status: "not ready", Reason: err.Error()})
+		}
+		return c.JSON(probe{Status: "ready"})
+	}
+}
+
+// problem is an error in the form of RFC 9457.
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+func (s *Server) handleError(c *fiber.Ctx, err error) error {
+	p := problem{Status: http.StatusInternalServerError}
+	if known, ok := errors.AsType[*fiber.Error](err); ok {
+		p.Status = known.Code
+	} else if denied, ok := errors.AsType[*denial](err); ok {
+		p.Status, p.Detail = http.StatusUnauthorized, denied.Error()
+		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
+	} else {
+		s.log.Error("management request failed", "error", err)
+	}
+	p.Title = http.StatusText(p.Status)
+	return c.Status(p.Status).JSON(p, "application/problem+json")
+}

@@ -1,0 +1,39 @@
+# Varnish as a cache of polls: one entry per path{{if .ReadsBody}} and request body{{end}}, one request
+# to the upstream at a time for each, fresh for {{.FreshFor}} s.
+vcl 4.1;
+
+import std;
+{{- if .ReadsBody}}
+import bodyaccess;
+{{- end}}
+
+backend api {
+    .host = "{{.Host}}";
+    .port = "{{.Port}}";
+}
+
+sub vcl_recv {
+    # Without these two lines a POST is passed on uncached.
+    if (req.method == "POST" && std.cache_req_body(16KB)) {
+        return (hash);
+    }
+}
+
+{{if .ReadsBody -}}
+sub vcl_hash {
+    bodyaccess.hash_req_body();
+}
+
+{{end -}}
+sub vcl_backend_fetch {
+    # Varnish makes a GET of everything that it may cache.
+    set bereq.method = "POST";
+    return (fetch);
+}
+
+sub vcl_backend_response {
+    set beresp.ttl = {{.FreshFor}}s;
+    set beresp.grace = 0s;
+    set beresp.keep = 0s;
+    return (deliver);
+}

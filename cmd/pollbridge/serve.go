@@ -1,0 +1,42 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+)
+
+// serveCmd stands in front of a signing API until it is told to stop.
+type serveCmd struct {
+	settings
+}
+
+// Run serves until ctx ends, then drains. Logs go to standard error.
+func (c *serveCmd) Run(ctx context.Context) error {
+	cfg, err := c.load(os.Environ())
+	if err != nil {
+		return err
+	}
+	log := slog.New(cfg.Log.Handler(os.Stderr))
+	b, err := newBridge(cfg, log)
+	if err != nil {
+		return err
+	}
+	if err := b.start(); err != nil {
+		return err
+	}
+	for _, key := range cfg.Idle() {
+		log.Warn("this setting does nothing yet in this version", "key", key)
+	}
+	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
+		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
+	log.Info("final answers are kept in memory only: a restart forgets them")
+	defer b.stop()
+	select {
+	case <-ctx.Done():
+		log.Info("draining", "reason", context.Cause(ctx))
+		return nil
+	case err := <-b.failed:
+		return err
+	}
+}

@@ -1,0 +1,64 @@
+package config_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"pollbridge/config"
+)
+
+const urlVariable = "POLLBRIDGE_UPSTREAM_URL=https://upstream.test"
+
+// file writes content to a file of its own and returns its path.
+func file(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "bridge.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// load fails the test unless the sources make a configuration.
+func load(t testing.TB, from config.Sources) *config.Config {
+	t.Helper()
+	c, err := config.Load(from)
+	if err != nil {
+		t.Fatalf("Load(%+v): %v; want none", from, err)
+	}
+	return c
+}
+
+// mistakes fails the test unless the sources have some.
+func mistakes(t testing.TB, from config.Sources) *config.Error {
+	t.Helper()
+	c, err := config.Load(from)
+	e, ok := errors.AsType[*config.Error](err)
+	if !ok || len(e.Mistakes) == 0 {
+		t.Fatalf("Load(%+v) = %v, %v; want a *config.Error with mistakes", from, c, err)
+	}
+	if c != nil {
+		t.Errorf("Load(%+v) returned a Config beside the error", from)
+	}
+	return e
+}
+
+var (
+	comments   = regexp.MustCompile(`(?m)^ *# .*\n| # (file|flag|environment) .*$`)
+	regexpPath = regexp.MustCompile(`file \S+:`)
+)
+
+// printed is the configuration as YAML, without the comments that say where a
+// setting comes from.
+func printed(t testing.TB, c *config.Config) string {
+	t.Helper()
+	var text strings.Builder
+	if err := c.YAML(&text); err != nil {
+		t.Fatalf("YAML: %v", err)
+	}
+	return comments.ReplaceAllString(text.String(), "")
+}

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"io"
+	"log/slog"
+
+	"pollbridge/config/check"
+)
+
+// LogConfig says what is logged, and how.
+type LogConfig struct {
+	// Level is the least that is logged: debug, info, warn or error.
+	Level string `koanf:"level"`
+	// Format is text or json.
+	Format string `koanf:"format"`
+}
+
+// DefaultLogConfig is what applies where nothing else is said.
+func DefaultLogConfig() LogConfig {
+	return LogConfig{Level: "info", Format: "text"}
+}
+
+// Validate returns all mistakes in c, joined; each names its key.
+func (c LogConfig) Validate() error {
+	var m check.Mistakes
+	m.OneOf("level", c.Level, "debug", "info", "warn", "error")
+	m.OneOf("format", c.Format, "text", "json")
+	return m.Err()
+}
+
+// Handler writes logs to w as c says. c must be valid.
+func (c LogConfig) Handler(w io.Writer) slog.Handler {
+	var options slog.HandlerOptions
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err == nil {
+		options.Level = level
+	}
+	if c.Format == "json" {
+		return slog.NewJSONHandler(w, &options)
+	}
+	return slog.NewTextHandler(w, &options)
+}

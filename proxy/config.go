@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net/netip"
+
+	"pollbridge/config/check"
+)
+
+// Config says how clients reach the public listener.
+type Config struct {
+	// Listen is the address of the public listener, HOST:PORT.
+	Listen string `koanf:"listen"`
+	// TLS makes the listener speak https. The zero value means http.
+	TLS TLSConfig `koanf:"tls"`
+	// TrustedProxies are the networks whose X-Forwarded-* fields are believed.
+	// None believes nobody's.
+	TrustedProxies []netip.Prefix `koanf:"trusted_proxies"`
+}
+
+// TLSConfig names the certificate that the listener shows. Both files are PEM,
+// and both are set or none.
+type TLSConfig struct {
+	CertFile string `koanf:"cert_file"` // the certificate, followed by its intermediates
+	KeyFile  string `koanf:"key_file"`
+}
+
+// DefaultConfig is what applies where nothing else is said.
+func DefaultConfig() Config {
+	return Config{Listen: ":8080"}
+}
+
+// Validate returns all mistakes in c, joined; each names its key. It reads the
+// files of TLS.
+func (c Config) Validate() error {
+	var m check.Mistakes
+	m.Listen("listen", c.Listen)
+	c.TLS.validate(&m)
+	return m.Err()
+}
+
+func (t TLSConfig) validate(m *check.Mistakes) {
+	switch {
+	case t.CertFile == "" && t.KeyFile == "":
+	case t.CertFile == "":
+		m.Add("tls.cert_file", "is not set, but tls.key_file is: want both or none")
+	case t.KeyFile == "":
+		m.Add("tls.key_file", "is not set, but tls.cert_file is: want both or none")
+	default:
+		_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+		m.Want(err == nil, "tls.cert_file", t.CertFile, fmt.Sprintf("a PEM certificate with the key of tls.key_file, but: %v", err))
+	}
+}

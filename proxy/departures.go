@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"net"
+	"sync"
+	"time"
+
+	"pollbridge/internal/peek"
+)
+
+// departures notices clients that hang up while they wait. The HTTP engine does
+// not: it looks at a connection only when it reads or writes.
+type departures struct {
+	mu      sync.Mutex
+	waiting map[*waiter]struct{} // guarded by mu
+
+	quit chan struct{}
+	done sync.WaitGroup
+}
+
+type waiter struct {
+	conn net.Conn
+	gone func()
+}
+
+func newDepartures(interval time.Duration) *departures {
+	d := &departures{waiting: map[*waiter]struct{}{}, quit: make(chan struct{})}
+	d.done.Go(func() { d.run(interval) })
+	return d
+}
+
+// watch calls gone, once, if the other side of conn hangs up before stop is called.
+// gone must not block. It may still be running, but not begin, when stop returns.
+func (d *departures) watch(conn net.Conn, gone func()) (stop func()) {
+	w := &waiter{conn, gone}
+	d.mu.Lock()
+	d.waiting[w] = struct{}{}
+	d.mu.Unlock()
+	return func() {
+		d.mu.Lock()
+		delete(d.waiting, w)
+		d.mu.Unlock()
+	}
+}
+
+func (d *departures) close() {
+	close(d.quit)
+	d.done.Wait()
+}
+
+func (d *departures) run(interval time.Duration) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			d.look()
+		case <-d.quit:
+			return
+		}
+	}
+}
+
+// look asks the kernel about each connection. It holds the lock meanwhile, so that
+// none of them can be closed, and its number given to another, under its eyes.
+func (d *departures) look() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for w := range d.waiting {
+		if peek.At(w.conn) == peek.Closed {
+			delete(d.waiting, w)
+			w.gone()
+		}
+	}
+}

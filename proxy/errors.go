@@ -1,0 +1,108 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/upstream"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// publicError is an error whose text may be shown to clients.
+type publicError struct {
+	status  int
+	message string
+	code    int // in the upstream's own numbering
+	close   bool
+	retry   time.Duration
+}
+
+func (e *publicError) Error() string { return e.message }
+
+const codeBadRequest = 40001
+
+func ambiguous(message string) error {
+	return &publicError{status: http.StatusBadRequest, message: message, code: codeBadRequest, close: true}
+}
+
+func refusal(status int, message string) error {
+	return &publicError{status: status, message: message, code: codeBadRequest, close: true}
+}
+
+var errDraining = &publicError{
+	status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, close: true, retry: time.Second,
+	message: "This server is shutting down, try again",
+}
+
+var errBrokenBody = ambiguous("the body of the request could not be read")
+
+// handleError answers an error: the one place where errors become HTTP. Texts are
+// fixed, so nothing of a request or of the network behind can leak.
+func (s *Server) handleError(c *fiber.Ctx, err error) error {
+	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
+		c.Context().SetConnectionClose()
+		return nil
+	}
+	public := public(err)
+	response := c.Response()
+	response.ResetBody()
+	response.SetStatusCode(public.status)
+	response.Header.SetContentType("application/json")
+	if public.retry > 0 {
+		response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int((public.retry+time.Second-1)/time.Second)))
+	}
+	if public.close {
+		c.Context().SetConnectionClose()
+	}
+	if public.status >= 500 {
+		noteError(c, err)
+	}
+	response.SetBodyString(`{"status":"error","message":` + strconv.Quote(public.message) + `,"error_code":` + strconv.Itoa(public.code) + `}`)
+	return nil
+}
+
+func public(err error) *publicError {
+	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
+		return unavailable(failure)
+	}
+	if public, ok := errors.AsType[*publicError](err); ok {
+		return public
+	}
+	if engine, ok := errors.AsType[*fiber.Error](err); ok {
+		return fromEngine(engine)
+	}
+	return &publicError{status: http.StatusInternalServerError, message: "internal error", code: session.CodeTechnicalError}
+}
+
+// unavailable tells a client in the upstream's own words that it could not be asked.
+func unavailable(failure *upstream.Failure) *publicError {
+	e := &publicError{
+		status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, retry: failure.RetryAfter,
+		message: "The signing service cannot be reached, try again later",
+	}
+	if failure.Reason == upstream.Timeout {
+		e.status = http.StatusGatewayTimeout
+	}
+	return e
+}
+
+// fromEngine gives requests that the HTTP engine could not read a fixed text: its
+// own ones quote what was sent.
+func fromEngine(err *fiber.Error) *publicError {
+	e := &publicError{status: err.Code, code: codeBadRequest, close: true, message: "the request could not be read"}
+	switch err.Code {
+	case http.StatusRequestTimeout:
+		e.message = "the request did not arrive in time"
+	case http.StatusRequestHeaderFieldsTooLarge:
+		e.message = "the header of the request is larger than 16 KiB"
+	case http.StatusRequestEntityTooLarge:
+		e.message = "the body of the request is too large"
+	}
+	return e
+}

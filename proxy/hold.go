@@ -1,0 +1,48 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pollbridge/cache"
+	"pollbridge/session"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+var (
+	errClientGone = errors.New("the client has left")
+	errWaited     = errors.New("the client has waited as long as it wanted")
+)
+
+// hold answers at once unless the state is pending; then it waits for another one,
+// but no longer than the client wants to, and than the server runs.
+func (s *Server) hold(c *fiber.Ctx, v *session.Variant, wait time.Duration) (cache.Result, error) {
+	// Held before asked: no change can fall between the two.
+	hold := s.holder.Hold(v)
+	defer hold.Release()
+	result, err := s.statuses.Get(s.serving, v)
+	if err != nil || result.State != session.Pending {
+		return result, err
+	}
+	ctx, cancel := context.WithTimeoutCause(s.running, wait, errWaited)
+	defer cancel()
+	ctx, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	defer s.departures.watch(c.Context().Conn(), func() { leave(errClientGone) })()
+	for {
+		select {
+		case <-hold.News():
+		case <-ctx.Done():
+			if errors.Is(context.Cause(ctx), errClientGone) {
+				return cache.Result{}, errClientGone
+			}
+			return s.statuses.Get(s.serving, v)
+		}
+		result, err = s.statuses.Get(s.serving, v)
+		if err != nil || result.State != session.Pending {
+			return result, err
+		}
+	}
+}

@@ -1,0 +1,53 @@
+package proxy
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"sync/atomic"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+const headerRequestID = "X-Request-Id"
+
+var (
+	processID  [8]byte // random, so that two processes give different ids
+	requestSeq atomic.Uint64
+)
+
+func init() {
+	rand.Read(processID[:]) // never fails
+}
+
+// identify gives every request an id, in its header and in that of the answer: the
+// client's own if it sent a sensible one.
+func (s *Server) identify(c *fiber.Ctx) error {
+	if id := c.Request().Header.Peek(headerRequestID); sensibleID(id) {
+		c.Response().Header.SetBytesV(headerRequestID, id)
+		return c.Next()
+	}
+	var id [32]byte
+	var seq [8]byte
+	binary.BigEndian.PutUint64(seq[:], requestSeq.Add(1))
+	hex.Encode(id[:16], processID[:])
+	hex.Encode(id[16:], seq[:])
+	c.Response().Header.SetBytesV(headerRequestID, id[:])
+	return c.Next()
+}
+
+func requestID(c *fiber.Ctx) string {
+	return string(c.Response().Header.Peek(headerRequestID))
+}
+
+func sensibleID(id []byte) bool {
+	if len(id) == 0 || len(id) > 128 {
+		return false
+	}
+	for _, b := range id {
+		if b <= ' ' || b >= 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"time"
+
+	"pollbridge/cache"
+	"pollbridge/session"
+	"pollbridge/upstream"
+	"pollbridge/watch"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Statuses answers status requests; see cache.Statuses.
+type Statuses interface {
+	Fresh(key []byte, locale int) (cache.Result, bool)
+	Get(ctx context.Context, v *session.Variant) (cache.Result, error)
+}
+
+// Holder keeps sessions fresh while requests are held; see watch.Keeper.
+type Holder interface {
+	Hold(v *session.Variant) *watch.Hold
+}
+
+// Forwarder sends on what passes through; see upstream.Client.
+type Forwarder interface {
+	URL(upstream.Target) (*url.URL, error)
+	Forward(*http.Request) (*http.Response, error)
+}
+
+// Options is what a Server needs besides its configuration. All of it is needed.
+type Options struct {
+	Table    *session.Table
+	Statuses Statuses
+	Holder   Holder
+	Upstream Forwarder
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Server is the public listener. Create it with New.
+type Server struct {
+	table    *session.Table
+	statuses Statuses
+	holder   Holder
+	upstream Forwarder
+	log      *slog.Logger
+	trusted  []netip.Prefix
+	tls      *tls.Config
+	metrics  *metrics
+
+	app        *fiber.App
+	visits     sync.Pool // of *visit
+	departures *departures
+
+	running context.Context // ends when the server drains: nobody is held any more
+	drain   context.CancelCauseFunc
+	serving context.Context // ends when draining takes too long: nobody waits any more
+	hurry   context.CancelCauseFunc
+}
+
+// Bounds on what clients may take. A request must arrive within readTimeout, except
+// for a body, which only has to keep coming.
+const (
+	maxConnections  = 64 << 10
+	maxHeader       = 16 << 10
+	readTimeout     = 10 * time.Second
+	idleTimeout     = 75 * time.Second
+	departureChecks = 250 * time.Millisecond
+	drainPatience   = 5 * time.Second // then requests that wait for the upstream are told to try again
+)
+
+// New returns a server that is not listening yet.
+func New(cfg Config, o Options) (*Server, error) {
+	secure, err := cfg.TLS.load()
+	if err != nil {
+		return nil, fmt.Errorf("proxy: tls: %w", err)
+	}
+	s := &Server{
+		table: o.Table, statuses: o.Statuses, holder: o.Holder, upstream: o.Upstream, log: o.Log,
+		trusted: cfg.TrustedProxies, tls: secure,
+		metrics:    newMetrics(o.Registry, o.Table),
+		departures: newDepartures(departureChecks),
+	}
+	s.visits.New = func() any { return new(visit) }
+	s.running, s.drain = context.WithCancelCause(context.Background())
+	s.serving, s.hurry = context.WithCancelCause(context.Background())
+	s.app = fiber.New(fiber.Config{
+		AppName:               "pollbridge",
+		DisableStartupMessage: true,
+		CaseSensitive:         true,
+		StrictRouting:         true,
+		StreamRequestBody:     true,
+		ReadBufferSize:        maxHeader,
+		ReadTimeout:           readTimeout,
+		IdleTimeout:           idleTimeout,
+		Concurrency:           maxConnections,
+		ErrorHandler:          s.handleError,
+	})
+	// The order is the behaviour.
+	s.app.Use(
+		s.recoverPanics,
+		s.identify,
+		s.logAccess,
+		refuseAmbiguousFraming,
+		refuseUnsupported,
+		s.dispatch,
+	)
+	return s, nil
+}
+
+// Serve answers requests that arrive at ln until Shutdown, then returns nil. It
+// closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	ln = patientListener{ln}
+	if s.tls != nil {
+		ln = tls.NewListener(ln, s.tls)
+	}
+	return s.app.Listener(ln)
+}
+
+// Shutdown stops accepting, answers held requests with what is known, and waits for
+// the requests in flight, but no longer than ctx. It may be called once.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.drain(errDraining)
+	defer time.AfterFunc(drainPatience, func() { s.hurry(errDraining) }).Stop()
+	err := s.app.ShutdownWithContext(ctx)
+	s.departures.close()
+	return err
+}
+
+// dispatch tells status requests from everything else.
+func (s *Server) dispatch(c *fiber.Ctx) error {
+	path, query := session.SplitTarget(c.Request().RequestURI())
+	if match, ok := s.table.Match(c.Request().Header.Method(), path); ok {
+		return s.status(c, match, query)
+	}
+	return s.forward(c, nil)
+}

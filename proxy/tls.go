@@ -1,0 +1,70 @@
+package proxy
+
+import (
+	"crypto/tls"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificateChecks is how often the files of the certificate are looked at: a
+// renewed certificate is used within this time, without a restart.
+const certificateChecks = time.Minute
+
+// load returns nil where no certificate is configured.
+func (t TLSConfig) load() (*tls.Config, error) {
+	if t.CertFile == "" {
+		return nil, nil
+	}
+	c := &certificate{files: t}
+	if err := c.read(); err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:     tls.VersionTLS12,
+		NextProtos:     []string{"http/1.1"},
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
+	}, nil
+}
+
+// certificate is the certificate in the files, as new as a check ago.
+type certificate struct {
+	files TLSConfig
+
+	mu      sync.Mutex
+	loaded  *tls.Certificate // guarded by mu, as all below
+	changed time.Time        // when the file was, as far as it is loaded
+	checked time.Time
+}
+
+func (c *certificate) current() *tls.Certificate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if time.Since(c.checked) >= certificateChecks {
+		_ = c.readLocked() // half-written files are read again at the next check
+	}
+	return c.loaded
+}
+
+func (c *certificate) read() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.readLocked()
+}
+
+func (c *certificate) readLocked() error {
+	c.checked = time.Now()
+	info, err := os.Stat(c.files.CertFile)
+	if err != nil {
+		return err
+	}
+	if info.ModTime().Equal(c.changed) {
+		return nil
+	}
+	loaded, err := tls.LoadX509KeyPair(c.files.CertFile, c.files.KeyFile)
+	if err != nil {
+		return err
+	}
+	c.loaded, c.changed = &loaded, info.ModTime()
+	return nil
+}

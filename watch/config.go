@@ -1,0 +1,50 @@
+package watch
+
+import (
+	"time"
+
+	"pollbridge/config/check"
+)
+
+// The schedules by which a session is polled.
+const (
+	Fixed    = "fixed"    // every Interval
+	Adaptive = "adaptive" // when a change is likely
+)
+
+// MinInterval is the shortest interval at which sessions may be polled.
+const MinInterval = 100 * time.Millisecond
+
+// Config says how sessions are polled in the background.
+type Config struct {
+	// Schedule is [Fixed] or [Adaptive].
+	Schedule string `koanf:"schedule"`
+	// Interval is the time between two polls of a session, at least [MinInterval].
+	Interval time.Duration `koanf:"interval"`
+	// Deadline is how long a session is watched before it is given up. More than 0.
+	Deadline time.Duration `koanf:"deadline"`
+	// NotFoundAfter is how long the upstream may say that it does not know a
+	// session before that is believed. 0 believes the first answer.
+	NotFoundAfter time.Duration `koanf:"not_found_after"`
+	// Max bounds the sessions watched at the same time. At least 1.
+	Max int `koanf:"max"`
+}
+
+// DefaultConfig is what applies where nothing else is said.
+func DefaultConfig() Config {
+	return Config{
+		Schedule: Fixed, Interval: time.Second, Deadline: 10 * time.Minute,
+		NotFoundAfter: 10 * time.Second, Max: 200_000,
+	}
+}
+
+// Validate returns all mistakes in c, joined; each names its key.
+func (c Config) Validate() error {
+	var m check.Mistakes
+	m.OneOf("schedule", c.Schedule, Fixed, Adaptive)
+	m.Want(c.Interval >= MinInterval, "interval", c.Interval, "at least "+MinInterval.String())
+	m.Want(c.Deadline > 0, "deadline", c.Deadline, "more than 0s, such as 10m")
+	m.Want(c.NotFoundAfter >= 0, "not_found_after", c.NotFoundAfter, "0s or more")
+	m.Want(c.Max >= 1, "max", c.Max, "at least 1")
+	return m.Err()
+}
