@@ -3,7 +3,7 @@ package admin
 import (
 	"fmt"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // MinKeyLength is the least number of characters of a key.

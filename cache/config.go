@@ -7,7 +7,7 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // Config says how much is remembered, and for how long.

@@ -6,7 +6,7 @@ import (
 
 	"pollbridge/admin"
 	"pollbridge/cache"
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // Error is everything that is wrong with a configuration.

@@ -12,7 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // fromFile reads the YAML file at path; an empty path is a file without settings.

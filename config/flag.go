@@ -4,7 +4,7 @@ import (
 	"maps"
 	"slices"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // flagNames are the flags that set something, by its key.

@@ -8,7 +8,7 @@ import (
 	"github.com/knadh/koanf/providers/confmap"
 	"github.com/knadh/koanf/v2"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // Sources are where the settings come from. The zero value has none, so that

@@ -4,7 +4,7 @@ import (
 	"io"
 	"log/slog"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // LogConfig says what is logged, and how.

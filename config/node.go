@@ -8,7 +8,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // settings reads a section of Config. Nothing under a key counts as nothing set,

@@ -1,6 +1,6 @@
 package config
 
-import "pollbridge/config/check"
+import "pollbridge/internal/check"
 
 // TracingConfig says where traces go. The zero value means nowhere.
 type TracingConfig struct {

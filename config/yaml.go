@@ -9,7 +9,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // masked stands where a secret does. It is no valid secret, so that what was

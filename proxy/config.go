@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // Config says how clients reach the public listener.

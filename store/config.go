@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // When a write reaches the disk.

@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // Config says where the upstream is and how much may be asked of it.

@@ -3,7 +3,7 @@ package watch
 import (
 	"time"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // The schedules by which a session is polled.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 // Config says how events are delivered, and where they may go.

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/config/check"
+	"pollbridge/internal/check"
 )
 
 func TestMistakesAreReportedTogetherAndInOrder(t *testing.T) {
