@@ -38,7 +38,8 @@ type kept struct {
 }
 
 // NewMemory returns an empty Memory that forgets an observation after a while, or
-// earlier if all of them take more than maxSize bytes: then the oldest go first.
+// earlier if all of them take more than maxSize bytes: then the oldest go first. One
+// that is larger by itself is not kept.
 func NewMemory(keep time.Duration, maxSize Size) *Memory {
 	return &Memory{keep: keep, maxSize: int64(maxSize), byKey: map[string]*list.Element{}}
 }
@@ -53,6 +54,9 @@ func (m *Memory) Keep(_ context.Context, v *session.Variant, o *session.Observat
 		m.removeLocked(element)
 	}
 	entry := &kept{record: known.with(v.Key(), o), until: o.At.Add(m.keep)}
+	if entry.record.cost() > m.maxSize {
+		return nil
+	}
 	m.byKey[v.Key()] = m.byAge.PushBack(entry)
 	m.size += entry.record.cost()
 	m.forgetLocked(time.Now())

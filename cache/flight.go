@@ -12,14 +12,15 @@ import (
 // flight is one request to the upstream and everybody who waits for its answer. The
 // fields are set before done is closed, and may be read after it.
 type flight struct {
+	locale int // that is asked for
 	done   chan struct{}
 	known  *record // what is known after it
 	err    error   // why it brought nothing
 	loaded bool    // Finals knew the answer, the upstream was not asked
 }
 
-func newFlight(known *record) *flight {
-	return &flight{done: make(chan struct{}), known: known, err: errAborted}
+func newFlight(locale int, known *record) *flight {
+	return &flight{locale: locale, done: make(chan struct{}), known: known, err: errAborted}
 }
 
 var (
@@ -81,7 +82,7 @@ func (s *Statuses) fly(v *session.Variant, f *flight, shard *shard, place *slot)
 func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	ctx := context.Background()
 	known := f.known
-	if known.expired(s.cfg, time.Now()) {
+	if known.useful(s.cfg, time.Now()) <= 0 {
 		known = s.load(ctx, v)
 		if known.serving(v.Locale) != nil {
 			f.loaded = true
@@ -93,13 +94,14 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		return known, err
 	}
 	next := known.with(v.Key(), o)
-	if next.newest == o {
-		if o.State.Final() {
-			s.keep(ctx, v, o)
-		}
-		if s.options.Observe != nil {
-			s.options.Observe(v, o)
-		}
+	if next.serving(v.Locale) != o {
+		return next, nil // a final record stays what it is
+	}
+	if o.State.Final() {
+		s.keep(ctx, v, o)
+	}
+	if s.options.Observe != nil {
+		s.options.Observe(v, o)
 	}
 	return next, nil
 }
@@ -125,9 +127,5 @@ func (s *Statuses) load(ctx context.Context, v *session.Variant) *record {
 	if len(observations) == 0 {
 		return nil
 	}
-	known := &record{key: v.Key(), newest: observations[0], others: observations[1:]}
-	if known.expired(s.cfg, time.Now()) {
-		return nil
-	}
-	return known
+	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now()}
 }

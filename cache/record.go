@@ -1,51 +1,62 @@
 package cache
 
 import (
+	"time"
+
 	"pollbridge/session"
 )
 
 // record is what is known about one question: the newest observation and, where
-// answers are localised, those in other locales that say the same. It is immutable.
+// answers hold texts for people, those in other locales that say the same. It is
+// immutable.
 type record struct {
 	key    string
 	newest *session.Observation
 	others []*session.Observation
+	// loaded is when Finals gave a final record back; zero for what was observed
+	// here. It is fresh from then on: Finals decides when it is forgotten.
+	loaded time.Time
+	// settled means that no other locale can be had any more: the upstream has
+	// forgotten the session, so what there is serves every locale.
+	settled bool
 }
 
 // with returns the record that also knows o.
 //
-// A final observation stays. When a later answer in another locale is not final,
-// the upstream has forgotten the session: the one answer there is then has to serve
-// every locale.
+// Once final, a record only learns what its state means in locales that nothing
+// serves yet. When an answer in such a locale is not that final one, there is none
+// to be had any more.
 func (r *record) with(key string, o *session.Observation) *record {
 	if r == nil {
 		return &record{key: key, newest: o}
 	}
-	if r.newest.State.Final() && r.serving(o.Locale) != nil {
-		return r
-	}
-	if r.newest.State.Final() && o.State != r.newest.State {
-		return r.servingAll()
-	}
-	next := &record{key: key, newest: o}
-	if !o.Localized {
+	if !r.newest.State.Final() {
+		next := &record{key: key, newest: o}
+		next.keepOthers(r)
 		return next
 	}
-	for other := range r.all {
-		if other.Localized && other.Locale != o.Locale && other.State == o.State {
-			next.others = append(next.others, other)
-		}
-	}
-	return next
-}
-
-func (r *record) servingAll() *record {
-	if !r.newest.Localized {
+	if r.serving(o.Locale) != nil {
 		return r
 	}
-	everybodys := *r.newest
-	everybodys.Localized = false
-	return &record{key: r.key, newest: &everybodys}
+	next := *r
+	if o.State == r.newest.State {
+		next.others = append(next.others[:len(next.others):len(next.others)], o)
+	} else {
+		next.settled = true
+	}
+	return &next
+}
+
+// keepOthers takes over what older says in other locales, if that is the same.
+func (r *record) keepOthers(older *record) {
+	if !r.newest.Localized {
+		return
+	}
+	for o := range older.all {
+		if o.Localized && o.Locale != r.newest.Locale && o.State == r.newest.State {
+			r.others = append(r.others, o)
+		}
+	}
 }
 
 func (r *record) all(yield func(*session.Observation) bool) {
@@ -69,6 +80,9 @@ func (r *record) serving(locale int) *session.Observation {
 			return o
 		}
 	}
+	if r.settled {
+		return r.newest
+	}
 	return nil
 }
 
@@ -78,6 +92,29 @@ func (r *record) final() *session.Observation {
 		return nil
 	}
 	return r.newest
+}
+
+// left is how much longer an observation of this record is fresh. A final record
+// ages as a whole.
+func (r *record) left(cfg Config, o *session.Observation, now time.Time) time.Duration {
+	switch {
+	case !o.State.Final():
+		return cfg.ttl(o) - o.Age(now)
+	case !r.loaded.IsZero():
+		return cfg.ttl(o) - max(0, now.Sub(r.loaded))
+	}
+	return cfg.ttl(o) - r.newest.Age(now)
+}
+
+// useful is how much longer the record is of any use: fresh, or served though stale.
+func (r *record) useful(cfg Config, now time.Time) time.Duration {
+	if r == nil {
+		return 0
+	}
+	if r.newest.State == session.Pending {
+		return max(cfg.PendingTTL, cfg.StaleIfError) - r.newest.Age(now)
+	}
+	return r.left(cfg, r.newest, now)
 }
 
 // cost is about how many bytes of memory the record takes.
@@ -93,7 +130,7 @@ func (r *record) cost() int64 {
 }
 
 const (
-	recordOverhead      = 200 // with what ristretto keeps about it; measured by BenchmarkMemory
+	recordOverhead      = 200 // with what ristretto keeps about it
 	observationOverhead = 100
 	sharedBody          = 1 << 10
 )

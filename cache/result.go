@@ -40,23 +40,10 @@ func (c Config) ttl(o *session.Observation) time.Duration {
 	return c.PendingTTL
 }
 
-// left is how much longer an observation is fresh.
-func (c Config) left(o *session.Observation, now time.Time) time.Duration {
-	return c.ttl(o) - o.Age(now)
-}
-
 // mayServeStale reports whether an observation may be served though it is not
 // fresh: a client that is told "waiting" a little too long loses nothing.
 func (c Config) mayServeStale(o *session.Observation, now time.Time) bool {
 	return o != nil && o.State == session.Pending && o.Age(now) < c.StaleIfError
-}
-
-// keep is how long an observation is of any use.
-func (c Config) keep(o *session.Observation) time.Duration {
-	if o.State == session.Pending {
-		return max(c.PendingTTL, c.StaleIfError)
-	}
-	return c.ttl(o)
 }
 
 var howNames = [...]string{Hit: "hit", Miss: "miss", Collapsed: "collapsed", Stale: "stale"}

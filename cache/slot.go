@@ -52,20 +52,14 @@ func (s *Statuses) shard(key string) *shard {
 // sit finds out what is known about v's question, and if that is not fresh, joins
 // the flight that is under way or starts one.
 func (s *Statuses) sit(v *session.Variant) seat {
-	remembered := s.remembered([]byte(v.Key()))
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	place, ok := shard.slots[v.Key()]
 	if !ok {
-		// Look again: a slot may have gone since, whose record is in ristretto now.
-		if remembered == nil {
-			remembered = s.remembered([]byte(v.Key()))
-		}
-		place = &slot{known: remembered}
-	}
-	if place.known == nil {
-		place.known = remembered
+		// Only now: a slot that went a moment ago has left its record in ristretto,
+		// and what ristretto held before that is out of date.
+		place = &slot{known: s.remembered([]byte(v.Key()))}
 	}
 	here := seat{known: place.known}
 	if _, fresh := s.fresh(place.known, v.Locale); fresh {
@@ -76,7 +70,7 @@ func (s *Statuses) sit(v *session.Variant) seat {
 		return here
 	}
 	if place.flight == nil {
-		f := newFlight(place.known)
+		f := newFlight(v.Locale, place.known)
 		place.flight, here.started = f, true
 		shard.slots[v.Key()] = place
 		s.flights.Go(func() { s.fly(v, f, shard, place) })

@@ -57,7 +57,7 @@ const impatience = 2 * time.Second
 // New returns an empty cache. The caller must Close it.
 func New(cfg Config, o Options) (*Statuses, error) {
 	store, err := ristretto.NewCache(&ristretto.Config[[]byte, *record]{
-		NumCounters:        max(10_000, 10*int64(cfg.MaxSize)/(recordOverhead+observationOverhead)),
+		NumCounters:        counters(cfg.MaxSize),
 		MaxCost:            int64(cfg.MaxSize),
 		BufferItems:        64,
 		IgnoreInternalCost: true, // record.cost counts it
@@ -72,6 +72,12 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	}
 	s.sweeping.Go(s.sweepUntilQuit)
 	return s, nil
+}
+
+// counters is how many of its small counters ristretto needs: ten for each record
+// that fits, but no more memory than five million records would take.
+func counters(size Size) int64 {
+	return min(50_000_000, max(10_000, 10*int64(size)/(recordOverhead+observationOverhead)))
 }
 
 // Close waits for the flights and frees the memory. Nobody may ask any more.
@@ -94,7 +100,7 @@ func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
 	if o == nil {
 		return Result{}, false
 	}
-	left := s.cfg.left(o, time.Now())
+	left := known.left(s.cfg, o, time.Now())
 	return Result{Observation: o, How: Hit, TTL: left}, left > 0
 }
 
@@ -147,12 +153,15 @@ func (s *Statuses) landed(seat seat, locale int) (Result, bool) {
 	if seat.flight.err != nil {
 		return Result{}, false
 	}
-	o := seat.flight.known.serving(locale)
+	known := seat.flight.known
+	o := known.serving(locale)
 	if o == nil {
 		return Result{}, false
 	}
-	left := s.cfg.left(o, time.Now())
-	return Result{Observation: o, How: seat.how(), TTL: left}, left > 0 || o == seat.flight.known.newest
+	left := known.left(s.cfg, o, time.Now())
+	// What a flight brought counts as fresh for those who waited for it, even if it
+	// may not be kept.
+	return Result{Observation: o, How: seat.how(), TTL: left}, left > 0 || o == known.newest || seat.flight.locale == locale
 }
 
 // patience is how long a waiter waits for a flight; 0 means as long as it takes.
@@ -167,11 +176,11 @@ func (s *Statuses) patience(known *record, locale int) time.Duration {
 func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, error) {
 	now := time.Now()
 	if o := known.serving(locale); s.cfg.mayServeStale(o, now) {
-		return Result{Observation: o, How: Stale, TTL: s.cfg.left(o, now), Err: err}, nil
+		return Result{Observation: o, How: Stale, TTL: known.left(s.cfg, o, now), Err: err}, nil
 	}
-	if o := known.final(); o != nil && s.cfg.left(o, now) > 0 {
+	if o := known.final(); o != nil && known.left(s.cfg, o, now) > 0 {
 		// Better in the other language than not at all.
-		return Result{Observation: o, How: Hit, TTL: s.cfg.left(o, now)}, nil
+		return Result{Observation: o, How: Hit, TTL: known.left(s.cfg, o, now)}, nil
 	}
 	return Result{}, err
 }
@@ -185,7 +194,7 @@ func (s *Statuses) Size() (entries, bytes int64) {
 
 // remember gives a record to ristretto, for as long as it may be of use.
 func (s *Statuses) remember(known *record) {
-	left := s.cfg.keep(known.newest) - known.newest.Age(time.Now())
+	left := known.useful(s.cfg, time.Now())
 	if left <= 0 { // ristretto takes 0 for ever
 		return
 	}

@@ -44,11 +44,11 @@ func (s *Statuses) disposable(place *slot, now time.Time, slots int) bool {
 	switch {
 	case place.flight != nil:
 		return false
-	case known.expired(s.cfg, now):
+	case known.useful(s.cfg, now) <= 0:
 		return true
 	case place.err != nil && now.Sub(place.failed) < s.cfg.PendingTTL:
 		return false
-	case !known.newest.State.Final() && s.cfg.left(known.newest, now) > 0:
+	case !known.newest.State.Final() && known.left(s.cfg, known.newest, now) > 0:
 		return false
 	case s.remembered([]byte(known.key)) == known:
 		return true
@@ -56,9 +56,4 @@ func (s *Statuses) disposable(place *slot, now time.Time, slots int) bool {
 	s.remember(known)
 	// A final record is safe with Finals; any other may be all there is.
 	return known.newest.State.Final() || slots > maxLingering/shardCount
-}
-
-// expired reports whether a record is of no use any more.
-func (r *record) expired(cfg Config, now time.Time) bool {
-	return r == nil || r.newest.Age(now) >= cfg.keep(r.newest)
 }

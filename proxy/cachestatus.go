@@ -10,10 +10,7 @@ import (
 	"pollbridge/upstream"
 )
 
-const headerCacheStatus = "Cache-Status"
-
-// appendCacheStatus says in the words of RFC 9211 where an answer came from. Caches
-// nearer to the origin have said so in lines before.
+// appendCacheStatus says in the words of RFC 9211 where an answer came from.
 func appendCacheStatus(dst []byte, r cache.Result) []byte {
 	dst = append(dst, "pollbridge"...)
 	switch {

@@ -60,9 +60,6 @@ func (s *Server) handleError(c *fiber.Ctx, err error) error {
 	if public.close {
 		c.Context().SetConnectionClose()
 	}
-	if public.status >= 500 {
-		noteError(c, err)
-	}
 	response.SetBodyString(`{"status":"error","message":` + strconv.Quote(public.message) + `,"error_code":` + strconv.Itoa(public.code) + `}`)
 	return nil
 }
@@ -77,8 +74,10 @@ func public(err error) *publicError {
 	if engine, ok := errors.AsType[*fiber.Error](err); ok {
 		return fromEngine(engine)
 	}
-	return &publicError{status: http.StatusInternalServerError, message: "internal error", code: session.CodeTechnicalError}
+	return errPanic
 }
+
+var errPanic = &publicError{status: http.StatusInternalServerError, message: "internal error", code: session.CodeTechnicalError}
 
 // unavailable tells a client in the upstream's own words that it could not be asked.
 func unavailable(failure *upstream.Failure) *publicError {

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"net/http"
+	"unicode"
 
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -35,16 +37,20 @@ func (s *Server) forward(c *fiber.Ctx, begun []byte) error {
 }
 
 func (s *Server) outgoing(ctx context.Context, c *fiber.Ctx, begun []byte) (*http.Request, error) {
-	path, query := session.SplitTarget(c.Request().RequestURI())
+	path, query := session.SplitTarget(c.Request().Header.RequestURI())
 	url, err := s.upstream.URL(upstream.Target{Path: string(path), Query: string(query)})
-	if err != nil {
+	if err != nil || bytes.ContainsFunc(c.Request().Header.RequestURI(), unicode.IsControl) {
 		return nil, refusal(http.StatusBadRequest, "the path of the request is not well encoded")
+	}
+	header, err := s.forwardedHeader(c)
+	if err != nil {
+		return nil, err
 	}
 	request := &http.Request{
 		Method: string(c.Request().Header.Method()),
 		URL:    url,
 		Host:   url.Host,
-		Header: s.forwardedHeader(c),
+		Header: header,
 		Body:   http.NoBody,
 	}
 	if length := c.Request().Header.ContentLength(); length > 0 || length == -1 {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"golang.org/x/net/http/httpguts"
 )
 
 // hopByHop are the fields that end at each hop (RFC 9110, 7.6.1), with those that
@@ -28,7 +29,8 @@ const via = "1.1 pollbridge"
 
 // forwardedHeader is the header that the upstream gets: the end-to-end fields of the
 // request, in their order for each name, and what a proxy has to add.
-func (s *Server) forwardedHeader(c *fiber.Ctx) http.Header {
+// What the transport would not send is the client's mistake, not the upstream's.
+func (s *Server) forwardedHeader(c *fiber.Ctx) (http.Header, error) {
 	request := c.Request()
 	named := connectionOptions(request.Header.PeekAll("Connection"))
 	header := make(http.Header, 16)
@@ -36,6 +38,9 @@ func (s *Server) forwardedHeader(c *fiber.Ctx) http.Header {
 		canonical := textproto.CanonicalMIMEHeaderKey(string(name))
 		if hopByHop[canonical] || ownFields[canonical] || named[canonical] {
 			continue
+		}
+		if !httpguts.ValidHeaderFieldName(canonical) || !httpguts.ValidHeaderFieldValue(string(value)) {
+			return nil, refusal(http.StatusBadRequest, "a header field of the request has bytes in it that are not allowed")
 		}
 		header[canonical] = append(header[canonical], string(value))
 	}
@@ -45,7 +50,7 @@ func (s *Server) forwardedHeader(c *fiber.Ctx) http.Header {
 	header["Via"] = append(header["Via"], via)
 	header[headerRequestID] = []string{requestID(c)}
 	s.addForwarded(c, header)
-	return header
+	return header, nil
 }
 
 // addForwarded tells the upstream whom the request came from. What a client says of

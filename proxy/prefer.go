@@ -5,25 +5,18 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
 
 // maxWait is the longest time for which a request is held.
 const maxWait = 60 * time.Second
 
-const (
-	headerPrefer            = "Prefer"
-	headerPreferenceApplied = "Preference-Applied"
-)
+const headerPrefer = "Prefer"
 
 // waitPreference reads "Prefer: wait=N" (RFC 7240). A longer wait than maxWait is
 // cut to it; what is no number of seconds is ignored, as every preference that a
 // server does not understand; of several the first counts.
-func waitPreference(header *fasthttp.RequestHeader) (wait time.Duration, given bool) {
-	if len(header.Peek(headerPrefer)) == 0 {
-		return 0, false
-	}
+func waitPreference(header *fasthttp.RequestHeader) time.Duration {
 	for _, line := range header.PeekAll(headerPrefer) {
 		for preference := range bytes.SplitSeq(line, []byte(",")) {
 			preference, _, _ = bytes.Cut(preference, []byte(";"))
@@ -33,14 +26,10 @@ func waitPreference(header *fasthttp.RequestHeader) (wait time.Duration, given b
 			}
 			seconds, err := strconv.ParseUint(string(bytes.Trim(bytes.TrimSpace(value), `"`)), 10, 31)
 			if err != nil {
-				return 0, false
+				return 0
 			}
-			return min(maxWait, time.Duration(seconds)*time.Second), true
+			return min(maxWait, time.Duration(seconds)*time.Second)
 		}
 	}
-	return 0, false
-}
-
-func preferenceApplied(c *fiber.Ctx, wait time.Duration) {
-	c.Response().Header.Set(headerPreferenceApplied, "wait="+strconv.Itoa(int(wait/time.Second)))
+	return 0
 }

@@ -11,6 +11,8 @@ import (
 
 const headerRequestID = "X-Request-Id"
 
+var requestIDKey = []byte(headerRequestID)
+
 var (
 	processID  [8]byte // random, so that two processes give different ids
 	requestSeq atomic.Uint64
@@ -20,20 +22,22 @@ func init() {
 	rand.Read(processID[:]) // never fails
 }
 
-// identify gives every request an id, in its header and in that of the answer: the
-// client's own if it sent a sensible one.
-func (s *Server) identify(c *fiber.Ctx) error {
-	if id := c.Request().Header.Peek(headerRequestID); sensibleID(id) {
-		c.Response().Header.SetBytesV(headerRequestID, id)
-		return c.Next()
+// identify gives every request an id, in the header of the answer: the client's own
+// if it sent a sensible one.
+func identify(c *fiber.Ctx, h head) {
+	answer := &c.Response().Header
+	if h.requestID {
+		if id := c.Request().Header.Peek(headerRequestID); sensibleID(id) {
+			answer.SetCanonical(requestIDKey, id)
+			return
+		}
 	}
 	var id [32]byte
 	var seq [8]byte
 	binary.BigEndian.PutUint64(seq[:], requestSeq.Add(1))
 	hex.Encode(id[:16], processID[:])
 	hex.Encode(id[16:], seq[:])
-	c.Response().Header.SetBytesV(headerRequestID, id[:])
-	return c.Next()
+	answer.SetCanonical(requestIDKey, id[:])
 }
 
 func requestID(c *fiber.Ctx) string {

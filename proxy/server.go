@@ -107,15 +107,7 @@ func New(cfg Config, o Options) (*Server, error) {
 		Concurrency:           maxConnections,
 		ErrorHandler:          s.handleError,
 	})
-	// The order is the behaviour.
-	s.app.Use(
-		s.recoverPanics,
-		s.identify,
-		s.logAccess,
-		refuseAmbiguousFraming,
-		refuseUnsupported,
-		s.dispatch,
-	)
+	s.app.Use(s.handle)
 	return s, nil
 }
 
@@ -137,13 +129,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.app.ShutdownWithContext(ctx)
 	s.departures.close()
 	return err
-}
-
-// dispatch tells status requests from everything else.
-func (s *Server) dispatch(c *fiber.Ctx) error {
-	path, query := session.SplitTarget(c.Request().RequestURI())
-	if match, ok := s.table.Match(c.Request().Header.Method(), path); ok {
-		return s.status(c, match, query)
-	}
-	return s.forward(c, nil)
 }

@@ -23,26 +23,32 @@ type visit struct {
 
 // status answers a request that matched an endpoint, unless it turns out to be no
 // status request: then it passes through.
-func (s *Server) status(c *fiber.Ctx, match session.Match, query []byte) error {
+func (s *Server) status(c *fiber.Ctx, h head, match session.Match, query []byte) (outcome, error) {
 	v := s.visits.Get().(*visit)
 	defer s.visits.Put(v)
 	if err := v.readBody(c.Request()); err != nil {
-		return err
+		return outcome{}, err
 	}
-	if len(c.Request().Header.Peek(fasthttp.HeaderContentEncoding)) > 0 || len(v.body) > session.MaxBody ||
-		!v.request.Read(match, session.Incoming{Query: query, Body: v.body, Header: &c.Request().Header}) {
-		return s.forward(c, bytes.Clone(v.body))
+	if h.contentEncoding || len(v.body) > session.MaxBody || !v.request.Read(match, v.incoming(c, h, match.Endpoint, query)) {
+		return outcome{}, s.forward(c, bytes.Clone(v.body))
 	}
-	wait, hold := waitPreference(&c.Request().Header)
+	var wait time.Duration
+	if h.prefer {
+		wait = waitPreference(&c.Request().Header)
+	}
 	result, fresh := s.statuses.Fresh(v.request.Key(), v.request.Locale())
-	if !fresh || hold && result.State == session.Pending {
+	if !fresh || wait > 0 && result.State == session.Pending {
 		return s.ask(c, v, wait)
 	}
-	s.answer(c, v, result)
-	if hold {
-		preferenceApplied(c, wait)
+	return s.answer(c, v, result, wait), nil
+}
+
+func (v *visit) incoming(c *fiber.Ctx, h head, endpoint *session.Endpoint, query []byte) session.Incoming {
+	in := session.Incoming{Query: query, Body: v.body}
+	if h.authorization || endpoint.Credential.In == session.InHeader {
+		in.Header = &c.Request().Header
 	}
-	return nil
+	return in
 }
 
 // readBody reads what is needed to know whether this is a status request: the whole
@@ -72,45 +78,49 @@ func (v *visit) readBody(request *fasthttp.Request) error {
 
 // ask answers what memory could not: it waits for the upstream, and if the client
 // prefers so, for the state to change.
-func (s *Server) ask(c *fiber.Ctx, v *visit, wait time.Duration) error {
+func (s *Server) ask(c *fiber.Ctx, v *visit, wait time.Duration) (outcome, error) {
 	variant := v.request.Variant()
-	result, err := s.current(c, variant, wait)
-	switch {
-	case errors.Is(err, errClientGone):
-		c.Context().SetConnectionClose()
-		return nil
-	case err != nil:
-		s.metrics.countError(variant.Endpoint)
-		return err
-	}
-	s.answer(c, v, result)
+	var result cache.Result
+	var err error
 	if wait > 0 {
-		preferenceApplied(c, wait)
+		result, err = s.hold(c, variant, wait)
+	} else {
+		result, err = s.statuses.Get(s.serving, variant)
 	}
-	return nil
+	if err != nil {
+		if !errors.Is(err, errClientGone) {
+			s.metrics.countError(variant.Endpoint)
+		}
+		return outcome{}, err
+	}
+	return s.answer(c, v, result, wait), nil
 }
 
-func (s *Server) current(c *fiber.Ctx, variant *session.Variant, wait time.Duration) (cache.Result, error) {
-	if wait == 0 {
-		return s.statuses.Get(s.serving, variant)
-	}
-	return s.hold(c, variant, wait)
-}
+var (
+	cacheStatusKey       = []byte("Cache-Status")
+	ageKey               = []byte("Age")
+	preferenceAppliedKey = []byte("Preference-Applied")
+)
 
 // answer writes an observation out.
-func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result) {
+func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result, wait time.Duration) outcome {
 	s.metrics.countResult(v.request.Endpoint(), result.How)
 	response := c.Response()
+	header := &response.Header
 	response.SetStatusCode(result.Status)
-	response.Header.SetNoDefaultContentType(true)
-	for _, field := range result.Header {
-		response.Header.Add(field.Name, field.Value)
-	}
+	header.SetNoDefaultContentType(true)
 	v.scratch = appendCacheStatus(v.scratch[:0], result)
-	response.Header.AddBytesV(headerCacheStatus, v.scratch)
+	header.SetCanonical(cacheStatusKey, v.scratch)
 	v.scratch = strconv.AppendInt(v.scratch[:0], int64(result.Age(time.Now())/time.Second), 10)
-	response.Header.AddBytesV(fasthttp.HeaderAge, v.scratch)
+	header.SetCanonical(ageKey, v.scratch)
+	if wait > 0 {
+		v.scratch = strconv.AppendInt(append(v.scratch[:0], "wait="...), int64(wait/time.Second), 10)
+		header.SetCanonical(preferenceAppliedKey, v.scratch)
+	}
+	for _, field := range result.Header {
+		header.AddBytesKV(field.Name, field.Value)
+	}
 	// The body is shared and stays as it is: the response only reads it.
 	response.SetBodyRaw(result.Body)
-	noteResult(c, result)
+	return outcome{how: result.How, state: result.State}
 }

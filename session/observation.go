@@ -19,7 +19,7 @@ type Content struct {
 }
 
 // Field is one line of a header.
-type Field struct{ Name, Value string }
+type Field struct{ Name, Value []byte }
 
 // Serves reports whether the observation answers for a locale: its own, or any if
 // it holds no text for people.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"syscall"
 	"testing"
@@ -195,6 +196,37 @@ func TestHangEnds(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHangEndsWhenTheClientLeaves(t *testing.T) {
+	struck, over := make(chan simulator.Event, 1), make(chan struct{})
+	sim := newSimulator(t, simulator.Config{
+		Fault: simulator.Fault{Mode: simulator.Hang},
+		OnEvent: func(e simulator.Event) {
+			if e.Kind == simulator.EventStruck {
+				struck <- e
+			}
+		},
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(over)
+		sim.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	ctx, leave := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, "POST", server.URL+statusPath("x"), strings.NewReader(`{"access_token":"test"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		<-struck
+		leave()
+	}()
+	if response, err := http.DefaultClient.Do(request); err == nil {
+		response.Body.Close()
+		t.Errorf("a hung call was answered HTTP %d", response.StatusCode)
+	}
+	<-over // times out if the simulator does not notice
 }
 
 func TestHangEndsByItself(t *testing.T) {

@@ -57,5 +57,5 @@ func (s *Simulator) closed() bool {
 func (v *visit) cutShort() {
 	now := time.Now()
 	v.connection.SetReadDeadline(now)
-	
+	v.connection.SetWriteDeadline(now)
 }

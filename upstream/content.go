@@ -25,7 +25,7 @@ func newContent(response *fasthttp.Response, body []byte, decoded bool) *session
 		if ownHeaders[string(name)] || named[string(bytes.ToLower(name))] || decoded && string(name) == fasthttp.HeaderContentEncoding {
 			continue
 		}
-		content.Header = append(content.Header, session.Field{Name: string(name), Value: string(value)})
+		content.Header = append(content.Header, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
 	}
 	return content
 }

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,6 +49,9 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 		return nil, err
 	}
 	u.Path, u.RawPath = path, raw
+	if u.EscapedPath() != raw {
+		return nil, fmt.Errorf("upstream: a path that starts with two slashes cannot be sent as it stands")
+	}
 	return u, nil
 }
 

@@ -22,11 +22,12 @@ type guard struct {
 
 	openedAt atomic.Int64 // Unix nanoseconds; 0 while not open
 	notices  chan gobreaker.State
+	quit     chan struct{}
 	done     sync.WaitGroup
 }
 
 func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gobreaker.State)) *guard {
-	g := &guard{rest: cfg.OpenFor / 2, log: log, notices: make(chan gobreaker.State, 16)}
+	g := &guard{rest: cfg.OpenFor / 2, log: log, notices: make(chan gobreaker.State, 16), quit: make(chan struct{})}
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         name,
 		MaxRequests:  uint32(cfg.Probes),
@@ -81,20 +82,29 @@ func (g *guard) reopens() time.Duration {
 }
 
 func (g *guard) logChanges() {
-	for state := range g.notices {
-		switch state {
-		case gobreaker.StateOpen:
-			g.log.Warn("upstream is failing: circuit opened", "rest", g.rest)
-		case gobreaker.StateHalfOpen:
-			g.log.Info("upstream is probed: circuit half-open")
-		case gobreaker.StateClosed:
-			g.log.Info("upstream answers: circuit closed")
+	for {
+		select {
+		case state := <-g.notices:
+			g.logChange(state)
+		case <-g.quit:
+			return
 		}
 	}
 }
 
-// close waits for the log. No request may be under way any more.
+func (g *guard) logChange(state gobreaker.State) {
+	switch state {
+	case gobreaker.StateOpen:
+		g.log.Warn("upstream is failing: circuit opened", "rest", g.rest)
+	case gobreaker.StateHalfOpen:
+		g.log.Info("upstream is probed: circuit half-open")
+	case gobreaker.StateClosed:
+		g.log.Info("upstream answers: circuit closed")
+	}
+}
+
+// close stops the log and waits for it.
 func (g *guard) close() {
-	close(g.notices)
+	close(g.quit)
 	g.done.Wait()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"syscall"
 	"time"
 
 	"pollbridge/session"
@@ -14,8 +15,10 @@ import (
 func newPollPool(cfg Config, d *dialer) *fasthttp.HostClient {
 	return &fasthttp.HostClient{
 		Addr: d.address, // its TLS, if any, is the dialer's
-		Dial: func(string) (net.Conn, error) {
-			conn, err := d.dial(context.Background())
+		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), timeout)
+			defer cancel()
+			conn, err := d.dial(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -73,8 +76,12 @@ func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.
 	defer fasthttp.ReleaseResponse(response)
 	c.writePoll(request, v)
 
+	response.Header.SetNoDefaultContentType(true)
 	err := c.polls.DoTimeout(request, response, patience)
-	if err != nil && mayRepeat(err, response) {
+	for tries := 0; errors.Is(err, errStale) && tries <= c.polls.MaxConns; tries++ {
+		err = c.polls.DoTimeout(request, response, patience) // nothing was sent
+	}
+	if err != nil && closedWhileIdle(err, response) {
 		err = c.polls.DoTimeout(request, response, patience)
 	}
 	if err != nil {
@@ -83,14 +90,13 @@ func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.
 	return c.readAnswer(v, response)
 }
 
-// mayRepeat allows a second try where the upstream closed a connection while it was
-// idle: then it has not read the request, or not acted on it.
-func mayRepeat(err error, response *fasthttp.Response) bool {
-	if errors.Is(err, errStale) {
-		return true
-	}
+// closedWhileIdle reports whether the upstream seems to have closed a connection just
+// when it was used again: then it has not read the request, or not acted on it, and a
+// poll may be repeated once.
+func closedWhileIdle(err error, response *fasthttp.Response) bool {
 	address, ok := response.RemoteAddr().(pollAddr)
-	return ok && address.reused && errors.Is(err, fasthttp.ErrConnectionClosed)
+	return ok && address.reused &&
+		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
 func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant) {
@@ -129,7 +135,7 @@ func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*s
 // asks for a compressed body; one that comes nevertheless is decoded, since the
 // clients that it will be answered to did not ask either.
 func plainBody(response *fasthttp.Response) (body []byte, decoded bool, err error) {
-	if len(response.Header.ContentEncoding()) == 0 {
+	if encoding := response.Header.ContentEncoding(); len(encoding) == 0 || string(encoding) == "identity" {
 		return response.SwapBody(nil), false, nil
 	}
 	body, err = response.BodyUncompressedWithLimit(maxAnswer)

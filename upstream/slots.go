@@ -31,24 +31,26 @@ func newSlots(cfg Config) *slots {
 	}
 }
 
-// forPoll waits for a slot and for the rate limit.
-func (s *slots) forPoll(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, queueing)
+// forPoll waits for a slot and for the rate limit, no longer than parent and than
+// queueing. Errors are those of take.
+func (s *slots) forPoll(parent context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(parent, queueing)
 	defer cancel()
 	if err := s.rate.Wait(ctx); err != nil {
-		return nil, notSent(Overload, 0, err)
+		return nil, overload(parent, err)
 	}
-	return take(ctx, s.all)
+	return take(ctx, parent, s.all)
 }
 
-func (s *slots) forForward(ctx context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(ctx, queueing)
+// forForward waits for a slot, likewise.
+func (s *slots) forForward(parent context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(parent, queueing)
 	defer cancel()
-	own, err := take(ctx, s.forwards)
+	own, err := take(ctx, parent, s.forwards)
 	if err != nil {
 		return nil, err
 	}
-	shared, err := take(ctx, s.all)
+	shared, err := take(ctx, parent, s.all)
 	if err != nil {
 		own()
 		return nil, err
@@ -56,11 +58,19 @@ func (s *slots) forForward(ctx context.Context) (release func(), err error) {
 	return func() { shared(); own() }, nil
 }
 
-func take(ctx context.Context, s *semaphore.Weighted) (release func(), err error) {
+func take(ctx, parent context.Context, s *semaphore.Weighted) (release func(), err error) {
 	if !s.TryAcquire(1) {
 		if err := s.Acquire(ctx, 1); err != nil {
-			return nil, notSent(Overload, 0, err)
+			return nil, overload(parent, err)
 		}
 	}
 	return func() { s.Release(1) }, nil
+}
+
+// overload tells a caller that left from one that was not let in.
+func overload(parent context.Context, err error) error {
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	return notSent(Overload, 0, err)
 }

@@ -69,6 +69,10 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	began := time.Now()
 	journal.banner(simulationURL(listener.Addr()), c.credential(), sim.Stats().Seed)
+	// Not by the configuration, so that the banner comes before the first event.
+	if err := sim.SetFault(c.Fault); err != nil {
+		return errors.Join(fmt.Errorf("--fault: %w", err), listener.Close())
+	}
 	err = serveSimulation(ctx, sim, listener)
 	journal.summary(sim.Stats(), time.Since(began))
 	return err
@@ -86,7 +90,6 @@ func (c *simulateCmd) config(onEvent func(simulator.Event)) simulator.Config {
 		AccessTokens: c.AccessToken,
 		ExtraFields:  c.ExtraFields,
 		MaxSessions:  c.MaxSessions,
-		Fault:        c.Fault,
 		Seed:         c.Seed,
 		OnEvent:      onEvent,
 	}

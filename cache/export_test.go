@@ -1,0 +1,46 @@
+package cache
+
+import (
+	"time"
+
+	"pollbridge/session"
+)
+
+// Impatience is how long a client with a pending answer waits for a newer one.
+const Impatience = impatience
+
+// SweepInterval is how often slots are looked through.
+const SweepInterval = sweepInterval
+
+// Slots returns how many questions have a slot.
+func (s *Statuses) Slots() int {
+	n := 0
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		n += len(s.shards[i].slots)
+		s.shards[i].mu.Unlock()
+	}
+	return n
+}
+
+// LockSlot keeps everybody away from v's slot until unlock is called.
+func (s *Statuses) LockSlot(v *session.Variant) (unlock func()) {
+	shard := s.shard(v.Key())
+	shard.mu.Lock()
+	return shard.mu.Unlock
+}
+
+// Remember gives ristretto what a flight that ended would have given it.
+func (s *Statuses) Remember(v *session.Variant, o *session.Observation) {
+	s.remember(&record{key: v.Key(), newest: o})
+	s.store.Wait()
+}
+
+// Forget takes a question out of ristretto, as an eviction does.
+func (s *Statuses) Forget(v *session.Variant) { s.store.Del([]byte(v.Key())) }
+
+// Applied waits until ristretto has applied what it was given.
+func (s *Statuses) Applied() { s.store.Wait() }
+
+// Expires reports whether an answer in this state may be replaced by asking again.
+func (c Config) Expires(o *session.Observation, now time.Time) bool { return c.left(o, now) <= 0 }

@@ -1,0 +1,295 @@
+package cache_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pollbridge/cache"
+	"pollbridge/session"
+)
+
+// TestFinalIsForGood: whatever the upstream says later, and whatever ristretto keeps.
+func TestFinalIsForGood(t *testing.T) {
+	final := []session.State{session.Succeeded, session.Refused, session.Expired, session.Failed}
+	for _, maxSize := range []cache.Size{8 << 20, 1} {
+		for _, state := range final {
+			t.Run(fmt.Sprint(state, " in ", maxSize), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					cfg := config()
+					cfg.MaxSize = maxSize
+					p := inTurn(pending(), said(state, "the end"), notFound(), pending(), errDown, said(session.Unknown, "?"))
+					s := newStatuses(t, cfg, p)
+					v := question(t, "t", lt)
+					want(t, s, v, session.Pending, `{"status":"waiting"}`)
+					time.Sleep(time.Second)
+					for range 60 {
+						want(t, s, v, state, "the end")
+						want(t, s, v.In(en), state, "the end")
+						time.Sleep(10 * time.Second)
+					}
+					wantPolls(t, p, 2)
+				})
+			})
+		}
+	}
+}
+
+// TestFinalSurvivesEviction: ristretto forgets, Finals does not.
+func TestFinalSurvivesEviction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := inTurn(signed(), notFound())
+		s := newStatuses(t, config(), p)
+		v := question(t, "t", lt)
+		want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+		time.Sleep(2 * cache.SweepInterval) // its slot is gone
+		for range 3 {
+			s.Forget(v)
+			if r := want(t, s, v, session.Succeeded, `{"status":"ok"}`); r.How != cache.Hit {
+				t.Errorf("what Finals knew was a %s; want a hit", howName(r.How))
+			}
+			want(t, s, v.In(en), session.Succeeded, `{"status":"ok"}`)
+		}
+		wantPolls(t, p, 1)
+	})
+}
+
+// TestFinalsAreKnownFromTheStart is a restart: the store knows what the cache does not.
+func TestFinalsAreKnownFromTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := newFinals()
+		v := question(t, "t", lt)
+		o := localized(session.Refused, "ne")
+		o.At = time.Now()
+		if err := known.Keep(t.Context(), v, o); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Minute)
+		p := inTurn(localized(session.Refused, "no"), notFound())
+		s := newStatuses(t, config(), p, with(known))
+		r := want(t, s, v, session.Refused, "ne")
+		if r.How != cache.Hit || r.TTL != 10*time.Minute {
+			t.Errorf("%s, TTL %v; want a hit, 10m", howName(r.How), r.TTL)
+		}
+		wantPolls(t, p, 0)
+		want(t, s, v.In(en), session.Refused, "no")
+		want(t, s, v, session.Refused, "ne")
+		wantPolls(t, p, 1)
+	})
+}
+
+// TestFinalsOutlastTheCache: memory is kept for final_ttl; what the store still has
+// after that is final all the same.
+func TestFinalsOutlastTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config()
+		cfg.FinalTTL = time.Minute
+		s := newStatuses(t, cfg, inTurn(signed(), notFound()), with(cache.NewMemory(15*time.Minute, 1<<20)))
+		v := question(t, "t", lt)
+		for range 13 {
+			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+			time.Sleep(time.Minute + time.Second)
+		}
+	})
+}
+
+// TestKeptBeforeAnybodyIsAnswered is the order that makes promise 2 possible.
+func TestKeptBeforeAnybodyIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var stored, answered, told atomic.Bool
+		known := newFinals()
+		known.hook = func(*session.Observation) {
+			time.Sleep(3 * time.Second) // a slow disk
+			if answered.Load() {
+				t.Error("somebody was answered before the final observation was stored")
+			}
+			stored.Store(true)
+		}
+		s := newStatuses(t, config(), inTurn(pending(), signed()), with(known), func(o *cache.Options) {
+			o.Observe = func(_ *session.Variant, o *session.Observation) {
+				if o.State.Final() && !stored.Load() {
+					t.Error("a final observation was observed before it was stored")
+				}
+				told.Store(true)
+			}
+		})
+		v := question(t, "t", lt)
+		want(t, s, v, session.Pending, `{"status":"waiting"}`)
+		time.Sleep(time.Second)
+		for range 10 {
+			go func() {
+				for {
+					r, err := get(t.Context(), s, v)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if r.State.Final() {
+						answered.Store(true)
+						if !stored.Load() || !told.Load() {
+							t.Error("answered a final observation that was not stored or observed")
+						}
+						return
+					}
+				}
+			}()
+		}
+		time.Sleep(10 * time.Second)
+		if known.count() != 1 {
+			t.Errorf("the final observation was stored %d times; want once", known.count())
+		}
+	})
+}
+
+func TestBrokenStoreStillAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := newFinals()
+		broken.fail = errors.New("no space left")
+		var kept []error
+		p := inTurn(signed(), notFound())
+		s := newStatuses(t, config(), p, with(broken), func(o *cache.Options) {
+			o.Kept = func(err error) { kept = append(kept, err) }
+		})
+		v := question(t, "t", lt)
+		for range 5 {
+			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+			time.Sleep(time.Minute)
+		}
+		if len(kept) != 1 || !errors.Is(kept[0], broken.fail) {
+			t.Errorf("Kept was told %v; want the failure once", kept)
+		}
+	})
+}
+
+// TestBrokenStoreAndNoRoom: the slot is then all that holds the document.
+func TestBrokenStoreAndNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := newFinals()
+		broken.fail = errors.New("no space left")
+		cfg := config()
+		large := said(session.Succeeded, strings.Repeat("d", 2*int(cfg.MaxSize)))
+		s := newStatuses(t, cfg, inTurn(large, notFound()), with(broken))
+		v := question(t, "t", lt)
+		for range 5 {
+			if r, err := get(t.Context(), s, v); err != nil || !bytes.Equal(r.Body, large.Body) {
+				t.Fatalf("Get = %v, %v; want the document", r.State, err)
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
+// TestLargerThanTheCache: a document that ristretto has no room for is served by Finals.
+func TestLargerThanTheCache(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := config()
+		large := said(session.Succeeded, strings.Repeat("d", 2*int(cfg.MaxSize)))
+		p := inTurn(pending(), large, notFound())
+		s := newStatuses(t, cfg, p)
+		v := question(t, "t", lt)
+		want(t, s, v, session.Pending, `{"status":"waiting"}`)
+		time.Sleep(time.Second)
+		for range 5 {
+			if r, err := get(t.Context(), s, v); err != nil || !bytes.Equal(r.Body, large.Body) {
+				t.Fatalf("Get = %v, %v; want the document", r.State, err)
+			}
+			time.Sleep(1700 * time.Millisecond)
+		}
+		wantPolls(t, p, 2)
+	})
+}
+
+func TestEachNewObservationIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		p := inTurn(pending(), errDown, notFound(), localized(session.Refused, "ne"), localized(session.Refused, "no"), notFound())
+		s := newStatuses(t, config(), p, func(o *cache.Options) {
+			o.Observe = func(v *session.Variant, o *session.Observation) {
+				told = append(told, fmt.Sprint(v.Locale, " ", o.State))
+			}
+		})
+		v := question(t, "t", lt)
+		for range 4 {
+			get(t.Context(), s, v)
+			time.Sleep(3 * time.Second)
+		}
+		get(t.Context(), s, v.In(en))
+		want(t, s, v, session.Refused, "ne")
+		want(t, s, v.In(en), session.Refused, "no")
+		if got, want := strings.Join(told, ", "), "0 pending, 0 not_found, 0 refused, 1 refused"; got != want {
+			t.Errorf("was told %s; want %s", got, want)
+		}
+	})
+}
+
+func TestMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := cache.NewMemory(time.Minute, 10<<10)
+		keep := func(token, body string) {
+			o := said(session.Succeeded, body)
+			o.At = time.Now()
+			if err := m.Keep(t.Context(), question(t, token, lt), o); err != nil {
+				t.Errorf("Keep = %v", err)
+			}
+		}
+		knows := func(token string) bool {
+			all, err := m.Load(t.Context(), question(t, token, en))
+			if err != nil {
+				t.Errorf("Load = %v", err)
+			}
+			return len(all) == 1
+		}
+		keep("a", strings.Repeat("x", 4<<10))
+		time.Sleep(30 * time.Second)
+		keep("b", strings.Repeat("x", 4<<10))
+		if !knows("a") || !knows("b") || knows("c") {
+			t.Error("does not know just a and b")
+		}
+		keep("c", strings.Repeat("x", 4<<10))
+		if knows("a") || !knows("b") || !knows("c") {
+			t.Error("beyond its size it does not forget just the oldest")
+		}
+		keep("huge", strings.Repeat("x", 20<<10))
+		if knows("huge") {
+			t.Error("keeps what is larger than its size")
+		}
+		if !knows("b") || !knows("c") {
+			t.Error("forgot everything for one observation that it cannot keep")
+		}
+		keep("d", "small")
+		time.Sleep(time.Minute)
+		if knows("b") || knows("c") || knows("d") {
+			t.Error("knows what is older than it keeps")
+		}
+	})
+}
+
+// TestMemoryKeepsWhatCameFirst is finality again, one floor below.
+func TestMemoryKeepsWhatCameFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := cache.NewMemory(time.Minute, 1<<20)
+		v := question(t, "t", lt)
+		for _, o := range []*session.Observation{localized(session.Refused, "ne"), localized(session.Refused, "no"), localized(session.Failed, "later"), localized(session.Refused, "later")} {
+			o.At = time.Now()
+			if string(o.Body) == "no" {
+				o.Locale = en
+			}
+			if err := m.Keep(t.Context(), v, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, _ := m.Load(t.Context(), v)
+		var bodies []string
+		for _, o := range all {
+			bodies = append(bodies, string(o.Body))
+		}
+		if got := strings.Join(bodies, " "); got != "no ne" {
+			t.Errorf("holds %q; want both texts, the newest first", got)
+		}
+	})
+}

@@ -1,0 +1,56 @@
+package proxy
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"pollbridge/cache"
+	"pollbridge/session"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// outcome is what came of a request, for its line in the log.
+type outcome struct {
+	how   cache.How // 0 unless it was a status request that got an answer
+	state session.State
+	err   error // why the upstream gave no answer
+}
+
+// handle answers every request. The order is the behaviour.
+func (s *Server) handle(c *fiber.Ctx) error {
+	h, err := readHead(&c.Request().Header)
+	identify(c, h)
+	if err == nil {
+		err = refuseUnsupported(&c.Request().Header, h)
+	}
+	var came outcome
+	if err == nil {
+		came, err = s.dispatch(c, h)
+	}
+	if err != nil {
+		came.err = err
+		if err := s.handleError(c, err); err != nil {
+			return err
+		}
+	}
+	s.logAccess(c, came)
+	return nil
+}
+
+// dispatch tells status requests from everything else. A panic becomes an error:
+// the HTTP engine would let it end the process.
+func (s *Server) dispatch(c *fiber.Ctx, h head) (came outcome, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic while answering a request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	header := &c.Request().Header
+	path, query := session.SplitTarget(header.RequestURI())
+	if match, ok := s.table.Match(header.Method(), path); ok {
+		return s.status(c, h, match, query)
+	}
+	return outcome{}, s.forward(c, nil)
+}
