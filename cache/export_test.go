@@ -1,10 +1,6 @@
 package cache
 
-import (
-	"time"
-
-	"pollbridge/session"
-)
+import "pollbridge/session"
 
 // Impatience is how long a client with a pending answer waits for a newer one.
 const Impatience = impatience
@@ -41,6 +37,3 @@ func (s *Statuses) Forget(v *session.Variant) { s.store.Del([]byte(v.Key())) }
 
 // Applied waits until ristretto has applied what it was given.
 func (s *Statuses) Applied() { s.store.Wait() }
-
-// Expires reports whether an answer in this state may be replaced by asking again.
-func (c Config) Expires(o *session.Observation, now time.Time) bool { return c.left(o, now) <= 0 }

@@ -29,6 +29,8 @@ var (
 	errNotSent = notSent{errors.New("the circuit is open")}
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // notSent is an error that says that the upstream was not asked.
 type notSent struct{ error }
 
@@ -206,7 +208,7 @@ func config() cache.Config {
 // newStatuses makes a cache in front of p that ends with the test.
 func newStatuses(t testing.TB, cfg cache.Config, p cache.Poller, change ...func(*cache.Options)) *cache.Statuses {
 	t.Helper()
-	o := cache.Options{Poller: p, Finals: newFinals(), Log: slog.New(slog.DiscardHandler)}
+	o := cache.Options{Poller: p, Finals: newFinals(), Log: discard}
 	for _, f := range change {
 		f(&o)
 	}

@@ -20,7 +20,9 @@ const (
 // Result is an answer to one request.
 type Result struct {
 	*session.Observation
-	How How
+	// Made is when the result was made, for telling the observation's age.
+	Made time.Time
+	How  How
 	// Expired means that an older observation was known, which had to be replaced.
 	Expired bool
 	// TTL is how much longer the observation is fresh; negative if it is stale.

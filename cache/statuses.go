@@ -100,8 +100,9 @@ func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
 	if o == nil {
 		return Result{}, false
 	}
-	left := known.left(s.cfg, o, time.Now())
-	return Result{Observation: o, How: Hit, TTL: left}, left > 0
+	now := time.Now()
+	left := known.left(s.cfg, o, now)
+	return Result{Observation: o, Made: now, How: Hit, TTL: left}, left > 0
 }
 
 // remembered is what ristretto holds for a key. The key is compared in full:
@@ -158,10 +159,11 @@ func (s *Statuses) landed(seat seat, locale int) (Result, bool) {
 	if o == nil {
 		return Result{}, false
 	}
-	left := known.left(s.cfg, o, time.Now())
+	now := time.Now()
+	left := known.left(s.cfg, o, now)
 	// What a flight brought counts as fresh for those who waited for it, even if it
 	// may not be kept.
-	return Result{Observation: o, How: seat.how(), TTL: left}, left > 0 || o == known.newest || seat.flight.locale == locale
+	return Result{Observation: o, Made: now, How: seat.how(), TTL: left}, left > 0 || o == known.newest || seat.flight.locale == locale
 }
 
 // patience is how long a waiter waits for a flight; 0 means as long as it takes.
@@ -176,11 +178,11 @@ func (s *Statuses) patience(known *record, locale int) time.Duration {
 func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, error) {
 	now := time.Now()
 	if o := known.serving(locale); s.cfg.mayServeStale(o, now) {
-		return Result{Observation: o, How: Stale, TTL: known.left(s.cfg, o, now), Err: err}, nil
+		return Result{Observation: o, Made: now, How: Stale, TTL: known.left(s.cfg, o, now), Err: err}, nil
 	}
 	if o := known.final(); o != nil && known.left(s.cfg, o, now) > 0 {
 		// Better in the other language than not at all.
-		return Result{Observation: o, How: Hit, TTL: known.left(s.cfg, o, now)}, nil
+		return Result{Observation: o, Made: now, How: Hit, TTL: known.left(s.cfg, o, now)}, nil
 	}
 	return Result{}, err
 }

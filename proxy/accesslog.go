@@ -29,7 +29,7 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 	attributes := []slog.Attr{
 		slog.String("id", requestID(c)),
 		slog.String("method", string(c.Request().Header.Method())),
-		slog.String("path", maskedPath(c.Request().Header.RequestURI())),
+		slog.String("path", s.maskedPath(c.Request().Header.RequestURI())),
 		slog.Int("status", c.Response().StatusCode()),
 		slog.Duration("took", time.Since(c.Context().Time())),
 		slog.String("client", s.clientAddress(c)),
@@ -44,17 +44,18 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 }
 
 // maskedPath is a path without its query, in which whatever could be a token is cut
-// to the part that may be shown.
-func maskedPath(target []byte) string {
+// to the part that may be shown: every long segment that no endpoint's path has.
+func (s *Server) maskedPath(target []byte) string {
 	path, _ := session.SplitTarget(target)
 	const longest = 256
 	segments := strings.Split(string(path[:min(len(path), longest)]), "/")
 	for i, segment := range segments {
-		name, extension := segment, ""
-		if dot := strings.LastIndexByte(segment, '.'); dot > 0 && len(segment)-dot <= len(".json") {
-			name, extension = segment[:dot], segment[dot:]
+		name, isJSON := strings.CutSuffix(segment, ".json")
+		extension := ""
+		if isJSON {
+			extension = ".json"
 		}
-		if len(name) > 16 || len(name) > 8 && strings.ContainsAny(name, "0123456789%") {
+		if len(name) > 8 && !s.table.Names(name) {
 			segments[i] = session.ShortToken(name) + "…" + extension
 		}
 	}

@@ -5,20 +5,30 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/gofiber/fiber/v2"
 )
 
 // clientBody is the body of a request on its way to the upstream. It borrows the
 // engine's stream, which is the engine's again once Close has returned; the
 // transport that reads it may still be doing so when the answer is already there.
 type clientBody struct {
-	begun  []byte    // what was read before
-	stream io.Reader // nil when there is nothing more
-	conn   net.Conn
+	conn net.Conn
 
-	reading sync.Mutex // held while stream is read
-	mu      sync.Mutex
-	closed  bool // guarded by mu
-	ended   bool // guarded by reading: there is nothing more to be read
+	reading sync.Mutex // held while the body is read; guards what follows
+	begun   []byte     // what was read before
+	stream  io.Reader  // nil when there is nothing more
+	left    int        // bytes still to come; negative if that is not known
+	ended   bool
+
+	mu     sync.Mutex
+	closed bool // guarded by mu
+}
+
+// newClientBody is for a body of length bytes, or of an unknown length if that is
+// negative, of which begun has been read.
+func newClientBody(c *fiber.Ctx, begun []byte, length int) *clientBody {
+	return &clientBody{conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
 }
 
 // Read gives each read as long as a whole request may otherwise take: one deadline
@@ -26,26 +36,33 @@ type clientBody struct {
 func (b *clientBody) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
+	n, err := b.readLocked(p)
+	if b.left >= 0 {
+		b.left -= n
+	}
+	if err == io.EOF && b.left > 0 { // the engine does not mind
+		err = errBrokenBody
+	}
+	return n, err
+}
+
+func (b *clientBody) readLocked(p []byte) (int, error) {
 	if len(b.begun) > 0 {
 		n := copy(p, b.begun)
 		b.begun = b.begun[n:]
 		return n, nil
 	}
 	if b.stream == nil || b.ended {
-		b.ended = true
 		return 0, io.EOF
 	}
 	if !b.extendDeadline() {
 		return 0, io.ErrClosedPipe
 	}
 	n, err := b.stream.Read(p)
-	if err == nil {
-		return n, nil
-	}
-	b.ended = true
+	b.ended = err != nil
 	switch {
-	case err == io.EOF:
-		return n, io.EOF
+	case err == nil, err == io.EOF:
+		return n, err
 	case b.isClosed():
 		return n, io.ErrClosedPipe // the reader's own doing
 	}
@@ -70,12 +87,10 @@ func (b *clientBody) Close() error {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
-	if b.reading.TryLock() {
-		b.reading.Unlock()
-		return nil
+	if !b.reading.TryLock() {
+		interrupt(b.conn)
+		b.reading.Lock()
 	}
-	_ = b.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the reader up; the connection is of no further use
-	b.reading.Lock()
 	defer b.reading.Unlock()
 	return nil
 }

@@ -2,31 +2,50 @@ package proxy
 
 import (
 	"net"
+	"os"
+	"sync/atomic"
 	"time"
 )
 
 // patientListener gives connections a deadline for writing that moves with what is
 // written. One deadline for a whole answer would cut off slow but honest readers of
 // large documents; none would let dishonest ones hold connections for ever.
-type patientListener struct{ net.Listener }
+type patientListener struct {
+	net.Listener
+	clock *clock
+}
 
 func (l patientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: conn}, nil
+	return &patientConn{Conn: conn, clock: l.clock}, nil
 }
+
+// clock is the time, a little late. Asking for the exact one, and setting timers by
+// it, is a tenth of what answering from memory costs.
+type clock struct{ nanoseconds atomic.Int64 }
+
+func (c *clock) set(t time.Time) { c.nanoseconds.Store(t.UnixNano()) }
+func (c *clock) now() time.Time  { return time.Unix(0, c.nanoseconds.Load()) }
 
 const (
 	writePatience  = 30 * time.Second
 	slowestReading = 16 << 10 // bytes a second
+	deadlineSlack  = 2 * time.Second
 )
 
-// patientConn is used by one goroutine at a time, as far as writing goes.
+// patientConn sets deadlines late: a timer is only touched when it would be wrong by
+// more than the slack. Reading belongs to one goroutine at a time, and so does
+// writing.
 type patientConn struct {
 	net.Conn
-	deadline time.Time
+	clock *clock
+
+	writing       time.Time // deadline that is set for writing
+	reading, want time.Time // deadline that is set for reading, and that should be
+	interrupted   atomic.Bool
 }
 
 // NetConn lets package peek see the socket.
@@ -34,12 +53,56 @@ func (c *patientConn) NetConn() net.Conn { return c.Conn }
 
 func (c *patientConn) Write(p []byte) (int, error) {
 	allowed := writePatience + time.Duration(len(p)/slowestReading)*time.Second
-	// A deadline that is hardly shorter will do: setting one is not free.
-	if now := time.Now(); c.deadline.Sub(now) < allowed-writePatience/2 {
-		c.deadline = now.Add(allowed)
-		if err := c.Conn.SetWriteDeadline(c.deadline); err != nil {
+	if now := c.clock.now(); c.writing.Sub(now) < allowed-writePatience/2 {
+		c.writing = now.Add(allowed)
+		if err := c.Conn.SetWriteDeadline(c.writing); err != nil {
 			return 0, err
 		}
 	}
 	return c.Conn.Write(p)
+}
+
+// SetReadDeadline takes effect with the next Read: most often there is none, because
+// what is wanted has already been read.
+func (c *patientConn) SetReadDeadline(t time.Time) error {
+	c.want = t
+	return nil
+}
+
+// SetDeadline takes effect at once.
+func (c *patientConn) SetDeadline(t time.Time) error {
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *patientConn) Read(p []byte) (int, error) {
+	if late := c.want.Sub(c.reading); late < 0 || late > deadlineSlack {
+		c.reading = c.want
+		if err := c.Conn.SetReadDeadline(c.want); err != nil {
+			return 0, err
+		}
+	}
+	// After the deadline is set: an interruption either is seen here, or its own
+	// deadline comes later and ends the read below.
+	if c.interrupted.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Read(p)
+}
+
+// interrupt ends a Read on conn that is under way in another goroutine, and all that
+// follow.
+func interrupt(conn net.Conn) {
+	for {
+		if patient, ok := conn.(*patientConn); ok {
+			patient.interrupted.Store(true)
+			conn = patient.Conn
+			break
+		}
+		wrapped, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			break
+		}
+		conn = wrapped.NetConn()
+	}
+	_ = conn.SetReadDeadline(time.Unix(1, 0))
 }

@@ -23,9 +23,12 @@ type waiter struct {
 	gone func()
 }
 
-func newDepartures(interval time.Duration) *departures {
+// newDepartures looks at connections once an interval. It tells the time whenever it
+// does, the first time before it returns.
+func newDepartures(interval time.Duration, tell func(time.Time)) *departures {
 	d := &departures{waiting: map[*waiter]struct{}{}, quit: make(chan struct{})}
-	d.done.Go(func() { d.run(interval) })
+	tell(time.Now())
+	d.done.Go(func() { d.run(interval, tell) })
 	return d
 }
 
@@ -48,12 +51,13 @@ func (d *departures) close() {
 	d.done.Wait()
 }
 
-func (d *departures) run(interval time.Duration) {
+func (d *departures) run(interval time.Duration, tell func(time.Time)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		select {
-		case <-ticker.C:
+		case now := <-ticker.C:
+			tell(now)
 			d.look()
 		case <-d.quit:
 			return

@@ -21,6 +21,7 @@ type publicError struct {
 	code    int // in the upstream's own numbering
 	close   bool
 	retry   time.Duration
+	allow   string
 }
 
 func (e *publicError) Error() string { return e.message }
@@ -31,7 +32,7 @@ func ambiguous(message string) error {
 	return &publicError{status: http.StatusBadRequest, message: message, code: codeBadRequest, close: true}
 }
 
-func refusal(status int, message string) error {
+func refusal(status int, message string) *publicError {
 	return &publicError{status: status, message: message, code: codeBadRequest, close: true}
 }
 
@@ -45,23 +46,25 @@ var errBrokenBody = ambiguous("the body of the request could not be read")
 // handleError answers an error: the one place where errors become HTTP. Texts are
 // fixed, so nothing of a request or of the network behind can leak.
 func (s *Server) handleError(c *fiber.Ctx, err error) error {
-	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
-		c.Context().SetConnectionClose()
-		return nil
-	}
-	public := public(err)
-	response := c.Response()
-	response.ResetBody()
-	response.SetStatusCode(public.status)
-	response.Header.SetContentType("application/json")
-	if public.retry > 0 {
-		response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int((public.retry+time.Second-1)/time.Second)))
-	}
-	if public.close {
-		c.Context().SetConnectionClose()
-	}
-	response.SetBodyString(`{"status":"error","message":` + strconv.Quote(public.message) + `,"error_code":` + strconv.Itoa(public.code) + `}`)
+	writeError(c.Context(), public(err))
 	return nil
+}
+
+func writeError(c *fasthttp.RequestCtx, e *publicError) {
+	response := &c.Response
+	response.ResetBody()
+	response.SetStatusCode(e.status)
+	response.Header.SetContentType("application/json")
+	if e.retry > 0 {
+		response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int((e.retry+time.Second-1)/time.Second)))
+	}
+	if e.allow != "" {
+		response.Header.Set(fasthttp.HeaderAllow, e.allow)
+	}
+	if e.close {
+		response.SetConnectionClose()
+	}
+	response.SetBodyString(`{"status":"error","message":` + strconv.Quote(e.message) + `,"error_code":` + strconv.Itoa(e.code) + `}`)
 }
 
 func public(err error) *publicError {
@@ -71,11 +74,20 @@ func public(err error) *publicError {
 	if public, ok := errors.AsType[*publicError](err); ok {
 		return public
 	}
+	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
+		return gone
+	}
 	if engine, ok := errors.AsType[*fiber.Error](err); ok {
 		return fromEngine(engine)
 	}
 	return errPanic
 }
+
+// gone is for clients that have closed their half of the connection, should they
+// still be reading.
+var gone = &publicError{status: statusClientClosedRequest, message: "the client closed the connection", code: codeBadRequest, close: true}
+
+const statusClientClosedRequest = 499
 
 var errPanic = &publicError{status: http.StatusInternalServerError, message: "internal error", code: session.CodeTechnicalError}
 

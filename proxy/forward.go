@@ -32,8 +32,9 @@ func (s *Server) forward(c *fiber.Ctx, begun []byte) error {
 		s.metrics.countPassthrough(public(err).status)
 		return err
 	}
-	s.metrics.countPassthrough(response.StatusCode)
-	return sendBack(c, response, end)
+	code, err := sendBack(c, response, end)
+	s.metrics.countPassthrough(code)
+	return err
 }
 
 func (s *Server) outgoing(ctx context.Context, c *fiber.Ctx, begun []byte) (*http.Request, error) {
@@ -55,7 +56,7 @@ func (s *Server) outgoing(ctx context.Context, c *fiber.Ctx, begun []byte) (*htt
 	}
 	if length := c.Request().Header.ContentLength(); length > 0 || length == -1 {
 		request.ContentLength = int64(length)
-		request.Body = &clientBody{begun: begun, stream: c.Request().BodyStream(), conn: c.Context().Conn()}
+		request.Body = newClientBody(c, begun, length)
 	}
 	return request.WithContext(ctx), nil
 }
@@ -75,40 +76,63 @@ func forwardError(err error) error {
 
 // sendBack streams an answer to the client; end is called when that is over. Until
 // then the engine leaves the body of the request alone, so an upstream may answer
-// while it still reads.
-func sendBack(c *fiber.Ctx, response *http.Response, end func()) error {
-	c.Response().SetStatusCode(response.StatusCode)
-	copyBack(c, response.Header)
+// while it still reads. It returns the status code that the client gets.
+func sendBack(c *fiber.Ctx, response *http.Response, end func()) (code int, err error) {
 	body := &answerBody{ReadCloser: response.Body, end: end}
-	bodiless := c.Method() == http.MethodHead || response.StatusCode == http.StatusNoContent || response.StatusCode == http.StatusNotModified
+	head := c.Method() == http.MethodHead
+	length := int(response.ContentLength)
 	switch {
-	case bodiless:
+	case head || response.StatusCode == http.StatusNoContent || response.StatusCode == http.StatusNotModified:
 		body.Close()
 		c.Response().SkipBody = true
-		if response.ContentLength >= 0 && c.Method() == http.MethodHead {
-			c.Response().Header.SetContentLength(int(response.ContentLength))
+		if head && length >= 0 {
+			c.Response().Header.SetContentLength(length)
 		}
-	case 0 <= response.ContentLength && response.ContentLength <= smallBody:
-		return sendSmall(c, body, int(response.ContentLength))
+	case 0 <= length && length <= smallBody:
+		whole, err := readWhole(body, length)
+		if err != nil {
+			err = forwardError(upstream.BrokenAnswer(err))
+			return public(err).status, err
+		}
+		c.Response().SetBodyRaw(whole)
+	case length < 0 && !c.Request().Header.IsHTTP11():
+		whole, err := readForHTTP10(body)
+		if err != nil {
+			return public(err).status, err
+		}
+		c.Response().SetBodyRaw(whole)
 	default:
-		c.Response().SetBodyStream(body, int(response.ContentLength))
+		c.Response().SetBodyStream(body, length)
 	}
-	return nil
+	c.Response().SetStatusCode(response.StatusCode)
+	copyBack(c, response.Header)
+	return response.StatusCode, nil
 }
 
 // smallBody is the size in bytes up to which an answer is read whole: that frees its
 // connection sooner, and costs less.
 const smallBody = 16 << 10
 
-func sendSmall(c *fiber.Ctx, body io.ReadCloser, length int) error {
+// readForHTTP10 reads an answer of unknown length for a client that cannot be told
+// where it ends while it streams.
+func readForHTTP10(body io.ReadCloser) ([]byte, error) {
+	defer body.Close()
+	const most = 8 << 20
+	whole, err := io.ReadAll(io.LimitReader(body, most+1))
+	if err != nil {
+		return nil, forwardError(upstream.BrokenAnswer(err))
+	}
+	if len(whole) > most {
+		return nil, refusal(http.StatusHTTPVersionNotSupported, "this answer needs HTTP/1.1")
+	}
+	return whole, nil
+}
+
+func readWhole(body io.ReadCloser, length int) ([]byte, error) {
 	defer body.Close()
 	whole := make([]byte, length)
-	if _, err := io.ReadFull(body, whole); err != nil {
-		c.Response().Reset()
-		return forwardError(upstream.BrokenAnswer(err))
-	}
-	c.Response().SetBodyRaw(whole)
-	return nil
+	_, err := io.ReadFull(body, whole)
+	return whole, err
 }
 
 // answerBody is the body of an answer on its way to the client.

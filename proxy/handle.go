@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 
@@ -19,11 +20,10 @@ type outcome struct {
 
 // handle answers every request. The order is the behaviour.
 func (s *Server) handle(c *fiber.Ctx) error {
-	h, err := readHead(&c.Request().Header)
+	header := &c.Request().Header
+	h, err := readHead(header)
 	identify(c, h)
-	if err == nil {
-		err = refuseUnsupported(&c.Request().Header, h)
-	}
+	err = cmp.Or(refuseMethods(header), err, refuseUpgrades(header, h))
 	var came outcome
 	if err == nil {
 		came, err = s.dispatch(c, h)

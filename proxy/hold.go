@@ -36,7 +36,7 @@ func (s *Server) hold(c *fiber.Ctx, v *session.Variant, wait time.Duration) (cac
 		case <-hold.News():
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errClientGone) {
-				return cache.Result{}, errClientGone
+				return result, nil // it may have closed its own half only
 			}
 			return s.statuses.Get(s.serving, v)
 		}

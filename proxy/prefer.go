@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
+	"iter"
 	"strconv"
 	"time"
 
@@ -18,18 +20,47 @@ const headerPrefer = "Prefer"
 // server does not understand; of several the first counts.
 func waitPreference(header *fasthttp.RequestHeader) time.Duration {
 	for _, line := range header.PeekAll(headerPrefer) {
-		for preference := range bytes.SplitSeq(line, []byte(",")) {
-			preference, _, _ = bytes.Cut(preference, []byte(";"))
-			name, value, _ := bytes.Cut(preference, []byte("="))
-			if !bytes.EqualFold(bytes.TrimSpace(name), []byte("wait")) {
-				continue
+		for preference := range splitUnquoted(line, ',') {
+			for parameter := range splitUnquoted(preference, ';') {
+				name, value, _ := bytes.Cut(parameter, []byte("="))
+				if bytes.EqualFold(bytes.TrimSpace(name), []byte("wait")) {
+					return seconds(bytes.Trim(bytes.TrimSpace(value), `"`))
+				}
+				break // what follows are parameters of the preference
 			}
-			seconds, err := strconv.ParseUint(string(bytes.Trim(bytes.TrimSpace(value), `"`)), 10, 31)
-			if err != nil {
-				return 0
-			}
-			return min(maxWait, time.Duration(seconds)*time.Second)
 		}
 	}
 	return 0
+}
+
+func seconds(digits []byte) time.Duration {
+	n, err := strconv.ParseUint(string(digits), 10, 31)
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		return maxWait
+	case err != nil:
+		return 0
+	}
+	return min(maxWait, time.Duration(n)*time.Second)
+}
+
+// splitUnquoted splits text at a separator, except in quoted strings.
+func splitUnquoted(text []byte, separator byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		quoted, start := false, 0
+		for i := 0; i < len(text); i++ {
+			switch {
+			case quoted && text[i] == '\\':
+				i++
+			case text[i] == '"':
+				quoted = !quoted
+			case !quoted && text[i] == separator:
+				if !yield(text[start:i]) {
+					return
+				}
+				start = i + 1
+			}
+		}
+		yield(text[start:])
+	}
 }

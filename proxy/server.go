@@ -62,6 +62,7 @@ type Server struct {
 	app        *fiber.App
 	visits     sync.Pool // of *visit
 	departures *departures
+	clock      *clock
 
 	running context.Context // ends when the server drains: nobody is held any more
 	drain   context.CancelCauseFunc
@@ -89,9 +90,10 @@ func New(cfg Config, o Options) (*Server, error) {
 	s := &Server{
 		table: o.Table, statuses: o.Statuses, holder: o.Holder, upstream: o.Upstream, log: o.Log,
 		trusted: cfg.TrustedProxies, tls: secure,
-		metrics:    newMetrics(o.Registry, o.Table),
-		departures: newDepartures(departureChecks),
+		metrics: newMetrics(o.Registry, o.Table),
+		clock:   &clock{},
 	}
+	s.departures = newDepartures(departureChecks, s.clock.set)
 	s.visits.New = func() any { return new(visit) }
 	s.running, s.drain = context.WithCancelCause(context.Background())
 	s.serving, s.hurry = context.WithCancelCause(context.Background())
@@ -101,20 +103,27 @@ func New(cfg Config, o Options) (*Server, error) {
 		CaseSensitive:         true,
 		StrictRouting:         true,
 		StreamRequestBody:     true,
-		ReadBufferSize:        maxHeader,
-		ReadTimeout:           readTimeout,
-		IdleTimeout:           idleTimeout,
-		Concurrency:           maxConnections,
-		ErrorHandler:          s.handleError,
+		RequestMethods:        methods,
+		// Multipart bodies would be taken apart, and put together again otherwise.
+		DisablePreParseMultipartForm: true,
+		ReadBufferSize:               maxHeader,
+		ReadTimeout:                  readTimeout,
+		IdleTimeout:                  idleTimeout,
+		Concurrency:                  maxConnections,
+		ErrorHandler:                 s.handleError,
 	})
 	s.app.Use(s.handle)
+	engine := s.app.Server()
+	engine.SecureErrorLogMessage = true // its messages quote what was sent
+	engine.Logger = silent{}
+	engine.Handler = refuseUnknownMethods(engine.Handler)
 	return s, nil
 }
 
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	ln = patientListener{ln}
+	ln = patientListener{ln, s.clock}
 	if s.tls != nil {
 		ln = tls.NewListener(ln, s.tls)
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"strconv"
 	"time"
@@ -88,9 +87,7 @@ func (s *Server) ask(c *fiber.Ctx, v *visit, wait time.Duration) (outcome, error
 		result, err = s.statuses.Get(s.serving, variant)
 	}
 	if err != nil {
-		if !errors.Is(err, errClientGone) {
-			s.metrics.countError(variant.Endpoint)
-		}
+		s.metrics.countError(variant.Endpoint)
 		return outcome{}, err
 	}
 	return s.answer(c, v, result, wait), nil
@@ -109,16 +106,17 @@ func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result, wait time.D
 	header := &response.Header
 	response.SetStatusCode(result.Status)
 	header.SetNoDefaultContentType(true)
+	for _, field := range result.Header {
+		header.AddBytesKV(field.Name, field.Value)
+	}
+	// After the lines of caches that are nearer to the origin.
 	v.scratch = appendCacheStatus(v.scratch[:0], result)
-	header.SetCanonical(cacheStatusKey, v.scratch)
-	v.scratch = strconv.AppendInt(v.scratch[:0], int64(result.Age(time.Now())/time.Second), 10)
+	header.AddBytesKV(cacheStatusKey, v.scratch)
+	v.scratch = strconv.AppendInt(v.scratch[:0], int64(result.Age(result.Made)/time.Second), 10)
 	header.SetCanonical(ageKey, v.scratch)
 	if wait > 0 {
 		v.scratch = strconv.AppendInt(append(v.scratch[:0], "wait="...), int64(wait/time.Second), 10)
 		header.SetCanonical(preferenceAppliedKey, v.scratch)
-	}
-	for _, field := range result.Header {
-		header.AddBytesKV(field.Name, field.Value)
 	}
 	// The body is shared and stays as it is: the response only reads it.
 	response.SetBodyRaw(result.Body)

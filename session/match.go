@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Table finds the endpoint that a request line asks for. It is immutable, so any
@@ -71,6 +72,19 @@ func (t *Table) Endpoint(name string) (*Endpoint, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Names reports whether a segment is a fixed part of an endpoint's path, so that it
+// is no token.
+func (t *Table) Names(segment string) bool {
+	for _, r := range t.routes {
+		for fixed := range strings.SplitSeq(r.before+"/"+r.after, "/") {
+			if fixed == segment {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Match compares the raw bytes of a path, before any decoding: "%73tatus" or

@@ -15,7 +15,7 @@ import (
 var ownHeaders = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
 	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Content-Length": true, "Date": true, "Age": true, "Set-Cookie": true,
+	"Content-Length": true, "Date": true, "Age": true, "X-Request-Id": true, "Set-Cookie": true,
 }
 
 func newContent(response *fasthttp.Response, body []byte, decoded bool) *session.Content {

@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"pollbridge/session"
@@ -59,8 +58,8 @@ func notSent(reason Reason, retryAfter time.Duration, err error) *Failure {
 
 // brokenExchange names what went wrong between here and the upstream.
 func brokenExchange(err error) *Failure {
-	var network net.Error
-	if errors.As(err, &network) && network.Timeout() {
+	var timeout interface{ Timeout() bool } // fasthttp's own is no net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
 		return failed(Timeout, err)
 	}
 	if errors.Is(err, fasthttp.ErrBodyTooLarge) {

@@ -158,6 +158,9 @@ func (b *bridge) stop() {
 		b.statuses.Close()
 		b.upstream.Close()
 		b.step("admin listener", b.private.Shutdown(ctx))
+		// A listener that was not yet served when its server was shut down.
+		b.publicListener.Close()
+		b.privateListener.Close()
 		b.serving.Wait()
 	}()
 	select {

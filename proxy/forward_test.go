@@ -1,0 +1,463 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestPassThroughUnchanged(t *testing.T) {
+	t.Parallel()
+	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) { respond(w, 200, "{}") })
+	b := serve(t, rec.url+"/base")
+	for _, target := range []string{
+		"/", "/a/b", "/a%2Fb/../c//d?x=1;y=%zz", "/%41%zz", "/a;p=1/b", "//x/y", "///", "/a?", "/?a", "/a?b?c", "/a/./b/", "/a%00b", "/a%0d%0aX:1",
+		"/a|b", "/~{}^`", "/a'\"<>", "/smartid/sign/status/", "/smartid/sign/status/a%2Fb.json", "/smartid/sign/status/a%00b.json",
+		"/smartid/sign/status/..%2fx.json", "/x/../smartid/sign/status/" + token + ".json", "//smartid/sign/status/" + token + ".json",
+		"/SMARTID/sign/status/" + token + ".json", "/smartid/sign/status/" + token + ".json/", "/smartid/sign/%73tatus/" + token + ".json",
+		"/smartid/sign/status/" + token + ".JSON", "/smartid/sign/status/" + strings.Repeat("a", 129) + ".json", "/smartid/sign/status/a.b.json",
+	} {
+		rec.reset()
+		body := asking("sesame-1")
+		answers := b.send(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", target, len(body), body))
+		if got := statuses(answers); !slices.Equal(got, []int{200}) {
+			t.Errorf("%s: answered %v %v", target, got, answers)
+			continue
+		}
+		seen := rec.last(t)
+		if seen.method != "POST" || seen.target != "/base"+target || seen.body != body {
+			t.Errorf("POST %s: the upstream saw %s %s %q", target, seen.method, seen.target, seen.body)
+		}
+		if answers[0].header.Get("Cache-Status") != "" {
+			t.Errorf("%s: Cache-Status = %q for what is not cached", target, answers[0].header.Get("Cache-Status"))
+		}
+	}
+	if a := b.send("GET /é HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); len(a) != 1 || a[0].status != 200 && a[0].status != 400 {
+		t.Errorf("a path that is not ASCII: %v", a)
+	}
+}
+
+// TestNearlyStatusRequests sends what is no status request to the path of one: none
+// of it may be answered from memory, and all of it arrives as it was sent.
+func TestNearlyStatusRequests(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	for _, body := range []string{
+		"", "{}", "[]", "null", `"text"`, "{", `{"access_token":"sesame-1"`, `{"access_token":"sesame-1"}{}`, "\xef\xbb\xbf" + asking("sesame-1"),
+		`{"access_token":"sesame-1","access_token":"sesame-2"}`, `{"access_token":"sesame-1","Access_Token":"sesame-2"}`,
+		`{"access_token":"sesame-1\xff"}`, `{"access_token":["sesame-1"]}`, `{"access_token":1}`, `{"access_token":null}`, `{"access_token":""}`,
+		`{"ACCESS_TOKEN":"sesame-1"}`, "access_token=sesame-1", asking("sesame-1") + "\x00", "{" + strings.Repeat(`"a":{`, 20_000),
+		asking(strings.Repeat("x", 70<<10)), asking("sesame-1") + strings.Repeat(" ", 64<<10),
+	} {
+		for _, chunked := range []bool{false, true} {
+			rec.reset()
+			for range 2 {
+				a := doFramed(t, b.url+statusPath(token), body, chunked)
+				if a.status != 200 || a.header.Get("Cache-Status") != "" {
+					t.Errorf("%.60q: %d with Cache-Status %q; want it passed through", body, a.status, a.header.Get("Cache-Status"))
+				}
+			}
+			if seen := rec.all(); len(seen) != 2 || seen[0].body != body || seen[1].body != body {
+				t.Errorf("%.60q: the upstream saw %d requests; want two with this body", body, len(seen))
+			}
+		}
+	}
+	for _, field := range []string{"Authorization: Bearer sesame-1", "Authorization: ", "Content-Encoding: gzip", "authorization:Basic x"} {
+		if a := do(t, "POST", b.url+statusPath(token), asking("sesame-1"), field); a.header.Get("Cache-Status") != "" {
+			t.Errorf("with %s: Cache-Status %q; want it passed through", field, a.header.Get("Cache-Status"))
+		}
+	}
+	for _, query := range []string{"access_token=sesame-2", "ACCESS_TOKEN=x", "access.token=x", "access_token[]=x", "a;b=c", "a=%zz", "a", "=a", "%61ccess_token=x", "a=%00"} {
+		rec.reset()
+		a := do(t, "POST", b.url+statusPath(token)+"?"+query, asking("sesame-1"))
+		if seen := rec.last(t); a.header.Get("Cache-Status") != "" || seen.target != statusPath(token)+"?"+query {
+			t.Errorf("with ?%s: Cache-Status %q, the upstream saw %s; want it passed through", query, a.header.Get("Cache-Status"), seen.target)
+		}
+	}
+}
+
+// doFramed posts a body in chunks, or with its length.
+func doFramed(t testing.TB, url, body string, chunked bool) answer {
+	t.Helper()
+	if !chunked {
+		return do(t, "POST", url, body)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), "POST", url, io.MultiReader(strings.NewReader(body), strings.NewReader("")))
+	fatal(t, err)
+	response, err := client.Do(request)
+	if err != nil {
+		return answer{err: err}
+	}
+	defer response.Body.Close()
+	whole, err := io.ReadAll(response.Body)
+	return answer{response.StatusCode, response.Header, string(whole), response, err}
+}
+
+func TestRequestHeaderHygiene(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	raw := "POST /x HTTP/1.1\r\nHost: bridge.example:8080\r\nContent-Length: 2\r\nContent-Type: text/x; a=b\r\nUser-Agent: client/1\r\n" +
+		"Connection: close, X-Hop,x-other-hop\r\nX-Hop: 1\r\nX-Other-Hop: 2\r\nKeep-Alive: 5\r\nTE: trailers\r\nTrailer: X-T\r\nProxy-Connection: keep-alive\r\n" +
+		"Proxy-Authorization: Basic sesame\r\nProxy-Authenticate: x\r\nPollbridge-Webhook: https://hook.example/\r\n" +
+		"Forwarded: for=192.0.2.1\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\n" +
+		"Cookie: a=1; b=2\r\nAuthorization: Bearer sesame-1\r\nX-Many: one\r\nX-Many: two, three\r\nX-Many: four\r\nX-Empty:\r\n" +
+		"Accept-Encoding: br\r\nVia: 1.0 before\r\nIf-None-Match: \"x\"\r\nRange: bytes=0-1\r\n\r\nhi"
+	if got := statuses(b.send(raw)); !slices.Equal(got, []int{200}) {
+		t.Fatalf("answered %v, want 200", got)
+	}
+	seen := rec.last(t)
+	want := http.Header{
+		"Content-Length": {"2"}, "Content-Type": {"text/x; a=b"}, "User-Agent": {"client/1"}, "Cookie": {"a=1; b=2"}, "Authorization": {"Bearer sesame-1"},
+		"X-Many": {"one", "two, three", "four"}, "X-Empty": {""}, "Accept-Encoding": {"br"}, "Via": {"1.0 before", "1.1 pollbridge"},
+		"If-None-Match": {`"x"`}, "Range": {"bytes=0-1"},
+		"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"bridge.example:8080"},
+	}
+	wantHeader(t, seen.header, want, "X-Request-Id")
+	if want := strings.TrimPrefix(rec.url, "http://"); seen.host != want {
+		t.Errorf("Host = %q, want the upstream's %q", seen.host, want)
+	}
+
+	t.Log("what is not there is not invented")
+	b.send("GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+	wantHeader(t, rec.last(t).header, http.Header{
+		"Via": {"1.1 pollbridge"}, "X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"h"},
+	}, "X-Request-Id")
+	b.send("POST /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+	if got := rec.last(t).header; len(got["Content-Type"]) > 0 {
+		t.Errorf("Content-Type = %q; want none", got["Content-Type"])
+	}
+}
+
+// wantHeader compares all fields but the ones that change.
+func wantHeader(t testing.TB, got, want http.Header, but ...string) {
+	t.Helper()
+	for name, values := range want {
+		if !slices.Equal(got[name], values) {
+			t.Errorf("%s = %q, want %q", name, got[name], values)
+		}
+	}
+	for name, values := range got {
+		if _, known := want[name]; !known && !slices.Contains(but, name) {
+			t.Errorf("%s = %q, want none", name, values)
+		}
+	}
+}
+
+func TestCookiesUnchanged(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	for _, cookie := range []string{"a=1;b=2", "a=1; a=2", `a="x y"; b`, "a=1;  b=2;", "a", "a==; b=%20"} {
+		b.send("GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\nCookie: " + cookie + "\r\n\r\n")
+		if got := rec.last(t).header["Cookie"]; !slices.Equal(got, []string{cookie}) {
+			t.Errorf("Cookie: %s arrived as %q", cookie, got)
+		}
+	}
+}
+
+func TestTrustedProxies(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url, func(s *settings) {
+		s.proxy.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.0.0.0/8")}
+	})
+	do(t, "GET", b.url+"/x", "", "X-Forwarded-For: 192.0.2.7, 10.1.2.3", "X-Forwarded-For: 10.9.9.9", "X-Forwarded-Proto: https",
+		"X-Forwarded-Host: sign.example", "Forwarded: for=192.0.2.7;proto=https")
+	header := rec.last(t).header
+	for name, want := range map[string][]string{
+		"X-Forwarded-For": {"192.0.2.7, 10.1.2.3, 10.9.9.9, 127.0.0.1"}, "X-Forwarded-Proto": {"https"}, "X-Forwarded-Host": {"sign.example"},
+		"Forwarded": {"for=192.0.2.7;proto=https"},
+	} {
+		if !slices.Equal(header[name], want) {
+			t.Errorf("%s = %q, want %q", name, header[name], want)
+		}
+	}
+	if log := b.log.String(); !strings.Contains(log, "client=192.0.2.7") {
+		t.Errorf("the log names another client: %s", log)
+	}
+}
+
+func TestAnswerHeaderHygiene(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		for {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			connection := "Connection: X-Hop\r\n"
+			if request.RequestURI == "/close" {
+				connection = "Connection: close\r\n"
+			}
+			io.WriteString(conn, "HTTP/1.1 207 Odd Text\r\n"+connection+"X-Hop: 1\r\nKeep-Alive: timeout=5\r\nProxy-Authenticate: Basic\r\nUpgrade: h2c\r\n"+
+				"Trailer: X-T\r\nTE: x\r\nSet-Cookie: a=1; Path=/\r\nSet-Cookie: b=2; HttpOnly\r\nX-Many: one\r\nX-Many: two\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"+
+				"Server: vendor\r\nETag: \"x\"\r\nVia: 1.0 vendor\r\nX-Request-Id: theirs\r\nLocation: http://elsewhere.example/\r\nX-Empty:\r\nContent-Encoding: gzip\r\n"+
+				"Content-Length: 3\r\n\r\nabc")
+			if request.RequestURI == "/close" {
+				return
+			}
+		}
+	})
+	b := serve(t, url)
+	for _, path := range []string{"/keep", "/close"} {
+		a := do(t, "GET", b.url+path, "", "X-Request-Id: mine")
+		if a.status != 207 || a.body != "abc" {
+			t.Errorf("%s: %d %q, %v", path, a.status, a.body, a.err)
+		}
+		want := http.Header{
+			"Set-Cookie": {"a=1; Path=/", "b=2; HttpOnly"}, "X-Many": {"one", "two"}, "Date": {"Mon, 01 Jan 2024 00:00:00 GMT"}, "Server": {"vendor"},
+			"Etag": {`"x"`}, "Via": {"1.0 vendor", "1.1 pollbridge"}, "X-Request-Id": {"mine"}, "Location": {"http://elsewhere.example/"},
+			"X-Empty": {""}, "Content-Encoding": {"gzip"}, "Content-Length": {"3"},
+		}
+		if path == "/close" {
+			want["X-Hop"] = []string{"1"} // not named by Connection there
+		}
+		wantHeader(t, a.header, want)
+	}
+}
+
+func TestAnswersWithoutBody(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		for {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			switch request.RequestURI {
+			case "/204":
+				io.WriteString(conn, "HTTP/1.1 204 No Content\r\nX: y\r\n\r\n")
+			case "/304":
+				io.WriteString(conn, "HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\nContent-Length: 5000\r\n\r\n")
+			case "/0":
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			case "/103":
+				io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			case "/head":
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 123456\r\nContent-Type: a/b\r\n\r\n")
+			case "/head-chunked":
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+			}
+		}
+	})
+	b := serve(t, url)
+	for _, test := range []struct {
+		method, path string
+		status       int
+		length       []string
+	}{
+		{"GET", "/204", 204, nil}, {"GET", "/304", 304, nil}, {"GET", "/0", 200, []string{"0"}}, {"GET", "/103", 200, []string{"0"}},
+		{"HEAD", "/head", 200, []string{"123456"}}, {"HEAD", "/head-chunked", 200, nil}, {"HEAD", "/204", 204, nil},
+	} {
+		// The pipelined request finds out whether the answer ends where it says.
+		answers := b.send(test.method + " " + test.path + " HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\r\nGET /0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		_ = answers
+		conn := b.dial()
+		io.WriteString(conn, test.method+" "+test.path+" HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\r\nGET /0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		r := bufio.NewReader(conn)
+		first, err := http.ReadResponse(r, &http.Request{Method: test.method})
+		if err != nil {
+			t.Errorf("%s %s: %v", test.method, test.path, err)
+			continue
+		}
+		if first.StatusCode != test.status || !slices.Equal(first.Header["Content-Length"], test.length) {
+			t.Errorf("%s %s: %d with Content-Length %q; want %d, %q", test.method, test.path, first.StatusCode, first.Header["Content-Length"], test.status, test.length)
+		}
+		second, err := http.ReadResponse(r, nil)
+		if err != nil || second.StatusCode != 200 {
+			t.Errorf("%s %s: the answer behind it is %v, %v", test.method, test.path, second, err)
+		}
+	}
+}
+
+func TestMultipartUnchanged(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	var form bytes.Buffer
+	w := multipart.NewWriter(&form)
+	part, _ := w.CreateFormFile("file", "döc \"1\".pdf")
+	part.Write(bytes.Repeat([]byte("%PDF-1.7\r\n\x00\xff"), 5000))
+	w.WriteField("access_token", "sesame-1")
+	w.Close()
+	for name, body := range map[string]string{
+		"a form":      "preamble\r\n" + form.String() + "epilogue",
+		"not a form":  "no boundary in here",
+		"a half form": form.String()[:1000],
+	} {
+		a := do(t, "POST", b.url+"/api/document/upload.json", body, "Content-Type: "+w.FormDataContentType())
+		if a.status != 200 {
+			t.Errorf("%s: %d %q %v; want 200", name, a.status, a.body, a.err)
+			continue
+		}
+		if got := rec.last(t).body; got != body {
+			t.Errorf("%s: the upstream read %d bytes, %.80q; want the %d that were sent", name, len(got), got, len(body))
+		}
+	}
+}
+
+func TestTrailersEndHere(t *testing.T) {
+	t.Parallel()
+	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		w.Header().Set("Trailer", "X-Sum")
+		w.Write([]byte("abc"))
+		w.(http.Flusher).Flush()
+		w.Header().Set("X-Sum", "1")
+	})
+	b := serve(t, rec.url)
+	answers := b.send("POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n2\r\nhi\r\n0\r\nX-T: 1\r\n\r\n" + after)
+	if len(answers) != 2 || answers[0].body != "abc" || len(answers[0].header["Trailer"]) > 0 || len(answers[0].raw.Trailer) > 0 {
+		t.Errorf("answered %v; want abc without a trailer", answers)
+	}
+	seen := rec.all()[0]
+	if seen.body != "hi" || len(seen.header["Trailer"])+len(seen.header["X-T"]) > 0 || strings.Contains(rec.bytes(), "X-T") {
+		t.Errorf("the upstream saw %+v; want no trailer", seen)
+	}
+}
+
+func TestExpectContinue(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	for _, path := range []string{"/x", statusPath(token)} {
+		conn := b.dial()
+		body := asking("sesame-1")
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", path, len(body))
+		r := bufio.NewReader(conn)
+		if line, err := r.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+			t.Fatalf("%s: answered %q, %v; want 100 Continue", path, line, err)
+		}
+		r.ReadString('\n')
+		io.WriteString(conn, body)
+		response, err := http.ReadResponse(r, nil)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("%s: answered %v, %v; want 200", path, response, err)
+		}
+		if seen := rec.last(t); seen.body != body || len(seen.header["Expect"]) > 0 {
+			t.Errorf("%s: the upstream saw %+v; want the body and no Expect", path, seen)
+		}
+	}
+}
+
+// TestUpstreamFailsWhilePassingThrough has the standard answers of a gateway.
+func TestUpstreamFailsWhilePassingThrough(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		request, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		io.Copy(io.Discard, request.Body)
+		switch request.RequestURI {
+		case "/reset":
+			conn.(*net.TCPConn).SetLinger(0)
+		case "/garbage":
+			io.WriteString(conn, "what?\r\n\r\n")
+		case "/half":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc")
+		case "/half-large":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 200_000))
+		case "/half-chunked":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhe")
+		case "/500":
+			io.WriteString(conn, "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops")
+		case "/302":
+			io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+		case "/huge-head":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 200<<10)+"\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	b := serve(t, url, func(s *settings) { s.breaker.MinRequests = 1000 })
+	for _, test := range []struct {
+		path   string
+		status int
+		body   string // exact, unless it is empty
+		broken bool
+	}{
+		{"/reset", 502, "", false}, {"/garbage", 502, "", false}, {"/half", 502, "", false}, {"/huge-head", 502, "", false},
+		{"/half-large", 200, "", true}, {"/half-chunked", 200, "hello", true}, {"/500", 500, "oops", false}, {"/302", 302, "", false},
+	} {
+		a := do(t, "POST", b.url+test.path, "hi")
+		if a.status != test.status || test.body != "" && !strings.HasPrefix(a.body, test.body) || (a.err != nil) != test.broken {
+			t.Errorf("%s: %d %.100q, %v; want %d %q, broken %t", test.path, a.status, a.body, a.err, test.status, test.body, test.broken)
+		}
+		if a.status == 502 && (!strings.HasPrefix(a.body, `{"status":"error"`) || !strings.HasSuffix(a.body, `"error_code":50002}`)) {
+			t.Errorf("%s: %q; want the standard error", test.path, a.body)
+		}
+		if a.header.Get("X-Request-Id") == "" {
+			t.Errorf("%s: no X-Request-Id", test.path)
+		}
+	}
+	metrics := b.metrics()
+	for _, line := range []string{
+		`pollbridge_passthrough_requests_total{code="502"} 4`, `pollbridge_passthrough_requests_total{code="500"} 1`, `pollbridge_passthrough_requests_total{code="302"} 1`,
+	} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics lack %s", line)
+		}
+	}
+}
+
+func TestUpstreamRefusesConnections(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	fatal(t, err)
+	ln.Close()
+	b := serve(t, "http://"+ln.Addr().String())
+	start := time.Now()
+	for range 15 { // the last ones meet the open circuit
+		a := do(t, "POST", b.url+"/x", "hi")
+		if a.status != 502 && a.status != 503 || !strings.HasPrefix(a.body, `{"status":"error"`) {
+			t.Errorf("%d %q; want 502 or 503", a.status, a.body)
+		}
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("took %v; want no wait", took)
+	}
+	if a := b.poll(token, "sesame-1"); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("poll = %d %v; want 503 and Retry-After", a.status, a.header)
+	}
+}
+
+// TestBrokenUploadsAreNotTheUpstreamsFault sends bodies that are shorter than they
+// say: however many, they must not open the circuit for everybody else.
+func TestBrokenUploadsAreNotTheUpstreamsFault(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	for i := range 30 {
+		conn := b.dial()
+		switch i % 3 {
+		case 0:
+			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhello")
+		case 1:
+			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+		case 2:
+			io.WriteString(conn, "POST "+statusPath(token)+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhello")
+		}
+		conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, conn)
+	}
+	for _, seen := range rec.all() {
+		if seen.broken == nil {
+			t.Errorf("the upstream took %q for a whole body", seen.body)
+		}
+	}
+	if state := b.upstream.Breaker(); state != "closed" {
+		t.Errorf("the circuit is %s after broken uploads, want closed", state)
+	}
+	if a := do(t, "POST", b.url+"/x", "hi"); a.status != 200 {
+		t.Errorf("an honest client gets %d %q", a.status, a.body)
+	}
+}
