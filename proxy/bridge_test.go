@@ -425,7 +425,7 @@ func (b *bridge) send(raw string) []answer {
 }
 
 // readAnswers reads answers until the connection ends.
-func readAnswers(t testing.TB, conn net.Conn) []answer {
+func readAnswers(t testing.TB, conn io.Reader) []answer {
 	t.Helper()
 	whole, err := io.ReadAll(conn)
 	if err != nil && !isReset(err) {
