@@ -15,6 +15,12 @@ func cpuAtMost(limit float64, against string) bar {
 	return bar{figure: "CPU per request", of: sample.cpuPer100k, against: against, limit: limit}
 }
 
+// efficiencyAtLeast is about requests/s too, less what other work on the
+// machine did to them.
+func efficiencyAtLeast(limit float64, against string) bar {
+	return bar{figure: "requests per CPU second of server and load", of: sample.perCPUSecond, against: against, limit: limit, atLeast: true}
+}
+
 func rateAtLeast(limit float64, against string) bar {
 	return bar{figure: "requests/s", of: sample.perSecond, against: against, limit: limit, atLeast: true}
 }

@@ -48,13 +48,14 @@ func runSmall(ctx context.Context, l *lab, r *report) (err error) {
 		rows = append(rows, []string{
 			one.name,
 			spreadOf(one.values(sample.cpuPer100k)).text(2),
+			spreadOf(one.values(sample.allCPUPer100k)).text(2),
 			spreadOf(one.values(sample.perSecond)).text(0),
 			spreadOf(one.values(sample.p99Milliseconds)).text(1),
 			fmt.Sprint(one.failed()),
 		})
 	}
 	title := fmt.Sprintf("passthrough: a GET answered with %d bytes", len(smallAnswer))
-	r.table(title, []string{"server", "CPU s per 100,000", "requests/s", "p99 ms", "failed"}, rows)
+	r.table(title, []string{"server", "CPU s per 100,000", "with the load's", "requests/s", "p99 ms", "failed"}, rows)
 	r.bars(judge(all, []bar{cpuAtMost(1.3, nginx)}))
 	return nil
 }

@@ -39,6 +39,16 @@ func (s sample) cpuPer100k() float64 {
 	return s.cpu.Seconds() * 100_000 / float64(s.load.requests)
 }
 
+// allCPUPer100k is the same with the CPU time of the load. Where both share the
+// machine's CPUs it says how many requests a second there can be, whatever
+// else is going on.
+func (s sample) allCPUPer100k() float64 {
+	return (s.cpu + s.load.cpu).Seconds() * 100_000 / float64(s.load.requests)
+}
+
+// perCPUSecond is the requests that one CPU can serve and make in a second.
+func (s sample) perCPUSecond() float64 { return 100_000 / s.allCPUPer100k() }
+
 func (s sample) perSecond() float64 { return float64(s.load.requests) / s.load.took.Seconds() }
 
 func (s sample) p99Milliseconds() float64 { return float64(s.load.p99.Microseconds()) / 1000 }

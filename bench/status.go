@@ -40,7 +40,7 @@ func finalScenario() statusScenario {
 	return statusScenario{
 		name: "final", title: "a final answer of 1 MB",
 		sessions: 1, answer: finalAnswer(), freshFor: 15 * time.Minute,
-		bars: []bar{rateAtLeast(1.2, varnish)},
+		bars: []bar{rateAtLeast(1.2, varnish), efficiencyAtLeast(1.2, varnish)},
 	}
 }
 
@@ -83,6 +83,7 @@ func (s statusScenario) report(l *lab, r *report, all []series) {
 			one.name,
 			spreadOf(cpu).text(2),
 			ratioOf(cpu, fiber.values(sample.cpuPer100k)).text(2),
+			spreadOf(one.values(sample.allCPUPer100k)).text(2),
 			spreadOf(one.values(sample.perSecond)).text(0),
 			spreadOf(one.values(sample.p99Milliseconds)).text(1),
 			fmt.Sprint(one.polls()),
@@ -90,7 +91,7 @@ func (s statusScenario) report(l *lab, r *report, all []series) {
 		})
 	}
 	title := fmt.Sprintf("%s: %s (%s in all for each)", s.name, s.title, time.Duration(l.rounds)*l.duration)
-	r.table(title, []string{"server", "CPU s per 100,000", "× bare Fiber", "requests/s", "p99 ms", "upstream requests", "failed"}, rows)
+	r.table(title, []string{"server", "CPU s per 100,000", "× bare Fiber", "with the load's", "requests/s", "p99 ms", "upstream requests", "failed"}, rows)
 	r.bars(judge(all, s.bars))
 }
 

@@ -23,9 +23,9 @@ type transfer struct {
 	run  func(ctx context.Context, base string) error
 }
 
-// runTransfers sends a large document up and down through a fresh process of
-// each proxy and reads how much memory that took. Whoever receives is slower
-// than who sends, as only then does a proxy that holds documents show it.
+// runTransfers sends a large document up and down through each proxy and reads
+// how much memory that took. Whoever receives is slower than who sends, as
+// only then does a proxy that holds documents show it.
 func runTransfers(ctx context.Context, l *lab, r *report) error {
 	depot, err := newDepot()
 	if err != nil {
@@ -35,24 +35,17 @@ func runTransfers(ctx context.Context, l *lab, r *report) error {
 
 	var rows, bars [][]string
 	for _, p := range proxies(l) {
-		s, err := p.start(ctx, l, job{upstream: depot.address})
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
-		}
 		for _, t := range []transfer{{"up", upload}, {"down", download}} {
 			l.log("  %s: %d MB %s", p.name, transferSize/1_000_000, t.name)
-			seen, err := weigh(ctx, s, t)
+			seen, err := weigh(ctx, l, p, depot.address, t)
 			if err != nil {
-				return errors.Join(fmt.Errorf("%s: %s: %w", p.name, t.name, err), s.stop())
+				return fmt.Errorf("%s: %s: %w", p.name, t.name, err)
 			}
 			rows = append(rows, seen.row(p.name, t.name))
 			if p.name == pollbridge {
 				bars = append(bars, []string{"more memory, 40 MB " + t.name, megabytes(seen.more()),
 					"under " + megabytes(transferMostMem), verdict(seen.more() < transferMostMem)})
 			}
-		}
-		if err := s.stop(); err != nil {
-			return err
 		}
 	}
 	r.table(fmt.Sprintf("passthrough: %d MB each way, resident memory", transferSize/1_000_000),
@@ -74,9 +67,16 @@ func (w weighed) row(server, direction string) []string {
 		megabytes(w.after.now), w.took.Round(10 * time.Millisecond).String()}
 }
 
-func weigh(ctx context.Context, s *server, t transfer) (w weighed, err error) {
+// weigh makes a transfer through a fresh process, as one that has held a
+// document before needs no more memory for the next.
+func weigh(ctx context.Context, l *lab, p peer, upstream string, t transfer) (w weighed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, transferBound)
 	defer cancel()
+	s, err := p.start(ctx, l, job{upstream: upstream})
+	if err != nil {
+		return w, err
+	}
+	defer func() { err = errors.Join(err, s.stop()) }()
 	// One small request first: what every request needs is not the document's.
 	if err := answersOK("http://" + s.address + depotSmall)(ctx); err != nil {
 		return w, err

@@ -67,13 +67,16 @@ func (w load) run(ctx context.Context, address string, connections int, d time.D
 		}
 		return loadResult{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}
-	return parseLoadResult(string(out))
+	r, err := parseLoadResult(string(out))
+	r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	return r, err
 }
 
 // loadResult is what wrk saw.
 type loadResult struct {
 	requests int64
 	took     time.Duration
+	cpu      time.Duration // of wrk itself
 	failed   int64 // broken or late connections, and answers of 400 and above
 	p50, p99 time.Duration
 }

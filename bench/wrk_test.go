@@ -37,9 +37,15 @@ func TestParseLoadResultRefuses(t *testing.T) {
 }
 
 func TestSampleFigures(t *testing.T) {
-	s := sample{cpu: 3 * time.Second, load: loadResult{requests: 150_000, took: 2 * time.Second, p99: 6100 * time.Microsecond}}
+	s := sample{cpu: 3 * time.Second, load: loadResult{requests: 150_000, took: 2 * time.Second, p99: 6100 * time.Microsecond, cpu: time.Second}}
 	if got := s.cpuPer100k(); got != 2 {
 		t.Errorf("cpuPer100k = %v, want 2", got)
+	}
+	if got := s.allCPUPer100k(); got != 4.0/1.5 {
+		t.Errorf("allCPUPer100k = %v, want 2.67", got)
+	}
+	if got := s.perCPUSecond(); got != 37_500 {
+		t.Errorf("perCPUSecond = %v, want 37500", got)
 	}
 	if got := s.perSecond(); got != 75_000 {
 		t.Errorf("perSecond = %v, want 75000", got)

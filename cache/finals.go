@@ -16,7 +16,7 @@ type Finals interface {
 	// long as final observations are kept. It is called before o is answered to
 	// anybody.
 	Keep(ctx context.Context, v *session.Variant, o *session.Observation) error
-	// Load returns the observations that were kept for v's key, the newest first.
+	// Load returns the observations that were kept for v's key, in that order.
 	Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error)
 }
 

@@ -17,6 +17,7 @@ type flight struct {
 	known  *record // what is known after it
 	err    error   // why it brought nothing
 	loaded bool    // Finals knew the answer, the upstream was not asked
+	unkept bool    // Finals could not keep it
 }
 
 func newFlight(locale int, known *record) *flight {
@@ -68,6 +69,7 @@ func (s *Statuses) fly(v *session.Variant, f *flight, shard *shard, place *slot)
 		place.flight, place.err = nil, err
 		if brought != nil {
 			place.known = brought
+			place.unkept = place.unkept || f.unkept
 		}
 		if err != nil {
 			place.failed = time.Now()
@@ -98,7 +100,7 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		return next, nil // a final record stays what it is
 	}
 	if o.State.Final() {
-		s.keep(ctx, v, o)
+		f.unkept = !s.keep(ctx, v, o)
 	}
 	if s.options.Observe != nil {
 		s.options.Observe(v, o)
@@ -106,9 +108,9 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	return next, nil
 }
 
-// keep makes a final observation durable. If that fails, it is answered all the
-// same: a bridge must not add failures of its own.
-func (s *Statuses) keep(ctx context.Context, v *session.Variant, o *session.Observation) {
+// keep makes a final observation durable and reports whether it is. If not, it is
+// answered all the same: a bridge must not add failures of its own.
+func (s *Statuses) keep(ctx context.Context, v *session.Variant, o *session.Observation) bool {
 	err := s.options.Finals.Keep(ctx, v, o)
 	if err != nil {
 		s.options.Log.Error("final answer could not be stored", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
@@ -116,6 +118,7 @@ func (s *Statuses) keep(ctx context.Context, v *session.Variant, o *session.Obse
 	if s.options.Kept != nil {
 		s.options.Kept(err)
 	}
+	return err == nil
 }
 
 // load returns what Finals knows about v's question, or nil.
@@ -127,5 +130,5 @@ func (s *Statuses) load(ctx context.Context, v *session.Variant) *record {
 	if len(observations) == 0 {
 		return nil
 	}
-	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now()}
+	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now().UnixNano()}
 }

@@ -13,9 +13,10 @@ type record struct {
 	key    string
 	newest *session.Observation
 	others []*session.Observation
-	// loaded is when Finals gave a final record back; zero for what was observed
-	// here. It is fresh from then on: Finals decides when it is forgotten.
-	loaded time.Time
+	// loaded is when Finals gave a final record back, in Unix nanoseconds; 0 for what
+	// was observed here. It is fresh from then on: Finals decides when it is
+	// forgotten.
+	loaded int64
 	// settled means that no other locale can be had any more: the upstream has
 	// forgotten the session, so what there is serves every locale.
 	settled bool
@@ -100,8 +101,8 @@ func (r *record) left(cfg Config, o *session.Observation, now time.Time) time.Du
 	switch {
 	case !o.State.Final():
 		return cfg.ttl(o) - o.Age(now)
-	case !r.loaded.IsZero():
-		return cfg.ttl(o) - max(0, now.Sub(r.loaded))
+	case r.loaded != 0:
+		return cfg.ttl(o) - max(0, now.Sub(time.Unix(0, r.loaded)))
 	}
 	return cfg.ttl(o) - r.newest.Age(now)
 }
@@ -130,7 +131,7 @@ func (r *record) cost() int64 {
 }
 
 const (
-	recordOverhead      = 200 // with what ristretto keeps about it
+	recordOverhead      = 235 // with what ristretto keeps about it: see BenchmarkMemory
 	observationOverhead = 100
 	sharedBody          = 1 << 10
 )

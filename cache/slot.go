@@ -25,6 +25,7 @@ type slot struct {
 	known  *record // nil when nothing is known
 	err    error   // of the last flight
 	failed time.Time
+	unkept bool // what is known is final, but Finals could not keep it
 }
 
 // seat is what a client finds when it comes to a slot.

@@ -50,10 +50,14 @@ func (s *Statuses) disposable(place *slot, now time.Time, slots int) bool {
 		return false
 	case !known.newest.State.Final() && known.left(s.cfg, known.newest, now) > 0:
 		return false
-	case s.remembered([]byte(known.key)) == known:
+	}
+	held := s.remembered([]byte(known.key))
+	if held == known {
 		return true
 	}
 	s.remember(known)
-	// A final record is safe with Finals; any other may be all there is.
-	return known.newest.State.Final() || slots > maxLingering/shardCount
+	if known.newest.State.Final() && held == nil && !place.unkept {
+		return true // Finals has it
+	}
+	return slots > maxLingering/shardCount
 }

@@ -74,6 +74,9 @@ func public(err error) *publicError {
 	if public, ok := errors.AsType[*publicError](err); ok {
 		return public
 	}
+	if errors.Is(err, upstream.ErrInvalid) {
+		return refusal(http.StatusBadRequest, "the target or a header field of the request has bytes in it that are not allowed")
+	}
 	if errors.Is(err, errClientGone) || errors.Is(err, context.Canceled) {
 		return gone
 	}

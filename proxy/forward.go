@@ -1,11 +1,9 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
-	"unicode"
 
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -38,12 +36,9 @@ func (s *Server) forward(c *fiber.Ctx, begun []byte) error {
 }
 
 func (s *Server) outgoing(ctx context.Context, c *fiber.Ctx, begun []byte) (*http.Request, error) {
-	path, query := session.SplitTarget(c.Request().Header.RequestURI())
-	url, err := s.upstream.URL(upstream.Target{Path: string(path), Query: string(query)})
-	if err != nil || bytes.ContainsFunc(c.Request().Header.RequestURI(), unicode.IsControl) {
-		return nil, refusal(http.StatusBadRequest, "the path of the request is not well encoded")
-	}
-	header, err := s.forwardedHeader(c)
+	target := c.Request().Header.RequestURI()
+	path, query := session.SplitTarget(target)
+	url, err := s.upstream.URL(upstream.Target{Path: string(path), Query: string(query), ForceQuery: len(path) < len(target)})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +46,7 @@ func (s *Server) outgoing(ctx context.Context, c *fiber.Ctx, begun []byte) (*htt
 		Method: string(c.Request().Header.Method()),
 		URL:    url,
 		Host:   url.Host,
-		Header: header,
+		Header: s.forwardedHeader(c),
 		Body:   http.NoBody,
 	}
 	if length := c.Request().Header.ContentLength(); length > 0 || length == -1 {

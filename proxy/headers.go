@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/gofiber/fiber/v2"
-	"golang.org/x/net/http/httpguts"
 )
 
 // hopByHop are the fields that end at each hop (RFC 9110, 7.6.1), with those that
@@ -29,18 +28,14 @@ const via = "1.1 pollbridge"
 
 // forwardedHeader is the header that the upstream gets: the end-to-end fields of the
 // request, in their order for each name, and what a proxy has to add.
-// What the transport would not send is the client's mistake, not the upstream's.
-func (s *Server) forwardedHeader(c *fiber.Ctx) (http.Header, error) {
+func (s *Server) forwardedHeader(c *fiber.Ctx) http.Header {
 	request := c.Request()
 	named := connectionOptions(request.Header.PeekAll("Connection"))
 	header := make(http.Header, 16)
-	for name, value := range request.Header.All() {
+	for name, value := range request.Header.AllInOrder() {
 		canonical := textproto.CanonicalMIMEHeaderKey(string(name))
 		if hopByHop[canonical] || ownFields[canonical] || named[canonical] {
 			continue
-		}
-		if !httpguts.ValidHeaderFieldName(canonical) || !httpguts.ValidHeaderFieldValue(string(value)) {
-			return nil, refusal(http.StatusBadRequest, "a header field of the request has bytes in it that are not allowed")
 		}
 		header[canonical] = append(header[canonical], string(value))
 	}
@@ -50,7 +45,7 @@ func (s *Server) forwardedHeader(c *fiber.Ctx) (http.Header, error) {
 	header["Via"] = append(header["Via"], via)
 	header[headerRequestID] = []string{requestID(c)}
 	s.addForwarded(c, header)
-	return header, nil
+	return header
 }
 
 // addForwarded tells the upstream whom the request came from. What a client says of

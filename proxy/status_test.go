@@ -200,7 +200,7 @@ func TestWhatTheUpstreamIsAsked(t *testing.T) {
 
 func TestCacheStatus(t *testing.T) {
 	t.Parallel()
-	gate := make(chan struct{}, 100)
+	gate := make(chan struct{})
 	var mode sync.Map
 	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		if m, _ := mode.Load("mode"); m == "down" {
@@ -215,10 +215,10 @@ func TestCacheStatus(t *testing.T) {
 	t.Log("two clients at once: one asks, one shares")
 	answers := make(chan answer, 2)
 	go func() { answers <- b.poll(token, "sesame-1") }()
-	eventually(t, "the upstream is asked", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return rec.inFlight == 1 || len(rec.requests) > 0 })
+	eventually(t, "the upstream is asked", func() bool { return rec.count() > 0 })
 	go func() { answers <- b.poll(token, "sesame-1") }()
 	// Nothing tells from outside that the second one waits too; if it does not yet, it gets a hit.
-	time.AfterFunc(100*time.Millisecond, func() { gate <- struct{}{} })
+	time.AfterFunc(100*time.Millisecond, func() { close(gate) })
 	got := map[string]int{}
 	for range 2 {
 		got[(<-answers).header.Get("Cache-Status")]++
@@ -229,7 +229,6 @@ func TestCacheStatus(t *testing.T) {
 
 	t.Log("after the window, the old answer had to be replaced")
 	eventually(t, "the window is over", func() bool {
-		gate <- struct{}{}
 		return b.poll(token, "sesame-1").header.Get("Cache-Status") == "pollbridge; fwd=stale; ttl=0"
 	})
 

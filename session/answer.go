@@ -13,13 +13,13 @@ import (
 // Answer is what an answer of the upstream says about a session.
 type Answer struct {
 	State State
-	Code  int // error_code; 0 where there is none
 	// CallersFault means that the request was wrong, not the session: a malformed
 	// parameter or a bad credential.
 	CallersFault bool
 	// Localized means that the answer holds a text for people, so it serves its own
 	// locale only.
 	Localized bool
+	Code      int32 // error_code; 0 where there is none
 }
 
 // The ways in which an answer can be no answer: failures of the upstream, which say
@@ -56,7 +56,7 @@ func (f *AnswerFormat) Read(status int, body []byte) (Answer, error) {
 	case !readable, status < 200, 300 <= status && status < 400:
 		return Answer{}, ErrUnreadable
 	}
-	answer := Answer{Code: code, Localized: w.message.present()}
+	answer := Answer{Code: int32(code), Localized: w.message.present()}
 	if w.twice {
 		return answer, nil
 	}
@@ -107,6 +107,7 @@ func (w *walk) object(decoder *jsontext.Decoder, depth int, open [3]bool) bool {
 	}
 	pointers := [3]pointer{w.format.Status, w.format.Code, w.format.Message}
 	members := [3]*member{&w.status, &w.code, &w.message}
+	var entered [3]bool // pointers that have led on from here
 	for decoder.PeekKind() == '"' {
 		token, err := decoder.ReadToken()
 		if err != nil {
@@ -117,6 +118,10 @@ func (w *walk) object(decoder *jsontext.Decoder, depth int, open [3]bool) bool {
 			if open[i] && len(p) > depth && token.Kind() == '"' && nameIs(token, p[depth]) {
 				ends[i], leads[i] = len(p) == depth+1, len(p) > depth+1
 			}
+		}
+		for i, led := range leads {
+			w.twice = w.twice || led && entered[i]
+			entered[i] = entered[i] || led
 		}
 		switch {
 		case ends != [3]bool{}:
@@ -161,6 +166,9 @@ func (m member) text() string {
 }
 
 func (m member) number() (n int, ok bool) {
-	n, err := strconv.Atoi(m.text())
-	return n, err == nil
+	number, err := strconv.ParseInt(m.text(), 10, 32)
+	if err != nil {
+		return 0, false
+	}
+	return int(number), true
 }

@@ -23,7 +23,7 @@ func parsePointer(s string, otherwise pointer) (pointer, error) {
 	if s == "" {
 		return otherwise, nil
 	}
-	if !strings.HasPrefix(s, "/") || s == "/" {
+	if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); !strings.HasPrefix(s, "/") || s == "/" || strings.Contains(rest, "~") {
 		return otherwise, fmt.Errorf("%q: want a JSON pointer such as /data/status", s)
 	}
 	names := strings.Split(s[1:], "/")

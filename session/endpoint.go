@@ -102,7 +102,7 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 		bad("method", "%q: want GET or POST", c.Method)
 	}
 	before, after, found := strings.Cut(c.Path, tokenPlaceholder)
-	if !found || strings.ContainsAny(before+after, "{}?#% ") || !strings.HasPrefix(before, "/") {
+	if !found || !fixedPath(before+"token"+after) || !strings.HasPrefix(before, "/") {
 		bad("path", "%q: want a path with {token} in it once, such as /document/{token}/check-status", c.Path)
 	}
 	credential, err := ParseCredential(c.Credential)
@@ -128,6 +128,14 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 	if len(c.Succeeded) == 0 {
 		bad("succeeded", "is empty: want at least one value that says a signing is done")
 	}
+	for _, list := range []struct {
+		key    string
+		values []string
+	}{{"pending", c.Pending}, {"succeeded", c.Succeeded}, {"failed", c.Failed}} {
+		if slices.Contains(list.values, "") {
+			bad(list.key, "holds an empty value: want what the status says then")
+		}
+	}
 	if twice := repeated(c.Pending, c.Succeeded, c.Failed); twice != "" {
 		bad("pending, succeeded, failed", "%q stands twice: a value has one meaning", twice)
 	}
@@ -136,7 +144,7 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 		locales = nil
 		for _, name := range slices.Sorted(maps.Keys(c.Locales)) {
 			prefix := c.Locales[name]
-			if prefix != "" && (!strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || strings.ContainsAny(prefix, "{}?#% ")) {
+			if prefix != "" && (!strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || !fixedPath(prefix)) {
 				bad("locales."+name, "%q: want an empty prefix or one such as /en", prefix)
 			}
 			locales = append(locales, Locale{Name: name, Prefix: prefix})
@@ -149,6 +157,13 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 		Name: c.Name, Method: c.Method, Locales: locales, Credential: credential, Answer: format,
 		before: before, after: after,
 	}, nil
+}
+
+// fixedPath reports whether the fixed part of a path has one spelling only.
+func fixedPath(path string) bool {
+	return !strings.Contains(path, "//") && !strings.ContainsFunc(path, func(r rune) bool {
+		return r <= ' ' || r > '~' || strings.ContainsRune("{}?#%", r)
+	})
 }
 
 func repeated(lists ...[]string) string {

@@ -69,14 +69,16 @@ func unescape(raw []byte) ([]byte, bool) {
 	return raw, true
 }
 
+// phpName is how PHP changes the names of parameters.
+var phpName = strings.NewReplacer(".", "_", " ", "_", "[", "_")
+
 // readsAs reports whether some server might take name for the known one: PHP reads
-// "access.token", "access token" and "access_token[]" as access_token, others do
-// not mind the case.
+// "access.token", "access[token" and "access_token[]" as access_token, others do not
+// mind the case.
 func readsAs(name []byte, known string) bool {
-	text := strings.TrimLeft(string(name), " ")
-	text, _, _ = strings.Cut(text, "[")
-	text = strings.NewReplacer(".", "_", " ", "_").Replace(text)
-	return strings.EqualFold(text, strings.NewReplacer(".", "_", " ", "_").Replace(known))
+	text, known := strings.TrimLeft(string(name), " "), phpName.Replace(known)
+	array, _, _ := strings.Cut(text, "[")
+	return strings.EqualFold(phpName.Replace(text), known) || strings.EqualFold(phpName.Replace(array), known)
 }
 
 func encodeParameter(name, value string) string {

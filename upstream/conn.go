@@ -95,11 +95,12 @@ func (c *pollConn) SetReadDeadline(t time.Time) error {
 // RemoteAddr lets Poll see, through the response, on what connection it was asked:
 // fasthttp calls it before it writes a request.
 func (c *pollConn) RemoteAddr() net.Addr {
-	return pollAddr{c.Conn.RemoteAddr(), c.exchanges > 0}
+	return pollAddr{c.Conn.RemoteAddr(), c, c.exchanges > 0}
 }
 
 type pollAddr struct {
 	net.Addr
+	conn   *pollConn
 	reused bool
 }
 

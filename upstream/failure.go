@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"pollbridge/session"
@@ -32,6 +33,7 @@ type Failure struct {
 	// RetryAfter is when asking again makes sense; at least a second.
 	RetryAfter time.Duration
 	sent       bool
+	callers    bool // probably the request's own fault
 	err        error
 }
 
@@ -69,7 +71,7 @@ func brokenExchange(err error) *Failure {
 }
 
 // badAnswer names what is wrong with an answer that arrived.
-func badAnswer(err error) *Failure {
+func badAnswer(status int, err error) *Failure {
 	switch {
 	case errors.Is(err, session.ErrTransient):
 		return failed(Transient, err)
@@ -78,7 +80,9 @@ func badAnswer(err error) *Failure {
 	case errors.Is(err, session.ErrSlowDown):
 		return failed(SlowDown, err)
 	}
-	return failed(Unreadable, err)
+	failure := failed(Unreadable, err)
+	failure.callers = 400 <= status && status < 500 && status != http.StatusRequestTimeout
+	return failure
 }
 
 // BrokenAnswer is the failure of an answer whose body broke off.

@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // forwardPatience is how long a passed-through exchange may stand still, if the
@@ -31,13 +34,17 @@ func newForwardPool(cfg Config, d *dialer) *http.Transport {
 }
 
 // Target is a request target as it was received, kept byte for byte.
-type Target struct{ Path, Query string }
+type Target struct {
+	Path       string
+	Query      string // without the question mark
+	ForceQuery bool   // there is a question mark, even if nothing follows it
+}
 
 // URL returns the address of a target at the upstream. net/http sends it as it
 // stands: no cleaning, no decoding, no new order. The path must start with a slash.
 // One that starts with two can be sent only if it is well encoded.
 func (c *Client) URL(t Target) (*url.URL, error) {
-	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: t.Query}
+	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: t.Query, ForceQuery: t.ForceQuery}
 	raw := c.basePath() + t.Path
 	if !strings.HasPrefix(raw, "//") {
 		u.Opaque = raw
@@ -46,20 +53,27 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 	// An opaque "//x/y" would be sent in absolute form, to a host named x.
 	path, err := url.PathUnescape(raw)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	u.Path, u.RawPath = path, raw
 	if u.EscapedPath() != raw {
-		return nil, fmt.Errorf("upstream: a path that starts with two slashes cannot be sent as it stands")
+		return nil, fmt.Errorf("%w: a path that starts with two slashes has to be well encoded", ErrInvalid)
 	}
 	return u, nil
 }
 
-// Forward sends a request as it is, once, and returns the answer as it comes; the
+// ErrInvalid is the error of requests that cannot be sent as they stand.
+var ErrInvalid = errors.New("upstream: the request cannot be sent as it stands")
+
+// Forward sends a request as it is and returns the answer as it comes; the
 // caller must close its body. It returns a *Failure where there is none, unless the
 // request's context ended or reading its body failed: then it returns that error.
-// The slot is held until the body is closed.
+// The slot is held until the body is closed. It sends nothing twice, but for requests
+// of safe methods that met a connection which the upstream had closed.
 func (c *Client) Forward(request *http.Request) (*http.Response, error) {
+	if err := checkSendable(request); err != nil {
+		return nil, err
+	}
 	ctx := request.Context()
 	release, err := c.slots.forForward(ctx)
 	if err != nil {
@@ -75,7 +89,7 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	ctx, stop := context.WithCancelCause(ctx)
 	silence := newWatchdog(max(forwardPatience, c.timeout), func() { stop(errSilent) })
 	end := func() { silence.stop(); stop(nil); release() }
-	request = request.WithContext(ctx)
+	request = neverRepeatable(request.WithContext(ctx))
 	body := &uploaded{ReadCloser: request.Body, progress: silence.reset}
 	if request.Body != nil && request.Body != http.NoBody {
 		request.Body = body
@@ -93,6 +107,40 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	c.metrics.observePoll(passthrough, strconv.Itoa(response.StatusCode/100)+"xx", time.Since(start))
 	response.Body = &download{ReadCloser: response.Body, progress: silence.reset, end: end}
 	return response, nil
+}
+
+// checkSendable finds what the transport would refuse to write, before that looks
+// like a failure of the upstream.
+func checkSendable(request *http.Request) error {
+	if !httpguts.ValidHeaderFieldName(request.Method) { // a method is a token too
+		return fmt.Errorf("%w: method", ErrInvalid)
+	}
+	if strings.ContainsFunc(request.URL.RequestURI(), unicode.IsControl) {
+		return fmt.Errorf("%w: target", ErrInvalid)
+	}
+	for name, values := range request.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("%w: name of a header field", ErrInvalid)
+		}
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldValue(value) {
+				return fmt.Errorf("%w: value of a header field", ErrInvalid)
+			}
+		}
+	}
+	return nil
+}
+
+// neverRepeatable hides from the transport the fields that would allow it to repeat
+// a request without a body, whatever its method: it looks for their canonical names.
+func neverRepeatable(request *http.Request) *http.Request {
+	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
+		if values, ok := request.Header[name]; ok {
+			delete(request.Header, name)
+			request.Header[strings.ToLower(name)] = values
+		}
+	}
+	return request
 }
 
 var errSilent = errors.New("nothing moved for too long")

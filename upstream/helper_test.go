@@ -56,14 +56,20 @@ func newClient(t testing.TB, url string, change ...func(*setup)) *upstream.Clien
 	for _, f := range change {
 		f(&s)
 	}
-	c, err := upstream.New(s.Config, s.breaker, upstream.Options{
-		Log: slog.New(slog.DiscardHandler), Registry: s.registry, UserAgent: "pollbridge/test",
-	})
+	c, err := upstream.New(s.Config, s.breaker, options(&s))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
 	return c
+}
+
+// options are those of a client; they make its registry if there is none.
+func options(s *setup) upstream.Options {
+	if s.registry == nil {
+		s.registry = prometheus.NewRegistry()
+	}
+	return upstream.Options{Log: slog.New(slog.DiscardHandler), Registry: s.registry, UserAgent: "pollbridge/test"}
 }
 
 func timeout(d time.Duration) func(*setup) { return func(s *setup) { s.Timeout = d } }
@@ -315,12 +321,6 @@ func respond(status int, body string) http.HandlerFunc {
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}
-}
-
-// hang is a handler that never answers.
-func hang(_ http.ResponseWriter, r *http.Request) {
-	io.Copy(io.Discard, r.Body) // or the server would not notice that the client leaves
-	<-r.Context().Done()
 }
 
 func start(t testing.TB, handler http.Handler) *httptest.Server {

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -59,15 +60,26 @@ func (c *Client) Poll(ctx context.Context, v *session.Variant) (*session.Observa
 
 	start := time.Now()
 	observation, err := c.exchange(v, c.health.patience(start, probing))
-	verdict = err
+	verdict = pollVerdict(err)
 	took := time.Since(start)
-	if err != nil {
-		c.health.failed(time.Now())
-	} else {
+	switch {
+	case err == nil:
 		c.health.answered(took)
+	case verdict != errNoVerdict:
+		c.health.failed(time.Now())
 	}
 	c.metrics.observePoll(v.Endpoint.Name, outcome(observation, err), took)
 	return observation, err
+}
+
+// pollVerdict is what the breaker is told. A 4xx that is no answer, such as the page
+// of a web server that dislikes a token, says nothing about the upstream's health: one
+// client must not be able to open the circuit for all.
+func pollVerdict(err error) error {
+	if failure, ok := errors.AsType[*Failure](err); ok && failure.callers {
+		return errNoVerdict
+	}
+	return err
 }
 
 func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.Observation, error) {
@@ -92,10 +104,11 @@ func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.
 
 // closedWhileIdle reports whether the upstream seems to have closed a connection just
 // when it was used again: then it has not read the request, or not acted on it, and a
-// poll may be repeated once.
+// poll may be repeated once. Not so if an answer had begun: it may have been the only
+// delivery of the document.
 func closedWhileIdle(err error, response *fasthttp.Response) bool {
 	address, ok := response.RemoteAddr().(pollAddr)
-	return ok && address.reused &&
+	return ok && address.reused && !address.conn.reading &&
 		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
@@ -121,7 +134,7 @@ func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*s
 	}
 	answer, err := v.Endpoint.Answer.Read(response.StatusCode(), body)
 	if err != nil {
-		return nil, badAnswer(err)
+		return nil, badAnswer(response.StatusCode(), err)
 	}
 	return &session.Observation{
 		At:      time.Now(),
@@ -136,8 +149,17 @@ func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*s
 // clients that it will be answered to did not ask either.
 func plainBody(response *fasthttp.Response) (body []byte, decoded bool, err error) {
 	if encoding := response.Header.ContentEncoding(); len(encoding) == 0 || string(encoding) == "identity" {
-		return response.SwapBody(nil), false, nil
+		return fitted(response.SwapBody(nil)), false, nil
 	}
 	body, err = response.BodyUncompressedWithLimit(maxAnswer)
-	return body, true, err
+	return fitted(body), true, err
+}
+
+// fitted gives back the memory that a body does not need: buffers grow to powers of
+// two, and an answer is held for a while.
+func fitted(body []byte) []byte {
+	if cap(body)-len(body) > len(body)/4 {
+		return bytes.Clone(body)
+	}
+	return body
 }

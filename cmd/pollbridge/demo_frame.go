@@ -118,7 +118,8 @@ func demoHeld(f demoFigures) demoPiece {
 	return demoNote("at worst; held up: " + demoMany(f.EndedInOutage, "signing"))
 }
 
-var demoBars = []rune("▁▂▃▄▅▆▇█")
+// demoBars are the heights of a curve; nothing but 0 looks like 0.
+var demoBars = []rune(" ▁▂▃▄▅▆▇█")
 
 // demoCurve draws one of the counts over time, those of the outage in another
 // colour, and writes how many it was a second lately. All curves have one scale.
@@ -136,7 +137,7 @@ func demoCurve(f demoFigures, of func(demoSample) int64) []demoPiece {
 		if s.Down {
 			style = demoBad
 		}
-		bar := demoBars[of(s)*int64(len(demoBars)-1)/top]
+		bar := demoBars[(of(s)*int64(len(demoBars)-1)+top-1)/top]
 		curve = append(curve, demoPiece{string(bar), style})
 	}
 	last := float64(of(f.History[len(f.History)-1])) * float64(time.Second) / float64(f.Sample)

@@ -20,6 +20,7 @@ func demoInOutage() demoFigures {
 	for i := range int64(17) {
 		f.History = append(f.History, demoSample{Asked: 700 - 20*i, Sent: 200 - 12*i, Down: i >= 12})
 	}
+	f.History[16].Sent = 0
 	return f
 }
 
@@ -72,8 +73,8 @@ pollbridge demo: 50 clients, 20 signings at a time                    13 s left
 
 the upstream is DOWN (does not answer): clients are told "waiting"  back in 1 s
 
-polls asked by clients     12,873  █▇▇▇▇▆▆▆▆▅▅▅▅▅▅▄▄  380/s
-polls sent upstream         3,311  ▃▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁  8/s
+polls asked by clients     12,873  █████▇▇▇▇▆▆▆▆▆▅▅▅  380/s
+polls sent upstream         3,311  ▃▃▃▂▂▂▂▂▂▂▁▁▁▁▁▁   0/s
 saved                        74 %
 
 answers: hit               10,549  from memory
@@ -93,8 +94,8 @@ pollbridge demo: 50 clients, 20 signings at a time                     0 s left
 
 the upstream is up again: signings go on where they were
 
-polls asked by clients     12,873  █▇▇▇▇▆▆▆▆▅▅▅▅▅▅▄▄  380/s
-polls sent upstream         3,311  ▃▂▂▂▂▂▂▂▂▁▁▁▁▁▁▁▁  8/s
+polls asked by clients     12,873  █████▇▇▇▇▆▆▆▆▆▅▅▅  380/s
+polls sent upstream         3,311  ▃▃▃▂▂▂▂▂▂▂▁▁▁▁▁▁   0/s
 saved                        74 %
 
 answers: hit               10,549  from memory

@@ -18,7 +18,7 @@ func demoSummary(f demoFigures) string {
 	say("errors", "%s seen by clients%s", demoCount(f.Errors), demoFirstError(f))
 	sayOutage(say, f)
 	sayDelay(say, f)
-	say("go on", "pollbridge serve --upstream URL   (your signing API in place of this one)")
+	say("go on", "pollbridge serve --upstream URL   (where your signing API answers)")
 	return lines.String()
 }
 
@@ -32,7 +32,7 @@ func sayOutage(say func(string, string, ...any), f demoFigures) {
 	if f.NoticedAfter > 0 {
 		noticed = fmt.Sprintf("; new answers %s after its end", demoSeconds(f.NoticedAfter))
 	}
-	say("", "of the bridge, %s, which all failed%s", demoMany(f.Struck, "call"), noticed)
+	say("", "%s of the bridge, all failed%s", demoMany(f.Struck, "call"), noticed)
 }
 
 func sayDelay(say func(string, string, ...any), f demoFigures) {

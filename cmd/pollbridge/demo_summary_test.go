@@ -20,26 +20,26 @@ asked   12,873 polls by 50 clients about 44 signings in 30.0 s
 sent    3,311 polls to the upstream: 74 % saved
 errors  0 seen by clients
 outage  6.0 s without upstream: 267 polls of clients, 0 errors among them
-        of the bridge, 74 calls, which all failed; new answers 2.5 s after its end
+        74 calls of the bridge, all failed; new answers 2.5 s after its end
 delay   0.73 s (median), 1.54 s (worst) from a signing's end to the first client
         18 signings held up by the outage: told within 2.98 s of its end
-go on   pollbridge serve --upstream URL   (your signing API in place of this one)
+go on   pollbridge serve --upstream URL   (where your signing API answers)
 `},
 		{"with an error", failed, `
 asked   12,873 polls by 50 clients about 44 signings in 30.0 s
 sent    3,311 polls to the upstream: 74 % saved
 errors  1 seen by clients; the first: HTTP 503 Service Unavailable
 outage  6.0 s without upstream: 267 polls of clients, 1 error among them
-        of the bridge, 74 calls, which all failed; new answers 2.5 s after its end
+        74 calls of the bridge, all failed; new answers 2.5 s after its end
 delay   0.73 s (median), 1.54 s (worst) from a signing's end to the first client
         18 signings held up by the outage: told within 2.98 s of its end
-go on   pollbridge serve --upstream URL   (your signing API in place of this one)
+go on   pollbridge serve --upstream URL   (where your signing API answers)
 `},
 		{"ended before anything happened", demoFigures{Clients: 1, Length: 30 * time.Second}, `
 asked   0 polls by 1 client about 0 signings in 0.0 s
 sent    0 polls to the upstream: – saved
 errors  0 seen by clients
-go on   pollbridge serve --upstream URL   (your signing API in place of this one)
+go on   pollbridge serve --upstream URL   (where your signing API answers)
 `},
 	} {
 		got := demoSummary(test.figures)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime/debug"
 )
 
 // serveCmd stands in front of a signing API until it is told to stop.
@@ -16,6 +17,11 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	cfg, err := c.load(os.Environ())
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// What is remembered is long-lived and answering from it allocates next to
+		// nothing: a tighter heap costs little and saves a quarter of the memory.
+		debug.SetGCPercent(50)
 	}
 	log := slog.New(cfg.Log.Handler(os.Stderr))
 	b, err := newBridge(cfg, log)

@@ -1,0 +1,472 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/simulator"
+)
+
+// streaming starts an upstream whose handler reads the body itself.
+func streaming(t testing.TB, handler http.HandlerFunc) (url string) {
+	t.Helper()
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// echo answers each piece of the body as it comes.
+func echo(w http.ResponseWriter, r *http.Request) {
+	http.NewResponseController(w).EnableFullDuplex()
+	w.WriteHeader(200)
+	w.(http.Flusher).Flush()
+	piece := make([]byte, 32<<10)
+	for {
+		n, err := r.Body.Read(piece)
+		if n > 0 {
+			w.Write(piece[:n])
+			w.(http.Flusher).Flush()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func TestUploadAndDownloadAtOnce(t *testing.T) {
+	t.Parallel()
+	b := serve(t, streaming(t, echo))
+	for _, head := range []string{"Transfer-Encoding: chunked", "Content-Length: 40000"} {
+		conn := b.dial()
+		fmt.Fprintf(conn, "POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\n%s\r\n\r\n", head)
+		r := bufio.NewReader(conn)
+		response, err := http.ReadResponse(r, nil)
+		if err != nil || response.StatusCode != 200 {
+			t.Fatalf("%s: answered %v, %v before the body", head, response, err)
+		}
+		piece, back := bytes.Repeat([]byte("p"), 1000), make([]byte, 1000)
+		for i := range 40 {
+			if head[0] == 'T' {
+				fmt.Fprintf(conn, "3e8\r\n%s\r\n", piece)
+			} else {
+				conn.Write(piece)
+			}
+			if _, err := io.ReadFull(response.Body, back); err != nil || !bytes.Equal(back, piece) {
+				t.Fatalf("%s: piece %d did not come back: %v", head, i, err)
+			}
+		}
+		if head[0] == 'T' {
+			io.WriteString(conn, "0\r\n\r\n")
+		}
+		if rest, err := io.ReadAll(response.Body); err != nil || len(rest) > 0 {
+			t.Errorf("%s: behind the echo came %q, %v", head, rest, err)
+		}
+	}
+}
+
+// TestEarlyAnswerToAnUpload has the upstream refuse an upload at once: the client
+// gets the refusal, whether it listens while it sends or not, and nothing hangs.
+func TestEarlyAnswerToAnUpload(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		request, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		if request.RequestURI == "/keep" {
+			io.WriteString(conn, "HTTP/1.1 413 No\r\nContent-Length: 9\r\n\r\ntoo large")
+			io.Copy(io.Discard, r)
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 413 No\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
+		conn.(*net.TCPConn).CloseWrite()
+		io.CopyN(io.Discard, r, 64<<10) // a server that lingers
+	})
+	b := serve(t, url)
+	for _, path := range []string{"/keep", "/close"} {
+		for _, head := range []string{"Transfer-Encoding: chunked\r\n", "Content-Length: 8000000\r\n"} {
+			t.Log("a client that listens while it sends")
+			conn := b.dial()
+			io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: h\r\n"+head+"\r\n")
+			var sending sync.WaitGroup
+			sending.Go(func() {
+				chunk := fmt.Sprintf("%x\r\n%s\r\n", 1000, strings.Repeat("x", 1000))
+				if head[0] == 'C' {
+					chunk = strings.Repeat("x", 1000)
+				}
+				for range 8000 {
+					if _, err := io.WriteString(conn, chunk); err != nil {
+						return
+					}
+				}
+			})
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || response.StatusCode != 413 {
+				t.Errorf("%s, %q: answered %v, %v; want 413", path, head, response, err)
+			} else if body, err := io.ReadAll(response.Body); string(body) != "too large" {
+				t.Errorf("%s, %q: answered %q, %v", path, head, body, err)
+			}
+			conn.Close()
+			sending.Wait()
+
+			t.Log("a client that listens only after it has sent")
+			conn = b.dial()
+			io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n")
+			for range 200 {
+				if _, err := conn.Write(bytes.Repeat([]byte("x"), 1000)); err != nil {
+					t.Errorf("%s: sending 200 kB failed: %v", path, err)
+					break
+				}
+			}
+			response, err = http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil || response.StatusCode != 413 {
+				t.Errorf("%s: after all was sent, answered %v, %v; want 413", path, response, err)
+			}
+		}
+	}
+	eventually(t, "all uploads have ended", func() bool { return !running("proxy.(*clientBody).Read") })
+}
+
+// running reports whether a goroutine stands in a function.
+func running(function string) bool {
+	stacks := make([]byte, 4<<20)
+	return strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), function+"(")
+}
+
+func TestUpstreamDiesMidBody(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		request, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		switch request.RequestURI {
+		case "/sized":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 500_000))
+		case "/chunked":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7a120\r\n"+strings.Repeat("x", 500_000)+"\r\n")
+		case "/little":
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
+		}
+		conn.(*net.TCPConn).SetLinger(0)
+	})
+	b := serve(t, url)
+	for _, path := range []string{"/sized", "/chunked", "/little"} {
+		if a := do(t, "GET", b.url+path, ""); a.err == nil {
+			t.Errorf("%s: %d with a body of %d bytes that looks complete", path, a.status, len(a.body))
+		}
+	}
+}
+
+func TestClientLeavesMidDownload(t *testing.T) {
+	t.Parallel()
+	noticed := make(chan string, 1)
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Write([]byte("first"))
+		w.(http.Flusher).Flush()
+		<-r.Context().Done() // silent from now on
+		noticed <- r.URL.Path
+	}))
+	for _, path := range []string{"/body", "/chunked"} {
+		conn := b.dial()
+		io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
+		if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || response.StatusCode != 200 {
+			t.Fatalf("answered %v, %v", response, err)
+		}
+		conn.Close()
+		soon(t, noticed, "the upstream is told that the client of a download left")
+	}
+}
+
+// soon waits for a value for up to two seconds.
+func soon[T any](t testing.TB, c <-chan T, what string) (value T) {
+	t.Helper()
+	select {
+	case value = <-c:
+	case <-time.After(2 * time.Second):
+		t.Errorf("not within 2s: %s", what)
+	}
+	return value
+}
+
+func TestClientLeaves(t *testing.T) {
+	t.Parallel()
+	noticed, arrived := make(chan string, 1), make(chan struct{}, 1)
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		_, err := io.Copy(io.Discard, r.Body)
+		if err == nil {
+			<-r.Context().Done()
+			err = r.Context().Err()
+		}
+		noticed <- err.Error()
+	}))
+	for _, test := range []struct{ name, raw string }{
+		{"while it waits for an answer", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello"},
+		{"in the middle of a sized body", "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 50000\r\n\r\nhello"},
+		{"in the middle of a chunk", "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n500\r\nhello"},
+		{"between two chunks", "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"},
+	} {
+		for _, how := range []string{"FIN", "RST"} {
+			conn := b.dial()
+			io.WriteString(conn, test.raw)
+			soon(t, arrived, test.name+": the upstream is asked")
+			if how == "RST" {
+				conn.(*net.TCPConn).SetLinger(0)
+			}
+			conn.Close()
+			soon(t, noticed, test.name+", "+how+": the upstream is told that the client left")
+		}
+	}
+	if state := b.upstream.Breaker(); state != "closed" {
+		t.Errorf("the circuit is %s after clients left, want closed", state)
+	}
+}
+
+// TestHalfClosedClient says that it has nothing more to send. It need not be
+// answered, but an empty 200 would look like an answer.
+func TestHalfClosedClient(t *testing.T) {
+	t.Parallel()
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/smartid/") {
+			respond(w, 200, waiting)
+			return
+		}
+		<-r.Context().Done()
+	}))
+	body := asking("sesame-1")
+	for _, raw := range []string{
+		"GET /x HTTP/1.1\r\nHost: h\r\n\r\n",
+		fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=20\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body),
+	} {
+		conn := b.dial()
+		io.WriteString(conn, raw)
+		eventually(t, "the request was read", func() bool {
+			return running("upstream.(*Client).Forward") || b.keeper.Held() > 0
+		})
+		conn.(*net.TCPConn).CloseWrite()
+		for _, a := range readAnswers(t, conn) {
+			if a.status == 200 && a.body == "" {
+				t.Errorf("%.20s…: answered an empty 200", raw)
+			}
+		}
+	}
+}
+
+func TestMemoryOfStreams(t *testing.T) {
+	// Not parallel: it measures the memory of the process.
+	if testing.Short() {
+		t.Skip("moves 80 MB")
+	}
+	const size = 40 << 20
+	release, halfway := make(chan struct{}), make(chan uint64, 2)
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		piece := make([]byte, 64<<10)
+		if r.Method == "POST" {
+			n := 0
+			for {
+				k, err := r.Body.Read(piece)
+				if n += k; n-k < size/2 && n >= size/2 {
+					halfway <- heap()
+				}
+				if err != nil {
+					break
+				}
+			}
+			fmt.Fprint(w, n)
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(size))
+		for range size / len(piece) {
+			w.Write(piece)
+		}
+	}))
+	defer close(release)
+	do(t, "GET", b.url+"/warm-up", "")
+	before := heap()
+	response, err := client.Post(b.url+"/up", "application/octet-stream", io.LimitReader(zeros{}, size))
+	fatal(t, err)
+	got, _ := io.ReadAll(response.Body)
+	response.Body.Close()
+	if string(got) != fmt.Sprint(size) {
+		t.Errorf("the upstream read %s bytes, want %d", got, size)
+	}
+	if during := <-halfway; during > before+10<<20 {
+		t.Errorf("an upload of 40 MB takes %d MB more memory", (during-before)>>20)
+	}
+	response, err = client.Get(b.url + "/down")
+	fatal(t, err)
+	n, err := io.CopyN(io.Discard, response.Body, size/2)
+	fatal(t, err)
+	if during := heap(); during > before+10<<20 {
+		t.Errorf("a download of 40 MB takes %d MB more memory", (during-before)>>20)
+	}
+	rest, err := io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	if n+rest != size || err != nil {
+		t.Errorf("downloaded %d bytes, %v; want %d", n+rest, err, size)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// heap is the memory in use, garbage not counted.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// TestPatience is all that takes longer than the time for a head, at once.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 12 seconds")
+	}
+	sim, simulatorURL := simulate(t, nil)
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Succeeded, SignAfter: time.Nanosecond, FileSize: 8 << 20})
+	fatal(t, err)
+	final := serve(t, simulatorURL)
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+
+	var stories sync.WaitGroup
+	defer stories.Wait()
+	cut := func(what string, drip string, raw string) {
+		stories.Go(func() {
+			conn := b.dial()
+			start := time.Now()
+			io.WriteString(conn, raw)
+			stop := make(chan struct{})
+			var dripping sync.WaitGroup
+			dripping.Go(func() {
+				for drip != "" {
+					select {
+					case <-stop:
+						return
+					case <-time.After(300 * time.Millisecond):
+						io.WriteString(conn, drip)
+					}
+				}
+			})
+			answers := readAnswers(t, conn)
+			close(stop)
+			dripping.Wait()
+			took := time.Since(start)
+			if took < 5*time.Second || took > 15*time.Second || len(answers) > 1 || len(answers) == 1 && answers[0].status != 408 && answers[0].status != 400 {
+				t.Errorf("%s: answered %v after %v; want the end after 10s, with 408", what, answers, took)
+			}
+		})
+	}
+	cut("silence", "", "")
+	cut("half a request line", "", "GET /slow")
+	cut("a head in drips", "X-Drip: x\r\n", "GET /slow HTTP/1.1\r\nHost: h\r\n")
+	cut("a head that ends in bare LF", "", "GET /slow HTTP/1.1\nHost: h\n\n")
+	cut("a body for a status request that never ends", "", "POST "+statusPath(token)+" HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\n{")
+
+	stories.Go(func() {
+		conn := b.dial()
+		io.WriteString(conn, "POST /upload HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 130\r\n\r\n")
+		for range 13 {
+			time.Sleep(900 * time.Millisecond)
+			io.WriteString(conn, "0123456789")
+		}
+		if got := statuses(readAnswers(t, conn)); !slices.Equal(got, []int{200}) {
+			t.Errorf("a slow upload: answered %v, want 200", got)
+		}
+	})
+	stories.Go(func() {
+		conn := final.dial()
+		conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		body := asking("sesame-1")
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", statusPath(signing.Token), len(body), body)
+		var got bytes.Buffer
+		for range 24 {
+			time.Sleep(500 * time.Millisecond)
+			if _, err := io.CopyN(&got, conn, 64<<10); err != nil {
+				t.Errorf("a slow reader of a final answer: %v after %d bytes", err, got.Len())
+				return
+			}
+		}
+		io.Copy(&got, conn)
+		response, err := http.ReadResponse(bufio.NewReader(&got), nil)
+		if err != nil {
+			t.Errorf("a slow reader of a final answer: %v", err)
+			return
+		}
+		whole, err := io.ReadAll(response.Body)
+		if direct := do(t, "POST", simulatorURL+statusPath(signing.Token), body); err != nil || string(whole) != direct.body {
+			t.Errorf("a slow reader of a final answer got %d bytes, %v; want %d", len(whole), err, len(direct.body))
+		}
+	})
+	stories.Wait()
+	for _, seen := range rec.all() {
+		if seen.target == "/slow" {
+			t.Errorf("the upstream saw %+v", seen)
+		}
+	}
+}
+
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	arrived, finish := make(chan struct{}, 1), make(chan struct{})
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/smartid/") {
+			respond(w, 200, waiting)
+			return
+		}
+		arrived <- struct{}{}
+		<-finish
+		respond(w, 200, "done")
+	}))
+	held, inFlight := make(chan answer, 1), make(chan answer, 1)
+	go func() { held <- b.poll(token, "sesame-1", "Prefer: wait=50") }()
+	go func() { inFlight <- do(t, "GET", b.url+"/slow", "") }()
+	<-arrived
+	eventually(t, "a poll is held", func() bool { return b.keeper.Held() == 1 })
+
+	stopped := make(chan error, 1)
+	start := time.Now()
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)
+		defer cancel()
+		stopped <- b.server.Shutdown(ctx)
+	}()
+	if a := soon(t, held, "the held poll is answered"); a.status != 200 || a.body != waiting {
+		t.Errorf("the held poll got %d %q, %v; want what is known", a.status, a.body, a.err)
+	}
+	eventually(t, "no connection is accepted", func() bool {
+		conn, err := net.Dial("tcp", b.addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	close(finish)
+	if a := soon(t, inFlight, "the request in flight is answered"); a.status != 200 || a.body != "done" {
+		t.Errorf("the request in flight got %d %q, %v; want it finished", a.status, a.body, a.err)
+	}
+	if err := <-stopped; err != nil || time.Since(start) > 8*time.Second {
+		t.Errorf("Shutdown = %v after %v", err, time.Since(start))
+	}
+	b.stopping.Do(func() {})
+	fatal(t, <-b.served)
+	b.keeper.Close()
+	b.statuses.Close()
+	b.upstream.Close()
+}
