@@ -77,7 +77,7 @@ type loadResult struct {
 	requests int64
 	took     time.Duration
 	cpu      time.Duration // of wrk itself
-	failed   int64 // broken or late connections, and answers of 400 and above
+	failed   int64         // broken or late connections, and answers of 400 and above
 	p50, p99 time.Duration
 }
 

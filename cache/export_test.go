@@ -32,6 +32,13 @@ func (s *Statuses) Remember(v *session.Variant, o *session.Observation) {
 	s.store.Wait()
 }
 
+// Collide puts an answer to other where ristretto looks for v's, as two questions
+// with one hash would.
+func (s *Statuses) Collide(v, other *session.Variant, o *session.Observation) {
+	s.store.Set([]byte(v.Key()), &record{key: other.Key(), newest: o}, 1)
+	s.store.Wait()
+}
+
 // Forget takes a question out of ristretto, as an eviction does.
 func (s *Statuses) Forget(v *session.Variant) { s.store.Del([]byte(v.Key())) }
 

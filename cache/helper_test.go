@@ -255,11 +255,7 @@ func describe(r cache.Result, err error) string {
 	if err != nil {
 		return "error: " + err.Error()
 	}
-	return fmt.Sprintf("%s %q (%s)", r.State, r.Body, howName(r.How))
-}
-
-func howName(h cache.How) string {
-	return map[cache.How]string{cache.Hit: "hit", cache.Miss: "miss", cache.Collapsed: "collapsed", cache.Stale: "stale"}[h]
+	return fmt.Sprintf("%s %q (%s)", r.State, r.Body, r.How)
 }
 
 // pollFunc is a Poller that is one function.

@@ -24,7 +24,7 @@ func TestOneAnswerServesEveryLocaleIfItHoldsNoText(t *testing.T) {
 		v := question(t, "t", lt)
 		want(t, s, v, session.Pending, `{"status":"waiting"}`)
 		if r := want(t, s, v.In(en), session.Pending, `{"status":"waiting"}`); r.How != cache.Hit {
-			t.Errorf("the other locale was a %s; want a hit", howName(r.How))
+			t.Errorf("the other locale was a %s; want a hit", r.How)
 		}
 		wantPolls(t, p, 1)
 	})

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"fmt"
 	"runtime"
 	"testing"
@@ -144,21 +145,48 @@ func BenchmarkFresh(b *testing.B) {
 	}
 }
 
-// BenchmarkMemory compares what pending records are counted for with the memory
-// that they take.
+// BenchmarkMemory compares what records are counted for with the memory that they
+// take.
 func BenchmarkMemory(b *testing.B) {
-	const count = 100_000
+	waiting := pending().Content
+	header := []string{"Server", "nginx", "Content-Type", "application/json", "Cache-Control", "no-cache, private", "Strict-Transport-Security", "max-age=31536000"}
+	for _, c := range []struct {
+		name   string
+		answer func(i int) *session.Observation
+	}{
+		{"pending", func(int) *session.Observation {
+			return &session.Observation{Answer: session.Answer{State: session.Pending}, Content: waiting}
+		}},
+		{"final with a small body of its own", func(i int) *session.Observation {
+			o := said(session.Succeeded, fmt.Sprintf(`{"status":"ok","signature_value":"%0700d"}`, i))
+			for i := 0; i < len(header); i += 2 {
+				o.Header = append(o.Header, session.Field{Name: []byte(header[i]), Value: []byte(header[i+1])})
+			}
+			return o
+		}},
+		{"final with a document", func(i int) *session.Observation {
+			return said(session.Succeeded, fmt.Sprintf(`{"status":"ok","file":"%010000d"}`, i))
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) { memory(b, c.answer) })
+	}
+}
+
+func memory(b *testing.B, answer func(int) *session.Observation) {
+	const count = 50_000
 	cfg := config()
-	cfg.MaxSize = 256 << 20
+	cfg.MaxSize = 1 << 30
 	cfg.PendingTTL = time.Millisecond
 	cfg.StaleIfError = time.Hour
-	shared := pending().Content
 	for b.Loop() {
+		i := 0
 		s := newStatuses(b, cfg, pollFunc(func(v *session.Variant) (*session.Observation, error) {
-			return &session.Observation{At: time.Now(), Answer: session.Answer{State: session.Pending}, Content: shared}, nil
-		}))
+			o := answer(i)
+			o.At = time.Now()
+			return o, nil
+		}), with(forgetful{}))
 		before := heap()
-		for i := range count {
+		for ; i < count; i++ {
 			if _, err := s.Get(b.Context(), question(b, fmt.Sprintf("0b6cbb2e-5d1c-4e0a-8e3c-%012d", i), lt)); err != nil {
 				b.Fatal(err)
 			}
@@ -173,4 +201,13 @@ func BenchmarkMemory(b *testing.B) {
 		b.ReportMetric(float64(counted)/float64(entries), "B/counted")
 		b.ReportMetric(float64(entries), "records")
 	}
+}
+
+// forgetful is a Finals that keeps nothing.
+type forgetful struct{}
+
+func (forgetful) Keep(context.Context, *session.Variant, *session.Observation) error { return nil }
+
+func (forgetful) Load(context.Context, *session.Variant) ([]*session.Observation, error) {
+	return nil, nil
 }

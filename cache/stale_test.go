@@ -26,7 +26,7 @@ func TestStaleWhileTheUpstreamFails(t *testing.T) {
 				for time.Since(start) < 2*time.Minute {
 					r := want(t, s, v, session.Pending, `{"status":"waiting"}`)
 					if r.How != cache.Stale || !errors.Is(r.Err, failure) || r.TTL > 0 {
-						t.Fatalf("after %v: %s, TTL %v, Err %v; want stale, negative, the failure", time.Since(start), howName(r.How), r.TTL, r.Err)
+						t.Fatalf("after %v: %s, TTL %v, Err %v; want stale, negative, the failure", time.Since(start), r.How, r.TTL, r.Err)
 					}
 					want(t, s, v.In(en), session.Pending, `{"status":"waiting"}`)
 					time.Sleep(700 * time.Millisecond)
@@ -122,7 +122,7 @@ func TestHoldDown(t *testing.T) {
 				time.Sleep(time.Second)
 				for i := range 10 {
 					if r := want(t, s, v.In(i%2), session.Pending, `{"status":"waiting"}`); r.How != cache.Stale || !errors.Is(r.Err, c.failure) {
-						t.Errorf("%s, Err %v; want stale, %v", howName(r.How), r.Err, c.failure)
+						t.Errorf("%s, Err %v; want stale, %v", r.How, r.Err, c.failure)
 					}
 					time.Sleep(99 * time.Millisecond)
 				}
@@ -163,7 +163,7 @@ func TestHangingUpstream(t *testing.T) {
 			asked := time.Now()
 			r := want(t, s, v, session.Pending, `{"status":"waiting"}`)
 			if took := time.Since(asked); took != cache.Impatience || r.How != cache.Stale || r.Err == nil {
-				t.Errorf("answered %s after %v, Err %v; want stale after %v, with a reason", howName(r.How), took, r.Err, cache.Impatience)
+				t.Errorf("answered %s after %v, Err %v; want stale after %v, with a reason", r.How, took, r.Err, cache.Impatience)
 			}
 		}
 		wantPolls(t, p, 2)
@@ -220,11 +220,11 @@ func TestPollerThatNeverReturnsProperly(t *testing.T) {
 				want(t, s, v, session.Pending, `{"status":"waiting"}`)
 				time.Sleep(time.Second)
 				if r := want(t, s, v, session.Pending, `{"status":"waiting"}`); r.How != cache.Stale {
-					t.Errorf("with a pending answer: %s; want stale", howName(r.How))
+					t.Errorf("with a pending answer: %s; want stale", r.How)
 				}
 				time.Sleep(time.Second)
 				if r := want(t, s, v, session.Pending, `{"status":"waiting"}`); r.How != cache.Miss {
-					t.Errorf("afterwards: %s; want a miss", howName(r.How))
+					t.Errorf("afterwards: %s; want a miss", r.How)
 				}
 			})
 		})

@@ -124,3 +124,19 @@ func TestQuestionsDoNotWaitForEachOther(t *testing.T) {
 		wantPolls(t, p, 500)
 	})
 }
+
+// TestAHashIsNoIdentity is promise 3 in memory: ristretto finds what it holds by a
+// hash, which two questions may share.
+func TestAHashIsNoIdentity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStatuses(t, config(), always(pending))
+		mine, theirs := question(t, "mine", lt), question(t, "theirs", lt)
+		o := signed()
+		o.At = time.Now()
+		s.Collide(mine, theirs, o)
+		if r, ok := s.Fresh([]byte(mine.Key()), lt); ok {
+			t.Errorf("Fresh = %s; want nothing", describe(r, nil))
+		}
+		want(t, s, mine, session.Pending, `{"status":"waiting"}`)
+	})
+}

@@ -122,16 +122,16 @@ func TestEachStateIsFreshForItsTime(t *testing.T) {
 				v := question(t, "t", lt)
 				r := want(t, s, v, c.answer.State, string(c.answer.Body))
 				if r.How != cache.Miss || r.TTL != c.window || r.Expired {
-					t.Errorf("first: %s, TTL %v, expired %t; want a miss, %v, false", howName(r.How), r.TTL, r.Expired, c.window)
+					t.Errorf("first: %s, TTL %v, expired %t; want a miss, %v, false", r.How, r.TTL, r.Expired, c.window)
 				}
 				time.Sleep(c.window - time.Millisecond)
 				if r = want(t, s, v, c.answer.State, string(c.answer.Body)); r.How != cache.Hit || r.TTL != time.Millisecond {
-					t.Errorf("at the end of the window: %s, TTL %v; want a hit, 1ms", howName(r.How), r.TTL)
+					t.Errorf("at the end of the window: %s, TTL %v; want a hit, 1ms", r.How, r.TTL)
 				}
 				wantPolls(t, p, 1)
 				time.Sleep(time.Millisecond)
 				if r = want(t, s, v, c.answer.State, string(c.answer.Body)); r.How != cache.Miss {
-					t.Errorf("after the window: %s; want a miss", howName(r.How))
+					t.Errorf("after the window: %s; want a miss", r.How)
 				}
 				wantPolls(t, p, 2)
 			})

@@ -28,7 +28,11 @@ type clientBody struct {
 // newClientBody is for a body of length bytes, or of an unknown length if that is
 // negative, of which begun has been read.
 func newClientBody(c *fiber.Ctx, begun []byte, length int) *clientBody {
-	return &clientBody{conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
+	b := &clientBody{conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
+	if b.stream == nil { // the engine has read all of it
+		b.begun = c.Request().Body()
+	}
+	return b
 }
 
 // Read gives each read as long as a whole request may otherwise take: one deadline

@@ -3,7 +3,9 @@ package proxy
 import (
 	"context"
 	"io"
+	"iter"
 	"net/http"
+	"net/textproto"
 
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -11,53 +13,99 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// forward passes a request through, streaming both ways. begun is the part of its
-// body that was read already; it must not be used again by the caller.
+// smallBody is the size in bytes up to which bodies of requests and answers are held
+// whole: that frees connections sooner, and costs less.
+const smallBody = 16 << 10
+
+// forward passes a request through. begun is the part of its body that was read
+// already; it must not be used again by the caller.
 func (s *Server) forward(c *fiber.Ctx, begun []byte) error {
 	ctx, leave := context.WithCancelCause(context.Background())
 	stopWatching := s.departures.watch(c.Context().Conn(), func() { leave(errClientGone) })
-	end := func() { stopWatching(); leave(nil) }
-	request, err := s.outgoing(ctx, c, begun)
-	if err != nil {
-		end()
-		return err
+	p := &passing{server: s, end: func() { stopWatching(); leave(nil) }}
+	var code int
+	var err error
+	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {
+		code, err = p.relay(ctx, c, begun, length)
+	} else {
+		code, err = p.stream(ctx, c, begun, length)
 	}
-	end = func() { request.Body.Close(); stopWatching(); leave(nil) }
-	response, err := s.upstream.Forward(request)
 	if err != nil {
-		end()
-		err = forwardError(err)
-		s.metrics.countPassthrough(public(err).status)
-		return err
+		p.end()
+		code = public(err).status
 	}
-	code, err := sendBack(c, response, end)
 	s.metrics.countPassthrough(code)
 	return err
 }
 
-func (s *Server) outgoing(ctx context.Context, c *fiber.Ctx, begun []byte) (*http.Request, error) {
-	target := c.Request().Header.RequestURI()
-	path, query := session.SplitTarget(target)
-	url, err := s.upstream.URL(upstream.Target{Path: string(path), Query: string(query), ForceQuery: len(path) < len(target)})
-	if err != nil {
-		return nil, err
-	}
-	request := &http.Request{
-		Method: string(c.Request().Header.Method()),
-		URL:    url,
-		Host:   url.Host,
-		Header: s.forwardedHeader(c),
-		Body:   http.NoBody,
-	}
-	if length := c.Request().Header.ContentLength(); length > 0 || length == -1 {
-		request.ContentLength = int64(length)
-		request.Body = newClientBody(c, begun, length)
-	}
-	return request.WithContext(ctx), nil
+// noBody is what the engine says of a request that has none, and nothing that says
+// so.
+const noBody = -2
+
+// passing is one request that passes through.
+type passing struct {
+	server *Server
+	end    func() // to be called when the answer has been sent
 }
 
-// forwardError names errors in terms of a gateway.
-func forwardError(err error) error {
+// stream passes a request through whose body is large or of unknown length, streaming
+// both ways.
+func (p *passing) stream(ctx context.Context, c *fiber.Ctx, begun []byte, length int) (code int, err error) {
+	target := c.Request().Header.RequestURI()
+	path, query := session.SplitTarget(target)
+	url, err := p.server.upstream.URL(upstream.Target{Path: string(path), Query: string(query), ForceQuery: len(path) < len(target)})
+	if err != nil {
+		return 0, err
+	}
+	body := newClientBody(c, begun, length)
+	before := p.end
+	p.end = func() { body.Close(); before() }
+	request := &http.Request{
+		Method:        string(c.Request().Header.Method()),
+		URL:           url,
+		Host:          url.Host,
+		Header:        collected(p.server.forwarded(c)),
+		Body:          body,
+		ContentLength: int64(length),
+	}
+	response, err := p.server.upstream.Forward(request.WithContext(ctx))
+	if err != nil {
+		return 0, gatewayError(err)
+	}
+	a := answer{
+		status: response.StatusCode, length: int(response.ContentLength),
+		fields: allFields(response.Header), body: response.Body,
+	}
+	return p.sendBack(c, a)
+}
+
+// collected is a header for net/http.
+func collected(fields iter.Seq2[[]byte, []byte]) http.Header {
+	header := make(http.Header, 16)
+	for name, value := range fields {
+		canonical := textproto.CanonicalMIMEHeaderKey(string(name))
+		header[canonical] = append(header[canonical], string(value))
+	}
+	if _, given := header["User-Agent"]; !given {
+		header["User-Agent"] = []string{""} // else net/http sends its own
+	}
+	return header
+}
+
+func allFields(header http.Header) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		for name, values := range header {
+			for _, value := range values {
+				if !yield([]byte(name), []byte(value)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// gatewayError names errors in terms of a gateway.
+func gatewayError(err error) error {
 	failure, ok := err.(*upstream.Failure)
 	if !ok || failure.NotSent() {
 		return err
@@ -69,65 +117,74 @@ func forwardError(err error) error {
 	return e
 }
 
-// sendBack streams an answer to the client; end is called when that is over. Until
-// then the engine leaves the body of the request alone, so an upstream may answer
-// while it still reads. It returns the status code that the client gets.
-func sendBack(c *fiber.Ctx, response *http.Response, end func()) (code int, err error) {
-	body := &answerBody{ReadCloser: response.Body, end: end}
-	head := c.Method() == http.MethodHead
-	length := int(response.ContentLength)
-	switch {
-	case head || response.StatusCode == http.StatusNoContent || response.StatusCode == http.StatusNotModified:
-		body.Close()
-		c.Response().SkipBody = true
-		if head && length >= 0 {
-			c.Response().Header.SetContentLength(length)
-		}
-	case 0 <= length && length <= smallBody:
-		whole, err := readWhole(body, length)
-		if err != nil {
-			err = forwardError(upstream.BrokenAnswer(err))
-			return public(err).status, err
-		}
-		c.Response().SetBodyRaw(whole)
-	case length < 0 && !c.Request().Header.IsHTTP11():
-		whole, err := readForHTTP10(body)
-		if err != nil {
-			return public(err).status, err
-		}
-		c.Response().SetBodyRaw(whole)
-	default:
-		c.Response().SetBodyStream(body, length)
-	}
-	c.Response().SetStatusCode(response.StatusCode)
-	copyBack(c, response.Header)
-	return response.StatusCode, nil
+// answer is what the upstream says to a request that passes through.
+type answer struct {
+	status     int
+	length     int // of the body; negative if that is not known
+	fields     iter.Seq2[[]byte, []byte]
+	connection [][]byte // values of Connection
+	body       io.ReadCloser
 }
 
-// smallBody is the size in bytes up to which an answer is read whole: that frees its
-// connection sooner, and costs less.
-const smallBody = 16 << 10
+// sendBack gives an answer to the client, streaming if it is not small. Until that is
+// over the engine leaves the body of the request alone, so an upstream may answer
+// while it still reads. It returns the status code that the client gets.
+func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
+	response := c.Response()
+	head := c.Method() == http.MethodHead
+	switch {
+	case head || a.status == http.StatusNoContent || a.status == http.StatusNotModified:
+		p.finish(a.body)
+		response.SkipBody = true
+		if head && a.length >= 0 {
+			response.Header.SetContentLength(a.length)
+		}
+	case 0 <= a.length && a.length <= smallBody:
+		whole := make([]byte, a.length)
+		_, err := io.ReadFull(a.body, whole)
+		if err != nil {
+			a.body.Close()
+			return 0, gatewayError(upstream.BrokenAnswer(err))
+		}
+		_, _ = a.body.Read(make([]byte, 1)) // the end, after which the connection can be used again
+		response.SetBodyRaw(whole)
+	case a.length < 0 && !c.Request().Header.IsHTTP11():
+		whole, err := readForHTTP10(a.body)
+		if err != nil {
+			a.body.Close()
+			return 0, err
+		}
+		response.SetBodyRaw(whole)
+	default:
+		response.SetBodyStream(&answerBody{a.body, p.end}, a.length)
+		response.ImmediateHeaderFlush = true // the body may be a long time coming
+		response.SetStatusCode(a.status)
+		copyBack(c, a.fields, a.connection)
+		return a.status, nil
+	}
+	response.SetStatusCode(a.status)
+	copyBack(c, a.fields, a.connection)
+	p.finish(a.body)
+	return a.status, nil
+}
+
+func (p *passing) finish(body io.Closer) {
+	body.Close()
+	p.end()
+}
 
 // readForHTTP10 reads an answer of unknown length for a client that cannot be told
 // where it ends while it streams.
-func readForHTTP10(body io.ReadCloser) ([]byte, error) {
-	defer body.Close()
+func readForHTTP10(body io.Reader) ([]byte, error) {
 	const most = 8 << 20
 	whole, err := io.ReadAll(io.LimitReader(body, most+1))
 	if err != nil {
-		return nil, forwardError(upstream.BrokenAnswer(err))
+		return nil, gatewayError(upstream.BrokenAnswer(err))
 	}
 	if len(whole) > most {
 		return nil, refusal(http.StatusHTTPVersionNotSupported, "this answer needs HTTP/1.1")
 	}
 	return whole, nil
-}
-
-func readWhole(body io.ReadCloser, length int) ([]byte, error) {
-	defer body.Close()
-	whole := make([]byte, length)
-	_, err := io.ReadFull(body, whole)
-	return whole, err
 }
 
 // answerBody is the body of an answer on its way to the client.

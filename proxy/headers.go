@@ -1,7 +1,7 @@
 package proxy
 
 import (
-	"net/http"
+	"iter"
 	"net/netip"
 	"net/textproto"
 	"strings"
@@ -20,57 +20,74 @@ var hopByHop = map[string]bool{
 
 // ownFields are the fields that this proxy writes itself.
 var ownFields = map[string]bool{
-	"Host": true, "Content-Length": true, "Expect": true, "Pollbridge-Webhook": true,
+	"Host": true, headerRequestID: true, "Content-Length": true, "Expect": true, "Pollbridge-Webhook": true,
 	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "Forwarded": true,
 }
 
 const via = "1.1 pollbridge"
 
-// forwardedHeader is the header that the upstream gets: the end-to-end fields of the
-// request, in their order for each name, and what a proxy has to add.
-func (s *Server) forwardedHeader(c *fiber.Ctx) http.Header {
-	request := c.Request()
-	named := connectionOptions(request.Header.PeekAll("Connection"))
-	header := make(http.Header, 16)
-	for name, value := range request.Header.AllInOrder() {
-		canonical := textproto.CanonicalMIMEHeaderKey(string(name))
-		if hopByHop[canonical] || ownFields[canonical] || named[canonical] {
-			continue
+// forwarded gives the header lines that the upstream gets: the end-to-end fields of
+// the request in their order, and what a proxy has to add. The slices are valid until
+// the next line only; names may be in any case.
+func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
+	return func(yield func(name, value []byte) bool) {
+		header := &c.Request().Header
+		named := connectionOptions(header.PeekAll("Connection"))
+		var buffer [64]byte
+		for name, value := range header.AllInOrder() {
+			canonical := appendCanonical(buffer[:0], name)
+			if hopByHop[string(canonical)] || ownFields[string(canonical)] || named[string(canonical)] {
+				continue
+			}
+			if !yield(name, value) {
+				return
+			}
 		}
-		header[canonical] = append(header[canonical], string(value))
+		_ = yield([]byte("Via"), []byte(via)) &&
+			yield(requestIDKey, c.Response().Header.Peek(headerRequestID)) &&
+			s.addForwarded(c, yield)
 	}
-	if _, given := header["User-Agent"]; !given {
-		header["User-Agent"] = []string{""} // else net/http sends its own
-	}
-	header["Via"] = append(header["Via"], via)
-	header[headerRequestID] = []string{requestID(c)}
-	s.addForwarded(c, header)
-	return header
 }
 
 // addForwarded tells the upstream whom the request came from. What a client says of
 // itself is believed only if the client is a trusted proxy.
-func (s *Server) addForwarded(c *fiber.Ctx, header http.Header) {
+func (s *Server) addForwarded(c *fiber.Ctx, yield func(name, value []byte) bool) bool {
 	request := &c.Request().Header
 	peer := peerAddress(c)
-	chain, proto, host := peer.String(), scheme(c), string(request.Host())
+	chain, proto, host := peer.AppendTo(nil), []byte(scheme(c)), request.Host()
 	if s.trusts(peer) {
-		if before := joined(request.PeekAll("X-Forwarded-For")); before != "" {
-			chain = before + ", " + chain
+		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
+			chain = append([]byte(joined(before)+", "), chain...)
 		}
 		if given := request.Peek("X-Forwarded-Proto"); len(given) > 0 {
-			proto = string(given)
+			proto = given
 		}
 		if given := request.Peek("X-Forwarded-Host"); len(given) > 0 {
-			host = string(given)
+			host = given
 		}
 		for _, given := range request.PeekAll("Forwarded") {
-			header["Forwarded"] = append(header["Forwarded"], string(given))
+			if !yield([]byte("Forwarded"), given) {
+				return false
+			}
 		}
 	}
-	header["X-Forwarded-For"] = []string{chain}
-	header["X-Forwarded-Proto"] = []string{proto}
-	header["X-Forwarded-Host"] = []string{host}
+	return yield([]byte("X-Forwarded-For"), chain) && yield([]byte("X-Forwarded-Proto"), proto) && yield([]byte("X-Forwarded-Host"), host)
+}
+
+// appendCanonical appends a field name as net/http would write it.
+func appendCanonical(dst, name []byte) []byte {
+	upper := true
+	for _, c := range name {
+		switch {
+		case upper && 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		case !upper && 'A' <= c && c <= 'Z':
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+		upper = c == '-'
+	}
+	return dst
 }
 
 func (s *Server) trusts(address netip.Addr) bool {
@@ -110,22 +127,15 @@ func scheme(c *fiber.Ctx) string {
 }
 
 // copyBack writes the end-to-end fields of an answer.
-func copyBack(c *fiber.Ctx, from http.Header) {
+func copyBack(c *fiber.Ctx, fields iter.Seq2[[]byte, []byte], connection [][]byte) {
 	to := &c.Response().Header
 	to.SetNoDefaultContentType(true)
-	named := map[string]bool{}
-	for _, value := range from["Connection"] {
-		for name := range connectionOptions([][]byte{[]byte(value)}) {
-			named[name] = true
-		}
-	}
-	for name, values := range from {
-		if hopByHop[name] || named[name] || name == "Content-Length" || name == headerRequestID {
+	named := connectionOptions(connection)
+	for name, value := range fields {
+		if hopByHop[string(name)] || named[string(name)] || string(name) == "Content-Length" || string(name) == headerRequestID {
 			continue
 		}
-		for _, value := range values {
-			to.Add(name, value)
-		}
+		to.AddBytesKV(name, value)
 	}
 	to.Add("Via", via)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 )
 
 const hitRequest = "POST /smartid/sign/status/0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11.json HTTP/1.1\r\n" +
@@ -90,7 +91,10 @@ func serveHits(b *testing.B, serve func(net.Listener) error) {
 
 type unused struct{}
 
-func (unused) URL(upstream.Target) (*url.URL, error)         { panic("passed through") }
+func (unused) URL(upstream.Target) (*url.URL, error) { panic("passed through") }
+func (unused) Relay(context.Context, upstream.Small, *fasthttp.Response) (io.ReadCloser, error) {
+	panic("passed through")
+}
 func (unused) Forward(*http.Request) (*http.Response, error) { panic("passed through") }
 
 type always struct{ *session.Observation }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 )
 
 // Statuses answers status requests; see cache.Statuses.
@@ -36,6 +38,7 @@ type Holder interface {
 type Forwarder interface {
 	URL(upstream.Target) (*url.URL, error)
 	Forward(*http.Request) (*http.Response, error)
+	Relay(context.Context, upstream.Small, *fasthttp.Response) (io.ReadCloser, error)
 }
 
 // Options is what a Server needs besides its configuration. All of it is needed.

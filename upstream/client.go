@@ -36,6 +36,7 @@ type Client struct {
 	polls    *fasthttp.HostClient
 	contents contents
 
+	relays      *relayPool
 	forwards    *http.Transport
 	stopRenewal func()
 }
@@ -71,7 +72,10 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	c.guard = newGuard(base.Host, breaker, o.Log, c.metrics.observeBreaker)
 	c.polls = newPollPool(cfg, d)
 	c.forwards = newForwardPool(cfg, d)
-	c.stopRenewal = every(connectionAge, c.forwards.CloseIdleConnections)
+	c.relays = &relayPool{dialer: d, patience: max(forwardPatience, cfg.Timeout), most: cfg.MaxInflight}
+	stopRelays := every(relayIdle, func() { c.relays.closeIdle(relayIdle) })
+	stopForwards := every(connectionAge, c.forwards.CloseIdleConnections)
+	c.stopRenewal = func() { stopRelays(); stopForwards() }
 	return c, nil
 }
 
@@ -83,6 +87,7 @@ func (c *Client) Breaker() string { return c.guard.breaker.State().String() }
 func (c *Client) Close() {
 	c.stopRenewal()
 	c.polls.CloseIdleConnections()
+	c.relays.closeIdle(0)
 	c.forwards.CloseIdleConnections()
 	c.guard.close()
 }

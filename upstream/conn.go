@@ -36,32 +36,13 @@ type pollConn struct {
 
 func (c *pollConn) Write(p []byte) (int, error) {
 	if c.exchanges == 0 || c.reading {
-		if c.reading && !c.quiet() {
+		if c.reading && !quiet(c.Conn) {
 			return 0, errStale
 		}
 		c.exchanges++
 		c.reading = false
 	}
 	return c.Conn.Write(p)
-}
-
-// quiet reports whether the connection is open and nothing has come on it since the
-// last answer.
-func (c *pollConn) quiet() bool {
-	if state := peek.At(c.Conn); state == peek.Closed || state == peek.Data {
-		return false
-	}
-	secure, ok := c.Conn.(*tls.Conn)
-	if !ok {
-		return true
-	}
-	// TLS may have read ahead: take what it has, without waiting for more.
-	var one [1]byte
-	if err := secure.SetReadDeadline(time.Unix(1, 0)); err != nil {
-		return false
-	}
-	n, err := secure.Read(one[:])
-	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 func (c *pollConn) Read(p []byte) (int, error) {
@@ -90,6 +71,25 @@ func (c *pollConn) SetReadDeadline(t time.Time) error {
 		c.end = time.Now().Add(bodyLimit * c.timeout)
 	}
 	return c.Conn.SetReadDeadline(t)
+}
+
+// quiet reports whether an idle connection is open and nothing has come on it since
+// its last answer.
+func quiet(conn net.Conn) bool {
+	if state := peek.At(conn); state == peek.Closed || state == peek.Data {
+		return false
+	}
+	secure, ok := conn.(*tls.Conn)
+	if !ok {
+		return true
+	}
+	// TLS may have read ahead: take what it has, without waiting for more.
+	var one [1]byte
+	if err := secure.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		return false
+	}
+	n, err := secure.Read(one[:])
+	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // RemoteAddr lets Poll see, through the response, on what connection it was asked:

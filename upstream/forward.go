@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -74,38 +73,27 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	if err := checkSendable(request); err != nil {
 		return nil, err
 	}
-	ctx := request.Context()
-	release, err := c.slots.forForward(ctx)
+	p, err := c.pass(request.Context())
 	if err != nil {
-		c.metrics.countPoll(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	done, err := c.guard.enter()
-	if err != nil {
-		release()
-		c.metrics.countPoll(passthrough, outcome(nil, err))
-		return nil, err
-	}
-	ctx, stop := context.WithCancelCause(ctx)
+	ctx, stop := context.WithCancelCause(request.Context())
 	silence := newWatchdog(max(forwardPatience, c.timeout), func() { stop(errSilent) })
-	end := func() { silence.stop(); stop(nil); release() }
+	p.onEnd = func() { silence.stop(); stop(nil) }
 	request = neverRepeatable(request.WithContext(ctx))
 	body := &uploaded{ReadCloser: request.Body, progress: silence.reset}
 	if request.Body != nil && request.Body != http.NoBody {
 		request.Body = body
 	}
-	start := time.Now()
 	response, err := c.forwards.RoundTrip(request)
 	if err != nil {
-		err = blame(ctx, body, err)
-		end()
-		done(verdict(err))
-		c.metrics.observePoll(passthrough, outcome(nil, err), time.Since(start))
-		return nil, err
+		if broken := body.failure(); broken != nil && ctx.Err() == nil {
+			err = &clientsFault{broken}
+		}
+		return nil, p.failed(ctx, err)
 	}
-	done(statusVerdict(response.StatusCode))
-	c.metrics.observePoll(passthrough, strconv.Itoa(response.StatusCode/100)+"xx", time.Since(start))
-	response.Body = &download{ReadCloser: response.Body, progress: silence.reset, end: end}
+	p.answered(response.StatusCode)
+	response.Body = &download{ReadCloser: response.Body, progress: silence.reset, end: p.release}
 	return response, nil
 }
 
@@ -141,39 +129,4 @@ func neverRepeatable(request *http.Request) *http.Request {
 		}
 	}
 	return request
-}
-
-var errSilent = errors.New("nothing moved for too long")
-
-// blame finds out who ended an exchange: the client that left or sent a broken
-// body, or the upstream.
-func blame(ctx context.Context, body *uploaded, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		if errors.Is(cause, errSilent) {
-			return failed(Timeout, cause)
-		}
-		return cause
-	}
-	if broken := body.failure(); broken != nil {
-		return broken
-	}
-	return brokenExchange(err)
-}
-
-func verdict(err error) error {
-	if _, ours := errors.AsType[*Failure](err); ours {
-		return err
-	}
-	return errNoVerdict
-}
-
-// statusVerdict counts as failures only the answers of a server that cannot be
-// reached or cannot cope: a plain 500 may be the request's own fault, and one client
-// must not be able to open the circuit for all.
-func statusVerdict(status int) error {
-	switch status {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return failed(Server, nil)
-	}
-	return nil
 }

@@ -20,8 +20,8 @@ var errGone = errors.New("the client left")
 // request makes a request for Forward, as the proxy does.
 func request(t testing.TB, c *upstream.Client, method, target string, body io.ReadCloser) *http.Request {
 	t.Helper()
-	path, query, _ := strings.Cut(target, "?")
-	u, err := c.URL(upstream.Target{Path: path, Query: query})
+	path, query, marked := strings.Cut(target, "?")
+	u, err := c.URL(upstream.Target{Path: path, Query: query, ForceQuery: marked})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestTargetsAreKeptByteForByte(t *testing.T) {
 		s := serve(t, answering(answer(200, "fine")))
 		c := newClient(t, s.url()+base)
 		for i, target := range []string{
-			"/", "/a%2Fb/../c//d?x=1;y=%zz", "//x/y", "//x/y?z", "///", "/./..", "/%", "/%zz", "/a?b?c", "/a?%", "/a;b=c", `/a"b<c>|{}\^` + "`", "/ąž", "/a%00b", "/*", "/a:b@c", "/a+b",
+			"/", "/a%2Fb/../c//d?x=1;y=%zz", "//x/y", "//x/y?z", "///", "/./..", "/%", "/%zz", "/a?", "//a?", "/a?b?c", "/a?%", "/a;b=c", `/a"b<c>|{}\^` + "`", "/ąž", "/a%00b", "/*", "/a:b@c", "/a+b",
 			"/en/smartid/sign/status/tok.json", "/a?" + strings.Repeat("x", 5000),
 		} {
 			response, err := c.Forward(request(t, c, "GET", target, nil))
@@ -161,7 +161,8 @@ func TestForwardIsNeverRepeated(t *testing.T) {
 			r.Header["X-Idempotency-Key"] = []string{"1"}
 			return r
 		}},
-		{"a GET", func(c *upstream.Client) *http.Request { return request(t, c, "GET", "/start", nil) }},
+		{"a PUT", func(c *upstream.Client) *http.Request { return request(t, c, "PUT", "/start", nil) }},
+		{"a DELETE", func(c *upstream.Client) *http.Request { return request(t, c, "DELETE", "/start", nil) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, func(p *peer) {
@@ -277,8 +278,8 @@ func TestRequestThatCannotBeSent(t *testing.T) {
 				response.Body.Close()
 				t.Fatal("it was sent")
 			}
-			if failure, ok := errors.AsType[*upstream.Failure](err); ok && !failure.NotSent() {
-				t.Errorf("%v is called a failure of the upstream", err)
+			if !errors.Is(err, upstream.ErrInvalid) {
+				t.Errorf("Forward = %v; want ErrInvalid", err)
 			}
 			wantBreaker(t, client, "closed")
 		})

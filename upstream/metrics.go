@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"pollbridge/session"
@@ -17,6 +18,10 @@ type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
 	breaker  prometheus.Gauge
+
+	// Looked up once and for all: what passes through, by the class of its status.
+	passed        [6]prometheus.Counter // by the hundreds; there is no 0
+	passedSeconds prometheus.Observer
 }
 
 func newMetrics(registry prometheus.Registerer, host string) *metrics {
@@ -36,6 +41,10 @@ func newMetrics(registry prometheus.Registerer, host string) *metrics {
 		}, []string{"upstream"}).WithLabelValues(host),
 	}
 	registry.MustRegister(m.requests, m.seconds, m.breaker)
+	for class := 1; class < len(m.passed); class++ {
+		m.passed[class] = m.requests.WithLabelValues(passthrough, strconv.Itoa(class)+"xx")
+	}
+	m.passedSeconds = m.seconds.WithLabelValues(passthrough)
 	return m
 }
 
@@ -46,6 +55,11 @@ func (m *metrics) countPoll(endpoint, outcome string) {
 func (m *metrics) observePoll(endpoint, outcome string, took time.Duration) {
 	m.countPoll(endpoint, outcome)
 	m.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
+}
+
+func (m *metrics) observePassed(status int, took time.Duration) {
+	m.passed[min(max(status/100, 1), len(m.passed)-1)].Inc()
+	m.passedSeconds.Observe(took.Seconds())
 }
 
 func (m *metrics) observeBreaker(state gobreaker.State) {

@@ -89,11 +89,12 @@ func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.
 	c.writePoll(request, v)
 
 	response.Header.SetNoDefaultContentType(true)
+	sent := time.Now()
 	err := c.polls.DoTimeout(request, response, patience)
 	for tries := 0; errors.Is(err, errStale) && tries <= c.polls.MaxConns; tries++ {
 		err = c.polls.DoTimeout(request, response, patience) // nothing was sent
 	}
-	if err != nil && closedWhileIdle(err, response) {
+	if err != nil && closedWhileIdle(err, response) && time.Since(sent) < atOnce {
 		err = c.polls.DoTimeout(request, response, patience)
 	}
 	if err != nil {
@@ -101,6 +102,10 @@ func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.
 	}
 	return c.readAnswer(v, response)
 }
+
+// atOnce is how soon a connection that the upstream has closed while it was idle shows
+// that when it is used again. Later, the upstream has read the request.
+const atOnce = time.Second
 
 // closedWhileIdle reports whether the upstream seems to have closed a connection just
 // when it was used again: then it has not read the request, or not acted on it, and a

@@ -31,46 +31,57 @@ func newSlots(cfg Config) *slots {
 	}
 }
 
-// forPoll waits for a slot and for the rate limit, no longer than parent and than
-// queueing. Errors are those of take.
-func (s *slots) forPoll(parent context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(parent, queueing)
-	defer cancel()
-	if err := s.rate.Wait(ctx); err != nil {
-		return nil, overload(parent, err)
+// forPoll waits for a slot and for the rate limit, no longer than ctx and than
+// queueing. The error is the cause of ctx, or a Failure.
+func (s *slots) forPoll(ctx context.Context) (release func(), err error) {
+	if s.rate.Limit() != rate.Inf {
+		limited, cancel := context.WithTimeout(ctx, queueing)
+		defer cancel()
+		if err := s.rate.Wait(limited); err != nil {
+			return nil, overload(ctx, err)
+		}
 	}
-	return take(ctx, parent, s.all)
+	if err := take(ctx, s.all); err != nil {
+		return nil, err
+	}
+	return s.freePoll, nil
 }
 
 // forForward waits for a slot, likewise.
-func (s *slots) forForward(parent context.Context) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(parent, queueing)
-	defer cancel()
-	own, err := take(ctx, parent, s.forwards)
-	if err != nil {
+func (s *slots) forForward(ctx context.Context) (release func(), err error) {
+	if err := take(ctx, s.forwards); err != nil {
 		return nil, err
 	}
-	shared, err := take(ctx, parent, s.all)
-	if err != nil {
-		own()
+	if err := take(ctx, s.all); err != nil {
+		s.forwards.Release(1)
 		return nil, err
 	}
-	return func() { shared(); own() }, nil
+	return s.freeForward, nil
 }
 
-func take(ctx, parent context.Context, s *semaphore.Weighted) (release func(), err error) {
-	if !s.TryAcquire(1) {
-		if err := s.Acquire(ctx, 1); err != nil {
-			return nil, overload(parent, err)
-		}
+func (s *slots) freePoll() { s.all.Release(1) }
+
+func (s *slots) freeForward() {
+	s.all.Release(1)
+	s.forwards.Release(1)
+}
+
+func take(ctx context.Context, s *semaphore.Weighted) error {
+	if s.TryAcquire(1) {
+		return nil
 	}
-	return func() { s.Release(1) }, nil
+	limited, cancel := context.WithTimeout(ctx, queueing)
+	defer cancel()
+	if err := s.Acquire(limited, 1); err != nil {
+		return overload(ctx, err)
+	}
+	return nil
 }
 
 // overload tells a caller that left from one that was not let in.
-func overload(parent context.Context, err error) error {
-	if parent.Err() != nil {
-		return context.Cause(parent)
+func overload(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
 	}
 	return notSent(Overload, 0, err)
 }

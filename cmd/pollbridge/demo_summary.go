@@ -28,11 +28,16 @@ func sayOutage(say func(string, string, ...any), f demoFigures) {
 	}
 	say("outage", "%s without upstream: %s of clients, %s among them", demoSeconds(f.OutageLasted),
 		demoMany(f.AskedInOutage, "poll"), demoMany(f.ErrorsInOutage, "error"))
-	noticed := ""
-	if f.NoticedAfter > 0 {
-		noticed = fmt.Sprintf("; new answers %s after its end", demoSeconds(f.NoticedAfter))
+	var facts []string
+	if f.Struck > 0 {
+		facts = append(facts, demoMany(f.Struck, "call")+" of the bridge, all failed")
 	}
-	say("", "%s of the bridge, all failed%s", demoMany(f.Struck, "call"), noticed)
+	if f.NoticedAfter > 0 {
+		facts = append(facts, "new answers "+demoSeconds(f.NoticedAfter)+" after its end")
+	}
+	if len(facts) > 0 {
+		say("", "%s", strings.Join(facts, "; "))
+	}
 }
 
 func sayDelay(say func(string, string, ...any), f demoFigures) {

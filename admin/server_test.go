@@ -1,0 +1,267 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pollbridge/admin"
+)
+
+const key = "sesame-0123456789"
+
+// elsewhere makes connections look as if they came from another machine.
+type elsewhere struct{ net.Listener }
+
+func (l elsewhere) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return remote{conn}, nil
+}
+
+type remote struct{ net.Conn }
+
+func (remote) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1} }
+
+type logBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+type server struct {
+	near, far string // its URL for this machine and for others
+	ready     atomic.Pointer[error]
+	log       logBuffer
+}
+
+func serve(t *testing.T, keys ...string) *server {
+	t.Helper()
+	s := &server{}
+	registry := prometheus.NewRegistry()
+	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "pollbridge_test_total", Help: "x"})
+	registry.MustRegister(counter)
+	cfg := admin.DefaultConfig()
+	cfg.Keys = keys
+	for i, wrap := range []func(net.Listener) net.Listener{
+		func(ln net.Listener) net.Listener { return ln },
+		func(ln net.Listener) net.Listener { return elsewhere{ln} },
+	} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		private := admin.New(cfg, admin.Options{Registry: registry, Log: slog.New(slog.NewTextHandler(&s.log, nil)), Ready: func() error {
+			if why := s.ready.Load(); why != nil {
+				return *why
+			}
+			return nil
+		}})
+		served := make(chan error, 1)
+		go func() { served <- private.Serve(wrap(ln)) }()
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+			defer cancel()
+			if err := private.Shutdown(ctx); err != nil {
+				t.Errorf("Shutdown = %v", err)
+			}
+			if err := <-served; err != nil {
+				t.Errorf("Serve = %v", err)
+			}
+		})
+		*[]*string{&s.near, &s.far}[i] = "http://" + ln.Addr().String()
+	}
+	return s
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func get(t *testing.T, url string, fields ...string) answer {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Close = true
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		request.Header.Add(name, value)
+	}
+	response, err := http.DefaultTransport.RoundTrip(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Error(err)
+	}
+	return answer{response.StatusCode, response.Header, string(body)}
+}
+
+func TestProbes(t *testing.T) {
+	s := serve(t)
+	for _, url := range []string{s.near, s.far} {
+		if a := get(t, url+"/healthz"); a.status != 200 || a.body != `{"status":"ok"}` {
+			t.Errorf("healthz = %d %s", a.status, a.body)
+		}
+		if a := get(t, url+"/readyz"); a.status != 200 || a.body != `{"status":"ready"}` {
+			t.Errorf("readyz = %d %s", a.status, a.body)
+		}
+	}
+	why := errors.New("draining")
+	s.ready.Store(&why)
+	if a := get(t, s.far+"/readyz"); a.status != 503 || a.body != `{"status":"not ready","reason":"draining"}` {
+		t.Errorf("readyz while draining = %d %s", a.status, a.body)
+	}
+	if a := get(t, s.far+"/healthz"); a.status != 200 {
+		t.Errorf("healthz while draining = %d: a probe would have the program killed", a.status)
+	}
+}
+
+func TestWhoMayLook(t *testing.T) {
+	with, without := serve(t, key, "another-key-of-16"), serve(t)
+	for _, test := range []struct {
+		name   string
+		url    string
+		fields []string
+		want   int
+	}{
+		{"this machine", with.near, nil, 200},
+		{"this machine, no keys at all", without.near, nil, 200},
+		{"a proxy on this machine", with.near, []string{"X-Forwarded-For: 127.0.0.1"}, 401},
+		{"a proxy on this machine, in another word", with.near, []string{"Forwarded: for=192.0.2.1"}, 401},
+		{"another machine", with.far, nil, 401},
+		{"another machine that says it is this one", with.far, []string{"X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1"}, 401},
+		{"a key", with.far, []string{"Authorization: Bearer " + key}, 200},
+		{"the second key", with.far, []string{"Authorization: Bearer another-key-of-16"}, 200},
+		{"the scheme in lower case", with.far, []string{"Authorization: bearer " + key}, 200},
+		{"a part of a key", with.far, []string{"Authorization: Bearer " + key[:16]}, 401},
+		{"more than a key", with.far, []string{"Authorization: Bearer " + key + "0"}, 401},
+		{"an empty key", with.far, []string{"Authorization: Bearer "}, 401},
+		{"another scheme", with.far, []string{"Authorization: Basic " + key}, 401},
+		{"no scheme", with.far, []string{"Authorization: " + key}, 401},
+		{"no keys at all", without.far, []string{"Authorization: Bearer " + key}, 401},
+		{"no keys at all, and none given", without.far, []string{"Authorization: Bearer "}, 401},
+	} {
+		a := get(t, test.url+"/metrics", test.fields...)
+		if a.status != test.want {
+			t.Errorf("%s: %d, want %d", test.name, a.status, test.want)
+		}
+		if a.status == 200 && !strings.Contains(a.body, "pollbridge_test_total 0") {
+			t.Errorf("%s: %.100q; want the metrics", test.name, a.body)
+		}
+		if a.status == 401 {
+			wantProblem(t, test.name, a)
+			if a.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s: WWW-Authenticate = %q", test.name, a.header.Get("WWW-Authenticate"))
+			}
+			if strings.Contains(a.body, "sesame") {
+				t.Errorf("%s: %q repeats the key", test.name, a.body)
+			}
+		}
+	}
+	t.Log("what is wrong with a key is not told")
+	messages := map[string]bool{}
+	for _, fields := range [][]string{nil, {"Authorization: Bearer wrong"}, {"Authorization: Bearer " + key[:16]}, {"Authorization: Basic x"}} {
+		messages[get(t, with.far+"/metrics", fields...).body] = true
+	}
+	if len(messages) != 1 {
+		t.Errorf("denials differ: %v", messages)
+	}
+	if a := get(t, with.far+"/nothing"); a.status != 401 {
+		t.Errorf("an unknown path without a key: %d, want 401", a.status)
+	}
+	if log := with.log.String(); strings.Contains(log, "sesame") {
+		t.Errorf("the log shows a key: %s", log)
+	}
+}
+
+func wantProblem(t *testing.T, what string, a answer) {
+	t.Helper()
+	var problem struct {
+		Title  string
+		Status int
+	}
+	if err := json.Unmarshal([]byte(a.body), &problem); err != nil || problem.Status != a.status || problem.Title != http.StatusText(a.status) {
+		t.Errorf("%s: %q, %v; want a problem with status %d", what, a.body, err, a.status)
+	}
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("%s: Content-Type = %q, want application/problem+json", what, got)
+	}
+}
+
+func TestProblems(t *testing.T) {
+	s := serve(t)
+	for path, want := range map[string]int{"/nothing": 404, "/Metrics": 404, "/metrics/": 404, "/healthz/": 404} {
+		a := get(t, s.near+path)
+		if a.status != want {
+			t.Errorf("%s = %d, want %d", path, a.status, want)
+		}
+		wantProblem(t, path, a)
+	}
+	response, err := http.Post(s.near+"/metrics", "text/plain", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != 405 && response.StatusCode != 404 {
+		t.Errorf("POST /metrics = %d", response.StatusCode)
+	}
+}
+
+// TestBadRequestsEchoNothing sends what cannot be read.
+func TestBadRequestsEchoNothing(t *testing.T) {
+	s := serve(t, key)
+	for _, raw := range []string{
+		"GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + key + "\r\nbroken\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nAuthorization: Bearer " + key + "\r\n\r\n",
+		"GET /metrics HTTP/1.1\r\nHost: h\r\nX: " + strings.Repeat("sesame", 10_000) + "\r\n\r\n",
+		"FOO /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " + key + "\r\nConnection: close\r\n\r\n",
+		"sesame\r\n\r\n",
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.far, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		go conn.Write([]byte(raw))
+		answer, _ := io.ReadAll(conn)
+		conn.Close()
+		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 4")) || bytes.Contains(answer, []byte("sesame")) {
+			t.Errorf("%.40q… is answered %.300q; want a 4xx that repeats nothing", raw, answer)
+		}
+	}
+	if log := s.log.String(); strings.Contains(log, "sesame") {
+		t.Errorf("the log shows a key: %s", log)
+	}
+}

@@ -1,0 +1,274 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/simulator"
+)
+
+// TestPreferWait reads the preference with sessions that have ended, so that nobody
+// is held.
+func TestPreferWait(t *testing.T) {
+	t.Parallel()
+	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		respond(w, 200, `{"status":"ok"}`)
+	})
+	b := serve(t, rec.url)
+	for _, test := range []struct {
+		prefer []string
+		want   string
+	}{
+		{nil, ""},
+		{[]string{"wait=5"}, "wait=5"},
+		{[]string{"Wait=5"}, "wait=5"},
+		{[]string{`wait="5"`}, "wait=5"},
+		{[]string{"wait = 5"}, "wait=5"},
+		{[]string{" wait=5 "}, "wait=5"},
+		{[]string{"respond-async, wait=5"}, "wait=5"},
+		{[]string{"wait=5, respond-async"}, "wait=5"},
+		{[]string{"wait=5; foo=bar"}, "wait=5"},
+		{[]string{"handling=lenient", "wait=5"}, "wait=5"},
+		{[]string{`foo="a, wait=7"`, "wait=5"}, "wait=5"},
+		{[]string{`foo="a, wait=7"`}, ""},
+		{[]string{"wait=5, wait=9"}, "wait=5"},
+		{[]string{"wait=60"}, "wait=60"},
+		{[]string{"wait=61"}, "wait=60"},
+		{[]string{"wait=2147483648"}, "wait=60"},
+		{[]string{"wait=99999999999999999999999"}, "wait=60"},
+		{[]string{"wait=-1"}, ""},
+		{[]string{"wait=+5"}, ""},
+		{[]string{"wait=5.5"}, ""},
+		{[]string{"wait=5s"}, ""},
+		{[]string{"wait="}, ""},
+		{[]string{"wait"}, ""},
+		{[]string{"waiting=5"}, ""},
+		{[]string{"await=5"}, ""},
+		{[]string{""}, ""},
+		{[]string{",,;=,"}, ""},
+	} {
+		var fields []string
+		for _, p := range test.prefer {
+			fields = append(fields, "Prefer: "+p)
+		}
+		if got := b.poll(token, "sesame-1", fields...).header.Get("Preference-Applied"); got != test.want {
+			t.Errorf("Prefer: %q is answered with Preference-Applied: %q, want %q", test.prefer, got, test.want)
+		}
+	}
+}
+
+func TestHeldPoll(t *testing.T) {
+	t.Parallel()
+	sim, upstreamURL := simulate(t, nil)
+	b := serve(t, upstreamURL, func(s *settings) {
+		s.cache.PendingTTL = 100 * time.Millisecond
+		s.interval = s.cache.PendingTTL
+	})
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting})
+	fatal(t, err)
+
+	t.Log("nothing changes: it is answered after the time that the client named")
+	start := time.Now()
+	a := b.poll(signing.Token, "sesame-1", "Prefer: wait=1")
+	if took := time.Since(start); a.body != waiting+"\n" && a.body != waiting || took < 900*time.Millisecond || took > 3*time.Second || a.header.Get("Preference-Applied") != "wait=1" {
+		t.Errorf("answered %q after %v with %v; want waiting after 1s", a.body, took, a.header)
+	}
+	if b.keeper.Held() != 0 {
+		t.Errorf("%d sessions are held after the answer, want none", b.keeper.Held())
+	}
+
+	t.Log("wait=0 does not hold")
+	start = time.Now()
+	if a := b.poll(signing.Token, "sesame-1", "Prefer: wait=0"); !strings.Contains(a.body, "waiting") || time.Since(start) > 800*time.Millisecond {
+		t.Errorf("answered %q after %v; want waiting at once", a.body, time.Since(start))
+	}
+
+	t.Log("the state changes: it is answered at once, in both locales")
+	held := make(chan answer, 2)
+	for _, prefix := range []string{"", "/en"} {
+		go func() {
+			held <- do(t, "POST", b.url+prefix+statusPath(signing.Token), asking("sesame-1"), "Prefer: wait=30")
+		}()
+	}
+	eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") == 2 })
+	start = time.Now()
+	fatal(t, sim.Finish(signing.Token, simulator.Refused))
+	for range 2 {
+		if a := <-held; !strings.Contains(a.body, "40020") || a.header.Get("Preference-Applied") != "wait=30" {
+			t.Errorf("answered %q with %v; want refused", a.body, a.header)
+		}
+	}
+	if took := time.Since(start); took > 1500*time.Millisecond {
+		t.Errorf("answered %v after the change, want at once", took)
+	}
+	eventually(t, "nothing is held any more", func() bool { return b.keeper.Held() == 0 })
+}
+
+func goroutines() string {
+	stacks := make([]byte, 8<<20)
+	return string(stacks[:runtime.Stack(stacks, true)])
+}
+
+func TestHeldPollOfAClientThatLeaves(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url, func(s *settings) {
+		s.cache.PendingTTL = 50 * time.Millisecond
+		s.interval = s.cache.PendingTTL
+	})
+	body := asking("sesame-1")
+	conn := b.dial()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
+	eventually(t, "the session is refreshed", func() bool { return rec.count() >= 3 })
+	conn.Close()
+	start := time.Now()
+	eventually(t, "the refreshing ends", func() bool { return b.keeper.Held() == 0 })
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("noticed after %v that the client left", took)
+	}
+	eventually(t, "no poll is under way", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return rec.inFlight == 0 })
+	n := rec.count()
+	b.poll(token, "sesame-1")
+	if more := rec.count() - n; more > 2 { // one may have been on its way
+		t.Errorf("%d polls after the client left", more)
+	}
+
+	t.Log("a pipelined request behind a held one is no departure, and is answered")
+	raw := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=1\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body) + after
+	if got := statuses(b.send(raw)); len(got) != 2 || got[0] != 200 || got[1] != 200 {
+		t.Errorf("answered %v, want both", got)
+	}
+}
+
+// TestManyHeldPolls is 300 clients that wait for one session, or for one each. At one
+// poll a second all learn of the end within 1.6 s, and waiting costs no more polls
+// than there are sessions and seconds.
+func TestManyHeldPolls(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes 6 seconds")
+	}
+	for _, sessions := range []int{1, heldClients} {
+		// The bound is one on the bridge, but other programs share the machine.
+		var latest time.Duration
+		for range 3 {
+			if latest = holdMany(t, sessions); latest <= slowdown*1600*time.Millisecond {
+				break
+			}
+		}
+		if latest > slowdown*1600*time.Millisecond {
+			t.Errorf("the last of %d clients on %d sessions learned of the change after %v, want 1.6s", heldClients, sessions, latest)
+		}
+	}
+}
+
+const heldClients = 300
+
+// holdMany returns how long after the change the last client learned of it.
+func holdMany(t *testing.T, sessions int) (latest time.Duration) {
+	sim, upstreamURL := simulate(t, nil)
+	b := serve(t, upstreamURL)
+	defer b.stop()
+	var tokens []string
+	for range sessions {
+		signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting, FileSize: 10})
+		fatal(t, err)
+		tokens = append(tokens, signing.Token)
+	}
+	type told struct {
+		at   time.Time
+		body string
+	}
+	answers := make(chan told, heldClients)
+	began := time.Now()
+	for i := range heldClients {
+		go func() {
+			a := b.poll(tokens[i%sessions], "sesame-1", "Prefer: wait=40")
+			answers <- told{time.Now(), a.body}
+		}()
+	}
+	eventually(t, "all are held", func() bool {
+		return b.keeper.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") == heldClients
+	})
+	changed := time.Now()
+	for _, token := range tokens {
+		fatal(t, sim.Finish(token, simulator.Succeeded))
+	}
+	for range heldClients {
+		a := <-answers
+		if !strings.Contains(a.body, `"ok"`) {
+			t.Errorf("answered %.80q, want the final answer", a.body)
+		}
+		latest = max(latest, a.at.Sub(changed))
+	}
+	polls, seconds := sim.Stats().Polls, time.Since(began).Seconds()
+	if most := int64(sessions) * int64(seconds+2); polls > most {
+		t.Errorf("%d polls in %.1fs for %d sessions, want at most %d", polls, seconds, sessions, most)
+	}
+	for _, token := range tokens {
+		if s, _ := sim.Session(token); s.MaxInFlight > 1 {
+			t.Errorf("%d polls of one session at once", s.MaxInFlight)
+		}
+	}
+	t.Logf("%d clients on %d sessions: the last learned after %v; %d polls in %.1fs", heldClients, sessions, latest, polls, seconds)
+	return latest
+}
+
+// TestHeldThroughAnOutage shows nothing of it to clients that are held.
+func TestHeldThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	sim, upstreamURL := simulate(t, nil)
+	b := serve(t, upstreamURL, func(s *settings) {
+		s.cache.PendingTTL = 100 * time.Millisecond
+		s.interval = s.cache.PendingTTL
+		s.breaker.OpenFor = time.Second
+	})
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting})
+	fatal(t, err)
+	held := make(chan answer, 2)
+	go func() { held <- b.poll(signing.Token, "sesame-1", "Prefer: wait=1") }()
+	go func() { held <- b.poll(signing.Token, "sesame-1", "Prefer: wait=30") }()
+	eventually(t, "both are held", func() bool { return sim.Stats().Polls >= 2 })
+	fatal(t, sim.SetFault(simulator.Fault{Mode: simulator.Reset}))
+	if a := <-held; !strings.Contains(a.body, "waiting") || !strings.Contains(a.header.Get("Cache-Status"), "detail=") {
+		t.Errorf("in the outage: %q with Cache-Status %q; want waiting, marked", a.body, a.header.Get("Cache-Status"))
+	}
+	fatal(t, sim.Finish(signing.Token, simulator.Succeeded))
+	sim.ClearFault()
+	select {
+	case a := <-held:
+		if !strings.Contains(a.body, `"ok"`) {
+			t.Errorf("after the outage: %.80q, want the final answer", a.body)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("5s after the outage the held client knew nothing")
+	}
+}
+
+// TestHeldWithNothingKnown answers an error at once: there is nothing to wait for.
+func TestHeldWithNothingKnown(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	calls := 0
+	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		mu.Lock()
+		calls++
+		mu.Unlock()
+		w.WriteHeader(502)
+		io.WriteString(w, "<html>")
+	})
+	b := serve(t, rec.url)
+	start := time.Now()
+	if a := b.poll(token, "sesame-1", "Prefer: wait=30"); a.status != 503 || time.Since(start) > 3*time.Second {
+		t.Errorf("answered %d after %v, want 503 at once", a.status, time.Since(start))
+	}
+	if b.keeper.Held() != 0 {
+		t.Error("the session is still held")
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !race
+
+package proxy_test
+
+const slowdown = 1

@@ -1,0 +1,65 @@
+package proxy
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"pollbridge/upstream"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// relay passes a request through that is held whole; its answer streams if it is
+// large.
+func (p *passing) relay(ctx context.Context, c *fiber.Ctx, begun []byte, length int) (code int, err error) {
+	request := upstream.Small{
+		Method: c.Method(),
+		Target: c.Request().Header.RequestURI(),
+	}
+	if length > 0 || length == 0 && c.Request().Header.ContentLength() == 0 && mayHaveBody(request.Method) {
+		if request.Body, err = wholeBody(c, begun, length); err != nil {
+			return 0, err
+		}
+	}
+	lines := headerLines.Get().(*[]byte)
+	defer headerLines.Put(lines)
+	*lines = (*lines)[:0]
+	for name, value := range p.server.forwarded(c) {
+		if *lines, err = upstream.AppendField(*lines, name, value); err != nil {
+			return 0, err
+		}
+	}
+	request.Header = *lines
+	response := fasthttp.AcquireResponse()
+	body, err := p.server.upstream.Relay(ctx, request, response)
+	if err != nil {
+		fasthttp.ReleaseResponse(response)
+		return 0, gatewayError(err)
+	}
+	before := p.end
+	p.end = sync.OnceFunc(func() { before(); fasthttp.ReleaseResponse(response) })
+	a := answer{
+		status: response.StatusCode(), length: max(-1, response.Header.ContentLength()),
+		fields: response.Header.All(), connection: response.Header.PeekAll("Connection"), body: body,
+	}
+	return p.sendBack(c, a)
+}
+
+var headerLines = sync.Pool{New: func() any { return new([]byte) }}
+
+// mayHaveBody reports whether a request with this method says so when its body is
+// empty.
+func mayHaveBody(method string) bool {
+	return method == fasthttp.MethodPost || method == fasthttp.MethodPut || method == fasthttp.MethodPatch
+}
+
+// wholeBody reads a body of at most smallBody bytes.
+func wholeBody(c *fiber.Ctx, begun []byte, length int) ([]byte, error) {
+	body := make([]byte, length)
+	if _, err := io.ReadFull(newClientBody(c, begun, length), body); err != nil {
+		return nil, errBrokenBody
+	}
+	return body, nil
+}

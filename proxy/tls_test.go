@@ -1,0 +1,51 @@
+package proxy_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"pollbridge/proxy"
+)
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	certFile, keyFile := certificateFiles(t)
+	b := serve(t, rec.url, func(s *settings) {
+		s.proxy.TLS = proxy.TLSConfig{CertFile: certFile, KeyFile: keyFile}
+		s.cache.PendingTTL = 50 * time.Millisecond
+		s.interval = s.cache.PendingTTL
+	})
+	trusting := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}}
+	defer trusting.CloseIdleConnections()
+	response, err := trusting.Get("https://" + b.addr + "/x")
+	fatal(t, err)
+	io.Copy(io.Discard, response.Body)
+	response.Body.Close()
+	if got := rec.last(t).header.Get("X-Forwarded-Proto"); response.StatusCode != 200 || response.ProtoMajor != 1 || got != "https" {
+		t.Errorf("%s %d, X-Forwarded-Proto = %q; want HTTP/1.1 200 https", response.Proto, response.StatusCode, got)
+	}
+
+	t.Log("a client that leaves is noticed through TLS")
+	conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true})
+	fatal(t, err)
+	body := asking("sesame-1")
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
+	eventually(t, "the session is held", func() bool { return b.keeper.Held() == 1 })
+	conn.NetConn().Close()
+	start := time.Now()
+	eventually(t, "the hold ends", func() bool { return b.keeper.Held() == 0 })
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("noticed after %v that the client left", took)
+	}
+
+	t.Log("old versions are refused")
+	if conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 is accepted")
+	}
+}
