@@ -16,18 +16,28 @@ func (d *denial) Error() string { return d.reason }
 // keyOrLoopback lets requests from this machine pass, and those with a key.
 func keyOrLoopback(keys []string) fiber.Handler {
 	return func(c *fiber.Ctx) error {
-		if c.Context().RemoteIP().IsLoopback() && len(c.Request().Header.Peek(fiber.HeaderXForwardedFor)) == 0 {
+		if c.Context().RemoteIP().IsLoopback() && !forwarded(c) {
 			return c.Next()
 		}
 		if len(keys) == 0 {
 			return &denial{"no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY"}
 		}
-		token, given := bytes.CutPrefix(c.Request().Header.Peek(fiber.HeaderAuthorization), []byte("Bearer "))
-		if !given || !anyEqual(keys, token) {
+		scheme, token, _ := bytes.Cut(c.Request().Header.Peek(fiber.HeaderAuthorization), []byte(" "))
+		if !bytes.EqualFold(scheme, []byte("Bearer")) || !anyEqual(keys, token) {
 			return &denial{"want Authorization: Bearer KEY with one of the configured keys"}
 		}
 		return c.Next()
 	}
+}
+
+// forwarded reports whether a proxy on this machine sends somebody else's request.
+func forwarded(c *fiber.Ctx) bool {
+	for _, name := range []string{fiber.HeaderXForwardedFor, fiber.HeaderForwarded, fiber.HeaderVia, "X-Real-Ip"} {
+		if len(c.Request().Header.Peek(name)) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // anyEqual takes the same time whatever the token has in common with a key.

@@ -140,7 +140,7 @@ func (p *poller) Poll(_ context.Context, v *session.Variant) (*session.Observati
 	}
 	o, err := p.answer(n, v)
 	if o != nil {
-		o.Locale = v.Locale
+		o.Locale = int32(v.Locale)
 		if o.At.IsZero() {
 			o.At = time.Now()
 		}

@@ -95,6 +95,26 @@ func TestSize(t *testing.T) {
 	})
 }
 
+// TestSmallFinalAnswersCount: each is its own, unlike the many that say "waiting".
+func TestSmallFinalAnswersCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := 0
+		s := newStatuses(t, config(), always(func() *session.Observation {
+			n++
+			o := said(session.Succeeded, fmt.Sprintf("%0800d", n))
+			o.Header = []session.Field{{Name: []byte("Strict-Transport-Security"), Value: []byte("max-age=31536000")}}
+			return o
+		}))
+		for i := range 100 {
+			get(t.Context(), s, question(t, fmt.Sprint(i), lt))
+		}
+		s.Applied()
+		if _, bytes := s.Size(); bytes < 100*1100 {
+			t.Errorf("counts %d bytes for an answer with a body of 800; want more than 1100", bytes/100)
+		}
+	})
+}
+
 func TestSizeIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config()

@@ -36,7 +36,7 @@ func (r *record) with(key string, o *session.Observation) *record {
 		next.keepOthers(r)
 		return next
 	}
-	if r.serving(o.Locale) != nil {
+	if r.serving(int(o.Locale)) != nil {
 		return r
 	}
 	next := *r
@@ -123,8 +123,8 @@ func (r *record) cost() int64 {
 	bytes := int64(recordOverhead + len(r.key))
 	for o := range r.all {
 		bytes += observationOverhead
-		if len(o.Body) > sharedBody { // smaller ones are mostly shared
-			bytes += int64(len(o.Body))
+		if !o.Shared {
+			bytes += int64(o.Content.Size())
 		}
 	}
 	return bytes
@@ -133,5 +133,4 @@ func (r *record) cost() int64 {
 const (
 	recordOverhead      = 235 // with what ristretto keeps about it: see BenchmarkMemory
 	observationOverhead = 100
-	sharedBody          = 1 << 10
 )

@@ -198,10 +198,14 @@ func (s *Statuses) Size() (entries, bytes int64) {
 
 // remember gives a record to ristretto, for as long as it may be of use.
 func (s *Statuses) remember(known *record) {
+	key := []byte(known.key)
 	left := known.useful(s.cfg, time.Now())
-	if left <= 0 { // ristretto takes 0 for ever
-		s.store.Del([]byte(known.key)) // or what was known before would be served
-		return
+	if left <= 0 || known.newest.State.Final() {
+		// An older record may still be on its way into ristretto, which then keeps
+		// that one and refuses this. A deletion comes after it in any case.
+		s.store.Del(key)
 	}
-	s.store.SetWithTTL([]byte(known.key), known, known.cost(), left)
+	if left > 0 { // ristretto takes 0 for ever
+		s.store.SetWithTTL(key, known, known.cost(), left)
+	}
 }

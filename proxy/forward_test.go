@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -90,13 +91,17 @@ func TestNearlyStatusRequests(t *testing.T) {
 }
 
 // doFramed posts a body in chunks, or with its length.
-func doFramed(t testing.TB, url, body string, chunked bool) answer {
+func doFramed(t testing.TB, url, body string, chunked bool, fields ...string) answer {
 	t.Helper()
 	if !chunked {
-		return do(t, "POST", url, body)
+		return do(t, "POST", url, body, fields...)
 	}
 	request, err := http.NewRequestWithContext(t.Context(), "POST", url, io.MultiReader(strings.NewReader(body), strings.NewReader("")))
 	fatal(t, err)
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		request.Header.Add(name, value)
+	}
 	response, err := client.Do(request)
 	if err != nil {
 		return answer{err: err}
@@ -116,19 +121,25 @@ func TestRequestHeaderHygiene(t *testing.T) {
 		"Forwarded: for=192.0.2.1\r\nX-Forwarded-For: 192.0.2.1\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil.example\r\n" +
 		"Cookie: a=1; b=2\r\nAuthorization: Bearer sesame-1\r\nX-Many: one\r\nX-Many: two, three\r\nX-Many: four\r\nX-Empty:\r\n" +
 		"Accept-Encoding: br\r\nVia: 1.0 before\r\nIf-None-Match: \"x\"\r\nRange: bytes=0-1\r\n\r\nhi"
-	if got := statuses(b.send(raw)); !slices.Equal(got, []int{200}) {
-		t.Fatalf("answered %v, want 200", got)
-	}
-	seen := rec.last(t)
 	want := http.Header{
 		"Content-Length": {"2"}, "Content-Type": {"text/x; a=b"}, "User-Agent": {"client/1"}, "Cookie": {"a=1; b=2"}, "Authorization": {"Bearer sesame-1"},
 		"X-Many": {"one", "two, three", "four"}, "X-Empty": {""}, "Accept-Encoding": {"br"}, "Via": {"1.0 before", "1.1 pollbridge"},
 		"If-None-Match": {`"x"`}, "Range": {"bytes=0-1"},
 		"X-Forwarded-For": {"127.0.0.1"}, "X-Forwarded-Proto": {"http"}, "X-Forwarded-Host": {"bridge.example:8080"},
 	}
-	wantHeader(t, seen.header, want, "X-Request-Id")
-	if want := strings.TrimPrefix(rec.url, "http://"); seen.host != want {
-		t.Errorf("Host = %q, want the upstream's %q", seen.host, want)
+	for _, chunked := range []bool{false, true} {
+		if chunked {
+			raw = strings.Replace(strings.Replace(raw, "Content-Length: 2\r\n", "Transfer-Encoding: chunked\r\n", 1), "\r\n\r\nhi", "\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 1)
+			delete(want, "Content-Length")
+		}
+		if got := statuses(b.send(raw)); !slices.Equal(got, []int{200}) {
+			t.Fatalf("answered %v, want 200", got)
+		}
+		seen := rec.last(t)
+		wantHeader(t, seen.header, want, "X-Request-Id")
+		if want := strings.TrimPrefix(rec.url, "http://"); seen.host != want || seen.body != "hi" {
+			t.Errorf("Host = %q, body %q; want the upstream's %q, hi", seen.host, seen.body, want)
+		}
 	}
 
 	t.Log("what is not there is not invented")
@@ -213,8 +224,9 @@ func TestAnswerHeaderHygiene(t *testing.T) {
 		}
 	})
 	b := serve(t, url)
-	for _, path := range []string{"/keep", "/close"} {
-		a := do(t, "GET", b.url+path, "", "X-Request-Id: mine")
+	for _, path := range []string{"/keep", "/close", "/keep?chunked", "/close?chunked"} {
+		path, chunked := strings.CutSuffix(path, "?chunked")
+		a := doFramed(t, b.url+path, "hi", chunked, "X-Request-Id: mine")
 		if a.status != 207 || a.body != "abc" {
 			t.Errorf("%s: %d %q, %v", path, a.status, a.body, a.err)
 		}
@@ -380,16 +392,19 @@ func TestUpstreamFailsWhilePassingThrough(t *testing.T) {
 		}
 	})
 	b := serve(t, url, func(s *settings) { s.breaker.MinRequests = 1000 })
-	for _, test := range []struct {
+	for i, test := range []struct {
 		path   string
 		status int
-		body   string // exact, unless it is empty
+		body   string // its beginning
 		broken bool
 	}{
 		{"/reset", 502, "", false}, {"/garbage", 502, "", false}, {"/half", 502, "", false}, {"/huge-head", 502, "", false},
 		{"/half-large", 200, "", true}, {"/half-chunked", 200, "hello", true}, {"/500", 500, "oops", false}, {"/302", 302, "", false},
+		{"/reset", 502, "", false}, {"/garbage", 502, "", false}, {"/half", 502, "", false}, {"/huge-head", 502, "", false},
+		{"/half-large", 200, "", true}, {"/half-chunked", 200, "hello", true}, {"/500", 500, "oops", false}, {"/302", 302, "", false},
 	} {
-		a := do(t, "POST", b.url+test.path, "hi")
+		chunked := i >= 8 // those take another way
+		a := doFramed(t, b.url+test.path, "hi", chunked)
 		if a.status != test.status || test.body != "" && !strings.HasPrefix(a.body, test.body) || (a.err != nil) != test.broken {
 			t.Errorf("%s: %d %.100q, %v; want %d %q, broken %t", test.path, a.status, a.body, a.err, test.status, test.body, test.broken)
 		}
@@ -402,7 +417,7 @@ func TestUpstreamFailsWhilePassingThrough(t *testing.T) {
 	}
 	metrics := b.metrics()
 	for _, line := range []string{
-		`pollbridge_passthrough_requests_total{code="502"} 4`, `pollbridge_passthrough_requests_total{code="500"} 1`, `pollbridge_passthrough_requests_total{code="302"} 1`,
+		`pollbridge_passthrough_requests_total{code="502"} 8`, `pollbridge_passthrough_requests_total{code="500"} 2`, `pollbridge_passthrough_requests_total{code="302"} 2`,
 	} {
 		if !strings.Contains(metrics, line) {
 			t.Errorf("the metrics lack %s", line)
@@ -460,5 +475,143 @@ func TestBrokenUploadsAreNotTheUpstreamsFault(t *testing.T) {
 	}
 	if a := do(t, "POST", b.url+"/x", "hi"); a.status != 200 {
 		t.Errorf("an honest client gets %d %q", a.status, a.body)
+	}
+}
+
+// TestHeadersBelongToTheirAnswer asks for many answers at once, with and without a
+// body, whose fields say which they are.
+func TestHeadersBelongToTheirAnswer(t *testing.T) {
+	t.Parallel()
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Path", r.URL.Path)
+		w.Header().Add("Set-Cookie", "path="+r.URL.Path)
+		w.Header().Set("ETag", r.URL.Path)
+		switch {
+		case strings.HasPrefix(r.URL.Path, "/204"):
+			w.WriteHeader(204)
+		case strings.HasPrefix(r.URL.Path, "/304"):
+			w.WriteHeader(304)
+		case strings.HasPrefix(r.URL.Path, "/large"):
+			w.Write([]byte(strings.Repeat(r.URL.Path, 5000)))
+		default:
+			w.Write([]byte(r.URL.Path))
+		}
+	}))
+	var clients sync.WaitGroup
+	for i := range 8 {
+		clients.Go(func() {
+			for j := range 40 {
+				kind := []string{"204", "304", "large", "small", "head"}[j%5]
+				method := "GET"
+				if kind == "head" {
+					method = "HEAD"
+				}
+				path := fmt.Sprintf("/%s/%d/%d", kind, i, j)
+				a := do(t, method, b.url+path, "")
+				if a.err != nil || a.header.Get("X-Path") != path || a.header.Get("Set-Cookie") != "path="+path || a.header.Get("ETag") != path {
+					t.Errorf("%s %s: %d %v, %v", method, path, a.status, a.header, a.err)
+				}
+				if kind == "small" && a.body != path || kind == "large" && a.body != strings.Repeat(path, 5000) {
+					t.Errorf("%s: %.100q", path, a.body)
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestEventsArriveAtOnce streams an answer that comes in pieces, to a request of
+// either kind.
+func TestEventsArriveAtOnce(t *testing.T) {
+	t.Parallel()
+	next := make(chan struct{})
+	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(200)
+		for i := 0; ; i++ {
+			w.(http.Flusher).Flush()
+			select {
+			case <-next:
+			case <-r.Context().Done():
+				return
+			}
+			fmt.Fprintf(w, "data: %d\n\n", i)
+		}
+	}))
+	for _, head := range []string{"GET /events HTTP/1.1\r\nHost: h\r\n\r\n", "POST /events HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"} {
+		conn := b.dial()
+		io.WriteString(conn, head)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || response.Header.Get("Content-Type") != "text/event-stream" {
+			t.Fatalf("%.4s: the head did not come before the first event: %v", head, err)
+		}
+		body := bufio.NewReader(response.Body)
+		for i := range 3 {
+			next <- struct{}{}
+			if line, err := body.ReadString('\n'); err != nil || line != fmt.Sprintf("data: %d\n", i) {
+				t.Errorf("%.4s: event %d is %q, %v", head, i, line, err)
+			}
+			body.ReadString('\n')
+		}
+		conn.Close()
+	}
+}
+
+// TestUpstreamThatClosesItsConnections answers and closes without a word, as servers
+// do that have waited long enough.
+func TestUpstreamThatClosesItsConnections(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		for range 3 {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, request.Body)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		}
+	})
+	b := serve(t, url)
+	failed := 0
+	for range 100 {
+		if a := do(t, "POST", b.url+"/x", "hi"); a.status != 200 || a.body != "ok" {
+			failed++
+		}
+	}
+	if failed > 2 { // a request may cross with the end of the connection
+		t.Errorf("%d of 100 requests failed", failed)
+	}
+}
+
+// TestSurplusBytesReachNobody has an upstream that sends more than it says.
+func TestSurplusBytesReachNobody(t *testing.T) {
+	t.Parallel()
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		for {
+			request, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			io.Copy(io.Discard, request.Body)
+			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nsmuggled")
+		}
+	})
+	b := serve(t, url)
+	for i := range 60 {
+		var a answer
+		switch i % 3 {
+		case 0:
+			a = do(t, "POST", b.url+"/x", "hi")
+		case 1:
+			a = doFramed(t, b.url+"/x", "hi", true)
+		case 2:
+			a = do(t, "HEAD", b.url+"/x", "")
+			if a.status == 200 && a.header.Get("Content-Length") == "2" {
+				continue
+			}
+		}
+		if a.status != 200 || a.body != "ok" {
+			t.Errorf("request %d: %d %q, %v", i, a.status, a.body, a.err)
+		}
 	}
 }

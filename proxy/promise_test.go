@@ -60,7 +60,8 @@ func TestOneRequestPerWindow(t *testing.T) {
 // names in any case. Where bearers are wanted, those come first.
 func gullible(bearers bool, query, authorization, body string) string {
 	if bearers && authorization != "" {
-		return "header:" + authorization
+		scheme, credential, _ := strings.Cut(authorization, " ")
+		return "header:" + strings.ToLower(scheme) + " " + strings.TrimSpace(credential)
 	}
 	last, found := "", false
 	for parameter := range strings.SplitSeq(query, "&") {

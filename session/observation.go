@@ -7,7 +7,8 @@ import "time"
 type Observation struct {
 	At     time.Time // when the answer was complete
 	Answer           // what it says
-	Locale int       // in which locale it was asked for
+	Locale int32     // in which locale it was asked for
+	Shared bool      // others have the same Content, so it takes no memory of its own
 	*Content
 }
 
@@ -18,13 +19,23 @@ type Content struct {
 	Body   []byte // as the upstream sent it
 }
 
+// Size is about how many bytes of memory the content takes.
+func (c *Content) Size() int {
+	const each = 64 // bytes that a field takes besides its text
+	size := len(c.Body)
+	for _, field := range c.Header {
+		size += len(field.Name) + len(field.Value) + each
+	}
+	return size
+}
+
 // Field is one line of a header.
 type Field struct{ Name, Value []byte }
 
 // Serves reports whether the observation answers for a locale: its own, or any if
 // it holds no text for people.
 func (o *Observation) Serves(locale int) bool {
-	return !o.Localized || o.Locale == locale
+	return !o.Localized || int(o.Locale) == locale
 }
 
 // Age is how old the observation is, never negative.

@@ -263,3 +263,19 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+func TestNamesThatDifferInCasePassThrough(t *testing.T) {
+	marksign := table(t, "marksign")
+	for body, want := range map[string]bool{
+		`{"access_token":"s","lang":"a","Lang":"b"}`:                  false,
+		`{"access_token":"s","x":{"lang":"a","LANG":"b"}}`:            false,
+		`{"access_token":"s","x":[{"k":1},{"\u212A":2,"k":3}]}`:       false,
+		`{"access_token":"s","x":[{"k":1},{"K":2}],"lang":"Lang"}`:    true,
+		`{"access_token":"s","a":{"b":{"c":["a","A",{"d":"D"}]}}}`:    true,
+		`{"access_token":"s","token":"other","lang":"Token","b":"B"}`: true,
+	} {
+		if got := read(marksign, "POST", status+"t.json", body, nil) != nil; got != want {
+			t.Errorf("%s was read: %v, want %v", body, got, want)
+		}
+	}
+}

@@ -57,21 +57,22 @@ const (
 	sharedCount = 1 << 10 // more different ones than this are no sharing
 )
 
-func (c *contents) share(content *session.Content) *session.Content {
+// share returns content, or an equal one that others have already.
+func (c *contents) share(content *session.Content) (same *session.Content, shared bool) {
 	if len(content.Body) > sharedSize {
-		return content
+		return content, false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.key = appendContent(c.key[:0], content)
 	if same, ok := c.known[string(c.key)]; ok {
-		return same
+		return same, true
 	}
 	if c.known == nil || len(c.known) >= sharedCount {
 		c.known = make(map[string]*session.Content)
 	}
 	c.known[string(c.key)] = content
-	return content
+	return content, false
 }
 
 func appendContent(key []byte, content *session.Content) []byte {

@@ -141,11 +141,9 @@ func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*s
 	if err != nil {
 		return nil, badAnswer(response.StatusCode(), err)
 	}
+	content, shared := c.contents.share(newContent(response, body, decoded))
 	return &session.Observation{
-		At:      time.Now(),
-		Answer:  answer,
-		Locale:  v.Locale,
-		Content: c.contents.share(newContent(response, body, decoded)),
+		At: time.Now(), Answer: answer, Locale: int32(v.Locale), Shared: shared, Content: content,
 	}, nil
 }
 

@@ -593,9 +593,19 @@ func TestTLS(t *testing.T) {
 	}
 	s := serveOn(t, listener, answering(answer(200, waiting)))
 	url := strings.Replace(s.url(), "http", "https", 1)
-	poll(t, newClient(t, url, func(s *setup) { s.CAFile = ca }), waiting)
-	_, err = newClient(t, url).Poll(t.Context(), asked(t))
+	trusting := newClient(t, url, func(s *setup) { s.CAFile = ca })
+	poll(t, trusting, waiting)
+	if response, err := trusting.Forward(request(t, trusting, "GET", "/", nil)); err != nil {
+		t.Errorf("Forward = %v", err)
+	} else {
+		response.Body.Close()
+	}
+	wary := newClient(t, url)
+	_, err = wary.Poll(t.Context(), asked(t))
 	wantFailure(t, err, upstream.Connection)
+	_, err = wary.Forward(request(t, wary, "GET", "/", nil))
+	wantFailure(t, err, upstream.Connection)
+	s.wantSeen(t, 2)
 	_, err = newClient(t, s.url()).Poll(t.Context(), asked(t)) // plain HTTP
 	wantFailure(t, err, upstream.Connection)
 }
