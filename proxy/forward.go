@@ -76,6 +76,9 @@ func (p *passing) stream(ctx context.Context, c *fiber.Ctx, begun []byte, length
 		status: response.StatusCode, length: int(response.ContentLength),
 		fields: allFields(response.Header), body: response.Body,
 	}
+	for _, value := range response.Header["Connection"] {
+		a.connection = append(a.connection, []byte(value))
+	}
 	return p.sendBack(c, a)
 }
 
@@ -134,7 +137,6 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 	head := c.Method() == http.MethodHead
 	switch {
 	case head || a.status == http.StatusNoContent || a.status == http.StatusNotModified:
-		p.finish(a.body)
 		response.SkipBody = true
 		if head && a.length >= 0 {
 			response.Header.SetContentLength(a.length)
@@ -164,7 +166,7 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 	}
 	response.SetStatusCode(a.status)
 	copyBack(c, a.fields, a.connection)
-	p.finish(a.body)
+	p.finish(a.body) // last: the fields are gone with it
 	return a.status, nil
 }
 

@@ -524,8 +524,9 @@ func TestHeadersBelongToTheirAnswer(t *testing.T) {
 // either kind.
 func TestEventsArriveAtOnce(t *testing.T) {
 	t.Parallel()
-	next := make(chan struct{})
+	next, ended := make(chan struct{}), make(chan struct{}, 2)
 	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		defer func() { ended <- struct{}{} }()
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.WriteHeader(200)
 		for i := 0; ; i++ {
@@ -554,6 +555,7 @@ func TestEventsArriveAtOnce(t *testing.T) {
 			body.ReadString('\n')
 		}
 		conn.Close()
+		soon(t, ended, "the upstream is told that the client left")
 	}
 }
 

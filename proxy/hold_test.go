@@ -96,7 +96,7 @@ func TestHeldPoll(t *testing.T) {
 			held <- do(t, "POST", b.url+prefix+statusPath(signing.Token), asking("sesame-1"), "Prefer: wait=30")
 		}()
 	}
-	eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") == 2 })
+	eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") >= 2 })
 	start = time.Now()
 	fatal(t, sim.Finish(signing.Token, simulator.Refused))
 	for range 2 {
@@ -194,7 +194,7 @@ func holdMany(t *testing.T, sessions int) (latest time.Duration) {
 		}()
 	}
 	eventually(t, "all are held", func() bool {
-		return b.keeper.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") == heldClients
+		return b.keeper.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") >= heldClients
 	})
 	changed := time.Now()
 	for _, token := range tokens {
