@@ -1,10 +1,13 @@
 package proxy
 
 import (
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
 	"time"
+
+	"pollbridge/internal/peek"
 )
 
 // patientListener gives connections a deadline for writing that moves with what is
@@ -87,6 +90,24 @@ func (c *patientConn) Read(p []byte) (int, error) {
 		return 0, os.ErrDeadlineExceeded
 	}
 	return c.Conn.Read(p)
+}
+
+// Bounds on reading what a client still sends to a connection that is being closed.
+const (
+	lingering     = time.Second
+	lingeringMost = 4 << 20 // bytes
+)
+
+// Close waits a moment for a client that is still sending: were the connection closed
+// on unread bytes, the kernel would reset it, and the client might never read the
+// answer that says why.
+func (c *patientConn) Close() error {
+	if socket, ok := c.Conn.(*net.TCPConn); ok && (c.interrupted.Load() || peek.At(socket) == peek.Data) {
+		_ = socket.CloseWrite()
+		_ = socket.SetReadDeadline(time.Now().Add(lingering))
+		_, _ = io.CopyN(io.Discard, socket, lingeringMost)
+	}
+	return c.Conn.Close()
 }
 
 // interrupt ends a Read on conn that is under way in another goroutine, and all that
