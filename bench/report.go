@@ -20,7 +20,7 @@ func newReport(out io.Writer, markdown bool) *report { return &report{out, markd
 func (r *report) preface(l *lab) {
 	versions := append([]string{runtime.Version()}, l.versions...)
 	r.line("%d CPUs, load average %s before, TCP congestion control %s; %s.", runtime.NumCPU(),
-		firstWordOf("/proc/loadavg"), firstWordOf("/proc/sys/net/ipv4/tcp_congestion_control"), strings.Join(versions, ", "))
+		loadAverage(), congestionControl(), strings.Join(versions, ", "))
 	r.line("Each server measured %d times for %s with %d connections, in turn with the others.", l.rounds, l.duration, l.connections)
 	r.line("Figures are medians with their range; CPU is user and system time of the server and its children.")
 	for _, line := range l.missing {
@@ -58,16 +58,12 @@ func (r *report) bars(rows [][]string) {
 	r.table("", []string{"wanted of pollbridge", "measured", "bar", ""}, rows)
 }
 
-// firstWordOf returns the first word of a small file that tells about the
-// machine.
-func firstWordOf(path string) string {
-	text, err := os.ReadFile(path)
+// loadAverage tells how busy the machine was by itself.
+func loadAverage() string {
+	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return "unknown"
 	}
-	words := strings.Fields(string(text))
-	if len(words) == 0 {
-		return "unknown"
-	}
-	return words[0]
+	first, _, _ := strings.Cut(string(text), " ")
+	return first
 }

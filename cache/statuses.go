@@ -59,7 +59,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	store, err := ristretto.NewCache(&ristretto.Config[[]byte, *record]{
 		NumCounters:        counters(cfg.MaxSize),
 		MaxCost:            int64(cfg.MaxSize),
-		BufferItems:        64,
+		BufferItems:        1024, // of reads, before they are told to the policy: telling wakes a goroutine up
 		IgnoreInternalCost: true, // record.cost counts it
 		Metrics:            true,
 	})

@@ -456,11 +456,12 @@ func TestBrokenUploadsAreNotTheUpstreamsFault(t *testing.T) {
 		conn := b.dial()
 		switch i % 3 {
 		case 0:
-			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhello")
+			// The engine itself wants some of it before anything else happens.
+			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"+strings.Repeat("x", 9000))
 		case 1:
 			io.WriteString(conn, "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
 		case 2:
-			io.WriteString(conn, "POST "+statusPath(token)+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\nhello")
+			io.WriteString(conn, "POST "+statusPath(token)+" HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"+strings.Repeat("x", 70_000))
 		}
 		conn.(*net.TCPConn).CloseWrite()
 		io.Copy(io.Discard, conn)
@@ -534,6 +535,8 @@ func TestEventsArriveAtOnce(t *testing.T) {
 			select {
 			case <-next:
 			case <-r.Context().Done():
+				return
+			case <-t.Context().Done():
 				return
 			}
 			fmt.Fprintf(w, "data: %d\n\n", i)

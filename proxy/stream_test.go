@@ -180,7 +180,7 @@ func TestClientLeavesMidDownload(t *testing.T) {
 	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("first"))
 		w.(http.Flusher).Flush()
-		<-r.Context().Done() // silent from now on
+		untilGone(t, r) // silent from now on
 		noticed <- r.URL.Path
 	}))
 	for _, path := range []string{"/body", "/chunked"} {
@@ -191,6 +191,14 @@ func TestClientLeavesMidDownload(t *testing.T) {
 		}
 		conn.Close()
 		soon(t, noticed, "the upstream is told that the client of a download left")
+	}
+}
+
+// untilGone waits for the client of a request to leave, or for the end of the test.
+func untilGone(t testing.TB, r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-t.Context().Done():
 	}
 }
 
@@ -212,8 +220,8 @@ func TestClientLeaves(t *testing.T) {
 		arrived <- struct{}{}
 		_, err := io.Copy(io.Discard, r.Body)
 		if err == nil {
-			<-r.Context().Done()
-			err = r.Context().Err()
+			untilGone(t, r)
+			err = context.Canceled
 		}
 		noticed <- err.Error()
 	}))
@@ -248,7 +256,7 @@ func TestHalfClosedClient(t *testing.T) {
 			respond(w, 200, waiting)
 			return
 		}
-		<-r.Context().Done()
+		untilGone(t, r)
 	}))
 	body := asking("sesame-1")
 	for _, raw := range []string{

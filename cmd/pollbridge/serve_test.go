@@ -199,7 +199,10 @@ func standIn(t testing.TB) (url string, arrived chan string, release chan struct
 			}
 			return
 		default:
-			<-release
+			select {
+			case <-release:
+			case <-ended:
+			}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, isWaiting)
