@@ -79,6 +79,18 @@ func runBareServer(args []string) error {
 	}
 }
 
+// sameFields are header fields as pollbridge answers with, so that the bare servers
+// write the same bytes: fields of the upstream's answer and of its own.
+var sameFields = [][2]string{
+	{"Content-Type", "application/json"},
+	{"Server", "upstream"},
+	{"X-Content-Type-Options", "nosniff"},
+	{"Strict-Transport-Security", "max-age=31536000"},
+	{"X-Request-Id", "00000000000000000000000000000000"},
+	{"Cache-Status", "pollbridge; hit; ttl=0"},
+	{"Age", "0"},
+}
+
 func serveBareFasthttp(address string, answers map[string][]byte) error {
 	return fasthttp.ListenAndServe(address, func(c *fasthttp.RequestCtx) {
 		var room [256]byte
@@ -88,7 +100,9 @@ func serveBareFasthttp(address string, answers map[string][]byte) error {
 			c.SetStatusCode(fasthttp.StatusNotFound)
 			return
 		}
-		c.SetContentType("application/json")
+		for _, field := range sameFields {
+			c.Response.Header.Set(field[0], field[1])
+		}
 		c.Response.SetBodyRaw(answer)
 	})
 }
@@ -104,7 +118,9 @@ func serveBareFiber(address string, answers map[string][]byte) error {
 		if !ok {
 			return errUnknownSession
 		}
-		c.Set(fiber.HeaderContentType, fiber.MIMEApplicationJSON)
+		for _, field := range sameFields {
+			c.Set(field[0], field[1])
+		}
 		return c.Send(answer)
 	})
 	return app.Listen(address)

@@ -176,7 +176,7 @@ func TestUpstreamDiesMidBody(t *testing.T) {
 
 func TestClientLeavesMidDownload(t *testing.T) {
 	t.Parallel()
-	noticed := make(chan string, 1)
+	noticed := make(chan string, 100)
 	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("first"))
 		w.(http.Flusher).Flush()
@@ -215,7 +215,7 @@ func soon[T any](t testing.TB, c <-chan T, what string) (value T) {
 
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
-	noticed, arrived := make(chan string, 1), make(chan struct{}, 1)
+	noticed, arrived := make(chan string, 100), make(chan struct{}, 100)
 	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		_, err := io.Copy(io.Discard, r.Body)
