@@ -31,9 +31,9 @@ var (
 	ErrSlowDown    = errors.New("the upstream answered too many requests")
 )
 
-// Read reads an answer: its HTTP status and its whole body. A documented error code
-// decides whatever the HTTP status, because the vendor documents the one and not
-// the other; without one, a 5xx is a failure.
+// Read reads an answer: its HTTP status and its whole body. Where the answer says
+// that something went wrong, a documented code decides whatever the HTTP status,
+// because the vendor documents the one and not the other; otherwise a 5xx is a failure.
 //
 // Unlike requests, answers are read leniently: an odd byte in somebody's name must
 // not cost the signed document. Where a member that matters stands twice, the
@@ -41,33 +41,34 @@ var (
 func (f *AnswerFormat) Read(status int, body []byte) (Answer, error) {
 	w := walk{format: f}
 	readable := w.read(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	code, hasCode := w.code.number()
-	known := undocumented
-	if readable && hasCode && !w.twice {
-		known = codes[code]
-	}
-	switch {
-	case known == isTransient:
-		return Answer{}, ErrTransient
-	case status >= 500 && known == undocumented:
-		return Answer{}, ErrServerError
-	case status == http.StatusTooManyRequests && known == undocumented:
-		return Answer{}, ErrSlowDown
-	case !readable, status < 200, 300 <= status && status < 400:
-		return Answer{}, ErrUnreadable
-	}
+	code, _ := w.code.number()
 	answer := Answer{Code: int32(code), Localized: w.message.present()}
-	if w.twice {
-		return answer, nil
-	}
+	documented := false // the code says what happened, so the HTTP status need not
 	text := w.status.text()
 	switch {
-	case slices.Contains(f.Pending, text):
-		answer.State = Pending
+	case !readable, w.twice:
 	case slices.Contains(f.Succeeded, text):
 		answer.State = Succeeded
+	case codes[code] == isTransient:
+		return Answer{}, ErrTransient
+	case slices.Contains(f.Pending, text):
+		answer.State = Pending
 	case slices.Contains(f.Failed, text):
+		known := codes[code]
+		documented = known != undocumented
 		answer.State, answer.CallersFault = f.failed(known), known == isCallersFault
+	}
+	switch {
+	case status < 200, 300 <= status && status < 400:
+		return Answer{}, ErrUnreadable
+	case documented:
+		return answer, nil
+	case status >= 500:
+		return Answer{}, ErrServerError
+	case status == http.StatusTooManyRequests:
+		return Answer{}, ErrSlowDown
+	case !readable:
+		return Answer{}, ErrUnreadable
 	}
 	return answer, nil
 }

@@ -20,6 +20,16 @@ type Small struct {
 	Body   []byte // nil where the request has none
 }
 
+// sendable reports whether the request line can be nothing but a request line.
+func (s Small) sendable() bool {
+	for _, b := range s.Target {
+		if b <= ' ' || b == 0x7f {
+			return false
+		}
+	}
+	return httpguts.ValidHeaderFieldName(s.Method) && len(s.Target) > 0 && s.Target[0] == '/'
+}
+
 // AppendField appends a header line. The error is ErrInvalid.
 func AppendField(dst []byte, name, value []byte) ([]byte, error) {
 	if !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(string(value)) {
@@ -33,6 +43,9 @@ func AppendField(dst []byte, name, value []byte) ([]byte, error) {
 // sends one and reads the head of the answer into response. The body of the answer is
 // what Relay returns; until the caller has closed it, response must not be used again.
 func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Response) (io.ReadCloser, error) {
+	if !request.sendable() {
+		return nil, fmt.Errorf("%w: method or target", ErrInvalid)
+	}
 	p, err := c.pass(ctx)
 	if err != nil {
 		return nil, err
@@ -107,11 +120,13 @@ func (b *relayed) Read(p []byte) (int, error) {
 func (b *relayed) Close() error {
 	b.once.Do(func() {
 		defer b.release()
+		lasting := !b.response.ConnectionClose() && b.response.StatusCode() != fasthttp.StatusSwitchingProtocols
 		if b.response.BodyStream() == nil {
 			b.ended = true
+		} else if b.response.Header.ContentLength() == identity {
+			lasting = false
 		}
-		usable := b.interrupt() && b.ended && !b.response.ConnectionClose() && b.response.Header.ContentLength() != identity
-		if usable {
+		if b.interrupt() && b.ended && lasting {
 			b.pool.put(b.conn)
 		} else {
 			b.conn.Close()

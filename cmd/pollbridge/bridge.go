@@ -43,7 +43,7 @@ type bridge struct {
 }
 
 // drainTime is how long stopping may take, all in all.
-const drainTime = 9 * time.Second
+const drainTime = 8 * time.Second
 
 func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
 	b := &bridge{cfg: cfg, log: log, registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
