@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -44,6 +46,9 @@ func New(cfg Config, o Options) *Server {
 		IdleTimeout:           75 * time.Second,
 		ErrorHandler:          s.handleError,
 	})
+	engine := s.app.Server()
+	engine.SecureErrorLogMessage = true // its messages quote what was sent
+	engine.Logger = log.New(io.Discard, "", 0)
 	s.app.Use(recover.New())
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok"}) })
 	s.app.Get("/readyz", readiness(o.Ready))

@@ -230,10 +230,13 @@ func TestEachNewObservationIsToldOnce(t *testing.T) {
 func TestMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := cache.NewMemory(time.Minute, 10<<10)
-		keep := func(token, body string) {
+		try := func(token, body string) error {
 			o := said(session.Succeeded, body)
 			o.At = time.Now()
-			if err := m.Keep(t.Context(), question(t, token, lt), o); err != nil {
+			return m.Keep(t.Context(), question(t, token, lt), o)
+		}
+		keep := func(token, body string) {
+			if err := try(token, body); err != nil {
 				t.Errorf("Keep = %v", err)
 			}
 		}
@@ -254,9 +257,8 @@ func TestMemory(t *testing.T) {
 		if knows("a") || !knows("b") || !knows("c") {
 			t.Error("beyond its size it does not forget just the oldest")
 		}
-		keep("huge", strings.Repeat("x", 20<<10))
-		if knows("huge") {
-			t.Error("keeps what is larger than its size")
+		if err := try("huge", strings.Repeat("x", 20<<10)); !errors.Is(err, cache.ErrTooLarge) || knows("huge") {
+			t.Errorf("Keep of more than its size = %v, kept %v; want ErrTooLarge, false", err, knows("huge"))
 		}
 		if !knows("b") || !knows("c") {
 			t.Error("forgot everything for one observation that it cannot keep")

@@ -3,6 +3,7 @@ package cache
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -38,13 +39,15 @@ type kept struct {
 }
 
 // NewMemory returns an empty Memory that forgets an observation after a while, or
-// earlier if all of them take more than maxSize bytes: then the oldest go first. One
-// that is larger by itself is not kept.
+// earlier if all of them take more than maxSize bytes: then the oldest go first.
 func NewMemory(keep time.Duration, maxSize Size) *Memory {
 	return &Memory{keep: keep, maxSize: int64(maxSize), byKey: map[string]*list.Element{}}
 }
 
-// Keep never fails.
+// ErrTooLarge is the error of an observation that can never be kept.
+var ErrTooLarge = errors.New("cache: a final answer is larger than all that may be kept")
+
+// Keep fails with ErrTooLarge only.
 func (m *Memory) Keep(_ context.Context, v *session.Variant, o *session.Observation) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -55,7 +58,7 @@ func (m *Memory) Keep(_ context.Context, v *session.Variant, o *session.Observat
 	}
 	entry := &kept{record: known.with(v.Key(), o), until: o.At.Add(m.keep)}
 	if entry.record.cost() > m.maxSize {
-		return nil
+		return ErrTooLarge
 	}
 	m.byKey[v.Key()] = m.byAge.PushBack(entry)
 	m.size += entry.record.cost()

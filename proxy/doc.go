@@ -3,5 +3,5 @@
 //
 // Its promises: what a client gets is byte for byte what the upstream said; what the
 // upstream gets is what the client meant, in one reading only; and no client, slow,
-// gone or hostile, costs another one more than a moment.
+// gone or hostile, keeps another one's polls from being answered.
 package proxy

@@ -37,8 +37,3 @@ func refuseMethods(header *fasthttp.RequestHeader) error {
 	}
 	return nil
 }
-
-// silent is a logger for the HTTP engine, which would log what it cannot read.
-type silent struct{}
-
-func (silent) Printf(string, ...any) {}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -118,7 +119,7 @@ func New(cfg Config, o Options) (*Server, error) {
 	s.app.Use(s.handle)
 	engine := s.app.Server()
 	engine.SecureErrorLogMessage = true // its messages quote what was sent
-	engine.Logger = silent{}
+	engine.Logger = log.New(io.Discard, "", 0)
 	engine.Handler = refuseUnknownMethods(engine.Handler)
 	return s, nil
 }

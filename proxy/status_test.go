@@ -249,7 +249,7 @@ func TestNothingToServe(t *testing.T) {
 	t.Parallel()
 	sim, upstreamURL := simulate(t, nil)
 	b := serve(t, upstreamURL, func(s *settings) {
-		s.upstream.Timeout = 300 * time.Millisecond
+		s.upstream.Timeout = 1500 * time.Millisecond
 		s.breaker.MinRequests = 1000
 	})
 	for _, test := range []struct {

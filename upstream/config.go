@@ -16,11 +16,11 @@ type Config struct {
 	// URL is where the upstream answers: http or https, a host, and the base path
 	// that its API stands under, if any. It must be set.
 	URL string `koanf:"url"`
-	// Timeout bounds one poll, from dialling to the last byte of the answer. More
-	// than 0.
+	// Timeout is how long a poll waits for the first byte of its answer, dialling
+	// included, and for each further part of it. More than 0.
 	Timeout time.Duration `koanf:"timeout"`
-	// MaxInflight bounds the polls that wait for an answer at the same time. At
-	// least 1.
+	// MaxInflight bounds the requests under way at the same time, polls and others.
+	// At least 1.
 	MaxInflight int `koanf:"max_inflight"`
 	// Rate bounds the polls per second; 0 sets no limit.
 	Rate float64 `koanf:"rate"`

@@ -79,7 +79,7 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	}
 	ctx, stop := context.WithCancelCause(request.Context())
 	silence := newWatchdog(max(forwardPatience, c.timeout), func() { stop(errSilent) })
-	p.onEnd = func() { silence.stop(); stop(nil) }
+	p.onEnd = append(p.onEnd, func() { silence.stop(); stop(nil) })
 	request = neverRepeatable(request.WithContext(ctx))
 	body := &uploaded{ReadCloser: request.Body, progress: silence.reset}
 	if request.Body != nil && request.Body != http.NoBody {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -14,7 +15,7 @@ type passage struct {
 	start   time.Time
 	free    func()
 	verdict func(error)
-	onEnd   func() // nil if there is nothing to be done
+	onEnd   []func()
 }
 
 // pass waits until a request may be sent. The caller must call failed, or answered
@@ -25,13 +26,28 @@ func (c *Client) pass(ctx context.Context) (*passage, error) {
 		c.metrics.countPoll(passthrough, outcome(nil, err))
 		return nil, err
 	}
+	probing := c.guard.probing()
 	verdict, err := c.guard.enter()
 	if err != nil {
 		free()
 		c.metrics.countPoll(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	return &passage{client: c, start: time.Now(), free: free, verdict: verdict}, nil
+	p := &passage{client: c, start: time.Now(), free: free, verdict: verdict}
+	if probing {
+		p.hurry()
+	}
+	return p, nil
+}
+
+// hurry is for a passage that probes the upstream: what passes through may take its
+// time, but the breaker cannot wait for it as long.
+func (p *passage) hurry() {
+	var once sync.Once
+	verdict := p.verdict
+	p.verdict = func(err error) { once.Do(func() { verdict(err) }) }
+	late := time.AfterFunc(p.client.health.patience(p.start, true), func() { p.verdict(failed(Timeout, errSilent)) })
+	p.onEnd = append(p.onEnd, func() { late.Stop() })
 }
 
 var errSilent = errors.New("nothing moved for too long")
@@ -71,8 +87,8 @@ func (p *passage) answered(status int) {
 
 // release ends the passage. It may be called once.
 func (p *passage) release() {
-	if p.onEnd != nil {
-		p.onEnd()
+	for _, end := range p.onEnd {
+		end()
 	}
 	p.free()
 }

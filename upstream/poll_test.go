@@ -509,7 +509,9 @@ func TestSurplusIsNobodysAnswer(t *testing.T) {
 			})
 			client := newClient(t, s.url())
 			for range 5 {
-				poll(t, client, waiting)
+				if poll(t, client, waiting); t.Failed() {
+					return
+				}
 				<-said
 			}
 			s.wantSeen(t, 5)
@@ -554,7 +556,9 @@ func TestSurplusWithinTLS(t *testing.T) {
 	})
 	client := newClient(t, strings.Replace(s.url(), "http", "https", 1), func(s *setup) { s.CAFile = ca })
 	for range 5 {
-		poll(t, client, waiting)
+		if poll(t, client, waiting); t.Failed() {
+			return
+		}
 		<-said
 	}
 	s.wantSeen(t, 5)

@@ -229,7 +229,9 @@ func TestRelayNoticesIdleCloses(t *testing.T) {
 	})
 	c := newClient(t, s.url())
 	for range 20 {
-		wantRelay(t, c, small("POST", "/", "{}"), 200, "fine")
+		if wantRelay(t, c, small("POST", "/", "{}"), 200, "fine"); t.Failed() {
+			return
+		}
 		<-closed
 	}
 	s.wantSeen(t, 20)
@@ -241,7 +243,7 @@ func TestRelaySurplus(t *testing.T) {
 	for _, secure := range []bool{false, true} {
 		for _, late := range []bool{false, true} {
 			t.Run(fmt.Sprintf("TLS %t, late %t", secure, late), func(t *testing.T) {
-				said := make(chan struct{}, 100)
+				read, said := make(chan struct{}, 100), make(chan struct{}, 100)
 				s := serve(t, func(p *peer) {
 					raw := &corked{Conn: p.Conn, open: true}
 					conn := io.ReadWriter(raw)
@@ -255,6 +257,9 @@ func TestRelaySurplus(t *testing.T) {
 						}
 						raw.open = late
 						io.WriteString(conn, answer(200, "mine"))
+						if late {
+							<-read
+						}
 						io.WriteString(conn, surplus)
 						raw.open = true
 						raw.held.WriteTo(p.Conn)
@@ -272,6 +277,10 @@ func TestRelaySurplus(t *testing.T) {
 				})
 				for range 5 {
 					wantRelay(t, c, small("GET", "/", ""), 200, "mine")
+					read <- struct{}{}
+					if t.Failed() {
+						return
+					}
 					<-said
 				}
 				s.wantSeen(t, 5)

@@ -93,12 +93,15 @@ func (b *bridge) refresh(ctx context.Context, v *session.Variant) (at time.Time,
 	return result.At, true
 }
 
+// noteStore remembers whether final answers can be stored. One that is too large says
+// nothing about that.
 func (b *bridge) noteStore(err error) {
-	if err == nil {
+	switch {
+	case err == nil:
 		b.storeErr.Store(nil)
-		return
+	case !errors.Is(err, cache.ErrTooLarge):
+		b.storeErr.Store(&err)
 	}
-	b.storeErr.Store(&err)
 }
 
 var errDraining = errors.New("draining")
