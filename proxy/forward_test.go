@@ -136,7 +136,10 @@ func TestRequestHeaderHygiene(t *testing.T) {
 			t.Fatalf("answered %v, want 200", got)
 		}
 		seen := rec.last(t)
-		wantHeader(t, seen.header, want, "X-Request-Id")
+		wantHeader(t, seen.header, want, "X-Request-Id", "Connection")
+		if own := seen.header.Get("Connection"); own != "" && own != "close" { // of this connection, if any
+			t.Errorf("Connection = %q, want nothing of the client's", own)
+		}
 		if want := strings.TrimPrefix(rec.url, "http://"); seen.host != want || seen.body != "hi" {
 			t.Errorf("Host = %q, body %q; want the upstream's %q, hi", seen.host, seen.body, want)
 		}
@@ -529,6 +532,7 @@ func TestEventsArriveAtOnce(t *testing.T) {
 	next, ended := make(chan struct{}), make(chan struct{}, 2)
 	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		defer func() { ended <- struct{}{} }()
+		io.Copy(io.Discard, r.Body) // only then does net/http look whether the client left
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.WriteHeader(200)
 		for i := 0; ; i++ {

@@ -3,20 +3,12 @@ package proxy
 import (
 	"iter"
 	"net/netip"
-	"net/textproto"
 	"strings"
+
+	"pollbridge/internal/hop"
 
 	"github.com/gofiber/fiber/v2"
 )
-
-// hopByHop are the fields that end at each hop (RFC 9110, 7.6.1), with those that
-// Connection used to name without anybody saying so. They are dropped whether
-// Connection names them or not: net/http takes Connection away before it can be read.
-var hopByHop = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
-	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
-	"Http2-Settings": true,
-}
 
 // ownFields are the fields that this proxy writes itself.
 var ownFields = map[string]bool{
@@ -32,11 +24,11 @@ const via = "1.1 pollbridge"
 func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		header := &c.Request().Header
-		named := connectionOptions(header.PeekAll("Connection"))
+		endsHere := hop.Named(header.PeekAll("Connection"))
 		var buffer [64]byte
 		for name, value := range header.AllInOrder() {
 			canonical := appendCanonical(buffer[:0], name)
-			if hopByHop[string(canonical)] || ownFields[string(canonical)] || named[string(canonical)] {
+			if endsHere.Has(canonical) || ownFields[string(canonical)] {
 				continue
 			}
 			if !yield(name, value) {
@@ -130,28 +122,14 @@ func scheme(c *fiber.Ctx) string {
 func copyBack(c *fiber.Ctx, fields iter.Seq2[[]byte, []byte], connection [][]byte) {
 	to := &c.Response().Header
 	to.SetNoDefaultContentType(true)
-	named := connectionOptions(connection)
+	endsHere := hop.Named(connection)
 	for name, value := range fields {
-		if hopByHop[string(name)] || named[string(name)] || string(name) == "Content-Length" || string(name) == headerRequestID {
+		if endsHere.Has(name) || string(name) == "Content-Length" || string(name) == headerRequestID {
 			continue
 		}
 		to.AddBytesKV(name, value)
 	}
 	to.Add("Via", via)
-}
-
-// connectionOptions are the names of fields that Connection lists.
-func connectionOptions(values [][]byte) map[string]bool {
-	var named map[string]bool
-	for _, value := range values {
-		for option := range strings.SplitSeq(string(value), ",") {
-			if named == nil {
-				named = map[string]bool{}
-			}
-			named[textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(option))] = true
-		}
-	}
-	return named
 }
 
 func joined(values [][]byte) string {

@@ -4,44 +4,29 @@ import (
 	"bytes"
 	"sync"
 
+	"pollbridge/internal/hop"
 	"pollbridge/session"
 
 	"github.com/valyala/fasthttp"
 )
 
-// ownHeaders are the fields of an answer that are not kept with an observation:
-// those of one connection or one transfer, those that this server writes itself,
-// and Set-Cookie, since an observation is answered to more than one client.
-var ownHeaders = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
-	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+// notKept are further fields of an answer that are not kept with an observation: those
+// of one transfer, those that the server in front writes itself, and Set-Cookie, since
+// an observation is answered to more than one client.
+var notKept = map[string]bool{
 	"Content-Length": true, "Date": true, "Age": true, "X-Request-Id": true, "Set-Cookie": true,
 }
 
 func newContent(response *fasthttp.Response, body []byte, decoded bool) *session.Content {
 	content := &session.Content{Status: response.StatusCode(), Body: body}
-	named := connectionOptions(&response.Header)
+	endsHere := hop.Named(response.Header.PeekAll(fasthttp.HeaderConnection))
 	for name, value := range response.Header.All() {
-		if ownHeaders[string(name)] || named[string(bytes.ToLower(name))] || decoded && string(name) == fasthttp.HeaderContentEncoding {
+		if endsHere.Has(name) || notKept[string(name)] || decoded && string(name) == fasthttp.HeaderContentEncoding {
 			continue
 		}
 		content.Header = append(content.Header, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
 	}
 	return content
-}
-
-// connectionOptions are the fields that Connection names: they end here too.
-func connectionOptions(header *fasthttp.ResponseHeader) map[string]bool {
-	var named map[string]bool
-	for _, value := range header.PeekAll(fasthttp.HeaderConnection) {
-		for option := range bytes.SplitSeq(value, []byte(",")) {
-			if named == nil {
-				named = map[string]bool{}
-			}
-			named[string(bytes.ToLower(bytes.TrimSpace(option)))] = true
-		}
-	}
-	return named
 }
 
 // contents lets small answers that are equal share their memory: a million pending

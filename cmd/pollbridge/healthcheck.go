@@ -20,7 +20,7 @@ func (c *healthcheckCmd) Run(ctx context.Context) error {
 		return fmt.Errorf("--admin-listen: %q: want HOST:PORT", c.AdminListen)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "localhost"
+		host = "127.0.0.1"
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()

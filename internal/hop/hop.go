@@ -1,0 +1,39 @@
+// Package hop knows the header fields that are about one connection and end at each
+// hop (RFC 9110, 7.6.1).
+package hop
+
+import (
+	"net/textproto"
+	"strings"
+)
+
+// fields are dropped whether Connection names them or not: net/http takes Connection
+// away before it can be read.
+var fields = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true,
+	"Proxy-Authorization": true, "Te": true, "Trailer": true, "Transfer-Encoding": true, "Upgrade": true,
+	"Http2-Settings": true,
+}
+
+// Fields are the fields of one message that end here.
+type Fields struct{ named map[string]bool }
+
+// Named reads the values of Connection, which may name further fields.
+func Named(connection [][]byte) Fields {
+	var f Fields
+	for _, value := range connection {
+		for option := range strings.SplitSeq(string(value), ",") {
+			if f.named == nil {
+				f.named = map[string]bool{}
+			}
+			f.named[textproto.CanonicalMIMEHeaderKey(strings.TrimSpace(option))] = true
+		}
+	}
+	return f
+}
+
+// Has reports whether the field with this canonical name ends here. It does not keep
+// name and allocates nothing.
+func (f Fields) Has(name []byte) bool {
+	return fields[string(name)] || f.named[string(name)]
+}
