@@ -11,7 +11,8 @@ import (
 )
 
 // Finals keeps final observations until they are forgotten, whatever becomes of the
-// cache. Both methods may block; they are called from many goroutines.
+// cache. Both methods may block, but must heed their ctx, which ends after a few
+// seconds; they are called from many goroutines.
 type Finals interface {
 	// Keep stores o as an answer to v. After it returned nil, Load finds o for as
 	// long as final observations are kept. It is called before o is answered to
@@ -52,13 +53,16 @@ func (m *Memory) Keep(_ context.Context, v *session.Variant, o *session.Observat
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var known *record
-	if element, ok := m.byKey[v.Key()]; ok {
+	element, replaces := m.byKey[v.Key()]
+	if replaces {
 		known = element.Value.(*kept).record
-		m.removeLocked(element)
 	}
 	entry := &kept{record: known.with(v.Key(), o), until: o.At.Add(m.keep)}
 	if entry.record.cost() > m.maxSize {
 		return ErrTooLarge
+	}
+	if replaces {
+		m.removeLocked(element)
 	}
 	m.byKey[v.Key()] = m.byAge.PushBack(entry)
 	m.size += entry.record.cost()

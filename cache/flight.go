@@ -82,16 +82,15 @@ func (s *Statuses) fly(v *session.Variant, f *flight, shard *shard, place *slot)
 
 // ask finds out the newest about v, which f.known may be older than.
 func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
-	ctx := context.Background()
 	known := f.known
 	if known.useful(s.cfg, time.Now()) <= 0 {
-		known = s.load(ctx, v)
+		known = s.load(v)
 		if known.serving(v.Locale) != nil {
 			f.loaded = true
 			return known, nil
 		}
 	}
-	o, err := s.options.Poller.Poll(ctx, v)
+	o, err := s.options.Poller.Poll(context.Background(), v)
 	if err != nil {
 		return known, err
 	}
@@ -100,7 +99,7 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		return next, nil // a final record stays what it is
 	}
 	if o.State.Final() {
-		f.unkept = !s.keep(ctx, v, o)
+		f.unkept = !s.keep(v, o)
 	}
 	if s.options.Observe != nil {
 		s.options.Observe(v, o)
@@ -108,9 +107,15 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	return next, nil
 }
 
+// finalsPatience is how long an answer waits for Finals: a store that hangs is as good
+// as none.
+const finalsPatience = 5 * time.Second
+
 // keep makes a final observation durable and reports whether it is. If not, it is
 // answered all the same: a bridge must not add failures of its own.
-func (s *Statuses) keep(ctx context.Context, v *session.Variant, o *session.Observation) bool {
+func (s *Statuses) keep(v *session.Variant, o *session.Observation) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), finalsPatience)
+	defer cancel()
 	err := s.options.Finals.Keep(ctx, v, o)
 	if err != nil {
 		s.options.Log.Error("final answer could not be stored", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
@@ -122,7 +127,9 @@ func (s *Statuses) keep(ctx context.Context, v *session.Variant, o *session.Obse
 }
 
 // load returns what Finals knows about v's question, or nil.
-func (s *Statuses) load(ctx context.Context, v *session.Variant) *record {
+func (s *Statuses) load(v *session.Variant) *record {
+	ctx, cancel := context.WithTimeout(context.Background(), finalsPatience)
+	defer cancel()
 	observations, err := s.options.Finals.Load(ctx, v)
 	if err != nil {
 		s.options.Log.Error("final answers could not be read", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,6 +150,29 @@ func (s *Statuses) Get(ctx context.Context, v *session.Variant) (Result, error) 
 		}
 		// The flight brought a text for people in another locale: ask for ours.
 	}
+}
+
+// Known answers with what is known, without asking anybody: fresh, or pending and no
+// older than may be served while the upstream fails. It reports false if there is
+// nothing of that.
+func (s *Statuses) Known(v *session.Variant) (Result, bool) {
+	shard := s.shard(v.Key())
+	shard.mu.Lock()
+	place, busy := shard.slots[v.Key()]
+	var known *record
+	err := error(errImpatient)
+	if busy {
+		known, err = place.known, cmp.Or(place.err, err)
+	}
+	shard.mu.Unlock()
+	if known == nil {
+		known = s.remembered([]byte(v.Key()))
+	}
+	if result, ok := s.fresh(known, v.Locale); ok {
+		return result, true
+	}
+	result, err := s.insteadOfNews(known, v.Locale, err)
+	return result, err == nil
 }
 
 // landed is what a flight that brought something means for a locale.

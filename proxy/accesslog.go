@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"strings"
 	"time"
@@ -37,8 +38,12 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 	if came.how != 0 {
 		attributes = append(attributes, slog.String("answered", came.how.String()), slog.String("state", came.state.String()))
 	}
-	if came.err != nil && level == slog.LevelWarn {
-		attributes = append(attributes, slog.String("error", came.err.Error()))
+	if came.err != nil {
+		err := came.err
+		if public, ok := errors.AsType[*publicError](err); ok && public.cause != nil {
+			err = public.cause
+		}
+		attributes = append(attributes, slog.String("error", err.Error()))
 	}
 	s.log.LogAttrs(context.Background(), level, "request", attributes...)
 }

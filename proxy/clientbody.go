@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -19,6 +21,8 @@ type clientBody struct {
 	begun   []byte     // what was read before
 	stream  io.Reader  // nil when there is nothing more
 	left    int        // bytes still to come; negative if that is not known
+	start   time.Time
+	taken   int // bytes that have come
 	ended   bool
 
 	mu     sync.Mutex
@@ -28,19 +32,27 @@ type clientBody struct {
 // newClientBody is for a body of length bytes, or of an unknown length if that is
 // negative, of which begun has been read.
 func newClientBody(c *fiber.Ctx, begun []byte, length int) *clientBody {
-	b := &clientBody{conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
+	b := &clientBody{start: time.Now(), conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
 	if b.stream == nil { // the engine has read all of it
 		b.begun = c.Request().Body()
 	}
 	return b
 }
 
+// Bounds on slow uploads: whoever stays slower than this would only hold a place that
+// others could use.
+const (
+	uploadGrace   = 30 * time.Second
+	slowestUpload = 4 << 10 // bytes a second, on the average
+)
+
 // Read gives each read as long as a whole request may otherwise take: one deadline
-// for all of it would end long uploads.
+// for all of it would end long uploads. Only uploads that hardly move are ended.
 func (b *clientBody) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	n, err := b.readLocked(p)
+	b.taken += n
 	if b.left >= 0 {
 		b.left -= n
 	}
@@ -70,7 +82,15 @@ func (b *clientBody) readLocked(p []byte) (int, error) {
 	case b.isClosed():
 		return n, io.ErrClosedPipe // the reader's own doing
 	}
-	return n, errBrokenBody
+	return n, brokenBody(err)
+}
+
+// brokenBody is the error of a body that did not come, or not in time.
+func brokenBody(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errSlowBody
+	}
+	return errBrokenBody
 }
 
 func (b *clientBody) isClosed() bool {
@@ -83,7 +103,12 @@ func (b *clientBody) isClosed() bool {
 func (b *clientBody) extendDeadline() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.closed && b.conn.SetReadDeadline(time.Now().Add(readTimeout)) == nil
+	deadline := time.Now().Add(readTimeout)
+	last := b.start.Add(uploadGrace + time.Duration(b.taken/slowestUpload)*time.Second)
+	if last.Before(deadline) {
+		deadline = last
+	}
+	return !b.closed && b.conn.SetReadDeadline(deadline) == nil
 }
 
 // Close ends reading, also one that is under way.

@@ -15,7 +15,8 @@ import (
 // large documents; none would let dishonest ones hold connections for ever.
 type patientListener struct {
 	net.Listener
-	clock *clock
+	clock   *clock
+	closing *atomic.Bool // no connection is waited for any more
 }
 
 func (l patientListener) Accept() (net.Conn, error) {
@@ -23,7 +24,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: conn, clock: l.clock}, nil
+	return &patientConn{Conn: conn, clock: l.clock, closing: l.closing}, nil
 }
 
 // clock is the time, a little late. Asking for the exact one, and setting timers by
@@ -44,7 +45,9 @@ const (
 // writing.
 type patientConn struct {
 	net.Conn
-	clock *clock
+	clock   *clock
+	closing *atomic.Bool
+	served  atomic.Bool // something was read
 
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be
@@ -89,6 +92,9 @@ func (c *patientConn) Read(p []byte) (int, error) {
 	if c.interrupted.Load() {
 		return 0, os.ErrDeadlineExceeded
 	}
+	if !c.served.Load() {
+		c.served.Store(true)
+	}
 	return c.Conn.Read(p)
 }
 
@@ -102,7 +108,8 @@ const (
 // on unread bytes, the kernel would reset it, and the client might never read the
 // answer that says why.
 func (c *patientConn) Close() error {
-	if socket, ok := c.Conn.(*net.TCPConn); ok && (c.interrupted.Load() || peek.At(socket) == peek.Data) {
+	socket, ok := c.Conn.(*net.TCPConn)
+	if ok && c.served.Load() && !c.closing.Load() && (c.interrupted.Load() || peek.At(socket) == peek.Data) {
 		_ = socket.CloseWrite()
 		_ = socket.SetReadDeadline(time.Now().Add(lingering))
 		_, _ = io.CopyN(io.Discard, socket, lingeringMost)

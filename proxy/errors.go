@@ -22,9 +22,11 @@ type publicError struct {
 	close   bool
 	retry   time.Duration
 	allow   string
+	cause   error // for the log only
 }
 
 func (e *publicError) Error() string { return e.message }
+func (e *publicError) Unwrap() error { return e.cause }
 
 const codeBadRequest = 40001
 
@@ -40,6 +42,8 @@ var errDraining = &publicError{
 	status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, close: true, retry: time.Second,
 	message: "This server is shutting down, try again",
 }
+
+var errSlowBody = refusal(http.StatusRequestTimeout, "the body of the request did not arrive in time")
 
 var errBrokenBody = ambiguous("the body of the request could not be read")
 
@@ -68,11 +72,11 @@ func writeError(c *fasthttp.RequestCtx, e *publicError) {
 }
 
 func public(err error) *publicError {
-	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
-		return unavailable(failure)
-	}
 	if public, ok := errors.AsType[*publicError](err); ok {
 		return public
+	}
+	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
+		return unavailable(failure)
 	}
 	if errors.Is(err, upstream.ErrInvalid) {
 		return refusal(http.StatusBadRequest, "the target or a header field of the request has bytes in it that are not allowed")
@@ -98,7 +102,7 @@ var errPanic = &publicError{status: http.StatusInternalServerError, message: "in
 func unavailable(failure *upstream.Failure) *publicError {
 	e := &publicError{
 		status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, retry: failure.RetryAfter,
-		message: "The signing service cannot be reached, try again later",
+		message: "The signing service cannot be reached, try again later", cause: failure,
 	}
 	if failure.Reason == upstream.Timeout {
 		e.status = http.StatusGatewayTimeout

@@ -388,9 +388,9 @@ func TestUpstreamFailsWhilePassingThrough(t *testing.T) {
 		case "/half-chunked":
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nhe")
 		case "/500":
-			io.WriteString(conn, "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops")
+			io.WriteString(conn, "HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Length: 4\r\n\r\noops")
 		case "/302":
-			io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
+			io.WriteString(conn, "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n")
 		case "/huge-head":
 			io.WriteString(conn, "HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 200<<10)+"\r\nContent-Length: 0\r\n\r\n")
 		}
@@ -588,7 +588,7 @@ func TestUpstreamThatClosesItsConnections(t *testing.T) {
 			failed++
 		}
 	}
-	if failed > 2 { // a request may cross with the end of the connection
+	if failed > 10 { // a request that crosses with the end of a connection fails: it may have been acted on
 		t.Errorf("%d of 100 requests failed", failed)
 	}
 }

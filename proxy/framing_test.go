@@ -204,6 +204,8 @@ func TestEarlyAnswerLeavesNoRest(t *testing.T) {
 				}
 			}
 			io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+			conn.(*net.TCPConn).CloseWrite()
+			io.Copy(io.Discard, r) // a reset could overtake the answer
 			return
 		}
 	})

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"iter"
 	"net/netip"
 	"strings"
@@ -25,10 +26,11 @@ func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		header := &c.Request().Header
 		endsHere := hop.Named(header.PeekAll("Connection"))
+		trusted := s.trusts(peerAddress(c))
 		var buffer [64]byte
 		for name, value := range header.AllInOrder() {
 			canonical := appendCanonical(buffer[:0], name)
-			if endsHere.Has(canonical) || ownFields[string(canonical)] {
+			if endsHere.Has(canonical) || ownFields[string(canonical)] || !trusted && saysWhoAsks(canonical) {
 				continue
 			}
 			if !yield(name, value) {
@@ -39,6 +41,12 @@ func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 			yield(requestIDKey, c.Response().Header.Peek(headerRequestID)) &&
 			s.addForwarded(c, yield)
 	}
+}
+
+// saysWhoAsks reports whether a field is one of those that proxies write about the
+// client: from anybody else they are a lie, or might be.
+func saysWhoAsks(canonical []byte) bool {
+	return bytes.HasPrefix(canonical, []byte("X-Forwarded-")) || string(canonical) == "X-Real-Ip"
 }
 
 // addForwarded tells the upstream whom the request came from. What a client says of

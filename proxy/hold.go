@@ -35,10 +35,11 @@ func (s *Server) hold(c *fiber.Ctx, v *session.Variant, wait time.Duration) (cac
 		select {
 		case <-hold.News():
 		case <-ctx.Done():
-			if errors.Is(context.Cause(ctx), errClientGone) {
-				return result, nil // it may have closed its own half only
+			// A client that has left may have closed its own half only.
+			if known, ok := s.statuses.Known(v); ok {
+				return known, nil
 			}
-			return s.statuses.Get(s.serving, v)
+			return result, nil
 		}
 		result, err = s.statuses.Get(s.serving, v)
 		if err != nil || result.State != session.Pending {

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"io"
 	"sync"
 
@@ -18,7 +19,7 @@ func (p *passing) relay(ctx context.Context, c *fiber.Ctx, begun []byte, length 
 		Method: c.Method(),
 		Target: c.Request().Header.RequestURI(),
 	}
-	if length > 0 || length == 0 && c.Request().Header.ContentLength() == 0 && mayHaveBody(request.Method) {
+	if length > 0 || length == 0 && mayHaveBody(request.Method) {
 		if request.Body, err = wholeBody(c, begun, length); err != nil {
 			return 0, err
 		}
@@ -59,6 +60,9 @@ func mayHaveBody(method string) bool {
 func wholeBody(c *fiber.Ctx, begun []byte, length int) ([]byte, error) {
 	body := make([]byte, length)
 	if _, err := io.ReadFull(newClientBody(c, begun, length), body); err != nil {
+		if errors.Is(err, errSlowBody) {
+			return nil, errSlowBody
+		}
 		return nil, errBrokenBody
 	}
 	return body, nil

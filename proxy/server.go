@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pollbridge/cache"
@@ -28,6 +29,7 @@ import (
 type Statuses interface {
 	Fresh(key []byte, locale int) (cache.Result, bool)
 	Get(ctx context.Context, v *session.Variant) (cache.Result, error)
+	Known(v *session.Variant) (cache.Result, bool)
 }
 
 // Holder keeps sessions fresh while requests are held; see watch.Keeper.
@@ -67,6 +69,7 @@ type Server struct {
 	visits     sync.Pool // of *visit
 	departures *departures
 	clock      *clock
+	closing    atomic.Bool
 
 	running context.Context // ends when the server drains: nobody is held any more
 	drain   context.CancelCauseFunc
@@ -127,7 +130,7 @@ func New(cfg Config, o Options) (*Server, error) {
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	ln = patientListener{ln, s.clock}
+	ln = patientListener{ln, s.clock, &s.closing}
 	if s.tls != nil {
 		ln = tls.NewListener(ln, s.tls)
 	}
@@ -137,6 +140,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops accepting, answers held requests with what is known, and waits for
 // the requests in flight, but no longer than ctx. It may be called once.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
 	s.drain(errDraining)
 	defer time.AfterFunc(drainPatience, func() { s.hurry(errDraining) }).Stop()
 	err := s.app.ShutdownWithContext(ctx)

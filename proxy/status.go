@@ -69,7 +69,7 @@ func (v *visit) readBody(request *fasthttp.Request) error {
 			return nil
 		}
 		if err != nil {
-			return errBrokenBody
+			return brokenBody(err)
 		}
 	}
 	return nil
@@ -120,5 +120,5 @@ func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result, wait time.D
 	}
 	// The body is shared and stays as it is: the response only reads it.
 	response.SetBodyRaw(result.Body)
-	return outcome{how: result.How, state: result.State}
+	return outcome{how: result.How, state: result.State, err: result.Err}
 }

@@ -14,6 +14,7 @@ func (r *Request) readQuery(raw []byte) bool {
 		return true
 	}
 	var further []string
+	var names map[string]string // by how some server might read them
 	for parameter := range bytes.SplitSeq(raw, []byte("&")) {
 		name, value, ok := splitParameter(parameter)
 		if !ok {
@@ -30,6 +31,14 @@ func (r *Request) readQuery(raw []byte) bool {
 			return false
 		case string(name) == "token" && bytes.Equal(value, r.token):
 		default:
+			folded := strings.ToLower(strings.ToUpper(phpName.Replace(string(name))))
+			if other, taken := names[folded]; taken && other != string(name) {
+				return false // their order would matter, and is lost when they are sorted
+			}
+			if names == nil {
+				names = map[string]string{}
+			}
+			names[folded] = string(name)
 			further = append(further, encodeParameter(string(name), string(value)))
 		}
 	}

@@ -73,9 +73,7 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	c.polls = newPollPool(cfg, d)
 	c.forwards = newForwardPool(cfg, d)
 	c.relays = &relayPool{dialer: d, patience: max(forwardPatience, cfg.Timeout), most: cfg.MaxInflight}
-	stopRelays := every(relayIdle, func() { c.relays.closeIdle(relayIdle) })
-	stopForwards := every(connectionAge, c.forwards.CloseIdleConnections)
-	c.stopRenewal = func() { stopRelays(); stopForwards() }
+	c.stopRenewal = every(relayIdle, func() { c.relays.closeIdle(relayIdle) })
 	return c, nil
 }
 
@@ -88,7 +86,6 @@ func (c *Client) Close() {
 	c.stopRenewal()
 	c.polls.CloseIdleConnections()
 	c.relays.closeIdle(0)
-	c.forwards.CloseIdleConnections()
 	c.guard.close()
 }
 

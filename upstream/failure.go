@@ -1,9 +1,13 @@
 package upstream
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"pollbridge/session"
@@ -67,7 +71,26 @@ func brokenExchange(err error) *Failure {
 	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
 		return failed(Unreadable, err)
 	}
-	return failed(Connection, err)
+	return failed(Connection, sayable(err))
+}
+
+// sayable keeps the errors whose text is about the network. Others quote what the
+// upstream sent, which belongs into no log.
+func sayable(err error) error {
+	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, errStale, fasthttp.ErrConnectionClosed, net.ErrClosed} {
+		if errors.Is(err, known) {
+			return known
+		}
+	}
+	var network *net.OpError
+	var lookup *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var alert tls.AlertError
+	var number syscall.Errno
+	if errors.As(err, &network) || errors.As(err, &lookup) || errors.As(err, &certificate) || errors.As(err, &alert) || errors.As(err, &number) {
+		return err
+	}
+	return errors.New("the answer could not be read")
 }
 
 // badAnswer names what is wrong with an answer that arrived.
@@ -78,7 +101,9 @@ func badAnswer(status int, err error) *Failure {
 	case errors.Is(err, session.ErrServerError):
 		return failed(Server, err)
 	case errors.Is(err, session.ErrSlowDown):
-		return failed(SlowDown, err)
+		failure := failed(SlowDown, err)
+		failure.callers = true // it answers; it only wants fewer requests
+		return failure
 	}
 	failure := failed(Unreadable, err)
 	failure.callers = 400 <= status && status < 500 && status != http.StatusRequestTimeout

@@ -21,13 +21,13 @@ const forwardPatience = time.Minute
 func newForwardPool(cfg Config, d *dialer) *http.Transport {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.dial(ctx) }
 	return &http.Transport{
-		DialContext:            dial,
-		DialTLSContext:         dial,
-		DisableCompression:     true, // or it would ask for gzip and unpack it
-		MaxIdleConns:           cfg.MaxInflight,
-		MaxIdleConnsPerHost:    cfg.MaxInflight,
+		DialContext:        dial,
+		DialTLSContext:     dial,
+		DisableCompression: true, // or it would ask for gzip and unpack it
+		// Only large uploads go this way. A connection that is used once cannot hold
+		// anything that was meant for somebody else.
+		DisableKeepAlives:      true,
 		MaxConnsPerHost:        cfg.MaxInflight,
-		IdleConnTimeout:        10 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }
@@ -67,8 +67,8 @@ var ErrInvalid = errors.New("upstream: the request cannot be sent as it stands")
 // Forward sends a request as it is and returns the answer as it comes; the
 // caller must close its body. It returns a *Failure where there is none, unless the
 // request's context ended or reading its body failed: then it returns that error.
-// The slot is held until the body is closed. It sends nothing twice, but for requests
-// of safe methods that met a connection which the upstream had closed.
+// The slot is held until the body is closed. It sends nothing twice: each request
+// has a connection of its own.
 func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	if err := checkSendable(request); err != nil {
 		return nil, err
@@ -79,8 +79,8 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	}
 	ctx, stop := context.WithCancelCause(request.Context())
 	silence := newWatchdog(max(forwardPatience, c.timeout), func() { stop(errSilent) })
-	p.onEnd = append(p.onEnd, func() { silence.stop(); stop(nil) })
-	request = neverRepeatable(request.WithContext(ctx))
+	p.onEnd = func() { silence.stop(); stop(nil) }
+	request = request.WithContext(ctx)
 	body := &uploaded{ReadCloser: request.Body, progress: silence.reset}
 	if request.Body != nil && request.Body != http.NoBody {
 		request.Body = body
@@ -117,16 +117,4 @@ func checkSendable(request *http.Request) error {
 		}
 	}
 	return nil
-}
-
-// neverRepeatable hides from the transport the fields that would allow it to repeat
-// a request without a body, whatever its method: it looks for their canonical names.
-func neverRepeatable(request *http.Request) *http.Request {
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		if values, ok := request.Header[name]; ok {
-			delete(request.Header, name)
-			request.Header[strings.ToLower(name)] = values
-		}
-	}
-	return request
 }

@@ -21,13 +21,16 @@ type guard struct {
 	log     *slog.Logger
 
 	openedAt atomic.Int64 // Unix nanoseconds; 0 while not open
+	reason   atomic.Value // of the last failure, a Reason
+	passing  atomic.Int64 // requests that pass through while the upstream is probed
+	probes   int64
 	notices  chan gobreaker.State
 	quit     chan struct{}
 	done     sync.WaitGroup
 }
 
 func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gobreaker.State)) *guard {
-	g := &guard{rest: cfg.OpenFor / 2, log: log, notices: make(chan gobreaker.State, 16), quit: make(chan struct{})}
+	g := &guard{rest: cfg.OpenFor / 2, probes: int64(cfg.Probes), log: log, notices: make(chan gobreaker.State, 16), quit: make(chan struct{})}
 	g.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         name,
 		MaxRequests:  uint32(cfg.Probes),
@@ -62,11 +65,43 @@ var errNoVerdict = errors.New("no verdict")
 // enter asks whether a request may be sent. If so, the caller must call done
 // exactly once: with nil if the upstream answered sensibly.
 func (g *guard) enter() (done func(error), err error) {
-	done, err = g.breaker.Allow()
+	tell, err := g.breaker.Allow()
 	if err != nil {
 		return nil, notSent(Open, g.reopens(), err)
 	}
-	return done, nil
+	return func(verdict error) { g.note(verdict); tell(verdict) }, nil
+}
+
+// pass is enter for requests that may take as long as they like. They take no probe's
+// place while they are under way: the verdict counts when it is there. Of those that
+// probe, no more are let through than of others.
+func (g *guard) pass() (done func(error), err error) {
+	switch g.breaker.State() {
+	case gobreaker.StateOpen:
+		return nil, notSent(Open, g.reopens(), gobreaker.ErrOpenState)
+	case gobreaker.StateHalfOpen:
+		if g.passing.Add(1) > g.probes {
+			g.passing.Add(-1)
+			return nil, notSent(Open, 0, gobreaker.ErrTooManyRequests)
+		}
+		return func(verdict error) { g.passing.Add(-1); g.judge(verdict) }, nil
+	}
+	return g.judge, nil
+}
+
+// judge tells the breaker of a request that has just ended.
+func (g *guard) judge(verdict error) {
+	g.note(verdict)
+	if done, err := g.breaker.Allow(); err == nil {
+		done(verdict)
+	}
+}
+
+// note remembers why a request failed, for the log.
+func (g *guard) note(verdict error) {
+	if failure, ok := errors.AsType[*Failure](verdict); ok {
+		g.reason.Store(failure.Reason)
+	}
 }
 
 // probing reports whether the next request is a probe.
@@ -95,7 +130,7 @@ func (g *guard) logChanges() {
 func (g *guard) logChange(state gobreaker.State) {
 	switch state {
 	case gobreaker.StateOpen:
-		g.log.Warn("upstream is failing: circuit opened", "rest", g.rest)
+		g.log.Warn("upstream is failing: circuit opened", "last_failure", g.reason.Load(), "rest", g.rest)
 	case gobreaker.StateHalfOpen:
 		g.log.Info("upstream is probed: circuit half-open")
 	case gobreaker.StateClosed:

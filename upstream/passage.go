@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -15,7 +14,7 @@ type passage struct {
 	start   time.Time
 	free    func()
 	verdict func(error)
-	onEnd   []func()
+	onEnd   func() // nil if there is nothing to be done
 }
 
 // pass waits until a request may be sent. The caller must call failed, or answered
@@ -26,28 +25,13 @@ func (c *Client) pass(ctx context.Context) (*passage, error) {
 		c.metrics.countPoll(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	probing := c.guard.probing()
-	verdict, err := c.guard.enter()
+	verdict, err := c.guard.pass()
 	if err != nil {
 		free()
 		c.metrics.countPoll(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	p := &passage{client: c, start: time.Now(), free: free, verdict: verdict}
-	if probing {
-		p.hurry()
-	}
-	return p, nil
-}
-
-// hurry is for a passage that probes the upstream: what passes through may take its
-// time, but the breaker cannot wait for it as long.
-func (p *passage) hurry() {
-	var once sync.Once
-	verdict := p.verdict
-	p.verdict = func(err error) { once.Do(func() { verdict(err) }) }
-	late := time.AfterFunc(p.client.health.patience(p.start, true), func() { p.verdict(failed(Timeout, errSilent)) })
-	p.onEnd = append(p.onEnd, func() { late.Stop() })
+	return &passage{client: c, start: time.Now(), free: free, verdict: verdict}, nil
 }
 
 var errSilent = errors.New("nothing moved for too long")
@@ -87,8 +71,8 @@ func (p *passage) answered(status int) {
 
 // release ends the passage. It may be called once.
 func (p *passage) release() {
-	for _, end := range p.onEnd {
-		end()
+	if p.onEnd != nil {
+		p.onEnd()
 	}
 	p.free()
 }

@@ -125,8 +125,8 @@ func (b *bridge) registerGauges() {
 	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.keeper.Held()) })
 }
 
-// start listens and begins to answer. After an error, nothing is left running that
-// stop would have to end.
+// start listens and begins to answer. After an error the process has to end: what
+// newBridge began is not ended then.
 func (b *bridge) start() error {
 	var err error
 	if b.publicListener, err = net.Listen("tcp", b.cfg.Proxy.Listen); err != nil {

@@ -28,7 +28,9 @@ func (c *healthcheckCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	direct := &http.Transport{} // whatever proxy the environment names
+	defer direct.CloseIdleConnections()
+	response, err := direct.RoundTrip(request)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve       serveCmd       `cmd:"" help:"Stand in front of a signing API."`
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Stand in front of a signing API; the command that is meant where none is named."`
 	Demo        demoCmd        `cmd:"" help:"Show what that does: a simulated API, the bridge and clients in one process."`
 	Simulate    simulateCmd    `cmd:"" name:"simulate-upstream" help:"Serve a simulated signing API, for integration tests."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Validate the configuration and print it, secrets masked."`
@@ -48,7 +48,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 	exited := false
 	parser, err := kong.New(&line,
 		kong.Name("pollbridge"),
-		kong.Description("A webhook-bridging, caching reverse proxy for signing APIs that can only be polled."),
+		kong.Description("A caching reverse proxy for signing APIs that can only be polled."),
 		kong.Writers(out, errOut),
 		kong.Exit(func(status int) { exited, code = true, status }),
 		kong.UsageOnError(),
