@@ -308,12 +308,6 @@ func (r *recorder) reset() {
 
 func (r *recorder) count() int { return len(r.all()) }
 
-func (r *recorder) mostAtOnce() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.most
-}
-
 // last returns the newest request, which must be there.
 func (r *recorder) last(t testing.TB) request {
 	t.Helper()

@@ -190,24 +190,21 @@ func TestEarlyAnswerLeavesNoRest(t *testing.T) {
 	var mu sync.Mutex
 	var lines []string
 	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
-		for {
-			line, err := r.ReadString('\n')
-			if err != nil {
-				return
-			}
-			mu.Lock()
-			lines = append(lines, line)
-			mu.Unlock()
-			for line != "\r\n" {
-				if line, err = r.ReadString('\n'); err != nil {
-					return
-				}
-			}
-			io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
-			conn.(*net.TCPConn).CloseWrite()
-			io.Copy(io.Discard, r) // a reset could overtake the answer
+		line, err := r.ReadString('\n')
+		if err != nil {
 			return
 		}
+		mu.Lock()
+		lines = append(lines, line)
+		mu.Unlock()
+		for line != "\r\n" {
+			if line, err = r.ReadString('\n'); err != nil {
+				return
+			}
+		}
+		io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+		conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, r) // a reset could overtake the answer
 	})
 	b := serve(t, url)
 	padding := strings.Repeat("x", 8<<10)
