@@ -312,3 +312,47 @@ func TestRate(t *testing.T) {
 	_, err := slow.Poll(t.Context(), asked(t))
 	wantFailure(t, err, upstream.Overload)
 }
+
+// TestSlowPassagesDoNotHoldUpRecovery: what passes through may take its time, and
+// polls find out meanwhile that the upstream is back.
+func TestSlowPassagesDoNotHoldUpRecovery(t *testing.T) {
+	f := newFlaky()
+	f.set(respond(500, "oops"))
+	c := newClient(t, start(t, f).URL, quick)
+	for range 4 {
+		c.Poll(t.Context(), asked(t))
+	}
+	wantBreaker(t, c, "open")
+	arrived, release := make(chan struct{}, 10), make(chan struct{})
+	f.set(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			arrived <- struct{}{}
+			<-release
+		}
+		respond(200, waiting)(w, r)
+	})
+	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
+	var passages sync.WaitGroup
+	for range 2 {
+		passages.Go(func() {
+			response, err := c.Forward(request(t, c, "GET", "/slow", nil))
+			if err != nil {
+				t.Errorf("a slow passage: %v", err)
+				return
+			}
+			response.Body.Close()
+		})
+		<-arrived
+	}
+	if _, err := c.Forward(request(t, c, "GET", "/slow", nil)); err == nil {
+		t.Error("more passages than probes got through")
+	} else {
+		wantFailure(t, err, upstream.Open)
+	}
+	poll(t, c, waiting)
+	poll(t, c, waiting)
+	wantBreaker(t, c, "closed")
+	close(release)
+	passages.Wait()
+	wantBreaker(t, c, "closed")
+}
