@@ -21,6 +21,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pollbridge/cache"
+	"pollbridge/internal/logtest"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/simulator"
@@ -75,7 +76,7 @@ type bridge struct {
 	keeper   *watch.Keeper
 	upstream *upstream.Client
 	registry *prometheus.Registry
-	log      *logBuffer
+	log      *logtest.Buffer
 
 	stopping sync.Once
 	served   chan error
@@ -94,7 +95,7 @@ func serve(t testing.TB, upstreamURL string, changes ...func(*settings)) *bridge
 	for _, change := range changes {
 		change(&s)
 	}
-	b := &bridge{t: t, registry: prometheus.NewRegistry(), log: &logBuffer{}, served: make(chan error, 1)}
+	b := &bridge{t: t, registry: prometheus.NewRegistry(), log: &logtest.Buffer{}, served: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	table, err := session.NewTable(s.endpoints)
 	fatal(t, err)
@@ -155,24 +156,6 @@ func (b *bridge) metrics() string {
 	w := httptest.NewRecorder()
 	promhttp.HandlerFor(b.registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	return w.Body.String()
-}
-
-// logBuffer is a log that can be read while it is written.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // answer is what a client got, whole.

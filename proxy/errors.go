@@ -31,7 +31,7 @@ func (e *publicError) Unwrap() error { return e.cause }
 const codeBadRequest = 40001
 
 func ambiguous(message string) error {
-	return &publicError{status: http.StatusBadRequest, message: message, code: codeBadRequest, close: true}
+	return refusal(http.StatusBadRequest, message)
 }
 
 func refusal(status int, message string) *publicError {
@@ -90,9 +90,11 @@ func public(err error) *publicError {
 	return errPanic
 }
 
+var errClientGone = errors.New("the client has left")
+
 // gone is for clients that have closed their half of the connection, should they
 // still be reading.
-var gone = &publicError{status: statusClientClosedRequest, message: "the client closed the connection", code: codeBadRequest, close: true}
+var gone = refusal(statusClientClosedRequest, "the client closed the connection")
 
 const statusClientClosedRequest = 499
 
@@ -113,7 +115,7 @@ func unavailable(failure *upstream.Failure) *publicError {
 // fromEngine gives requests that the HTTP engine could not read a fixed text: its
 // own ones quote what was sent.
 func fromEngine(err *fiber.Error) *publicError {
-	e := &publicError{status: err.Code, code: codeBadRequest, close: true, message: "the request could not be read"}
+	e := refusal(err.Code, "the request could not be read")
 	switch err.Code {
 	case http.StatusRequestTimeout:
 		e.message = "the request did not arrive in time"

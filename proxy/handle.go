@@ -30,9 +30,7 @@ func (s *Server) handle(c *fiber.Ctx) error {
 	}
 	if err != nil {
 		came.err = err
-		if err := s.handleError(c, err); err != nil {
-			return err
-		}
+		writeError(c.Context(), public(err))
 	}
 	s.logAccess(c, came)
 	return nil

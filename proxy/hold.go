@@ -2,18 +2,12 @@ package proxy
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"pollbridge/cache"
 	"pollbridge/session"
 
 	"github.com/gofiber/fiber/v2"
-)
-
-var (
-	errClientGone = errors.New("the client has left")
-	errWaited     = errors.New("the client has waited as long as it wanted")
 )
 
 // hold answers at once unless the state is pending; then it waits for another one,
@@ -26,11 +20,9 @@ func (s *Server) hold(c *fiber.Ctx, v *session.Variant, wait time.Duration) (cac
 	if err != nil || result.State != session.Pending {
 		return result, err
 	}
-	ctx, cancel := context.WithTimeoutCause(s.running, wait, errWaited)
-	defer cancel()
-	ctx, leave := context.WithCancelCause(ctx)
-	defer leave(nil)
-	defer s.departures.watch(c.Context().Conn(), func() { leave(errClientGone) })()
+	ctx, leave := context.WithTimeout(s.running, wait)
+	defer leave()
+	defer s.departures.watch(c.Context().Conn(), leave)()
 	for {
 		select {
 		case <-hold.News():

@@ -22,7 +22,7 @@ func refuseUnknownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			next(c)
 			return
 		}
-		writeError(c, &publicError{status: http.StatusNotImplemented, message: "the method of the request is not supported", code: codeBadRequest, close: true})
+		writeError(c, refusal(http.StatusNotImplemented, "the method of the request is not supported"))
 	}
 }
 

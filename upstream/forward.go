@@ -2,16 +2,12 @@ package upstream
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // forwardPatience is how long a passed-through exchange may stand still, if the
@@ -61,9 +57,6 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 	return u, nil
 }
 
-// ErrInvalid is the error of requests that cannot be sent as they stand.
-var ErrInvalid = errors.New("upstream: the request cannot be sent as it stands")
-
 // Forward sends a request as it is and returns the answer as it comes; the
 // caller must close its body. It returns a *Failure where there is none, unless the
 // request's context ended or reading its body failed: then it returns that error.
@@ -100,19 +93,13 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 // checkSendable finds what the transport would refuse to write, before that looks
 // like a failure of the upstream.
 func checkSendable(request *http.Request) error {
-	if !httpguts.ValidHeaderFieldName(request.Method) { // a method is a token too
-		return fmt.Errorf("%w: method", ErrInvalid)
-	}
-	if strings.ContainsFunc(request.URL.RequestURI(), unicode.IsControl) {
-		return fmt.Errorf("%w: target", ErrInvalid)
+	if err := checkLine(request.Method, request.URL.RequestURI()); err != nil {
+		return err
 	}
 	for name, values := range request.Header {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return fmt.Errorf("%w: name of a header field", ErrInvalid)
-		}
 		for _, value := range values {
-			if !httpguts.ValidHeaderFieldValue(value) {
-				return fmt.Errorf("%w: value of a header field", ErrInvalid)
+			if err := checkField(name, value); err != nil {
+				return err
 			}
 		}
 	}

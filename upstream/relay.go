@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/valyala/fasthttp"
-	"golang.org/x/net/http/httpguts"
 )
 
 // Small is a request that is held whole. All of it belongs to the caller and is not
@@ -20,20 +19,10 @@ type Small struct {
 	Body   []byte // nil where the request has none
 }
 
-// sendable reports whether the request line can be nothing but a request line.
-func (s Small) sendable() bool {
-	for _, b := range s.Target {
-		if b <= ' ' || b == 0x7f {
-			return false
-		}
-	}
-	return httpguts.ValidHeaderFieldName(s.Method) && len(s.Target) > 0 && s.Target[0] == '/'
-}
-
 // AppendField appends a header line. The error is ErrInvalid.
 func AppendField(dst []byte, name, value []byte) ([]byte, error) {
-	if !httpguts.ValidHeaderFieldName(string(name)) || !httpguts.ValidHeaderFieldValue(string(value)) {
-		return dst, fmt.Errorf("%w: header field", ErrInvalid)
+	if err := checkField(string(name), string(value)); err != nil {
+		return dst, err
 	}
 	dst = append(append(dst, name...), ": "...)
 	return append(append(dst, value...), "\r\n"...), nil
@@ -43,8 +32,8 @@ func AppendField(dst []byte, name, value []byte) ([]byte, error) {
 // sends one and reads the head of the answer into response. The body of the answer is
 // what Relay returns; until the caller has closed it, response must not be used again.
 func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Response) (io.ReadCloser, error) {
-	if !request.sendable() {
-		return nil, fmt.Errorf("%w: method or target", ErrInvalid)
+	if err := checkLine(request.Method, string(request.Target)); err != nil {
+		return nil, err
 	}
 	p, err := c.pass(ctx)
 	if err != nil {

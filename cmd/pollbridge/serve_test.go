@@ -25,6 +25,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pollbridge/internal/logtest"
 )
 
 // scratch is a directory that goes when all tests have ended.
@@ -53,27 +55,10 @@ var program = sync.OnceValues(func() (string, error) {
 type process struct {
 	t       testing.TB
 	command *exec.Cmd
-	errors  *logBuffer // standard error
+	errors  *logtest.Buffer // standard error
 	ended   chan struct{}
 	public  string // URL, known once it serves
 	private string
-}
-
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 // command prepares the program with nothing in its environment but what is given.
@@ -114,7 +99,7 @@ func launch(t testing.TB, upstream string, args ...string) *process {
 
 func begin(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: command(t, env, args...), errors: &logBuffer{}, ended: make(chan struct{})}
+	p := &process{t: t, command: command(t, env, args...), errors: &logtest.Buffer{}, ended: make(chan struct{})}
 	p.command.Stderr = p.errors
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
