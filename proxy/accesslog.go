@@ -48,19 +48,26 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 	s.log.LogAttrs(context.Background(), level, "request", attributes...)
 }
 
+// shortest is the number of bytes that may be shown of anything.
+const shortest = 8
+
 // maskedPath is a path without its query, in which whatever could be a token is cut
 // to the part that may be shown: every long segment that no endpoint's path has.
 func (s *Server) maskedPath(target []byte) string {
 	path, _ := session.SplitTarget(target)
 	const longest = 256
-	segments := strings.Split(string(path[:min(len(path), longest)]), "/")
+	shown := string(path[:min(len(path), longest)])
+	if len(shown) <= len("/")+shortest {
+		return shown // no segment can be long
+	}
+	segments := strings.Split(shown, "/")
 	for i, segment := range segments {
 		name, isJSON := strings.CutSuffix(segment, ".json")
 		extension := ""
 		if isJSON {
 			extension = ".json"
 		}
-		if len(name) > 8 && !s.table.Names(name) {
+		if len(name) > shortest && !s.table.Names(name) {
 			segments[i] = session.ShortToken(name) + "…" + extension
 		}
 	}

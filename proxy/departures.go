@@ -19,8 +19,9 @@ type departures struct {
 }
 
 type waiter struct {
-	conn net.Conn
-	gone func()
+	departures *departures
+	conn       net.Conn
+	gone       func()
 }
 
 // newDepartures looks at connections once an interval. It tells the time whenever it
@@ -34,16 +35,18 @@ func newDepartures(interval time.Duration, tell func(time.Time)) *departures {
 
 // watch calls gone, once, if the other side of conn hangs up before stop is called.
 // gone must not block. It may still be running, but not begin, when stop returns.
-func (d *departures) watch(conn net.Conn, gone func()) (stop func()) {
-	w := &waiter{conn, gone}
+func (d *departures) watch(conn net.Conn, gone func()) *waiter {
+	w := &waiter{d, conn, gone}
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.waiting[w] = struct{}{}
-	d.mu.Unlock()
-	return func() {
-		d.mu.Lock()
-		delete(d.waiting, w)
-		d.mu.Unlock()
-	}
+	return w
+}
+
+func (w *waiter) stop() {
+	w.departures.mu.Lock()
+	defer w.departures.mu.Unlock()
+	delete(w.departures.waiting, w)
 }
 
 func (d *departures) close() {

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"io"
 	"iter"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"pollbridge/upstream"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 // smallBody is the size in bytes up to which bodies of requests and answers are held
@@ -20,15 +20,14 @@ const smallBody = 16 << 10
 // forward passes a request through. begun is the part of its body that was read
 // already; it must not be used again by the caller.
 func (s *Server) forward(c *fiber.Ctx, begun []byte) error {
-	ctx, leave := context.WithCancelCause(context.Background())
-	stopWatching := s.departures.watch(c.Context().Conn(), func() { leave(errClientGone) })
-	p := &passing{server: s, end: func() { stopWatching(); leave(nil) }}
+	p := &passing{server: s}
+	p.watched = s.departures.watch(c.Context().Conn(), p.gone)
 	var code int
 	var err error
 	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {
-		code, err = p.relay(ctx, c, begun, length)
+		code, err = p.relay(c, begun, length)
 	} else {
-		code, err = p.stream(ctx, c, begun, length)
+		code, err = p.stream(c, begun, length)
 	}
 	if err != nil {
 		p.end()
@@ -44,31 +43,51 @@ const noBody = -2
 
 // passing is one request that passes through.
 type passing struct {
-	server *Server
-	end    func() // to be called when the answer has been sent
+	server   *Server
+	client   visitor
+	watched  *waiter
+	upload   *clientBody        // nil unless it streams
+	response *fasthttp.Response // nil unless it was relayed
+	over     bool
+}
+
+// gone is called when the client has left.
+func (p *passing) gone() { p.client.leave(errClientGone) }
+
+// end is to be called when the answer has been sent. Further calls do nothing.
+func (p *passing) end() {
+	if p.over {
+		return
+	}
+	p.over = true
+	if p.upload != nil {
+		p.upload.Close()
+	}
+	p.watched.stop()
+	if p.response != nil {
+		fasthttp.ReleaseResponse(p.response)
+	}
 }
 
 // stream passes a request through whose body is large or of unknown length, streaming
 // both ways.
-func (p *passing) stream(ctx context.Context, c *fiber.Ctx, begun []byte, length int) (code int, err error) {
+func (p *passing) stream(c *fiber.Ctx, begun []byte, length int) (code int, err error) {
 	target := c.Request().Header.RequestURI()
 	path, query := session.SplitTarget(target)
 	url, err := p.server.upstream.URL(upstream.Target{Path: string(path), Query: string(query), ForceQuery: len(path) < len(target)})
 	if err != nil {
 		return 0, err
 	}
-	body := newClientBody(c, begun, length)
-	before := p.end
-	p.end = func() { body.Close(); before() }
+	p.upload = newClientBody(c, begun, length)
 	request := &http.Request{
 		Method:        string(c.Request().Header.Method()),
 		URL:           url,
 		Host:          url.Host,
 		Header:        collected(p.server.forwarded(c)),
-		Body:          body,
+		Body:          p.upload,
 		ContentLength: int64(length),
 	}
-	response, err := p.server.upstream.Forward(request.WithContext(ctx))
+	response, err := p.server.upstream.Forward(request.WithContext(&p.client))
 	if err != nil {
 		return 0, gatewayError(err)
 	}
@@ -142,13 +161,13 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 			response.Header.SetContentLength(a.length)
 		}
 	case 0 <= a.length && a.length <= smallBody:
-		whole := make([]byte, a.length)
+		whole := make([]byte, a.length, a.length+1)
 		_, err := io.ReadFull(a.body, whole)
 		if err != nil {
 			a.body.Close()
 			return 0, gatewayError(upstream.BrokenAnswer(err))
 		}
-		_, _ = a.body.Read(make([]byte, 1)) // the end, after which the connection can be used again
+		_, _ = a.body.Read(whole[a.length : a.length+1]) // the end, after which the connection can be used again
 		response.SetBodyRaw(whole)
 	case a.length < 0 && !c.Request().Header.IsHTTP11():
 		whole, err := readForHTTP10(a.body)

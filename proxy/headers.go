@@ -103,6 +103,9 @@ func (s *Server) trusts(address netip.Addr) bool {
 // one in the chain that is not a trusted proxy.
 func (s *Server) clientAddress(c *fiber.Ctx) string {
 	address := peerAddress(c)
+	if !s.trusts(address) {
+		return address.String()
+	}
 	chain := strings.Split(joined(c.Request().Header.PeekAll("X-Forwarded-For")), ",")
 	for i := len(chain) - 1; i >= 0 && s.trusts(address); i-- {
 		before, err := netip.ParseAddr(strings.TrimSpace(chain[i]))

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync"
@@ -14,7 +13,7 @@ import (
 
 // relay passes a request through that is held whole; its answer streams if it is
 // large.
-func (p *passing) relay(ctx context.Context, c *fiber.Ctx, begun []byte, length int) (code int, err error) {
+func (p *passing) relay(c *fiber.Ctx, begun []byte, length int) (code int, err error) {
 	request := upstream.Small{
 		Method: c.Method(),
 		Target: c.Request().Header.RequestURI(),
@@ -34,13 +33,11 @@ func (p *passing) relay(ctx context.Context, c *fiber.Ctx, begun []byte, length 
 	}
 	request.Header = *lines
 	response := fasthttp.AcquireResponse()
-	body, err := p.server.upstream.Relay(ctx, request, response)
+	p.response = response
+	body, err := p.server.upstream.Relay(&p.client, request, response)
 	if err != nil {
-		fasthttp.ReleaseResponse(response)
 		return 0, gatewayError(err)
 	}
-	before := p.end
-	p.end = sync.OnceFunc(func() { before(); fasthttp.ReleaseResponse(response) })
 	a := answer{
 		status: response.StatusCode(), length: max(-1, response.Header.ContentLength()),
 		fields: response.Header.All(), connection: response.Header.PeekAll("Connection"), body: body,

@@ -28,6 +28,7 @@ const bodyLimit = 6
 // may be somebody else's.
 type pollConn struct {
 	net.Conn
+	socket    *peek.Socket
 	timeout   time.Duration // of silence; set by SetReadDeadline
 	end       time.Time     // of the exchange
 	exchanges int           // requests that were written
@@ -36,7 +37,7 @@ type pollConn struct {
 
 func (c *pollConn) Write(p []byte) (int, error) {
 	if c.exchanges == 0 || c.reading {
-		if c.reading && !quiet(c.Conn) {
+		if c.reading && !quiet(c.Conn, c.socket) {
 			return 0, errStale
 		}
 		c.exchanges++
@@ -74,9 +75,9 @@ func (c *pollConn) SetReadDeadline(t time.Time) error {
 }
 
 // quiet reports whether an idle connection is open and nothing has come on it since
-// its last answer.
-func quiet(conn net.Conn) bool {
-	if state := peek.At(conn); state == peek.Closed || state == peek.Data {
+// its last answer. socket is that of conn.
+func quiet(conn net.Conn, socket *peek.Socket) bool {
+	if state := socket.Look(); state == peek.Closed || state == peek.Data {
 		return false
 	}
 	secure, ok := conn.(*tls.Conn)

@@ -74,23 +74,27 @@ func (g *guard) enter() (done func(error), err error) {
 
 // pass is enter for requests that may take as long as they like. They take no probe's
 // place while they are under way: the verdict counts when it is there. Of those that
-// probe, no more are let through than of others.
-func (g *guard) pass() (done func(error), err error) {
+// probe, no more are let through than of others. If the error is nil, the caller must
+// call judge exactly once.
+func (g *guard) pass() (probes bool, err error) {
 	switch g.breaker.State() {
 	case gobreaker.StateOpen:
-		return nil, notSent(Open, g.reopens(), gobreaker.ErrOpenState)
+		return false, notSent(Open, g.reopens(), gobreaker.ErrOpenState)
 	case gobreaker.StateHalfOpen:
 		if g.passing.Add(1) > g.probes {
 			g.passing.Add(-1)
-			return nil, notSent(Open, 0, gobreaker.ErrTooManyRequests)
+			return false, notSent(Open, 0, gobreaker.ErrTooManyRequests)
 		}
-		return func(verdict error) { g.passing.Add(-1); g.judge(verdict) }, nil
+		return true, nil
 	}
-	return g.judge, nil
+	return false, nil
 }
 
-// judge tells the breaker of a request that has just ended.
-func (g *guard) judge(verdict error) {
+// judge tells the breaker of a request that pass let through, and whether that probes.
+func (g *guard) judge(probes bool, verdict error) {
+	if probes {
+		g.passing.Add(-1)
+	}
 	g.note(verdict)
 	if done, err := g.breaker.Allow(); err == nil {
 		done(verdict)
@@ -99,6 +103,9 @@ func (g *guard) judge(verdict error) {
 
 // note remembers why a request failed, for the log.
 func (g *guard) note(verdict error) {
+	if verdict == nil {
+		return
+	}
 	if failure, ok := errors.AsType[*Failure](verdict); ok {
 		g.reason.Store(failure.Reason)
 	}

@@ -10,28 +10,26 @@ import (
 // passage is one request that passes through: its slot, and what the breaker and the
 // metrics are told of it.
 type passage struct {
-	client  *Client
-	start   time.Time
-	free    func()
-	verdict func(error)
-	onEnd   func() // nil if there is nothing to be done
+	client *Client
+	start  time.Time
+	probes bool
+	onEnd  func() // nil if there is nothing to be done
 }
 
 // pass waits until a request may be sent. The caller must call failed, or answered
 // and, at the end of the answer, release.
-func (c *Client) pass(ctx context.Context) (*passage, error) {
-	free, err := c.slots.forForward(ctx)
-	if err != nil {
+func (c *Client) pass(ctx context.Context) (passage, error) {
+	if err := c.slots.forForward(ctx); err != nil {
 		c.metrics.countPoll(passthrough, outcome(nil, err))
-		return nil, err
+		return passage{}, err
 	}
-	verdict, err := c.guard.pass()
+	probes, err := c.guard.pass()
 	if err != nil {
-		free()
+		c.slots.freeForward()
 		c.metrics.countPoll(passthrough, outcome(nil, err))
-		return nil, err
+		return passage{}, err
 	}
-	return &passage{client: c, start: time.Now(), free: free, verdict: verdict}, nil
+	return passage{client: c, start: time.Now(), probes: probes}, nil
 }
 
 var errSilent = errors.New("nothing moved for too long")
@@ -58,14 +56,14 @@ func (p *passage) failed(ctx context.Context, err error) error {
 		err = brokenExchange(err)
 		verdict = err
 	}
-	p.verdict(verdict)
+	p.client.guard.judge(p.probes, verdict)
 	p.client.metrics.observePoll(passthrough, outcome(nil, err), time.Since(p.start))
 	return err
 }
 
 // answered tells that the head of an answer has arrived.
 func (p *passage) answered(status int) {
-	p.verdict(statusVerdict(status))
+	p.client.guard.judge(p.probes, statusVerdict(status))
 	p.client.metrics.observePassed(status, time.Since(p.start))
 }
 
@@ -74,7 +72,7 @@ func (p *passage) release() {
 	if p.onEnd != nil {
 		p.onEnd()
 	}
-	p.free()
+	p.client.slots.freeForward()
 }
 
 // statusVerdict counts as failures only the answers of a server that cannot be

@@ -3,9 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"sync"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 )
@@ -39,12 +38,11 @@ func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Re
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.relays.get(ctx)
+	conn, err := c.relays.get(ctx, p.start)
 	if err != nil {
 		return nil, p.failed(ctx, err)
 	}
-	interrupt := context.AfterFunc(ctx, func() { conn.Close() })
-	body := &relayed{response: response, conn: conn, pool: c.relays, interrupt: interrupt, release: p.release}
+	body := &relayed{passage: p, response: response, conn: conn, stay: afterFunc(ctx, conn.close)}
 	response.StreamBody = true
 	response.SkipBody = request.Method == fasthttp.MethodHead
 	response.Header.SetNoDefaultContentType(true)
@@ -53,12 +51,21 @@ func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Re
 		err = response.ReadLimitBody(conn.in, 0)
 	}
 	if err != nil {
-		interrupt()
+		body.stay()
 		conn.Close()
 		return nil, p.failed(ctx, err)
 	}
 	p.answered(response.StatusCode())
 	return body, nil
+}
+
+// afterFunc is context.AfterFunc, without its detours where a context does that
+// itself.
+func afterFunc(ctx context.Context, f func()) (stop func() bool) {
+	if own, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return own.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 func (c *Client) write(conn *relayConn, request Small) error {
@@ -72,7 +79,9 @@ func (c *Client) write(conn *relayConn, request Small) error {
 	out.WriteString("\r\n")
 	out.Write(request.Header)
 	if request.Body != nil {
-		fmt.Fprintf(out, "Content-Length: %d\r\n", len(request.Body))
+		out.WriteString("Content-Length: ")
+		out.Write(strconv.AppendInt(out.AvailableBuffer(), int64(len(request.Body)), 10))
+		out.WriteString("\r\n")
 	}
 	out.WriteString("\r\n")
 	out.Write(request.Body)
@@ -81,14 +90,12 @@ func (c *Client) write(conn *relayConn, request Small) error {
 
 // relayed is the body of an answer to a small request.
 type relayed struct {
-	response  *fasthttp.Response
-	conn      *relayConn
-	pool      *relayPool
-	interrupt func() bool // stops it; false if it came
-	release   func()
-
-	once  sync.Once
-	ended bool // the body was read to its end
+	passage  passage
+	response *fasthttp.Response
+	conn     *relayConn
+	stay     func() bool // the connection is no longer closed when the caller leaves; false if it was
+	ended    bool        // the body was read to its end
+	closed   bool
 }
 
 // Read reads the body. An answer without one has ended at once.
@@ -107,20 +114,22 @@ func (b *relayed) Read(p []byte) (int, error) {
 
 // Close gives the connection back if the answer has ended and was not the last one.
 func (b *relayed) Close() error {
-	b.once.Do(func() {
-		defer b.release()
-		lasting := !b.response.ConnectionClose() && b.response.StatusCode() != fasthttp.StatusSwitchingProtocols
-		if b.response.BodyStream() == nil {
-			b.ended = true
-		} else if b.response.Header.ContentLength() == identity {
-			lasting = false
-		}
-		if b.interrupt() && b.ended && lasting {
-			b.pool.put(b.conn)
-		} else {
-			b.conn.Close()
-		}
-	})
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	lasting := !b.response.ConnectionClose() && b.response.StatusCode() != fasthttp.StatusSwitchingProtocols
+	if b.response.BodyStream() == nil {
+		b.ended = true
+	} else if b.response.Header.ContentLength() == identity {
+		lasting = false
+	}
+	if b.stay() && b.ended && lasting {
+		b.passage.client.relays.put(b.conn)
+	} else {
+		b.conn.Close()
+	}
+	b.passage.release()
 	return nil
 }
 

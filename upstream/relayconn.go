@@ -6,38 +6,35 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"pollbridge/internal/peek"
 )
 
 // relayConn is a connection for requests that pass through and are held whole. It
 // belongs to one exchange at a time.
 type relayConn struct {
 	net.Conn
+	socket   *peek.Socket
 	in       *bufio.Reader
 	out      *bufio.Writer
 	patience time.Duration // for each read and write
 	deadline time.Time     // that is set for both
 	made     time.Time
 	idle     time.Time // since when
+	close    func()    // Close, made once
 }
 
+// Read reads once the exchange has begun; what comes late has its own deadline.
 func (c *relayConn) Read(p []byte) (int, error) {
-	if err := c.extend(); err != nil {
+	if err := c.extend(time.Now()); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c *relayConn) Write(p []byte) (int, error) {
-	if err := c.extend(); err != nil {
-		return 0, err
-	}
-	return c.Conn.Write(p)
-}
-
 // extend sets the deadline anew, unless that would hardly change it: timers are not
 // free.
-func (c *relayConn) extend() error {
-	now := time.Now()
+func (c *relayConn) extend(now time.Time) error {
 	if c.deadline.Sub(now) > c.patience {
 		return nil
 	}
@@ -61,16 +58,20 @@ const (
 )
 
 // get returns a connection on which nothing has been sent yet, or one that has served
-// before and is open and quiet.
-func (p *relayPool) get(ctx context.Context) (*relayConn, error) {
+// before and is open and quiet. Its deadline is set from now on.
+func (p *relayPool) get(ctx context.Context, now time.Time) (*relayConn, error) {
 	for {
 		conn := p.pop()
 		if conn == nil {
 			return p.dial(ctx)
 		}
-		if now := time.Now(); now.Sub(conn.idle) < relayIdle && now.Sub(conn.made) < connectionAge && quiet(conn.Conn) {
-			conn.deadline = time.Time{} // looking at it may have set another
-			return conn, nil
+		if now.Sub(conn.idle) < relayIdle && now.Sub(conn.made) < connectionAge && quiet(conn.Conn, conn.socket) {
+			if p.dialer.tls != nil {
+				conn.deadline = time.Time{} // looking at it has set another
+			}
+			if conn.extend(now) == nil {
+				return conn, nil
+			}
 		}
 		conn.Close()
 	}
@@ -81,9 +82,10 @@ func (p *relayPool) dial(ctx context.Context) (*relayConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &relayConn{Conn: plain, patience: p.patience, made: time.Now()}
-	conn.in, conn.out = bufio.NewReaderSize(conn, relayBuffer), bufio.NewWriterSize(conn, 4<<10)
-	return conn, nil
+	conn := &relayConn{Conn: plain, socket: peek.Of(plain), patience: p.patience, made: time.Now()}
+	conn.close = func() { conn.Close() }
+	conn.in, conn.out = bufio.NewReaderSize(conn, relayBuffer), bufio.NewWriterSize(plain, 4<<10)
+	return conn, conn.extend(conn.made)
 }
 
 func (p *relayPool) pop() *relayConn {

@@ -47,16 +47,17 @@ func (s *slots) forPoll(ctx context.Context) (release func(), err error) {
 	return s.freePoll, nil
 }
 
-// forForward waits for a slot, likewise.
-func (s *slots) forForward(ctx context.Context) (release func(), err error) {
+// forForward waits for a slot, likewise. If the error is nil, the caller must call
+// freeForward.
+func (s *slots) forForward(ctx context.Context) error {
 	if err := take(ctx, s.forwards); err != nil {
-		return nil, err
+		return err
 	}
 	if err := take(ctx, s.all); err != nil {
 		s.forwards.Release(1)
-		return nil, err
+		return err
 	}
-	return s.freeForward, nil
+	return nil
 }
 
 func (s *slots) freePoll() { s.all.Release(1) }

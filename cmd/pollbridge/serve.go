@@ -5,12 +5,18 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"time"
+
+	"pollbridge/internal/lines"
 )
 
 // serveCmd stands in front of a signing API until it is told to stop.
 type serveCmd struct {
 	settings
 }
+
+// logDelay is how long a line of the log may wait for others.
+const logDelay = 100 * time.Millisecond
 
 // Run serves until ctx ends, then drains. Logs go to standard error.
 func (c *serveCmd) Run(ctx context.Context) error {
@@ -23,7 +29,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		// nothing: a tighter heap costs little and saves a quarter of the memory.
 		debug.SetGCPercent(50)
 	}
-	log := slog.New(cfg.Log.Handler(os.Stderr))
+	gathered := lines.New(os.Stderr, logDelay)
+	defer gathered.Flush()
+	log := slog.New(cfg.Log.Handler(gathered))
 	b, err := newBridge(cfg, log)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package hop
 
 import (
+	"bytes"
 	"net/textproto"
 	"strings"
 )
@@ -15,6 +16,8 @@ var fields = map[string]bool{
 	"Http2-Settings": true,
 }
 
+var keepAlive, closing = []byte("keep-alive"), []byte("close")
+
 // Fields are the fields of one message that end here.
 type Fields struct{ named map[string]bool }
 
@@ -22,6 +25,9 @@ type Fields struct{ named map[string]bool }
 func Named(connection [][]byte) Fields {
 	var f Fields
 	for _, value := range connection {
+		if bytes.EqualFold(value, keepAlive) || bytes.EqualFold(value, closing) {
+			continue // no fields, but what is there most often
+		}
 		for option := range strings.SplitSeq(string(value), ",") {
 			if f.named == nil {
 				f.named = map[string]bool{}

@@ -21,7 +21,18 @@ const (
 // At looks at conn, or below it at the connection that a TLS connection runs over.
 // It does not block and takes nothing: what is there can be read as if nobody had
 // looked. Half-closed connections count as Closed.
-func At(conn net.Conn) State {
+func At(conn net.Conn) State { return Of(conn).Look() }
+
+// Socket is a connection that is looked at again and again. It is not safe for
+// concurrent use.
+type Socket struct {
+	raw   syscall.RawConn // nil if there is none
+	state State
+	look  func(fd uintptr)
+}
+
+// Of finds the socket of conn, see At.
+func Of(conn net.Conn) *Socket {
 	for {
 		wrapped, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -29,17 +40,26 @@ func At(conn net.Conn) State {
 		}
 		conn = wrapped.NetConn()
 	}
+	s := &Socket{state: Closed}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return Unknown
+		s.state = Unknown
+		return s
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil {
+	if raw, err := socket.SyscallConn(); err == nil {
+		s.raw = raw
+	}
+	s.look = func(fd uintptr) { s.state = look(fd) }
+	return s
+}
+
+// Look does what At does, and allocates nothing.
+func (s *Socket) Look() State {
+	if s.raw == nil {
+		return s.state
+	}
+	if err := s.raw.Control(s.look); err != nil {
 		return Closed
 	}
-	state := Unknown
-	if err := raw.Control(func(fd uintptr) { state = look(fd) }); err != nil {
-		return Closed
-	}
-	return state
+	return s.state
 }

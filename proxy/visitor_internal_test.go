@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestVisitorEndsItsChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visitor{}
+		child, cancel := context.WithTimeout(v, time.Hour)
+		defer cancel()
+		if v.Err() != nil || context.Cause(v) != nil || child.Err() != nil {
+			t.Fatal("ended before the client left")
+		}
+		time.AfterFunc(time.Second, func() { v.leave(errClientGone) })
+		<-child.Done()
+		if cause := context.Cause(child); !errors.Is(cause, errClientGone) {
+			t.Errorf("the child ended with %v; want errClientGone", cause)
+		}
+		<-v.Done()
+		if v.leave(errPanic); !errors.Is(context.Cause(v), errClientGone) {
+			t.Errorf("ended with %v; want the first reason, errClientGone", context.Cause(v))
+		}
+	})
+}
+
+func TestVisitorAfterFunc(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visitor{}
+		var ran [4]bool
+		var stop [4]func() bool
+		for i := range 3 {
+			stop[i] = v.AfterFunc(func() { ran[i] = true })
+		}
+		if !stop[1]() || stop[1]() {
+			t.Error("stop: want true once, then false")
+		}
+		v.leave(errClientGone)
+		stop[3] = v.AfterFunc(func() { ran[3] = true })
+		synctest.Wait()
+		if want := [4]bool{true, false, true, true}; ran != want {
+			t.Errorf("ran %v; want %v", ran, want)
+		}
+		if stop[0]() || stop[3]() {
+			t.Error("stop after it ran: want false")
+		}
+		select {
+		case <-v.Done(): // made after the end
+		default:
+			t.Error("Done is open after the client left")
+		}
+	})
+}
