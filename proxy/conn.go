@@ -52,7 +52,14 @@ type patientConn struct {
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be
 	interrupted   atomic.Bool
+
+	large []byte   // body of the answer that is written next, if pages holds it too
+	pages *os.File // see pages.of
 }
+
+// writeNext tells that the next answer ends with body, which is in file, too. It may
+// only be called while nothing is written.
+func (c *patientConn) writeNext(body []byte, file *os.File) { c.large, c.pages = body, file }
 
 // NetConn lets package peek see the socket.
 func (c *patientConn) NetConn() net.Conn { return c.Conn }
@@ -65,7 +72,33 @@ func (c *patientConn) Write(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if c.large != nil {
+		return c.writeLarge(p)
+	}
 	return c.Conn.Write(p)
+}
+
+// writeLarge writes a part of an answer with a large body: first its head, with what
+// of the body fits into the engine's buffer, then the rest of the body.
+func (c *patientConn) writeLarge(p []byte) (int, error) {
+	to := c.Conn.(*net.TCPConn)
+	body := c.large
+	if len(p) < largeBody/2 {
+		return writeMore(to, p)
+	}
+	file := c.pages
+	c.large, c.pages = nil, nil
+	if len(p) > len(body) || &p[len(p)-1] != &body[len(body)-1] {
+		return to.Write(p)
+	}
+	// Pages are sent whole: what stands before the first of them goes with the head.
+	part := -(len(body) - len(p)) & (os.Getpagesize() - 1)
+	n, err := writeMore(to, p[:part])
+	if err != nil {
+		return n, err
+	}
+	rest, err := writePages(to, file, len(body), len(p)-part)
+	return n + rest, err
 }
 
 // SetReadDeadline takes effect with the next Read: most often there is none, because

@@ -17,7 +17,9 @@ type metrics struct {
 }
 
 // counter is looked up when it is first needed.
-type counter struct{ found atomic.Pointer[prometheus.Counter] }
+type counter struct {
+	found atomic.Pointer[prometheus.Counter]
+}
 
 func (c *counter) get(find func() prometheus.Counter) prometheus.Counter {
 	if found := c.found.Load(); found != nil {

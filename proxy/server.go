@@ -69,6 +69,7 @@ type Server struct {
 	visits     sync.Pool // of *visit
 	departures *departures
 	clock      *clock
+	pages      *pages
 	closing    atomic.Bool
 
 	running context.Context // ends when the server drains: nobody is held any more
@@ -99,6 +100,7 @@ func New(cfg Config, o Options) (*Server, error) {
 		trusted: cfg.TrustedProxies, tls: secure,
 		metrics: newMetrics(o.Registry, o.Table),
 		clock:   &clock{},
+		pages:   newPages(),
 	}
 	s.departures = newDepartures(departureChecks, s.clock.set)
 	s.visits.New = func() any { return new(visit) }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"io"
+	"net"
 	"strconv"
 	"time"
 
@@ -99,6 +100,20 @@ var (
 	preferenceAppliedKey = []byte("Preference-Applied")
 )
 
+// sendPages lets a large body be sent without a copy, where that can be.
+func (s *Server) sendPages(c *fiber.Ctx, content *session.Content) {
+	conn, ok := c.Context().Conn().(*patientConn)
+	if !ok { // with TLS, all of it has to be encrypted
+		return
+	}
+	if _, ok := conn.Conn.(*net.TCPConn); !ok {
+		return
+	}
+	if file := s.pages.of(content); file != nil {
+		conn.writeNext(content.Body, file)
+	}
+}
+
 // answer writes an observation out.
 func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result, wait time.Duration) outcome {
 	s.metrics.countResult(v.request.Endpoint(), result.How)
@@ -120,5 +135,8 @@ func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result, wait time.D
 	}
 	// The body is shared and stays as it is: the response only reads it.
 	response.SetBodyRaw(result.Body)
+	if len(result.Body) >= largeBody {
+		s.sendPages(c, result.Content)
+	}
 	return outcome{how: result.How, state: result.State, err: result.Err}
 }
