@@ -1,0 +1,35 @@
+package webhook
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that callers branch on.
+var (
+	// ErrNotFound means that there is no such subscription or delivery, or not any
+	// more.
+	ErrNotFound = errors.New("webhook: not found")
+	// ErrDisabled means that nothing is sent to a subscription that is disabled.
+	ErrDisabled = errors.New("webhook: the subscription is disabled: enable it first")
+	// ErrUnderWay means that a delivery is not over, so it cannot be started again.
+	ErrUnderWay = errors.New("webhook: the delivery is under way")
+)
+
+// FieldError is a value that cannot be used, in the words of whoever gave it. It
+// repeats no secret.
+type FieldError struct {
+	Field   string // its JSON name, such as "url" or "headers.Host"
+	Problem string // what is wrong, or what is accepted
+}
+
+// Error reads `FIELD: PROBLEM`.
+func (e *FieldError) Error() string { return fmt.Sprintf("%s: %s", e.Field, e.Problem) }
+
+// TargetError is a Pollbridge-Webhook header that cannot be used.
+type TargetError struct {
+	Problem string // for the client that sent the header; repeats none of its value but the host
+}
+
+// Error is the problem.
+func (e *TargetError) Error() string { return "Pollbridge-Webhook: " + e.Problem }

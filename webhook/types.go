@@ -1,0 +1,205 @@
+package webhook
+
+import (
+	"time"
+
+	"pollbridge/session"
+)
+
+// The types of events.
+const (
+	TypePending   = "session.pending"
+	TypeSucceeded = "session.succeeded"
+	TypeRefused   = "session.refused"
+	TypeExpired   = "session.expired"
+	TypeFailed    = "session.failed"
+	TypeNotFound  = "session.not_found"
+	TypeAbandoned = "session.abandoned"
+
+	// Operational events: only subscriptions that name them get them.
+	TypeFailing  = "subscription.failing"
+	TypeDisabled = "subscription.disabled"
+	TypeTest     = "webhook.test" // sent by Service.Test only
+)
+
+// Types returns all types of events: those of sessions first.
+func Types() []string {
+	return append(sessionTypes(), TypeFailing, TypeDisabled, TypeTest)
+}
+
+func sessionTypes() []string {
+	return []string{TypePending, TypeSucceeded, TypeRefused, TypeExpired, TypeFailed, TypeNotFound, TypeAbandoned}
+}
+
+// TypeOf returns the type of the event that says that a session is in a state; there
+// is none for Unknown.
+func TypeOf(s session.State) (eventType string, known bool) {
+	switch s {
+	case session.Pending, session.Succeeded, session.Refused, session.Expired, session.Failed, session.NotFound:
+		return "session." + s.String(), true
+	}
+	return "", false
+}
+
+// Subject is what an event is about, as far as subscriptions filter by it.
+type Subject struct {
+	Session  string // ses_…
+	Endpoint string // its name
+	Account  string // acc_…, see AccountID
+}
+
+// Change is one change of state of one session.
+type Change struct {
+	Subject
+	Token, Locale string
+	Type          string // TypePending to TypeAbandoned
+	State         session.State
+	// Observation is what shows the change; nil where there is none.
+	Observation *session.Observation
+	At          time.Time // when it was seen
+}
+
+// The kinds of signatures that a subscription can ask for.
+const (
+	SignatureV1  = "v1"  // HMAC-SHA256
+	SignatureV1a = "v1a" // ed25519, besides v1
+)
+
+// Why a subscription is disabled.
+const (
+	DisabledByRequest = "by request"
+	DisabledGone      = "the receiver answered 410 Gone"
+	DisabledFailing   = "every attempt has failed for too long"
+)
+
+// Subscription is a webhook URL with a filter, as people may see it.
+type Subscription struct {
+	ID          string // sub_…
+	URL         string
+	Events      []string // types; none: all of sessions
+	Endpoints   []string // names; none: all
+	Account     string   // acc_…; empty: all
+	Session     string   // ses_…; empty: all
+	IncludeFile bool
+	Description string
+	Headers     map[string]string // the values are masked
+	Signature   string            // SignatureV1 or SignatureV1a
+	PublicKey   string            // whpk_…, where Signature is SignatureV1a
+
+	Enabled        bool
+	DisabledReason string
+	DisabledAt     time.Time // zero: it is enabled
+	FailingSince   time.Time // zero: the last attempt went well
+	// OldSecretUntil is when the secret before the last rotation ceases to sign.
+	OldSecretUntil time.Time
+
+	// Bound means that it was attached to its one session and ends with it.
+	Bound bool
+	// Secret is shown once, by what made it: whsec_….
+	Secret           string
+	Created, Updated time.Time
+}
+
+// NewSubscription is what a subscription is made of.
+type NewSubscription struct {
+	URL         string
+	Events      []string
+	Endpoints   []string
+	Account     string // an access_token; only its id is kept
+	Session     string // ses_…
+	IncludeFile bool
+	Description string
+	Headers     map[string]string
+	Signature   string // empty: SignatureV1
+	Disabled    bool
+}
+
+// SubscriptionPatch changes what is not nil.
+type SubscriptionPatch struct {
+	URL         *string
+	Events      *[]string
+	Endpoints   *[]string
+	Account     *string // an access_token; empty: all accounts
+	Session     *string
+	IncludeFile *bool
+	Description *string
+	Headers     *map[string]string // takes the place of all
+	Signature   *string
+	Enabled     *bool
+}
+
+// The states of a delivery.
+const (
+	StateWaiting    = "waiting"    // to be tried, or tried again
+	StateDelivered  = "delivered"  // answered 2xx
+	StateDead       = "dead"       // given up; can be delivered again
+	StateSuperseded = "superseded" // failed, and not retried because the session's final event was delivered
+)
+
+// States returns all states of deliveries.
+func States() []string {
+	return []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
+}
+
+// Delivery is one event for one subscription.
+type Delivery struct {
+	ID           string // dlv_…
+	Subscription string
+	Event        string // evt_…, which is the webhook-id
+	Type         string // of the event
+	Session      string // ses_…; for operational events the subscription that they are about
+	State        string
+	Reason       string // why it is dead
+	Attempts     []Attempt
+	Next         time.Time // of the next attempt, not before; zero: none, or at once
+	Created      time.Time
+	Updated      time.Time
+}
+
+// Attempt is one request to a receiver and its answer.
+type Attempt struct {
+	At       time.Time
+	Duration time.Duration
+	Status   int    // of HTTP; 0: no answer
+	Error    string // a class such as "timeout", see the Error constants; empty: answered 2xx
+	Detail   string // what happened, for people; no URL
+	Answer   string // its first 4 KiB
+}
+
+// Succeeded reports whether the receiver has taken the event.
+func (a Attempt) Succeeded() bool { return a.Error == "" }
+
+// DeliveryFilter selects deliveries; empty fields select all.
+type DeliveryFilter struct{ Subscription, Session, State string }
+
+// Event is an entry of the journal as it is pulled.
+type Event struct {
+	ID      string // evt_…
+	Cursor  string // to read on after it
+	Type    string
+	Subject string // the session, or the subscription of an operational event
+	Payload []byte // the JSON object that is sent, without the file
+}
+
+// Stats is what there is to know at a glance.
+type Stats struct {
+	Subscriptions    int // without bound ones
+	Disabled         int
+	Bound            int // attached to one session
+	Lanes            int // receivers that have work
+	OpenLanes        int // of them, those that are left alone for a moment because they fail
+	BacklogNow       int // deliveries that could be tried now
+	BacklogLater     int // deliveries that wait for a retry
+	Dead             int
+	AttemptsUnderWay int
+}
+
+// AttachOptions says where the events of one session go.
+type AttachOptions struct {
+	URL         string
+	Secret      string // whsec_…; empty: one is made
+	Events      []string
+	IncludeFile bool
+	Headers     map[string]string
+	Signature   string
+}
