@@ -53,13 +53,25 @@ type patientConn struct {
 	reading, want time.Time // deadline that is set for reading, and that should be
 	interrupted   atomic.Bool
 
-	large []byte   // body of the answer that is written next, if pages holds it too
-	pages *os.File // see pages.of
+	large []byte // body of the answer that is written next, if pages holds it too
+	pages *paged // see pages.of
 }
 
-// writeNext tells that the next answer ends with body, which is in file, too. It may
-// only be called while nothing is written.
-func (c *patientConn) writeNext(body []byte, file *os.File) { c.large, c.pages = body, file }
+// writeNext tells that the next answer ends with body, which is in pages, too, and
+// releases them afterwards. It may only be called while nothing is written.
+func (c *patientConn) writeNext(body []byte, pages *paged) {
+	c.doneWithLarge()
+	c.large, c.pages = body, pages
+}
+
+// doneWithLarge is for Close, too, which another goroutine may call on an idle
+// connection.
+func (c *patientConn) doneWithLarge() {
+	if c.pages != nil {
+		c.pages.release()
+		c.large, c.pages = nil, nil
+	}
+}
 
 // NetConn lets package peek see the socket.
 func (c *patientConn) NetConn() net.Conn { return c.Conn }
@@ -86,19 +98,23 @@ func (c *patientConn) writeLarge(p []byte) (int, error) {
 	if len(p) < largeBody/2 {
 		return writeMore(to, p)
 	}
-	file := c.pages
-	c.large, c.pages = nil, nil
-	if len(p) > len(body) || &p[len(p)-1] != &body[len(body)-1] {
-		return to.Write(p)
-	}
+	defer c.doneWithLarge()
 	// Pages are sent whole: what stands before the first of them goes with the head.
 	part := -(len(body) - len(p)) & (os.Getpagesize() - 1)
+	if len(p) <= part || len(p) > len(body) || &p[len(p)-1] != &body[len(body)-1] {
+		return to.Write(p)
+	}
 	n, err := writeMore(to, p[:part])
 	if err != nil {
 		return n, err
 	}
-	rest, err := writePages(to, file, len(body), len(p)-part)
-	return n + rest, err
+	rest, err := writePages(to, c.pages.file, len(body), len(p)-part)
+	n += rest
+	if err != nil { // of the file, or of the connection: then this fails, too
+		rest, err = to.Write(p[n:])
+		n += rest
+	}
+	return n, err
 }
 
 // SetReadDeadline takes effect with the next Read: most often there is none, because
@@ -141,6 +157,7 @@ const (
 // on unread bytes, the kernel would reset it, and the client might never read the
 // answer that says why.
 func (c *patientConn) Close() error {
+	c.doneWithLarge()
 	socket, ok := c.Conn.(*net.TCPConn)
 	if ok && c.served.Load() && !c.closing.Load() && (c.interrupted.Load() || peek.At(socket) == peek.Data) {
 		_ = socket.CloseWrite()

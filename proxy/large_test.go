@@ -1,0 +1,401 @@
+package proxy_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/cache"
+	"pollbridge/proxy"
+)
+
+var largeSizes = []int{60 << 10, 64 << 10, 64<<10 + 1, 1 << 20, 8 << 20}
+
+// largeToken is the token of a session whose final answer has that many bytes.
+func largeToken(size int) string { return fmt.Sprintf("large%d-%s", size, tokenMark) }
+
+// largeText is what large answers are cut from: no two places in it look alike.
+var largeText = sync.OnceValue(func() string {
+	random := rand.New(rand.NewPCG(1, 2))
+	text := make([]byte, 8<<20+64<<10)
+	for i := range text {
+		text[i] = 'a' + byte(random.Uint32N(26))
+	}
+	return string(text)
+})
+
+// largeAnswer is a final answer; those of no two sessions are alike.
+func largeAnswer(token string) string {
+	digits, _, _ := strings.Cut(strings.TrimPrefix(token, "large"), "-")
+	size, _ := strconv.Atoi(digits)
+	const before, after = `{"status":"ok","file":{"content":"`, `"}}`
+	return before + largeText()[size%9973:][:size-len(before)-len(after)] + after
+}
+
+// largeUpstream gives final answers of any size, and pending ones.
+func largeUpstream(t *testing.T) string {
+	return record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		token := strings.TrimSuffix(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], ".json")
+		if !strings.HasPrefix(token, "large") {
+			respond(w, 200, waiting)
+			return
+		}
+		body := largeAnswer(token)
+		if locale, ok := strings.CutPrefix(r.URL.Path, "/en/"); ok && strings.Contains(locale, "-told-") {
+			body = strings.Replace(body, `"status"`, `"message":"Done","status"`, 1)
+		} else if strings.Contains(token, "-told-") {
+			body = strings.Replace(body, `"status"`, `"message":"Baigta","status"`, 1)
+		}
+		respond(w, 200, body)
+	}).url
+}
+
+// serveLarge starts a bridge that has room for large answers.
+func serveLarge(t *testing.T, changes ...func(*settings)) *bridge {
+	t.Helper()
+	changes = append(changes, func(s *settings) {
+		s.cache.MaxSize = 256 << 20
+		s.cache.FinalTTL = cache.DefaultConfig().FinalTTL
+	})
+	b := serve(t, largeUpstream(t), changes...)
+	t.Cleanup(b.server.DropPages)
+	return b
+}
+
+// asks is a status request as bytes.
+func asks(token string, fields ...string) string {
+	body := asking("sesame-1")
+	return "POST " + statusPath(token) + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" +
+		strings.Join(append(fields, ""), "\r\n") + "\r\n" + body
+}
+
+// wantAnswer reads an answer and checks every byte of its body.
+func wantAnswer(t *testing.T, r *bufio.Reader, what, want string) *http.Response {
+	t.Helper()
+	response, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != 200 {
+		t.Fatalf("%s: %d, %v after %d bytes", what, response.StatusCode, err, len(body))
+	}
+	wantBody(t, what, string(body), want)
+	if response.ContentLength != int64(len(want)) {
+		t.Errorf("%s: Content-Length %d; want %d", what, response.ContentLength, len(want))
+	}
+	return response
+}
+
+func wantBody(t *testing.T, what, body, want string) {
+	t.Helper()
+	if body == want {
+		return
+	}
+	i := 0
+	for i < min(len(body), len(want)) && body[i] == want[i] {
+		i++
+	}
+	t.Fatalf("%s: %d bytes that differ from byte %d on; want %d", what, len(body), i, len(want))
+}
+
+// descriptors counts what the process has open, and what of it are answers in memory.
+func descriptors(t *testing.T) (all, answers int) {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("not on this system")
+	}
+	for _, entry := range entries {
+		if target, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil {
+			all++
+			if strings.HasPrefix(target, "/memfd:answer") {
+				answers++
+			}
+		}
+	}
+	return all, answers
+}
+
+func wantPaged(t *testing.T, want int) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	if _, got := descriptors(t); got != want {
+		t.Errorf("%d answers are sent from memory files; want %d", got, want)
+	}
+}
+
+func withoutPaged(t *testing.T) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	eventually(t, "the memory files of other tests go", func() bool {
+		runtime.GC()
+		_, n := descriptors(t)
+		return n == 0
+	})
+}
+
+// TestLargeAnswers come byte for byte, however often, and so does what comes before
+// and after them on their connection.
+func TestLargeAnswers(t *testing.T) {
+	withoutPaged(t)
+	b := serveLarge(t)
+	conn := b.dial()
+	r := bufio.NewReader(conn)
+	exchange := func(what, token, want string) *http.Response {
+		t.Helper()
+		_, err := io.WriteString(conn, asks(token))
+		fatal(t, err)
+		return wantAnswer(t, r, what, want)
+	}
+	for i, size := range largeSizes {
+		token := largeToken(size)
+		first := exchange(fmt.Sprint(size, " bytes, first"), token, largeAnswer(token))
+		for n := range 6 {
+			what := fmt.Sprintf("%d bytes, once more %d", size, n)
+			again := exchange(what, token, largeAnswer(token))
+			for _, name := range []string{"Date", "Age", "X-Request-Id", "Cache-Status"} {
+				first.Header.Del(name)
+				again.Header.Del(name)
+			}
+			if fmt.Sprint(first.Header) != fmt.Sprint(again.Header) {
+				t.Errorf("%s: header %v; want %v", what, again.Header, first.Header)
+			}
+			exchange("a small one after "+what, "tok1", waiting)
+		}
+		wantPaged(t, i) // the first is too small
+	}
+}
+
+// TestLargeAnswersArriveAtOnce, whole, and so do small ones after them: no byte waits
+// in the kernel for more to come, which takes 200 ms.
+func TestLargeAnswersArriveAtOnce(t *testing.T) {
+	b := serveLarge(t)
+	conn := b.dial()
+	r := bufio.NewReader(conn)
+	for _, size := range largeSizes[:4] {
+		token := largeToken(size)
+		var large, small []time.Duration
+		for range 12 {
+			for _, one := range []struct {
+				token, body string
+				took        *[]time.Duration
+			}{{token, largeAnswer(token), &large}, {"tok1", waiting, &small}} {
+				start := time.Now()
+				_, err := io.WriteString(conn, asks(one.token))
+				fatal(t, err)
+				wantAnswer(t, r, one.token, one.body)
+				*one.took = append(*one.took, time.Since(start))
+			}
+		}
+		for what, took := range map[string][]time.Duration{"large": large[3:], "small": small[3:]} {
+			// A machine that is busy is late now and then, but not every other time.
+			if slices.Sort(took); took[len(took)/2] > 150*time.Millisecond {
+				t.Errorf("%s answers around one of %d bytes take %v", what, size, took)
+			}
+		}
+	}
+}
+
+func TestLargeAnswersPipelined(t *testing.T) {
+	b := serveLarge(t)
+	sizes := []int{1 << 20, 60 << 10, 64 << 10, 64<<10 + 1}
+	conn := b.dial()
+	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256 << 10))
+	var all strings.Builder
+	var wants []string
+	for range 5 {
+		for i, size := range sizes {
+			all.WriteString(asks(largeToken(size)))
+			wants = append(wants, largeAnswer(largeToken(size)))
+			for range i {
+				all.WriteString(asks("tok1"))
+				wants = append(wants, waiting)
+			}
+		}
+	}
+	sent := make(chan error, 1)
+	go func() { _, err := io.WriteString(conn, all.String()); sent <- err }()
+	r := bufio.NewReaderSize(conn, 1000)
+	for i, want := range wants {
+		wantAnswer(t, r, fmt.Sprint("answer ", i), want)
+	}
+	fatal(t, <-sent)
+}
+
+func TestLargeAnswersOverHTTP10(t *testing.T) {
+	b := serveLarge(t)
+	for _, size := range largeSizes[:4] {
+		token := largeToken(size)
+		old := strings.Replace(asks(token), "HTTP/1.1", "HTTP/1.0", 1)
+		for n := range 5 {
+			answers := b.send(old)
+			if len(answers) != 1 || answers[0].status != 200 || answers[0].err != nil {
+				t.Fatalf("%d bytes, time %d: %v, %+v", size, n, statuses(answers), answers)
+			}
+			wantBody(t, fmt.Sprintf("%d bytes, time %d", size, n), answers[0].body, largeAnswer(token))
+		}
+		conn := b.dial()
+		r := bufio.NewReader(conn)
+		for n := range 4 {
+			_, err := io.WriteString(conn, strings.Replace(asks(token, "Connection: keep-alive"), "HTTP/1.1", "HTTP/1.0", 1))
+			fatal(t, err)
+			wantAnswer(t, r, fmt.Sprintf("%d bytes, kept alive, time %d", size, n), largeAnswer(token))
+		}
+	}
+}
+
+func TestLargeAnswersOverTLS(t *testing.T) {
+	certFile, keyFile := certificateFiles(t)
+	withoutPaged(t)
+	b := serveLarge(t, func(s *settings) { s.proxy.TLS = proxy.TLSConfig{CertFile: certFile, KeyFile: keyFile} })
+	conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true})
+	fatal(t, err)
+	defer conn.Close()
+	fatal(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	r := bufio.NewReader(conn)
+	for _, size := range largeSizes {
+		for n := range 4 {
+			token := largeToken(size)
+			_, err := io.WriteString(conn, asks(token)+asks("tok1"))
+			fatal(t, err)
+			wantAnswer(t, r, fmt.Sprintf("%d bytes, time %d", size, n), largeAnswer(token))
+			wantAnswer(t, r, "a small one", waiting)
+		}
+	}
+	wantPaged(t, 0)
+}
+
+// TestLargeAnswersInTwoLocales: each has its own.
+func TestLargeAnswersInTwoLocales(t *testing.T) {
+	b := serveLarge(t)
+	token := "large200000-told-" + tokenMark
+	for n := range 5 {
+		for path, message := range map[string]string{"": "Baigta", "/en": "Done"} {
+			a := do(t, "POST", b.url+path+statusPath(token), asking("sesame-1"))
+			want := strings.Replace(largeAnswer(token), `"status"`, `"message":"`+message+`","status"`, 1)
+			wantBody(t, fmt.Sprintf("locale %q, time %d", path, n), a.body, want)
+		}
+	}
+}
+
+// TestLargeAnswersToManyAtOnce, each at its own speed.
+func TestLargeAnswersToManyAtOnce(t *testing.T) {
+	b := serveLarge(t)
+	var clients sync.WaitGroup
+	for i := range 12 {
+		clients.Go(func() {
+			conn, err := net.Dial("tcp", b.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			conn.SetDeadline(time.Now().Add(20 * time.Second))
+			conn.(*net.TCPConn).SetReadBuffer(128 << 10 << (i % 4))
+			r := bufio.NewReaderSize(conn, 1000*(i+1))
+			for n := range 8 {
+				token := largeToken(largeSizes[(i+n)%4])
+				if _, err := io.WriteString(conn, asks(token)); err != nil {
+					t.Error(err)
+					return
+				}
+				response, err := http.ReadResponse(r, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if body, err := io.ReadAll(response.Body); err != nil || string(body) != largeAnswer(token) {
+					t.Errorf("client %d, time %d: %d other bytes, %v", i, n, len(body), err)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+}
+
+// TestLargeAnswersToClientsThatLeave leave nothing behind.
+func TestLargeAnswersToClientsThatLeave(t *testing.T) {
+	withoutPaged(t)
+	b := serveLarge(t)
+	token := largeToken(8 << 20)
+	for range 3 {
+		if a := b.poll(token, "sesame-1"); a.body != largeAnswer(token) {
+			t.Fatalf("%d other bytes", len(a.body))
+		}
+	}
+	client.CloseIdleConnections()
+	before, _ := descriptors(t)
+	for i := range 40 {
+		conn, err := net.Dial("tcp", b.addr)
+		fatal(t, err)
+		fatal(t, conn.(*net.TCPConn).SetReadBuffer(256 << 10))
+		_, err = io.WriteString(conn, asks(token)+asks(token))
+		fatal(t, err)
+		if i%4 > 0 {
+			_, err = io.CopyN(io.Discard, conn, int64(i)<<12)
+			fatal(t, err)
+		}
+		if i%2 == 0 {
+			conn.(*net.TCPConn).SetLinger(0)
+		}
+		conn.Close()
+	}
+	eventually(t, "all they had open is closed", func() bool {
+		all, _ := descriptors(t)
+		return all <= before
+	})
+	wantPaged(t, 1)
+	b.server.DropPages()
+	eventually(t, "nobody is thought to be sent it still", func() bool { _, n := descriptors(t); return n == 0 })
+	wantBody(t, "after all that", b.poll(token, "sesame-1").body, largeAnswer(token))
+}
+
+// TestLargeAnswersForgottenMidway: who is still sent one gets all of it.
+func TestLargeAnswersForgottenMidway(t *testing.T) {
+	withoutPaged(t)
+	b := serveLarge(t)
+	slow := largeToken(8 << 20)
+	for range 3 {
+		b.poll(slow, "sesame-1")
+	}
+	conn := b.dial()
+	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256 << 10))
+	_, err := io.WriteString(conn, asks(slow)+asks("tok1"))
+	fatal(t, err)
+	r := bufio.NewReaderSize(conn, 1000)
+	_, err = r.Peek(1000)
+	fatal(t, err)
+
+	for i := range 9 { // 72 MiB, which is more than is kept
+		for range 3 {
+			response, err := client.Post(b.url+statusPath(largeToken(8<<20+i+1)), "", strings.NewReader(asking("sesame-1")))
+			fatal(t, err)
+			_, err = io.Copy(io.Discard, response.Body)
+			fatal(t, err)
+			response.Body.Close()
+		}
+	}
+	runtime.GC()
+	wantPaged(t, 7+1)
+	wantAnswer(t, r, "the slow client", largeAnswer(slow))
+	wantAnswer(t, r, "a small one after it", waiting)
+	eventually(t, "the forgotten file goes", func() bool { _, n := descriptors(t); return n == 7 })
+}
