@@ -12,6 +12,7 @@ import (
 type Table struct {
 	endpoints []*Endpoint
 	routes    []route
+	starts    map[string]Start // by path
 }
 
 type route struct {
@@ -34,7 +35,7 @@ const maxTokenLength = 128
 // NewTable makes a table of endpoints, which it copies. Names have to be unique,
 // and no two endpoints may stand at the same method and path.
 func NewTable(endpoints []Endpoint) (*Table, error) {
-	t := &Table{}
+	t := &Table{starts: map[string]Start{}}
 	var errs []error
 	names := map[string]bool{}
 	places := map[string]string{}
@@ -54,6 +55,7 @@ func NewTable(endpoints []Endpoint) (*Table, error) {
 			places[place] = e.Name
 			t.routes = append(t.routes, r)
 		}
+		t.addStarts(&e)
 	}
 	return t, errors.Join(errs...)
 }

@@ -1,0 +1,202 @@
+package session
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Identity is what [Variant.Key] says in a form that is the same in every process,
+// whatever endpoints that has: it tells variants apart, except by their locale. It
+// holds the credential.
+func (v *Variant) Identity() []byte {
+	return appendParts(nil, v.Endpoint.Name, v.Token, v.Credential, v.query, v.fields)
+}
+
+// durableVersion is the first byte of the durable form.
+const durableVersion = 1
+
+// AppendDurable appends a form of the variant that another process can read with
+// [Table.ReadDurable]. It holds the credential: it has to be encrypted where it is
+// stored.
+func (v *Variant) AppendDurable(dst []byte) []byte {
+	dst = append(dst, durableVersion)
+	return appendParts(dst, v.Endpoint.Name, v.Endpoint.Locales[v.Locale].Name, v.Token, v.Credential, v.query, v.fields)
+}
+
+func appendParts(dst []byte, parts ...string) []byte {
+	for _, part := range parts {
+		dst = binary.AppendUvarint(dst, uint64(len(part)))
+		dst = append(dst, part...)
+	}
+	return dst
+}
+
+var errDurable = errors.New("session: not the durable form of a variant")
+
+// ReadDurable reads what [Variant.AppendDurable] wrote, and does not keep it. It fails
+// for a variant that could not be asked for at t's endpoints; the error holds neither
+// token nor credential.
+func (t *Table) ReadDurable(durable []byte) (*Variant, error) {
+	if len(durable) == 0 {
+		return nil, errDurable
+	}
+	if durable[0] != durableVersion {
+		return nil, fmt.Errorf("session: a variant was stored in the form %d, which this version does not know", durable[0])
+	}
+	var parts [6]string
+	durable = durable[1:]
+	for i := range parts {
+		length, n := binary.Uvarint(durable)
+		if n <= 0 || length > uint64(len(durable)-n) {
+			return nil, errDurable
+		}
+		parts[i], durable = string(durable[n:n+int(length)]), durable[n+int(length):]
+	}
+	if len(durable) > 0 {
+		return nil, errDurable
+	}
+	v, err := t.Variant(parts[0], parts[2], parts[3], parts[1])
+	if err != nil {
+		return nil, fmt.Errorf("session: a stored variant cannot be asked for: %w", err)
+	}
+	if parts[4] == "" && parts[5] == v.fields {
+		return v, nil
+	}
+	v.query, v.fields = parts[4], parts[5]
+	v.key = v.makeKey()
+	if !v.readsAsItself() {
+		return nil, fmt.Errorf("session: a stored variant cannot be asked for at the endpoint %q as it is now", v.Endpoint.Name)
+	}
+	return v, nil
+}
+
+// VariantError says which part of a variant is wrong.
+type VariantError struct {
+	Field   string // endpoint, token, credential or locale
+	Problem string // in words for whoever gave it; holds neither token nor credential
+}
+
+func (e *VariantError) Error() string { return e.Field + ": " + e.Problem }
+
+// Variant returns the variant that asks for a session in the plainest way, with no
+// further fields, as most clients do. An empty locale stands for the endpoint's first
+// one. The error is a *VariantError.
+func (t *Table) Variant(endpoint, token, credential, locale string) (*Variant, error) {
+	e, known := t.Endpoint(endpoint)
+	if !known {
+		return nil, &VariantError{"endpoint", fmt.Sprintf("%.64q is not known: want one of %s", endpoint, t.names())}
+	}
+	l, known := e.locale(locale)
+	if !known {
+		return nil, &VariantError{"locale", fmt.Sprintf("%.64q is not known: want one of %s", locale, e.localeNames())}
+	}
+	if !validToken([]byte(token)) {
+		return nil, &VariantError{"token", fmt.Sprintf("want 1 to %d letters, digits, - and _", maxTokenLength)}
+	}
+	if problem := e.Credential.problem(credential); problem != "" {
+		return nil, &VariantError{"credential", problem}
+	}
+	return e.variant(l, token, credential), nil
+}
+
+// Variant returns the variant that asks for a session that has begun, in the plainest
+// way. The error is a *VariantError.
+func (s Start) Variant(token, credential string) (*Variant, error) {
+	if !validToken([]byte(token)) {
+		return nil, &VariantError{"token", "is not one that can be asked for"}
+	}
+	if problem := s.Endpoint.Credential.problem(credential); problem != "" {
+		return nil, &VariantError{"credential", problem}
+	}
+	return s.Endpoint.variant(s.Locale, token, credential), nil
+}
+
+func (e *Endpoint) variant(locale int, token, credential string) *Variant {
+	v := &Variant{Endpoint: e, Locale: locale, Token: token, Credential: credential}
+	v.key = v.makeKey()
+	return v
+}
+
+func (v *Variant) makeKey() string {
+	key := appendKey(nil, v.Endpoint, []byte(v.Token), []byte(v.Credential), []byte(v.query), []byte(v.fields))
+	return string(key)
+}
+
+// problem is what is wrong with a credential that has to be sent at this place, or
+// empty.
+func (c Credential) problem(credential string) string {
+	switch {
+	case credential == "":
+		return "is empty"
+	case len(credential) > maxCredential:
+		return fmt.Sprintf("is longer than %d bytes", maxCredential)
+	case c.In == InBody && !utf8.ValidString(credential):
+		return "is not valid UTF-8"
+	case c.In == InQuery && strings.ContainsFunc(credential, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		return "has control characters in it"
+	case c.In == InHeader && (!httpguts.ValidHeaderFieldValue(credential) || strings.Trim(credential, " \t") != credential):
+		return "cannot stand in a header field"
+	}
+	return ""
+}
+
+func (e *Endpoint) locale(name string) (index int, known bool) {
+	for i, locale := range e.Locales {
+		if locale.Name == name {
+			return i, true
+		}
+	}
+	return 0, name == ""
+}
+
+func (e *Endpoint) localeNames() string {
+	var names []string
+	for _, locale := range e.Locales {
+		if locale.Name != "" {
+			names = append(names, locale.Name)
+		}
+	}
+	if names == nil {
+		return "none: this endpoint has no locales"
+	}
+	return strings.Join(names, ", ")
+}
+
+func (t *Table) names() string {
+	var names []string
+	for _, e := range t.endpoints {
+		names = append(names, e.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// readsAsItself reports whether a client that asked what v asks would be read as v.
+func (v *Variant) readsAsItself() bool {
+	_, query := SplitTarget([]byte(v.Target()))
+	if v.Endpoint.Method != http.MethodPost && v.fields != "" {
+		return false
+	}
+	in := Incoming{Query: query, Body: v.Body()}
+	if name, value := v.Header(); name != "" {
+		in.Header = oneField{name, value}
+	}
+	var r Request
+	return r.Read(Match{v.Endpoint, v.Locale, []byte(v.Token)}, in) && bytes.Equal(r.Key(), []byte(v.key))
+}
+
+// oneField is a header with one field.
+type oneField struct{ name, value string }
+
+func (f oneField) PeekAll(name string) [][]byte {
+	if name != f.name {
+		return nil
+	}
+	return [][]byte{[]byte(f.value)}
+}

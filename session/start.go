@@ -1,0 +1,110 @@
+package session
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Start is what the request line of a start call says: a call that begins a session
+// of an endpoint, and answers its token.
+type Start struct {
+	Endpoint *Endpoint
+	Locale   int
+}
+
+// startPaths are the calls that start what is asked for at the status paths of the
+// built-in dialects, both without the locale's prefix. All of them are POST, and carry
+// the credential where the status request does. A custom endpoint at one of these
+// status paths is started in the same way; others have no start call that is known.
+var startPaths = map[string]string{
+	"/smartid/sign/status/":      "/smartid/sign.json",
+	"/smartid/sign/hash/status/": "/smartid/sign/hash.json",
+	"/smartid/status/":           "/smartid/login.json",
+	"/mobile/sign/status/":       "/mobile/sign.json",
+	"/mobile/sign-hash/status/":  "/mobile/sign/hash.json",
+	"/mobile/status/":            "/mobile/login.json",
+
+	"/audkenniapp/sign/status/": "/audkenniapp/sign.json",
+
+	"/api/v1/smartid/sign/status/": "/api/v1/smartid/sign.json",
+	"/api/v1/mobile/sign/status/":  "/api/v1/mobile/sign.json",
+}
+
+// StartPath returns the path of the call that starts the endpoint's sessions in a
+// locale, or an empty string where none is known.
+func (e *Endpoint) StartPath(locale int) string {
+	path, known := startPaths[e.before]
+	if !known || e.after != ".json" {
+		return ""
+	}
+	return e.Locales[locale].Prefix + path
+}
+
+// addStarts notes how e's sessions are started. A path that would start sessions of
+// two endpoints says nothing about either.
+func (t *Table) addStarts(e *Endpoint) {
+	for l := range e.Locales {
+		path := e.StartPath(l)
+		if path == "" {
+			continue
+		}
+		start := Start{Endpoint: e, Locale: l}
+		if _, taken := t.starts[path]; taken {
+			start.Endpoint = nil
+		}
+		t.starts[path] = start
+	}
+}
+
+// Start compares a request line with the start calls that are known, byte for byte as
+// [Table.Match] does. It allocates nothing.
+func (t *Table) Start(method, path []byte) (Start, bool) {
+	start, ok := t.starts[string(path)]
+	if !ok || start.Endpoint == nil || string(method) != http.MethodPost {
+		return Start{}, false
+	}
+	return start, true
+}
+
+// Credential returns the credential of a start call that carries it outside of the
+// body; it reports false where it does not, or where a query or a header could be read
+// in more than one way. A credential in the body is for [StartBody] to find.
+func (s Start) Credential(query []byte, header Header) (string, bool) {
+	r := Request{endpoint: s.Endpoint}
+	if !r.readHeader(header) || !r.readQuery(query) || len(r.credential) == 0 {
+		return "", false
+	}
+	return string(r.credential), true
+}
+
+// InBody returns a reader of the body where the credential stands there, else nil. It
+// returns nil as well where the query or the header has another credential.
+func (s Start) InBody(query []byte, header Header) *StartBody {
+	r := Request{endpoint: s.Endpoint}
+	if s.Endpoint.Credential.In != InBody || !r.readHeader(header) || !r.readQuery(query) {
+		return nil
+	}
+	return &StartBody{name: s.Endpoint.Credential.Name}
+}
+
+// ReadToken reads the answer of a start call, its HTTP status and its whole body: the
+// token of the session that has begun. It reports false where none has, or where the
+// answer does not say so clearly.
+func (s Start) ReadToken(status int, body []byte) (token string, ok bool) {
+	if status < 200 || status > 299 {
+		return "", false
+	}
+	format := s.Endpoint.Answer
+	w := walk{format: &AnswerFormat{Status: format.Status, Code: pointer{"token"}}}
+	if !w.read(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) || w.twice || len(w.code) == 0 || jsontext.Value(w.code).Kind() != '"' {
+		return "", false
+	}
+	if state := w.status.text(); state != "ok" && !slices.Contains(format.Succeeded, state) {
+		return "", false
+	}
+	token = w.code.text()
+	return token, validToken([]byte(token))
+}
