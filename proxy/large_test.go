@@ -217,7 +217,7 @@ func TestLargeAnswersPipelined(t *testing.T) {
 	b := serveLarge(t)
 	sizes := []int{1 << 20, 60 << 10, 64 << 10, 64<<10 + 1}
 	conn := b.dial()
-	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256 << 10))
+	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
 	var all strings.Builder
 	var wants []string
 	for range 5 {
@@ -346,7 +346,7 @@ func TestLargeAnswersToClientsThatLeave(t *testing.T) {
 	for i := range 40 {
 		conn, err := net.Dial("tcp", b.addr)
 		fatal(t, err)
-		fatal(t, conn.(*net.TCPConn).SetReadBuffer(256 << 10))
+		fatal(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
 		_, err = io.WriteString(conn, asks(token)+asks(token))
 		fatal(t, err)
 		if i%4 > 0 {
@@ -377,7 +377,7 @@ func TestLargeAnswersForgottenMidway(t *testing.T) {
 		b.poll(slow, "sesame-1")
 	}
 	conn := b.dial()
-	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256 << 10))
+	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
 	_, err := io.WriteString(conn, asks(slow)+asks("tok1"))
 	fatal(t, err)
 	r := bufio.NewReaderSize(conn, 1000)
