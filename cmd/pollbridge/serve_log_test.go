@@ -40,3 +40,16 @@ func TestTheLastLinesAreLogged(t *testing.T) {
 		t.Errorf("the last line is cut off: %.100q", log[max(0, len(log)-100):])
 	}
 }
+
+// TestTheLastLineOfAnIdleProgram: it stops sooner than lines would wait.
+func TestTheLastLineOfAnIdleProgram(t *testing.T) {
+	t.Parallel()
+	url, _, _ := standIn(t)
+	p := launch(t, url)
+	if code, _ := p.terminate(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if log := p.errors.String(); !strings.Contains(log, "msg=draining") {
+		t.Error("the log lacks the line of its end")
+	}
+}
