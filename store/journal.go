@@ -2,12 +2,26 @@ package store
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Journal is an ordered, encrypted record of what happened; each entry is about a key
-// (see Table for what keys are). Entries never change.
-type Journal struct{}
+// (see Table for what keys are, and for the size of values). Entries never change.
+type Journal struct {
+	s      *Store
+	name   string
+	stream jetstream.Stream
+	id     string // of the stream
+	prefix string // of the subjects
+
+	mu   sync.Mutex
+	news chan struct{} // guarded by mu; closed when there is a new entry
+}
 
 // JournalConfig describes a journal.
 type JournalConfig struct {
@@ -26,43 +40,136 @@ type Entry struct {
 // Journal opens a journal and makes it if it is not there; a changed MaxAge is
 // applied.
 func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error) {
-	panic("store: not built yet")
+	if err := checkName(cfg.Name); err != nil {
+		return nil, err
+	}
+	id := "JOURNAL_" + cfg.Name
+	stream, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.journals[id] == nil { // one for all, so that all who wait hear of news
+		s.journals[id] = &Journal{s: s, name: cfg.Name, stream: stream, id: id, prefix: id + ".", news: make(chan struct{})}
+	}
+	return s.journals[id], nil
 }
+
+func (j *Journal) place(key string) place { return placeOf("journal", j.name, key) }
 
 // Append adds an entry if last is the sequence of the newest entry about that key (0:
 // there is none), else it fails with ErrConflict. When it returns nil, the entry is
 // durable.
 func (j *Journal) Append(ctx context.Context, key string, value []byte, last uint64) (sequence uint64, err error) {
-	panic("store: not built yet")
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	if len(value) > maxValue {
+		return 0, ErrTooLarge
+	}
+	m := &nats.Msg{Subject: j.prefix + key, Data: j.s.keys.encrypt(j.place(key), value)}
+	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
+	j.tellNews() // also after an error: the entry may be there
+	return sequence, err
+}
+
+func (j *Journal) tellNews() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	close(j.news)
+	j.news = make(chan struct{})
+}
+
+func (j *Journal) nextNews() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.news
 }
 
 // Last returns the newest entry about a key, or ErrNotFound.
 func (j *Journal) Last(ctx context.Context, key string) (Entry, error) {
-	panic("store: not built yet")
+	if err := checkKey(key); err != nil {
+		return Entry{}, err
+	}
+	return j.entry(j.s.last(ctx, j.id, j.prefix+key))
 }
 
 // Get returns the entry with that sequence, or ErrNotFound.
 func (j *Journal) Get(ctx context.Context, sequence uint64) (Entry, error) {
-	panic("store: not built yet")
+	if sequence == 0 {
+		return Entry{}, ErrNotFound
+	}
+	return j.entry(j.s.get(ctx, j.id, getRequest{Sequence: sequence}))
+}
+
+func (j *Journal) entry(m *message, err error) (Entry, error) {
+	if err != nil {
+		return Entry{}, err
+	}
+	key := m.subject[len(j.prefix):]
+	value, err := j.s.keys.decrypt(nil, j.place(key), m.data)
+	return Entry{Key: key, Value: value, Sequence: m.sequence, At: m.at}, err
 }
 
 // Erase removes all entries about a key.
-func (j *Journal) Erase(ctx context.Context, key string) error { panic("store: not built yet") }
-
-// After returns up to limit entries that follow a sequence, in their order. Where
-// there is none it waits for one, no longer than ctx, and then returns none and no
-// error.
-func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entry, error) {
-	panic("store: not built yet")
+func (j *Journal) Erase(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	return j.s.purge(ctx, j.stream, j.prefix+key)
 }
 
-// Newest returns the sequence of the newest entry of all, or 0.
-func (j *Journal) Newest(ctx context.Context) (uint64, error) { panic("store: not built yet") }
+// After returns up to limit entries that follow a sequence, in their order; fewer if
+// they are large. Where there is none it waits for one, no longer than ctx, and then
+// returns none and no error. An entry that cannot be decrypted is logged and left out.
+func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entry, error) {
+	for {
+		news := j.nextNews()
+		entries, last, err := j.read(ctx, sequence, limit)
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+		if err != nil || len(entries) > 0 {
+			return entries, err
+		}
+		if last > sequence {
+			sequence = last // none of them could be read
+			continue
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return nil, nil
+		case <-j.s.ctx.Done():
+			return nil, errClosed
+		}
+	}
+}
 
-// Follow calls f for each entry, in order and one at a time, from where the follower
-// with that name was the last time, until ctx ends; it returns when the last call has.
-// An entry is done when f returns nil; otherwise, and after a crash, f gets it again,
-// and entries before it that were done shortly before the crash.
-func (j *Journal) Follow(ctx context.Context, name string, f func(context.Context, Entry) error) error {
-	panic("store: not built yet")
+var errClosed = errors.New("store: closed")
+
+// read returns what follows a sequence now, and the sequence of the last entry that
+// was looked at.
+func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries []Entry, last uint64, err error) {
+	size := 0
+	err = j.s.scan(ctx, j.id, j.prefix+">", sequence+1, limit, func(m *message) bool {
+		last = m.sequence
+		entry, err := j.entry(m, nil)
+		if err != nil {
+			j.s.log.Error("An entry cannot be decrypted and is left out", "journal", j.name, "sequence", m.sequence, "error", err)
+			return true
+		}
+		entries = append(entries, entry)
+		size += len(entry.Value)
+		return size < maxBatchBytes
+	})
+	return entries, last, err
+}
+
+// Newest returns the sequence of the newest entry of all, which may have been
+// forgotten meanwhile, or 0 if there never was one.
+func (j *Journal) Newest(ctx context.Context) (uint64, error) {
+	newest, _, err := j.s.bounds(ctx, j.stream)
+	return newest, err
 }

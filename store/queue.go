@@ -2,13 +2,27 @@ package store
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Queue hands out items of work until they are done, also after a crash. An item has
 // a lane, in which it is taken, a name, which tells it from others of its lane, and an
 // encrypted value. Lanes and names are single tokens of keys, see Table.
-type Queue struct{}
+type Queue struct {
+	s       *Store
+	name    string
+	renewal time.Duration
+	stream  jetstream.Stream
+	id      string // of the stream
+
+	mu    sync.Mutex
+	lanes map[string]*lane // guarded by mu; those that are taken from, or have items out
+}
 
 // QueueConfig describes a queue.
 type QueueConfig struct {
@@ -18,66 +32,112 @@ type QueueConfig struct {
 	Renewal time.Duration
 }
 
+// addedOnce is how long the same item is not added twice.
+const addedOnce = 2 * time.Minute
+
 // Queue opens a queue and makes it if it is not there.
 func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
-	panic("store: not built yet")
+	if err := checkName(cfg.Name); err != nil {
+		return nil, err
+	}
+	id := "QUEUE_" + cfg.Name
+	stream, err := s.openStream(ctx, jetstream.StreamConfig{
+		Name: id, Subjects: []string{id + ".do.>", id + ".at.>"}, Retention: jetstream.WorkQueuePolicy,
+		AllowMsgSchedules: true, AllowRollup: true, Duplicates: addedOnce,
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queues[id] == nil { // one for all, which knows what is out
+		s.queues[id] = &Queue{s: s, name: cfg.Name, renewal: cfg.Renewal, stream: stream, id: id, lanes: map[string]*lane{}}
+	}
+	return s.queues[id], nil
 }
 
+// do is the subject of items that can be taken, at that of items that wait for their
+// time. No consumer takes from at.
+func (q *Queue) do(lane, name string) string { return q.id + ".do." + lane + "." + name }
+func (q *Queue) at(lane, name string) string { return q.id + ".at." + lane + "." + name }
+
+func (q *Queue) place(lane, name string) place { return placeOf("queue", q.name, lane, name) }
+
 // Add adds an item, durable when it returns nil. The same item (lane and name) that
-// was added within the last two minutes is not added again, which is no error.
+// was added within the last two minutes is not added again, which is no error, also if
+// it was done or removed meanwhile; AddAt adds it in any case.
 func (q *Queue) Add(ctx context.Context, lane, name string, value []byte) error {
-	panic("store: not built yet")
+	return q.add(ctx, nats.NewMsg(q.do(lane, name)), lane, name, value, jetstream.WithMsgID(lane+"."+name))
 }
 
 // AddAt adds an item that is handed out at a time, or a little later, but not before.
 // It takes the place of one that waits for its time with the same lane and name.
 func (q *Queue) AddAt(ctx context.Context, lane, name string, value []byte, at time.Time) error {
-	panic("store: not built yet")
+	m := nats.NewMsg(q.at(lane, name))
+	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
+	m.Header.Set(jetstream.ScheduleTargetHeader, q.do(lane, name))
+	return q.add(ctx, m, lane, name, value)
+}
+
+func (q *Queue) add(ctx context.Context, m *nats.Msg, lane, name string, value []byte, options ...jetstream.PublishOpt) error {
+	if err := checkTokens(lane, name); err != nil {
+		return err
+	}
+	if len(value) > maxValue {
+		return ErrTooLarge
+	}
+	m.Data = q.s.keys.encrypt(q.place(lane, name), value)
+	_, err := q.s.publish(ctx, m, options...)
+	return err
 }
 
 // Remove removes an item that waits, or waits for its time. It is no error if there is
-// none. One that was taken stays with its taker.
-func (q *Queue) Remove(ctx context.Context, lane, name string) error { panic("store: not built yet") }
+// none. One that was taken stays with its taker, but is not handed out again.
+func (q *Queue) Remove(ctx context.Context, lane, name string) error {
+	if err := checkTokens(lane, name); err != nil {
+		return err
+	}
+	return q.remove(ctx, lane, name)
+}
+
+// remove removes what waits for its time first: it could become due between.
+func (q *Queue) remove(ctx context.Context, lane, name string) error {
+	if err := q.s.purge(ctx, q.stream, q.at(lane, name)); err != nil {
+		return err
+	}
+	return q.s.purge(ctx, q.stream, q.do(lane, name))
+}
 
 // RemoveLane removes all items of a lane, and what is kept to hand them out. Nobody
 // may take from it at that time.
-func (q *Queue) RemoveLane(ctx context.Context, lane string) error { panic("store: not built yet") }
+func (q *Queue) RemoveLane(ctx context.Context, lane string) error {
+	if err := checkTokens(lane); err != nil {
+		return err
+	}
+	return q.remove(ctx, lane, "*")
+}
 
 // Waiting returns how many items of a lane, or of all lanes if that is empty, are not
 // done: those that wait or are taken, and those that wait for their time.
 func (q *Queue) Waiting(ctx context.Context, lane string) (now, later int, err error) {
-	panic("store: not built yet")
+	if lane == "" {
+		lane = "*"
+	} else if err := checkTokens(lane); err != nil {
+		return 0, 0, err
+	}
+	now, err = q.s.count(ctx, q.id, q.do(lane, "*"))
+	if err != nil {
+		return 0, 0, err
+	}
+	later, err = q.s.count(ctx, q.id, q.at(lane, "*"))
+	return now, later, err
 }
 
-// Take hands out the items of a lane to f, in their order, until the taker is stopped;
-// at most n of them are out at a time. f must not block: it hands the item on. What
-// was out when the process was killed is handed out again at once: one process takes
-// from a lane.
-func (q *Queue) Take(ctx context.Context, lane string, n int, f func(*Item)) (*Taker, error) {
-	panic("store: not built yet")
+// erase removes the message of an item, however it was handed out.
+func (q *Queue) erase(ctx context.Context, sequence uint64) error {
+	err := q.stream.DeleteMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil
+	}
+	return q.s.failed("remove an item", err)
 }
-
-// Taker is somebody who takes items from a lane.
-type Taker struct{}
-
-// Stop ends handing out. It returns when f is not called any more; items that are out
-// can still be done or released. It may be called more than once.
-func (t *Taker) Stop() { panic("store: not built yet") }
-
-// Item is a piece of work that was taken. Exactly one of Done and Release must be
-// called, once.
-type Item struct {
-	Lane, Name string
-	Value      []byte
-	Tries      int // how often it was handed out, with this time
-}
-
-// Done removes the item. When it returns nil, that is durable; an error means that
-// the item may be handed out again.
-func (i *Item) Done(ctx context.Context) error { panic("store: not built yet") }
-
-// Renew keeps the item for another QueueConfig.Renewal. It costs no write.
-func (i *Item) Renew() error { panic("store: not built yet") }
-
-// Release gives the item back: it is handed out again at once, to whoever takes.
-func (i *Item) Release() error { panic("store: not built yet") }

@@ -3,12 +3,43 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Store is the durable engine: NATS JetStream inside the process, without a network
 // listener. It is safe for concurrent use. Create it with Open.
-type Store struct{}
+type Store struct {
+	cfg  Config
+	log  *slog.Logger
+	keys *keys
+	lock *os.File
+	nc   *nats.Conn
+	js   jetstream.JetStream
+
+	ctx     context.Context // ends with the store
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	health  health
+
+	sweepOnce sync.Once // later, what looks unfinished may be under way
+
+	mu        sync.Mutex
+	engine    *server.Server // guarded by mu, as all below; nil while it is down
+	journals  map[string]*Journal
+	queues    map[string]*Queue
+	followers *Table // where followers of journals are
+	own       *Table // what the store keeps about itself
+}
 
 // Options is what a Store needs besides its configuration. All of it is needed.
 type Options struct {
@@ -28,17 +59,137 @@ var (
 // an error that says what to do: the directory is locked, read-only, full, or was
 // encrypted with another key. It waits until what is stored can be used, no longer
 // than ctx. The caller must Close it.
-func Open(ctx context.Context, cfg Config, o Options) (*Store, error) { panic("store: not built yet") }
+func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
+	if cfg.URL != "" {
+		return nil, errors.New("store: url is set, but an external NATS cannot be used yet: leave it empty")
+	}
+	if cfg.Cluster.Listen != "" {
+		return nil, errors.New("store: cluster.listen is set, but several instances cannot be joined yet: leave it empty")
+	}
+	lock, err := openDirectory(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.health.init()
+	if err := s.open(ctx); err != nil {
+		return nil, errors.Join(err, s.shutdown())
+	}
+	s.running.Go(s.watchHealth)
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	secret, path, err := loadKey(s.cfg)
+	if err != nil {
+		return err
+	}
+	if s.keys, err = newKeys(secret); err != nil {
+		return err
+	}
+	if err := s.startEngine(ctx); err != nil {
+		return err
+	}
+	if err := s.connect(); err != nil {
+		return err
+	}
+	if s.own, err = s.openTable(ctx, TableConfig{Name: "own"}, "OWN_"); err != nil {
+		return err
+	}
+	if err := s.checkKey(ctx, path); err != nil {
+		return err
+	}
+	s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_")
+	return err
+}
+
+func (s *Store) engineDir() string { return filepath.Join(s.cfg.Dir, engineName) }
+
+func (s *Store) startEngine(ctx context.Context) error {
+	patience := time.Minute
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = time.Until(deadline)
+	}
+	engine, err := startEngine(s.cfg, s.engineDir(), engineLog{s.log, s.fail}, patience)
+	if err != nil {
+		return fmt.Errorf("store: start the engine in %s: %w", s.engineDir(), err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.engine = engine
+	return nil
+}
+
+func (s *Store) stopEngine() {
+	s.mu.Lock()
+	engine := s.engine
+	s.engine = nil
+	s.mu.Unlock()
+	if engine != nil {
+		stopEngine(engine)
+	}
+}
+
+func (s *Store) connect() error {
+	nc, err := nats.Connect("", nats.InProcessServer(doorway{s}),
+		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.ReconnectBufSize(-1), // what was not sent has failed
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			s.log.Warn("The connection to the engine reports an error", "error", err)
+		}))
+	if err != nil {
+		return fmt.Errorf("store: reach the engine: %w", err)
+	}
+	s.nc = nc
+	s.js, err = jetstream.New(nc)
+	return err
+}
+
+// doorway leads to the engine that runs now.
+type doorway struct{ s *Store }
+
+// InProcessConn implements nats.InProcessConnProvider.
+func (d doorway) InProcessConn() (net.Conn, error) {
+	d.s.mu.Lock()
+	engine := d.s.engine
+	d.s.mu.Unlock()
+	if engine == nil {
+		return nil, errors.New("store: the engine is down")
+	}
+	return engine.InProcessConn()
+}
+
+// checkKey finds out whether what is stored was encrypted with the store's key.
+func (s *Store) checkKey(ctx context.Context, path string) error {
+	_, err := s.own.Get(ctx, "check")
+	if errors.Is(err, ErrNotFound) {
+		_, err = s.own.Create(ctx, "check", []byte("pollbridge"), 0)
+	}
+	if errors.Is(err, ErrDamaged) {
+		return fmt.Errorf("%w: the data in %s was encrypted with another key than that in %s: put the right key there", ErrDamaged, s.cfg.Dir, path)
+	}
+	return err
+}
 
 // Close flushes and stops the engine. Everything taken from queues must have been
 // stopped before. It may be called once.
-func (s *Store) Close() error { panic("store: not built yet") }
+func (s *Store) Close() error {
+	s.stop()
+	s.running.Wait()
+	return s.shutdown()
+}
 
-// Err is why the engine cannot be used now (disk full, directory gone), or nil. It
-// does not block: the engine is checked in the background every second or so.
-func (s *Store) Err() error { panic("store: not built yet") }
+func (s *Store) shutdown() error {
+	s.stop()
+	if s.nc != nil {
+		s.nc.Close()
+	}
+	s.stopEngine()
+	return s.lock.Close()
+}
 
 // ID derives an id from parts: prefix and 26 characters of a keyed hash, which says
 // nothing about the parts to anybody without the store's key, and is the same as long
 // as that key is. No two lists of parts are hashed alike.
-func (s *Store) ID(prefix string, parts ...string) string { panic("store: not built yet") }
+func (s *Store) ID(prefix string, parts ...string) string { return prefix + s.keys.hash(parts...) }

@@ -2,12 +2,23 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Table keeps the last value of each key, encrypted. Keys are in clear: they must hold
 // no secret, and consist of dot-separated tokens of letters, digits, "-", "_" and "=".
-type Table struct{}
+// Values may have up to 8 MiB, else they are ErrTooLarge.
+type Table struct {
+	s      *Store
+	name   string
+	stream jetstream.Stream
+	id     string // of the stream
+	prefix string // of the subjects
+}
 
 // TableConfig describes a table.
 type TableConfig struct {
@@ -23,56 +34,116 @@ type Record struct {
 	At       time.Time // of the last change
 }
 
+// markerAge is how long a key that has no value any more is known to have had one, so
+// that watchers learn of it.
+const markerAge = time.Minute
+
 // Table opens a table and makes it if it is not there; a changed MaxAge is applied.
 func (s *Store) Table(ctx context.Context, cfg TableConfig) (*Table, error) {
-	panic("store: not built yet")
+	if err := checkName(cfg.Name); err != nil {
+		return nil, err
+	}
+	return s.openTable(ctx, cfg, "TABLE_")
 }
+
+func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (*Table, error) {
+	t := &Table{s: s, name: prefix + cfg.Name, id: prefix + cfg.Name, prefix: prefix + cfg.Name + "."}
+	var err error
+	t.stream, err = s.openStream(ctx, jetstream.StreamConfig{
+		Name: t.id, Subjects: []string{t.prefix + ">"}, MaxAge: cfg.MaxAge, MaxMsgsPerSubject: 1,
+		AllowRollup: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerAge,
+	})
+	return t, err
+}
+
+func (t *Table) place(key string) place { return placeOf("table", t.name, key) }
 
 // Get returns the value of a key. The error is ErrNotFound where there is none.
 func (t *Table) Get(ctx context.Context, key string) (Record, error) {
-	panic("store: not built yet")
+	if err := checkKey(key); err != nil {
+		return Record{}, err
+	}
+	m, err := t.s.last(ctx, t.id, t.prefix+key)
+	if err != nil {
+		return Record{}, err
+	}
+	if m.gone() {
+		return Record{}, ErrNotFound
+	}
+	return t.record(m)
+}
+
+func (t *Table) record(m *message) (Record, error) {
+	key := m.subject[len(t.prefix):]
+	value, err := t.s.keys.decrypt(nil, t.place(key), m.data)
+	return Record{Key: key, Value: value, Revision: m.sequence, At: m.at}, err
 }
 
 // Create stores a value for a key that has none; else it fails with ErrConflict. When
 // it returns nil, the value is durable. A ttl of more than 0 forgets the value after
 // that time, at least a second and cut to whole seconds.
 func (t *Table) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
-	panic("store: not built yet")
+	// There may be a marker of an earlier value, which may go meanwhile.
+	var marker uint64
+	for range 3 {
+		revision, err = t.write(ctx, key, value, ttl, jetstream.WithExpectLastSequencePerSubject(marker))
+		if !errors.Is(err, ErrConflict) {
+			return revision, err
+		}
+		switch m, err := t.s.last(ctx, t.id, t.prefix+key); {
+		case errors.Is(err, ErrNotFound):
+			marker = 0
+		case err != nil:
+			return 0, err
+		case !m.gone():
+			return 0, ErrConflict
+		default:
+			marker = m.sequence
+		}
+	}
+	return 0, ErrConflict
 }
 
 // Update replaces the value that has that revision; else it fails with ErrConflict.
 // ttl is as in Create; 0 takes an earlier one away.
 func (t *Table) Update(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
-	panic("store: not built yet")
+	return t.write(ctx, key, value, ttl, jetstream.WithExpectLastSequencePerSubject(revision))
 }
 
 // Put stores a value whatever there was. ttl is as in Create.
 func (t *Table) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
-	panic("store: not built yet")
+	return t.write(ctx, key, value, ttl)
+}
+
+func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Duration, options ...jetstream.PublishOpt) (uint64, error) {
+	if err := checkKey(key); err != nil {
+		return 0, err
+	}
+	if len(value) > maxValue {
+		return 0, ErrTooLarge
+	}
+	if ttl > 0 {
+		options = append(options, jetstream.WithMsgTTL(max(time.Second, ttl.Truncate(time.Second))))
+	}
+	return t.s.publish(ctx, &nats.Msg{Subject: t.prefix + key, Data: t.s.keys.encrypt(t.place(key), value)}, options...)
 }
 
 // Delete erases a key and its value; it is no error if there is none. Watchers are
 // told.
-func (t *Table) Delete(ctx context.Context, key string) error { panic("store: not built yet") }
-
-// List returns up to limit records whose key matches, the ones that changed last
-// first, all of a revision lower than before if that is not 0. To go on, pass the
-// revision of the last record. match is a key in which * stands for one token and a >
-// at the end for all further ones.
-func (t *Table) List(ctx context.Context, match string, before uint64, limit int) ([]Record, error) {
-	panic("store: not built yet")
-}
-
-// Change is what a watcher of a table is told: a record, or that a key has none any
-// more (then only Key and Revision are set).
-type Change struct {
-	Record
-	Gone bool
-}
-
-// Watch calls f for every record whose key matches, then returns, and goes on to call
-// f for every later change until ctx ends; f is called by one goroutine at a time. A
-// record that cannot be decrypted is logged and left out.
-func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
-	panic("store: not built yet")
+func (t *Table) Delete(ctx context.Context, key string) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	m, err := t.s.last(ctx, t.id, t.prefix+key)
+	if errors.Is(err, ErrNotFound) || err == nil && m.gone() {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	marker := nats.NewMsg(t.prefix + key)
+	marker.Header.Set(operationHeader, operationPurge)
+	marker.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
+	_, err = t.s.publish(ctx, marker, jetstream.WithMsgTTL(markerAge))
+	return err
 }

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// What the data directory holds.
+const (
+	lockName   = "lock"
+	keyName    = "store.key"
+	engineName = "engine"
+	trialName  = "trial"
+)
+
+// openDirectory makes the data directory if it is not there, and locks it until the
+// returned file is closed.
+func openDirectory(dir string) (*os.File, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("store: make the data directory: %w", err)
+	}
+	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("store: the data directory %s cannot be written: %w", dir, err)
+	}
+	if err := lockFile(file); err != nil {
+		file.Close()
+		if errors.Is(err, ErrLocked) {
+			return nil, fmt.Errorf("%w: %s", err, dir)
+		}
+		return nil, fmt.Errorf("store: lock the data directory %s: %w", dir, err)
+	}
+	if err := tryDirectory(dir); err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// tryDirectory finds out whether the directory can be written and has some room.
+func tryDirectory(dir string) error {
+	const room = 64 << 10
+	path := filepath.Join(dir, trialName)
+	defer os.Remove(path)
+	if err := writeDurably(path, bytes.Repeat([]byte{1}, room)); err != nil {
+		return fmt.Errorf("store: the data directory %s cannot be written: %w", dir, err)
+	}
+	return nil
+}
+
+// writeDurably writes a file that only its owner may read. The name is not durable
+// before the directory is synced.
+func writeDurably(path string, content []byte) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err == nil {
+		err = file.Sync()
+	}
+	return errors.Join(err, file.Close())
+}
+
+func syncDirectory(dir string) error {
+	file, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Sync(), file.Close())
+}
+
+// isEmpty reports whether a directory is empty or not there.
+func isEmpty(dir string) (bool, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	return len(entries) == 0, err
+}

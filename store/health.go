@@ -1,0 +1,194 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const (
+	lookInterval  = time.Second     // between looks at the directory
+	trialInterval = 5 * time.Second // between writes that only find out whether one can write
+	trialTimeout  = 5 * time.Second
+)
+
+// health is whether the engine can be used.
+type health struct {
+	failed chan struct{} // holds a token when there is something to look at
+
+	mu     sync.Mutex
+	err    error           // guarded by mu, as all below; nil: it can be used
+	usable context.Context // ends when it cannot be used any more
+	end    context.CancelFunc
+	anew   chan struct{} // closed when the engine was started anew
+}
+
+func (h *health) init() {
+	h.failed = make(chan struct{}, 1)
+	h.usable, h.end = context.WithCancel(context.Background())
+	h.anew = make(chan struct{})
+}
+
+// Err is why the engine cannot be used now (disk full, directory gone), or nil. It
+// does not block: the engine is checked in the background every second or so.
+func (s *Store) Err() error {
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	return s.health.err
+}
+
+// fail notes that the engine cannot be used. Only the first reason counts.
+func (s *Store) fail(err error) {
+	s.health.mu.Lock()
+	if s.health.err == nil {
+		s.health.err = fmt.Errorf("store: the engine in %s cannot be used: %w", s.engineDir(), err)
+		s.health.end()
+	}
+	s.health.mu.Unlock()
+	select {
+	case s.health.failed <- struct{}{}:
+	default:
+	}
+}
+
+// recovered notes that the engine was started anew and can be used.
+func (s *Store) recovered() {
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	s.health.err = nil
+	s.health.usable, s.health.end = context.WithCancel(context.Background())
+	close(s.health.anew)
+	s.health.anew = make(chan struct{})
+}
+
+// anew returns a channel that is closed when the engine was started anew: whatever
+// it did not keep on the disk, such as consumers, is gone then.
+func (s *Store) anew() <-chan struct{} {
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	return s.health.anew
+}
+
+// use returns the context for one call of the engine: it ends with ctx, after a
+// while, and when the engine fails. The error says that it has.
+func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	const patience = 10 * time.Second
+	s.health.mu.Lock()
+	usable, err := s.health.usable, s.health.err
+	s.health.mu.Unlock()
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	stop := context.AfterFunc(usable, cancel)
+	return ctx, func() { stop(); cancel() }, nil
+}
+
+// watchHealth looks after the engine until the store is closed.
+func (s *Store) watchHealth() {
+	started, err := os.Stat(s.engineDir())
+	if err != nil {
+		s.fail(err)
+	}
+	ticker := time.NewTicker(lookInterval)
+	defer ticker.Stop()
+	lastTrial := time.Now()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-ticker.C:
+		case <-s.health.failed:
+			if s.Err() == nil {
+				continue // of before the engine was started anew
+			}
+		}
+		if s.Err() != nil {
+			s.log.Error("The store cannot be used", "error", s.Err())
+			if !s.revive(started, ticker) {
+				return
+			}
+			s.log.Info("The store can be used again")
+			lastTrial = time.Now()
+			continue
+		}
+		if err := sameDirectory(started, s.engineDir()); err != nil {
+			s.fail(err)
+		} else if time.Since(lastTrial) >= trialInterval {
+			lastTrial = time.Now()
+			s.tryWrite()
+		}
+	}
+}
+
+func sameDirectory(started os.FileInfo, dir string) error {
+	now, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(started, now) {
+		return errors.New("somebody put another directory in its place")
+	}
+	return nil
+}
+
+// tryWrite writes something small. An engine that cannot says so by failing.
+func (s *Store) tryWrite() {
+	ctx, cancel := context.WithTimeout(s.ctx, trialTimeout)
+	defer cancel()
+	_, err := s.own.Put(ctx, "trial", nil, 0)
+	switch {
+	case err == nil, s.ctx.Err() != nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		s.log.Warn("The store is slow: a small write takes longer than it should", "limit", trialTimeout)
+	default:
+		s.fail(err)
+	}
+}
+
+// revive starts the engine anew as soon as the directory can be written. It returns
+// false when the store is closed meanwhile.
+func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return false
+		case <-ticker.C:
+		}
+		if sameDirectory(started, s.engineDir()) != nil || tryDirectory(s.cfg.Dir) != nil {
+			continue
+		}
+		if err := s.restart(); err != nil {
+			s.log.Error("The store cannot be used yet", "error", err)
+			continue
+		}
+		s.recovered()
+		s.tryWrite()
+		if s.Err() == nil {
+			return true
+		}
+	}
+}
+
+// restart starts the engine anew and waits until it is reached.
+func (s *Store) restart() error {
+	s.stopEngine()
+	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
+	defer cancel()
+	if err := s.startEngine(ctx); err != nil {
+		return err
+	}
+	for s.nc.Status() != nats.CONNECTED {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	return s.nc.FlushWithContext(ctx)
+}

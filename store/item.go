@@ -1,0 +1,87 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Item is a piece of work that was taken. Exactly one of Done and Release must be
+// called, once.
+type Item struct {
+	Lane, Name string
+	Value      []byte
+	Tries      int // how often it was handed out since the taker began, with this time
+
+	lane     *lane
+	sequence uint64
+	reply    string // guarded by lane.mu, as below: where the engine hears of the item
+	round    int    // in which that was said
+}
+
+// What the engine is told about an item.
+var (
+	isDone     = []byte("+ACK")
+	isUnderWay = []byte("+WPI")
+	isReleased = []byte("-NAK")
+)
+
+// Done removes the item. When it returns nil, that is durable; an error means that
+// the item may be handed out again.
+func (i *Item) Done(ctx context.Context) error {
+	reply := i.replyTo()
+	defer i.settle()
+	s := i.lane.q.s
+	ctx, cancel, err := s.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	_, err = s.nc.RequestWithContext(ctx, reply, isDone)
+	if errors.Is(err, nats.ErrNoResponders) {
+		// The taker has stopped, or the engine was started anew.
+		err = i.lane.q.erase(ctx, i.sequence)
+	}
+	if err != nil {
+		return s.failed("remove an item", err)
+	}
+	return s.Err() // the engine acknowledges what it could not write, too
+}
+
+// Renew keeps the item for another QueueConfig.Renewal. It costs no write.
+func (i *Item) Renew() error {
+	return i.tell(isUnderWay)
+}
+
+// Release gives the item back: it is handed out again at once, to whoever takes.
+func (i *Item) Release() error {
+	defer i.settle()
+	return i.tell(isReleased)
+}
+
+// tell tells the engine something about the item. It hears nothing if the taker has
+// stopped, and then it need not.
+func (i *Item) tell(what []byte) error {
+	return i.lane.q.s.failed("tell about an item", i.lane.q.s.nc.Publish(i.replyTo(), what))
+}
+
+func (i *Item) replyTo() string {
+	i.lane.mu.Lock()
+	defer i.lane.mu.Unlock()
+	return i.reply
+}
+
+// settle notes that the item is not out any more, unless it was handed out again
+// meanwhile.
+func (i *Item) settle() {
+	i.lane.mu.Lock()
+	if i.lane.out[i.sequence] == i {
+		delete(i.lane.out, i.sequence)
+	}
+	last := len(i.lane.out) == 0 && i.lane.taker == nil
+	i.lane.mu.Unlock()
+	if last {
+		i.lane.forget()
+	}
+}

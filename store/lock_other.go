@@ -1,0 +1,8 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package store
+
+import "os"
+
+// lockFile does nothing where the system has no lock that goes with the process.
+func lockFile(*os.File) error { return nil }

@@ -1,0 +1,64 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+)
+
+const (
+	maxName = 32
+	maxKey  = 255
+)
+
+// checkName checks the name of a table, journal, queue or follower. Names come from
+// the program, never from outside.
+func checkName(name string) error {
+	if name == "" || len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return fmt.Errorf("store: %q is no name: want lower-case letters", name)
+	}
+	return nil
+}
+
+// isToken reports whether s is a single token of a key.
+func isToken(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '=':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+func checkKey(key string) error {
+	if len(key) > maxKey {
+		return fmt.Errorf("store: a key of %d bytes: want no more than %d", len(key), maxKey)
+	}
+	for token := range strings.SplitSeq(key, ".") {
+		if !isToken(token) {
+			return fmt.Errorf("store: %q is no key: want tokens of letters, digits, -, _ and =, separated by dots", key)
+		}
+	}
+	return nil
+}
+
+// checkTokens checks the lane and name of an item.
+func checkTokens(tokens ...string) error {
+	for _, token := range tokens {
+		if !isToken(token) || len(token) > maxKey {
+			return fmt.Errorf("store: %q is no single token of a key", token)
+		}
+	}
+	return nil
+}
+
+func checkMatch(match string) error {
+	tokens := strings.Split(match, ".")
+	for i, token := range tokens {
+		if !isToken(token) && token != "*" && (token != ">" || i != len(tokens)-1) {
+			return fmt.Errorf("store: %q matches no keys: want a key in which * stands for one token and a > at the end for all further ones", match)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,104 @@
+package store
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"errors"
+)
+
+// keys are what the store's key is used for, each derived from it.
+type keys struct {
+	seal []byte
+	id   []byte
+	name [4]byte // tells the store's key from others
+}
+
+func newKeys(secret []byte) (*keys, error) {
+	derive := func(purpose string, size int) []byte {
+		// The error is for sizes that are out of reach only.
+		key, _ := hkdf.Key(sha256.New, secret, nil, "pollbridge "+purpose, size)
+		return key
+	}
+	k := &keys{seal: derive("seal", keySize), id: derive("id", keySize)}
+	if copy(k.name[:], derive("name", len(k.name))) != len(k.name) || len(k.seal) != keySize || len(k.id) != keySize {
+		return nil, errors.New("store: the encryption key cannot be used")
+	}
+	return k, nil
+}
+
+// place says where a record belongs; no two places are encoded alike.
+type place []byte
+
+func placeOf(parts ...string) place {
+	var p place
+	for _, part := range parts {
+		p = binary.AppendUvarint(p, uint64(len(part)))
+		p = append(p, part...)
+	}
+	return p
+}
+
+// sealVersion is the first byte of all that is sealed.
+const sealVersion = 1
+
+// sealOverhead is how much longer a sealed value is.
+const sealOverhead = 1 + 4 + 12 + 16
+
+// aead returns the cipher of a place. Each has a key of its own, so the number of
+// values that may be sealed with random nonces is one of each place, not of the
+// store.
+func (k *keys) aead(p place) cipher.AEAD {
+	key, err := hkdf.Expand(sha256.New, k.seal, string(p), keySize)
+	if err != nil {
+		panic(err) // the size is right
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		panic(err) // the size is right
+	}
+	gcm, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err) // AES has the right block size
+	}
+	return gcm
+}
+
+func (k *keys) additional(p place) []byte {
+	return append(append(make([]byte, 0, len(k.name)+len(p)), k.name[:]...), p...)
+}
+
+// encrypt returns value as it may be stored at a place.
+func (k *keys) encrypt(p place, value []byte) []byte {
+	sealed := make([]byte, 0, len(value)+sealOverhead)
+	sealed = append(sealed, sealVersion)
+	sealed = append(sealed, k.name[:]...)
+	return k.aead(p).Seal(sealed, nil, value, k.additional(p))
+}
+
+// decrypt appends to dst what was encrypted for a place. The error is ErrDamaged.
+func (k *keys) decrypt(dst []byte, p place, sealed []byte) ([]byte, error) {
+	if len(sealed) < sealOverhead || sealed[0] != sealVersion || string(sealed[1:5]) != string(k.name[:]) {
+		return nil, ErrDamaged
+	}
+	value, err := k.aead(p).Open(dst, nil, sealed[5:], k.additional(p))
+	if err != nil {
+		return nil, ErrDamaged
+	}
+	return value, nil
+}
+
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+const idLength = 26
+
+// hash derives 26 characters from parts.
+func (k *keys) hash(parts ...string) string {
+	mac := hmac.New(sha256.New, k.id)
+	mac.Write(placeOf(parts...))
+	return idEncoding.EncodeToString(mac.Sum(nil))[:idLength]
+}

@@ -1,0 +1,218 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/store"
+)
+
+func table(t testing.TB, s *store.Store, maxAge time.Duration) *store.Table {
+	t.Helper()
+	return must(s.Table(within(t), store.TableConfig{Name: "things", MaxAge: maxAge}))(t)
+}
+
+func TestTableKeepsTheLastValue(t *testing.T) {
+	t.Parallel()
+	ctx, things := within(t), table(t, fresh(t), 0)
+	if _, err := things.Get(ctx, "a.b"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Get of what is not there: %v; want ErrNotFound", err)
+	}
+	before := time.Now()
+	first := must(things.Create(ctx, "a.b", []byte("one"), 0))(t)
+	if _, err := things.Create(ctx, "a.b", []byte("other"), 0); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("Create of what is there: %v; want ErrConflict", err)
+	}
+	record := must(things.Get(ctx, "a.b"))(t)
+	if string(record.Value) != "one" || record.Key != "a.b" || record.Revision != first || record.At.Sub(before).Abs() > patience {
+		t.Errorf("Get = %+v; want one at revision %d", record, first)
+	}
+	second := must(things.Update(ctx, "a.b", []byte("two"), first, 0))(t)
+	if second <= first {
+		t.Errorf("revision %d after %d", second, first)
+	}
+	if _, err := things.Update(ctx, "a.b", []byte("late"), first, 0); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("Update of an old revision: %v; want ErrConflict", err)
+	}
+	must(things.Put(ctx, "a.b", nil, 0))(t)
+	if record := must(things.Get(ctx, "a.b"))(t); len(record.Value) != 0 {
+		t.Errorf("Get = %q; want it empty", record.Value)
+	}
+	for range 2 {
+		if err := things.Delete(ctx, "a.b"); err != nil {
+			t.Errorf("Delete: %v", err)
+		}
+		if _, err := things.Get(ctx, "a.b"); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Get of what was deleted: %v; want ErrNotFound", err)
+		}
+	}
+	if _, err := things.Update(ctx, "a.b", []byte("late"), second, 0); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("Update of what was deleted: %v; want ErrConflict", err)
+	}
+	must(things.Create(ctx, "a.b", []byte("again"), 0))(t)
+}
+
+func TestTableRefusesKeysAndSizes(t *testing.T) {
+	t.Parallel()
+	ctx, things := within(t), table(t, fresh(t), 0)
+	for _, key := range []string{"", ".", "a.", ".a", "a..b", "*", "a.>", "a b", "a\r\nb", "ä", "a/b", strings.Repeat("a", 256)} {
+		_, get := things.Get(ctx, key)
+		_, put := things.Put(ctx, key, nil, 0)
+		if get == nil || put == nil || things.Delete(ctx, key) == nil {
+			t.Errorf("%q was taken for a key", key)
+		}
+	}
+	large := make([]byte, 8<<20)
+	large[1234] = 5
+	must(things.Put(ctx, "large", large, 0))(t)
+	if got := must(things.Get(ctx, "large"))(t); !slices.Equal(got.Value, large) {
+		t.Error("a large value came back changed")
+	}
+	if _, err := things.Put(ctx, "large", append(large, 1), 0); !errors.Is(err, store.ErrTooLarge) {
+		t.Errorf("Put of more than 8 MiB: %v; want ErrTooLarge", err)
+	}
+}
+
+func TestTableForgetsAfterTTL(t *testing.T) {
+	t.Parallel()
+	ctx, things := within(t), table(t, fresh(t), 0)
+	gone := func(key string) func() bool {
+		return func() bool {
+			_, err := things.Get(ctx, key)
+			return errors.Is(err, store.ErrNotFound)
+		}
+	}
+	must(things.Create(ctx, "created", nil, time.Second))(t)
+	must(things.Put(ctx, "put", nil, time.Millisecond))(t) // at least a second
+	revision := must(things.Create(ctx, "updated", nil, time.Hour))(t)
+	must(things.Update(ctx, "updated", nil, revision, 1900*time.Millisecond))(t)
+	revision = must(things.Create(ctx, "kept", nil, time.Second))(t)
+	must(things.Update(ctx, "kept", nil, revision, 0))(t)
+	for _, key := range []string{"created", "put", "updated"} {
+		eventually(t, key+" is forgotten", gone(key))
+		must(things.Create(ctx, key, nil, 0))(t)
+	}
+	if gone("kept")() {
+		t.Error("Update with no ttl did not take the earlier one away")
+	}
+}
+
+func TestTableForgetsAfterMaxAge(t *testing.T) {
+	t.Parallel()
+	ctx, s := within(t), fresh(t)
+	things := table(t, s, 0)
+	must(things.Put(ctx, "a", nil, 0))(t)
+	table(t, s, 100*time.Millisecond)
+	eventually(t, "a changed MaxAge is applied", func() bool {
+		_, err := things.Get(ctx, "a")
+		return errors.Is(err, store.ErrNotFound)
+	})
+}
+
+func TestTableListsNewestFirst(t *testing.T) {
+	t.Parallel()
+	ctx, things := within(t), table(t, fresh(t), 0)
+	var want []string
+	for i := range 1500 {
+		key := fmt.Sprintf("even.%d", i)
+		if i%2 == 1 {
+			key = fmt.Sprintf("odd.%d", i)
+		}
+		must(things.Put(ctx, key, []byte(key), 0))(t)
+		if i%2 == 0 && i%5 != 0 {
+			want = append(want, key)
+		}
+	}
+	for i := 0; i < 1500; i += 10 { // deleted, or changed again
+		key := fmt.Sprintf("even.%d", i)
+		if i%20 == 0 {
+			if err := things.Delete(ctx, key); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		must(things.Put(ctx, key, []byte(key), 0))(t)
+		want = append(want, key)
+	}
+	slices.Reverse(want)
+	for _, limit := range []int{1, 7, 100, 1000, 5000} {
+		var got []string
+		before := uint64(0)
+		for {
+			page := must(things.List(ctx, "even.*", before, limit))(t)
+			for _, record := range page {
+				if string(record.Value) != record.Key || before != 0 && record.Revision >= before {
+					t.Fatalf("%+v in the page before %d", record, before)
+				}
+				got, before = append(got, record.Key), record.Revision
+			}
+			if len(page) < limit {
+				break
+			}
+			if limit == 1 && len(got) == 20 {
+				break
+			}
+		}
+		if !slices.Equal(got, want[:min(len(got), len(want))]) || limit > 1 && len(got) != len(want) {
+			t.Errorf("by %d: %d records; want %d, or another order", limit, len(got), len(want))
+		}
+	}
+	if page := must(things.List(ctx, ">", 0, 5000))(t); len(page) != 1500-75 {
+		t.Errorf("all: %d records; want %d", len(page), 1500-75)
+	}
+	if page := must(things.List(ctx, "none.*", 0, 10))(t); len(page) != 0 {
+		t.Errorf("%d records match nothing", len(page))
+	}
+	for _, match := range []string{"", "a.>.b", "a*", "."} {
+		if _, err := things.List(ctx, match, 0, 1); err == nil {
+			t.Errorf("List(%q) has no error", match)
+		}
+	}
+}
+
+func TestWatchersAreTold(t *testing.T) {
+	t.Parallel()
+	ctx, s := within(t), fresh(t)
+	things := table(t, s, 0)
+	for i := range 600 {
+		must(things.Put(ctx, fmt.Sprintf("old.%d", i), []byte("x"), 0))(t)
+	}
+	must(things.Put(ctx, "other", nil, 0))(t)
+	if err := things.Delete(ctx, "old.7"); err != nil {
+		t.Fatal(err)
+	}
+	told := make(chan store.Change, 1000)
+	if err := things.Watch(ctx, "old.*", func(c store.Change) { told <- c }); err != nil {
+		t.Fatal(err)
+	}
+	if len(told) != 599 {
+		t.Fatalf("told of %d records before Watch returns; want 599", len(told))
+	}
+	for range 599 {
+		if c := <-told; c.Gone || string(c.Value) != "x" || c.Key == "old.7" {
+			t.Fatalf("told of %+v", c)
+		}
+	}
+	revision := must(things.Put(ctx, "old.9", []byte("y"), 0))(t)
+	must(things.Put(ctx, "other", nil, 0))(t)
+	if c := receive(t, "a change", told); c.Key != "old.9" || string(c.Value) != "y" || c.Revision != revision {
+		t.Errorf("told of %+v; want old.9", c)
+	}
+	if err := things.Delete(ctx, "old.9"); err != nil {
+		t.Fatal(err)
+	}
+	if c := receive(t, "a deletion", told); c.Key != "old.9" || !c.Gone || c.Value != nil {
+		t.Errorf("told of %+v; want old.9 gone", c)
+	}
+	must(things.Put(ctx, "old.8", nil, time.Second))(t)
+	if c := receive(t, "a change", told); c.Key != "old.8" || c.Gone {
+		t.Errorf("told of %+v; want old.8", c)
+	}
+	if c := receive(t, "the end of a ttl", told); c.Key != "old.8" || !c.Gone {
+		t.Errorf("told of %+v; want old.8 gone", c)
+	}
+}

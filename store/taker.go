@@ -1,0 +1,241 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+)
+
+// lane is one that is taken from, or that has items out.
+type lane struct {
+	q    *Queue
+	name string
+
+	mu    sync.Mutex
+	taker *Taker           // guarded by mu, as all below; nil: nobody takes
+	out   map[uint64]*Item // by their sequence
+	round int              // counts the consumers through which items were handed out
+}
+
+// Taker is somebody who takes items from a lane.
+type Taker struct {
+	lane     *lane
+	n        int
+	f        func(*Item)
+	consumer string // what hands out to it, or may still do so
+	stop     context.CancelFunc
+	stopped  chan struct{}
+}
+
+// Take hands out the items of a lane to f, in their order, until the taker is stopped;
+// at most n of them are out at a time. f must not block: it hands the item on. What
+// was out when the process was killed is handed out again at once: one process takes
+// from a lane. What an earlier taker of this process has out stays out.
+func (q *Queue) Take(ctx context.Context, name string, n int, f func(*Item)) (*Taker, error) {
+	if err := checkTokens(name); err != nil {
+		return nil, err
+	}
+	t := &Taker{n: n, f: f, stopped: make(chan struct{})}
+	if err := q.occupy(name, t); err != nil {
+		return nil, err
+	}
+	consumer, err := t.consume(ctx)
+	if err != nil {
+		t.leave()
+		return nil, err
+	}
+	var running context.Context
+	running, t.stop = context.WithCancel(q.s.ctx)
+	q.s.running.Go(func() { t.run(running, consumer) })
+	return t, nil
+}
+
+func (q *Queue) occupy(name string, t *Taker) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	l := q.lanes[name]
+	if l == nil {
+		l = &lane{q: q, name: name, out: map[uint64]*Item{}}
+		q.lanes[name] = l
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taker != nil {
+		return fmt.Errorf("store: somebody takes from lane %s of queue %s already", name, q.name)
+	}
+	l.taker, t.lane = t, l
+	return nil
+}
+
+// leave makes way for another taker.
+func (t *Taker) leave() {
+	t.lane.mu.Lock()
+	t.lane.taker = nil
+	t.lane.mu.Unlock()
+	t.lane.forget()
+}
+
+// forget drops a lane of which nothing needs to be known.
+func (l *lane) forget() {
+	l.q.mu.Lock()
+	defer l.q.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taker == nil && len(l.out) == 0 {
+		delete(l.q.lanes, l.name)
+	}
+}
+
+// consume makes a new consumer, to which the engine hands out all items of the lane
+// anew. Consumers live in memory: none outlives the engine.
+func (t *Taker) consume(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel, err := t.lane.q.s.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	if err := t.deleteConsumer(ctx); err != nil {
+		return nil, err
+	}
+	t.consumer = nuid.Next() // known before it is there: the answer may get lost
+	q := t.lane.q
+	consumer, err := q.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		Name: t.consumer, FilterSubject: q.do(t.lane.name, "*"),
+		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.renewal, MaxAckPending: t.n,
+		MemoryStorage: true, InactiveThreshold: 5 * time.Minute,
+	})
+	if err != nil {
+		return nil, q.s.failed("take from a lane", err)
+	}
+	t.lane.mu.Lock()
+	t.lane.round++
+	t.lane.mu.Unlock()
+	return consumer, nil
+}
+
+// deleteConsumer returns what was handed to the taker but not to f.
+func (t *Taker) deleteConsumer(ctx context.Context) error {
+	if t.consumer == "" {
+		return nil
+	}
+	err := t.lane.q.stream.DeleteConsumer(ctx, t.consumer)
+	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return t.lane.q.s.failed("leave a lane", err)
+	}
+	t.consumer = ""
+	return nil
+}
+
+// run hands out items until ctx ends.
+func (t *Taker) run(ctx context.Context, consumer jetstream.Consumer) {
+	defer close(t.stopped)
+	defer t.leave()
+	defer t.giveBack()
+	s := t.lane.q.s
+	for {
+		anew := s.anew()
+		err := t.handOut(ctx, consumer, anew)
+		for again := true; again; again = err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil && s.Err() == nil {
+				s.log.Warn("Items of a queue come late", "queue", t.lane.q.name, "error", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-s.anew():
+			case <-time.After(pauseAfterFailure):
+			}
+			consumer, err = t.consume(ctx)
+		}
+	}
+}
+
+func (t *Taker) giveBack() {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	t.deleteConsumer(ctx) // else it goes by itself after a while
+}
+
+// handOut hands out items until ctx ends, the engine was started anew, or the
+// consumer is lost.
+func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer, anew <-chan struct{}) error {
+	const (
+		prefetched = 256
+		request    = 5 * time.Minute
+		heartbeat  = 30 * time.Second
+	)
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(min(t.n, prefetched)), jetstream.PullExpiry(request), jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	t.lane.q.s.running.Go(func() {
+		select {
+		case <-anew:
+			stop()
+		case <-reading.Done():
+		}
+	})
+	for {
+		m, err := messages.Next(jetstream.NextContext(reading))
+		if reading.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if item := t.lane.take(m); item != nil {
+			t.f(item)
+		}
+	}
+}
+
+// Stop ends handing out. It returns when f is not called any more; items that are out
+// can still be done or released. It may be called more than once, but not by f.
+func (t *Taker) Stop() {
+	t.stop()
+	<-t.stopped
+}
+
+// take makes an item of a message. There is none if the item is out already, and the
+// message only says through which consumer that is from now on, or if it cannot be
+// decrypted.
+func (l *lane) take(m jetstream.Msg) *Item {
+	s := l.q.s
+	place, err := m.Metadata()
+	if err != nil {
+		s.log.Error("An item cannot be read and is left out", "queue", l.q.name, "error", err)
+		return nil
+	}
+	name := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
+	value, err := s.keys.decrypt(nil, l.q.place(l.name, name), m.Data())
+	if err != nil {
+		s.log.Error("An item cannot be decrypted and is removed", "queue", l.q.name, "name", name, "error", err)
+		m.Term()
+		return nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.out[place.Sequence.Stream]
+	if known != nil && known.round != l.round {
+		known.reply, known.round = m.Reply(), l.round
+		return nil
+	}
+	item := &Item{
+		Lane: l.name, Name: name, Value: value, Tries: int(place.NumDelivered),
+		lane: l, sequence: place.Sequence.Stream, reply: m.Reply(), round: l.round,
+	}
+	l.out[item.sequence] = item
+	return item
+}

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Change is what a watcher of a table is told: a record, or that a key has none any
+// more (then only Key and Revision are set).
+type Change struct {
+	Record
+	Gone bool
+}
+
+// Watch calls f for every record whose key matches, then returns, and goes on to call
+// f for every later change until ctx ends; f is called by one goroutine at a time. A
+// record that cannot be decrypted is logged and left out.
+//
+// Of several changes of one key in quick succession, f may see the last one only.
+func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
+	if err := checkMatch(match); err != nil {
+		return err
+	}
+	newest, _, err := t.s.bounds(ctx, t.stream)
+	if err != nil {
+		return err
+	}
+	w := &watcher{t: t, match: t.prefix + match, f: f, seen: newest}
+	err = t.s.scan(ctx, t.id, w.match, 1, math.MaxInt, func(m *message) bool {
+		if m.sequence > newest {
+			return false // comes as a change
+		}
+		if !m.gone() {
+			w.tell(m)
+		}
+		return m.sequence < newest && ctx.Err() == nil
+	})
+	if err != nil {
+		return err
+	}
+	t.s.running.Go(func() { w.follow(ctx) })
+	return nil
+}
+
+type watcher struct {
+	t     *Table
+	match string
+	f     func(Change)
+	seen  uint64 // all up to here was told
+}
+
+func (w *watcher) tell(m *message) {
+	if m.gone() {
+		w.f(Change{Record: Record{Key: m.subject[len(w.t.prefix):], Revision: m.sequence}, Gone: true})
+		return
+	}
+	if record, ok := w.t.readable(m); ok {
+		w.f(Change{Record: record})
+	}
+}
+
+// follow tells of changes until ctx or the store ends.
+func (w *watcher) follow(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.t.s.ctx, cancel)()
+	for ctx.Err() == nil {
+		anew := w.t.s.anew()
+		if err := w.round(ctx, anew); err != nil && ctx.Err() == nil && w.t.s.Err() == nil {
+			w.t.s.log.Warn("Changes of a table come late", "table", w.t.name, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-anew:
+		case <-time.After(pauseAfterFailure):
+		}
+	}
+}
+
+// pauseAfterFailure is between two attempts to read what comes.
+const pauseAfterFailure = 250 * time.Millisecond
+
+// round tells of changes while the engine runs.
+func (w *watcher) round(ctx context.Context, anew <-chan struct{}) error {
+	create, cancel, err := w.t.s.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	consumer, err := w.t.stream.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
+	})
+	if err != nil {
+		return err
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return err
+	}
+	defer messages.Stop()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	w.t.s.running.Go(func() {
+		select {
+		case <-anew:
+			stop()
+		case <-reading.Done():
+		}
+	})
+	for {
+		received, err := messages.Next(jetstream.NextContext(reading))
+		if err != nil {
+			return err
+		}
+		place, err := received.Metadata()
+		if err != nil {
+			return err
+		}
+		w.seen = place.Sequence.Stream
+		w.tell(&message{
+			subject: received.Subject(), sequence: place.Sequence.Stream, at: place.Timestamp.UTC(),
+			header: received.Headers(), data: received.Data(),
+		})
+	}
+}
