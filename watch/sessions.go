@@ -1,0 +1,152 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"pollbridge/session"
+)
+
+// Get returns what is known about a session, or ErrNotFound.
+func (w *Watcher) Get(ctx context.Context, id string) (Session, error) {
+	known, err := w.find(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	return w.describe(id, known), nil
+}
+
+// find looks for a session among those that are watched, then in the store.
+func (w *Watcher) find(ctx context.Context, id string) (record, error) {
+	w.mu.Lock()
+	e, known := w.live[id]
+	if known && e.loaded && e.variant != nil && !e.stopped {
+		defer w.mu.Unlock()
+		return e.record, nil
+	}
+	w.mu.Unlock()
+	if !isID(id) {
+		return record{}, ErrNotFound
+	}
+	found, err := w.stored(ctx, id)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return record{}, fmt.Errorf("watch: %w", err)
+	}
+	return found, err
+}
+
+// isID reports whether an id from outside may be looked for.
+func isID(id string) bool {
+	if len(id) == 0 || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		switch c := id[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// mostLookedAt bounds how many sessions one call of List looks at.
+const mostLookedAt = 10_000
+
+// List returns up to limit sessions, the ones that changed last first. status is one of
+// [Statuses], or empty for all. before is where the page before ended, 0 for the first
+// one. next is 0 at the end; a page may be shorter than limit, even empty, and yet not
+// the last.
+func (w *Watcher) List(ctx context.Context, status string, before uint64, limit int) (page []Session, next uint64, err error) {
+	for looked := 0; looked < mostLookedAt; {
+		rows, err := w.sessions.List(ctx, ">", before, limit)
+		if err != nil {
+			return nil, 0, fmt.Errorf("watch: %w", err)
+		}
+		for _, row := range rows {
+			before = row.Revision
+			known, err := readRecord(w.options.Table, row.Value)
+			if err != nil {
+				continue // of an endpoint that is not configured any more
+			}
+			if s := w.describe(row.Key, known); status == "" || s.Status() == status {
+				page = append(page, s)
+			}
+			if len(page) == limit {
+				return page, before, nil
+			}
+		}
+		if len(rows) < limit {
+			return page, 0, nil
+		}
+		looked += len(rows)
+	}
+	return page, before, nil
+}
+
+// Response returns the final answer of a session, with its document, or ErrNotFound
+// where there is none, or not any more.
+func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation, error) {
+	known, err := w.find(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	observations, err := w.options.Finals.Load(ctx, known.variant)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	for _, o := range observations {
+		if o.Serves(known.variant.Locale) {
+			return o, nil
+		}
+	}
+	if len(observations) > 0 {
+		return observations[0], nil
+	}
+	return nil, ErrNotFound
+}
+
+// eraser is an Events that can forget a session.
+type eraser interface {
+	EraseSession(ctx context.Context, sessionID string) error
+}
+
+// Delete stops watching a session and erases everything that is kept about it: its
+// final answers, its events, its record. It returns ErrNotFound if there is none. After
+// another error, part of it may be left; Delete again.
+func (w *Watcher) Delete(ctx context.Context, id string) error {
+	if _, err := w.find(ctx, id); err != nil {
+		return err
+	}
+	if err := w.stop(ctx, id); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	if err := w.options.Finals.Forget(ctx, id); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	if events, ok := w.options.Events.(eraser); ok {
+		if err := events.EraseSession(ctx, id); err != nil {
+			return fmt.Errorf("watch: %w", err)
+		}
+	}
+	// Last, so that what has failed before can be tried again.
+	if err := w.sessions.Delete(ctx, id); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	return nil
+}
+
+// stop ends the watch of a session without an event. Its item may not have been handed
+// out yet: the entry then waits for it, and ends it.
+func (w *Watcher) stop(ctx context.Context, id string) error {
+	w.mu.Lock()
+	e, known := w.live[id]
+	if !known {
+		w.mu.Unlock()
+		return nil
+	}
+	e.stopped, e.end, e.changes, e.dirty = true, Abandoned, nil, false
+	w.mu.Unlock()
+	return w.settle(ctx, e)
+}

@@ -1,0 +1,245 @@
+package watch
+
+import (
+	"container/heap"
+	"context"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/store"
+)
+
+// itemName names the item of a watch. A session that is watched once more has another
+// one: the queue takes an item that it had a moment ago for a repeat.
+func itemName(id string, generation uint64) string {
+	if generation == 0 {
+		return id
+	}
+	return id + "-" + strconv.FormatUint(generation, 10)
+}
+
+// take is given the items of the queue: those of registrations a moment ago, and after
+// a start, all that were watched before.
+func (w *Watcher) take(item *store.Item) {
+	r, err := readRecord(w.options.Table, item.Value)
+	id, _, _ := strings.Cut(item.Name, "-")
+	item.Value = nil // it is not needed any more, and there may be many
+	if err != nil {
+		w.options.Log.Error("a watch cannot be taken up", "session", id, "error", err)
+		r.variant = nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, known := w.live[id]
+	if !known {
+		r.announced = false // nobody knows, until the record is read
+		e = newEntry(id, r)
+		w.live[id] = e
+	}
+	e.item, e.queued, e.finishing = item, true, false
+	switch {
+	case e.variant == nil:
+		w.schedule(e, e.created.Add(w.cfg.Deadline))
+	case !known, e.end != Watching:
+		// Not all at the same moment: this may be one of very many.
+		w.schedule(e, time.Now().Add(rand.N(min(w.cfg.Interval, time.Second))))
+	}
+}
+
+// schedule makes an entry due at a time, unless a worker has it: then that decides. It
+// needs the lock.
+func (w *Watcher) schedule(e *entry, at time.Time) {
+	e.due = at
+	switch {
+	case e.out || e.gone:
+		return
+	case e.place >= 0:
+		heap.Fix(&w.due, e.place)
+	default:
+		heap.Push(&w.due, e)
+	}
+	if e.place == 0 {
+		select {
+		case w.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// dispatch hands what is due to the workers, what was due first before everything
+// else. When all of them are busy, it waits: nothing overtakes.
+func (w *Watcher) dispatch() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		e, wait := w.pop()
+		if e != nil {
+			select {
+			case w.work <- e:
+				continue
+			case <-w.ctx.Done():
+				return
+			}
+		}
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-w.wake:
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// pop returns the entry that is due, or nil and how long that will be.
+func (w *Watcher) pop() (*entry, time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.due) == 0 {
+		return nil, time.Hour
+	}
+	if wait := time.Until(w.due[0].due); wait > 0 {
+		return nil, wait
+	}
+	e := heap.Pop(&w.due).(*entry)
+	e.out = true
+	return e, 0
+}
+
+func (w *Watcher) workUntilClosed() {
+	for {
+		select {
+		case e := <-w.work:
+			w.tick(e)
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// settling bounds how long a step of making something durable may take.
+const settling = 5 * time.Second
+
+// tick polls one session and says when it is due again.
+func (w *Watcher) tick(e *entry) {
+	err := w.settleSoon(e)
+	if err != nil {
+		w.again(e, err)
+		return
+	}
+	v, ask := w.begin(e)
+	if !ask {
+		w.again(e, nil)
+		return
+	}
+	o, asked := w.options.Ask(w.ctx, v)
+	if w.ctx.Err() != nil {
+		return // it was given back
+	}
+	w.noteAnswer(e, v, o, asked)
+	w.again(e, w.settleSoon(e))
+}
+
+func (w *Watcher) settleSoon(e *entry) error {
+	ctx, cancel := context.WithTimeout(w.ctx, settling)
+	defer cancel()
+	return w.settle(ctx, e)
+}
+
+// begin returns the question that has to be asked now, if there is one.
+func (w *Watcher) begin(e *entry) (*session.Variant, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if e.gone || e.end != Watching || e.variant == nil || e.due.After(now) {
+		return nil, false // observed meanwhile
+	}
+	w.metrics.lag.Observe(now.Sub(e.due).Seconds())
+	return e.variant, true
+}
+
+// noteAnswer takes note of what asking brought: an observation that the cache has told
+// of already, in most cases.
+func (w *Watcher) noteAnswer(e *entry, v *session.Variant, o *session.Observation, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := time.Now()
+	if err != nil {
+		o = nil
+		e.failures++
+		w.schedule(e, now.Add(jittered(retryAfter(w.cfg.Interval, e.failures))))
+	} else {
+		e.failures = 0
+		e.note(v, o, w.cfg.NotFoundAfter)
+		// The minimum is for observations that stay fresh for longer than an interval:
+		// there is nothing to be had earlier, so do not spin.
+		w.schedule(e, later(now.Add(w.cfg.Interval/10), w.after(e, o.At)))
+	}
+	if deadline := e.created.Add(w.cfg.Deadline); e.end == Watching && !now.Before(deadline) {
+		e.abandon(o, now)
+	} else if e.due.After(deadline) {
+		w.schedule(e, deadline)
+	}
+}
+
+// after is when a session that was observed at a time is due again. It needs the lock.
+func (w *Watcher) after(e *entry, observed time.Time) time.Time {
+	due := observed.Add(w.next(observed.Sub(e.created)))
+	if !e.missing.IsZero() {
+		if believed := e.missing.Add(w.cfg.NotFoundAfter); believed.After(observed) && believed.Before(due) {
+			due = believed
+		}
+	}
+	return due
+}
+
+// again puts an entry back after a worker had it; err is why something about it could
+// not be made durable.
+func (w *Watcher) again(e *entry, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e.out = false
+	if e.gone || w.ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		w.retry(e, err)
+		return
+	}
+	if e.end == Watching {
+		w.schedule(e, e.due)
+	}
+}
+
+// retry makes an entry due again that could not be settled. It needs the lock.
+func (w *Watcher) retry(e *entry, err error) {
+	e.failures++
+	wait := storeRetryAfter(e.failures)
+	if w.complaints.may(time.Now()) {
+		w.options.Log.Error("changes of watched sessions are not durable yet", "session", e.id, "again", wait, "error", err)
+	}
+	w.schedule(e, time.Now().Add(jittered(wait)))
+}
+
+// seldom is for what must be logged, but not each time.
+type seldom struct{ last time.Time }
+
+func (s *seldom) may(now time.Time) bool {
+	if now.Sub(s.last) < 10*time.Second {
+		return false
+	}
+	s.last = now
+	return true
+}
+
+func jittered(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

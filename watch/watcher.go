@@ -1,0 +1,246 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/store"
+	"pollbridge/webhook"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Events records changes of state; see webhook.Service. One that has a method
+// EraseSession, as that has, is asked to forget a session that is deleted.
+type Events interface {
+	// Wanted reports whether anybody wants to know about a session. It asks memory
+	// only.
+	Wanted(webhook.Subject) bool
+	// Changed makes a change durable before it returns nil. A repeat is no error.
+	Changed(ctx context.Context, c webhook.Change) (published bool, err error)
+}
+
+// Finals keeps final answers; see store.Finals.
+type Finals interface {
+	Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error)
+	Forget(ctx context.Context, sessionID string) error
+}
+
+// Ask brings the observation of a session up to date: the one door to the upstream,
+// through the cache. It fails where there is none, or only one that is out of date.
+type Ask func(ctx context.Context, v *session.Variant) (*session.Observation, error)
+
+// Options is what a Watcher needs besides its configuration. All of it is needed.
+type Options struct {
+	Store    *store.Store
+	Table    *session.Table
+	Events   Events
+	Finals   Finals
+	Ask      Ask
+	Retain   time.Duration // how long a session is kept after its end
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+}
+
+// Errors that callers branch on.
+var (
+	ErrFull     = errors.New("watch: as many sessions are watched as may be (watch.max)")
+	ErrNotFound = errors.New("watch: there is no such session")
+	ErrClosed   = errors.New("watch: closed")
+)
+
+// Watcher polls sessions until they end, and makes an event of each change of state.
+// It is safe for concurrent use. Create it with New.
+//
+// A watch is an item of a queue that stays taken until the session has ended: first the
+// item is durable, then the watch exists; first the event of the end is durable, then
+// the record that says so, and then the item is done. So a crash at any moment loses
+// nothing: what was under way is done again, and events that are made again are the
+// same.
+type Watcher struct {
+	cfg      Config
+	options  Options
+	store    *store.Store
+	sessions *store.Table
+	watches  *store.Queue
+	next     schedule
+	metrics  *metrics
+
+	ctx     context.Context // ends when the watcher is closed
+	cancel  context.CancelCauseFunc
+	taker   *store.Taker
+	running sync.WaitGroup
+	wake    chan struct{} // something became due earlier
+	work    chan *entry
+
+	mu     sync.Mutex
+	live   map[string]*entry // by the session's id; guarded by mu, as what it points to
+	due    dueTimes          // guarded by mu
+	closed bool              // guarded by mu
+
+	complaints, refusals seldom // guarded by mu
+}
+
+const (
+	lane = "watch"
+	// renewal is how long another replica waits before it takes over the watches of
+	// one that died.
+	renewal = 30 * time.Second
+	// workers bounds the polls under way. More would only wait for the upstream's
+	// own bound.
+	workers = 256
+	// opening bounds how long opening the store's parts may take.
+	opening = 30 * time.Second
+)
+
+// New opens what is stored. Nothing is polled before Start. The caller must Close it.
+func New(cfg Config, o Options) (*Watcher, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), opening)
+	defer cancel()
+	w := &Watcher{
+		cfg: cfg, options: o, store: o.Store, next: newSchedule(cfg), metrics: newMetrics(o.Registry),
+		live: map[string]*entry{}, wake: make(chan struct{}, 1), work: make(chan *entry),
+	}
+	var err error
+	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	if w.watches, err = o.Store.Queue(ctx, store.QueueConfig{Name: "watches", Renewal: renewal}); err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	w.ctx, w.cancel = context.WithCancelCause(context.Background())
+	return w, nil
+}
+
+// Start takes all watches up again, those of a crash too, and begins to poll. It may
+// be called once.
+func (w *Watcher) Start() error {
+	w.running.Go(w.dispatch)
+	for range workers {
+		w.running.Go(w.workUntilClosed)
+	}
+	w.running.Go(w.renewUntilClosed)
+	taker, err := w.watches.Take(w.ctx, lane, w.cfg.Max, w.take)
+	if err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	w.taker = taker
+	return nil
+}
+
+// Close stops polling and gives the watches back, to be taken up after the next start.
+// Registering fails after it; observations are still made durable. It may be called
+// more than once.
+func (w *Watcher) Close() {
+	w.mu.Lock()
+	closed := w.closed
+	w.closed = true
+	w.mu.Unlock()
+	if closed {
+		return
+	}
+	w.cancel(ErrClosed)
+	if w.taker != nil {
+		w.taker.Stop()
+	}
+	w.running.Wait()
+	w.settleRest()
+	w.giveBack()
+}
+
+// releaseTime bounds giving back. What is not given back is handed out again all the
+// same, a little later.
+const releaseTime = time.Second
+
+// settleRest tries once more to make durable what no item would bring back.
+func (w *Watcher) settleRest() {
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+	defer cancel()
+	w.mu.Lock()
+	var rest []*entry
+	for _, e := range w.live {
+		if !e.queued {
+			rest = append(rest, e)
+		}
+	}
+	w.mu.Unlock()
+	for _, e := range rest {
+		if err := w.settle(ctx, e); err != nil {
+			w.options.Log.Error("a change of a watched session is lost", "session", e.id, "error", err)
+		}
+	}
+}
+
+func (w *Watcher) giveBack() {
+	end := time.Now().Add(releaseTime)
+	for _, item := range w.items() {
+		if time.Now().After(end) {
+			return
+		}
+		if err := item.Release(); err != nil {
+			w.options.Log.Debug("a watch could not be given back", "session", item.Name, "error", err)
+		}
+	}
+}
+
+// items are all that were handed out and are not done.
+func (w *Watcher) items() []*store.Item {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	items := make([]*store.Item, 0, len(w.live))
+	for _, e := range w.live {
+		if e.item != nil && !e.finishing && !e.gone {
+			items = append(items, e.item)
+		}
+	}
+	return items
+}
+
+func (w *Watcher) renewUntilClosed() {
+	ticker := time.NewTicker(renewal / 3)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-w.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		failed := 0
+		var last error
+		for _, item := range w.items() {
+			if w.ctx.Err() != nil {
+				return
+			}
+			if err := item.Renew(); err != nil {
+				failed++
+				last = err
+			}
+		}
+		if failed > 0 {
+			w.options.Log.Warn("watches could not be renewed", "count", failed, "error", last)
+		}
+	}
+}
+
+// Live returns how many sessions are watched.
+func (w *Watcher) Live() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.live)
+}
+
+// Subject is what events about v's session are about.
+func (w *Watcher) Subject(v *session.Variant) webhook.Subject {
+	return w.subject(w.store.SessionID(v), v)
+}
+
+func (w *Watcher) subject(id string, v *session.Variant) webhook.Subject {
+	return webhook.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.account(v)}
+}
+
+func (w *Watcher) account(v *session.Variant) string { return w.store.ID("acc_", v.Credential) }
