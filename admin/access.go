@@ -19,15 +19,24 @@ func keyOrLoopback(keys []string) fiber.Handler {
 		if c.Context().RemoteIP().IsLoopback() && !forwarded(c) {
 			return c.Next()
 		}
-		if len(keys) == 0 {
-			return &denial{"no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY"}
-		}
-		scheme, token, _ := bytes.Cut(c.Request().Header.Peek(fiber.HeaderAuthorization), []byte(" "))
-		if !bytes.EqualFold(scheme, []byte("Bearer")) || !anyEqual(keys, token) {
-			return &denial{"want Authorization: Bearer KEY with one of the configured keys"}
-		}
-		return c.Next()
+		return withKey(c, keys)
 	}
+}
+
+// keyAlways lets requests with a key pass, from wherever they come.
+func keyAlways(keys []string) fiber.Handler {
+	return func(c *fiber.Ctx) error { return withKey(c, keys) }
+}
+
+func withKey(c *fiber.Ctx, keys []string) error {
+	if len(keys) == 0 {
+		return &denial{"no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY"}
+	}
+	scheme, token, _ := bytes.Cut(c.Request().Header.Peek(fiber.HeaderAuthorization), []byte(" "))
+	if !bytes.EqualFold(scheme, []byte("Bearer")) || !anyEqual(keys, token) {
+		return &denial{"want Authorization: Bearer KEY with one of the configured keys"}
+	}
+	return c.Next()
 }
 
 // forwarded reports whether a proxy on this machine sends somebody else's request.

@@ -1,5 +1,8 @@
-// Package admin is the private listener: health, readiness and metrics.
+// Package admin is the private listener: the management API with its description,
+// health, readiness and metrics.
 //
-// Its promise: a probe is answered whatever the upstream does, and nothing but the
-// two probes is shown to anybody who is neither on this machine nor has a key.
+// Its promises: a probe is answered whatever the upstream does; metrics are shown to
+// this machine and to those with a key, and everything else to those with a key only;
+// what a request says is understood whole or refused, naming the field; and no answer,
+// no error and no log line repeats a secret, but for the one answer that makes it.
 package admin

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -17,29 +18,38 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Options is what a Server needs besides its configuration. All of it is needed.
+// Options is what a Server needs besides its configuration.
 type Options struct {
 	// Ready says why the program should get no requests, or nil. It is called for
 	// each probe and must not block.
 	Ready    func() error
 	Registry prometheus.Gatherer
 	Log      *slog.Logger
+
+	// Services are what the management API manages; nil means that there is no such
+	// API, and the rest of the options is not used.
+	Services *Services
+	Version  string        // of the program, for the description of the API
+	Ping     time.Duration // between signs of life on quiet event streams; 0 means 15 s
 }
 
 // Server is the private listener. Create it with New.
 type Server struct {
-	app *fiber.App
-	log *slog.Logger
+	app  *fiber.App
+	log  *slog.Logger
+	held *held
 }
 
 // New returns a server that is not listening yet.
 func New(cfg Config, o Options) *Server {
-	s := &Server{log: o.Log}
+	s := &Server{log: o.Log, held: newHeld()}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "pollbridge admin",
 		DisableStartupMessage: true,
 		CaseSensitive:         true,
 		StrictRouting:         true,
+		Immutable:             true, // huma hands strings on, and services keep them
+		BodyLimit:             bodyLimit,
 		ReadBufferSize:        16 << 10,
 		ReadTimeout:           10 * time.Second,
 		WriteTimeout:          30 * time.Second,
@@ -52,6 +62,10 @@ func New(cfg Config, o Options) *Server {
 	s.app.Use(recover.New())
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok"}) })
 	s.app.Get("/readyz", readiness(o.Ready))
+	if o.Services != nil {
+		m := &management{Services: *o.Services, log: o.Log, held: s.held, ping: cmp.Or(o.Ping, 15*time.Second)}
+		m.register(s.app, o.Version, keyAlways(cfg.Keys))
+	}
 	s.app.Use(keyOrLoopback(cfg.Keys))
 	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return s
@@ -61,9 +75,12 @@ func New(cfg Config, o Options) *Server {
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
 
-// Shutdown stops accepting and waits for the requests in flight, but no longer than
-// ctx.
-func (s *Server) Shutdown(ctx context.Context) error { return s.app.ShutdownWithContext(ctx) }
+// Shutdown stops accepting, ends what waits for events and waits for the requests in
+// flight, but no longer than ctx.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.held.close(ctx)
+	return s.app.ShutdownWithContext(ctx)
+}
 
 type probe struct {
 	Status string `json:"status"`
@@ -79,23 +96,22 @@ func readiness(ready func() error) fiber.Handler {
 	}
 }
 
-// problem is an error in the form of RFC 9457.
-type problem struct {
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail,omitempty"`
-}
-
 func (s *Server) handleError(c *fiber.Ctx, err error) error {
-	p := problem{Status: http.StatusInternalServerError}
+	p := newProblem(http.StatusInternalServerError, "")
 	if known, ok := errors.AsType[*fiber.Error](err); ok {
-		p.Status = known.Code
+		p = newProblem(known.Code, hints[known.Code])
 	} else if denied, ok := errors.AsType[*denial](err); ok {
-		p.Status, p.Detail = http.StatusUnauthorized, denied.Error()
+		p = newProblem(http.StatusUnauthorized, denied.Error())
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
+	} else if known, ok := errors.AsType[*problem](err); ok {
+		p = known
 	} else {
 		s.log.Error("management request failed", "error", err)
 	}
-	p.Title = http.StatusText(p.Status)
-	return c.Status(p.Status).JSON(p, "application/problem+json")
+	return c.Status(p.Status).JSON(p, problemType)
+}
+
+// hints say more about refusals by the HTTP engine.
+var hints = map[int]string{
+	http.StatusRequestEntityTooLarge: "the body is too large: want at most 1 MiB",
 }

@@ -1,0 +1,238 @@
+package admin_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/admin"
+)
+
+type eventPage struct {
+	Items []struct {
+		ID, Cursor, Type, Subject string
+		Payload                   map[string]any
+	}
+	Next string
+}
+
+func TestEventsAreFetchedInTheirOrder(t *testing.T) {
+	m := manage(t)
+	for range 7 {
+		m.happen("session.pending")
+	}
+	var seen []string
+	after := ""
+	for range 4 {
+		a := m.do("GET", "/v1/events?limit=3&after="+after, "")
+		page := decode[eventPage](t, a)
+		if a.status != 200 || page.Next == "" {
+			t.Fatalf("events = %d %s; want a next, always", a.status, a.body)
+		}
+		for _, e := range page.Items {
+			seen = append(seen, e.ID)
+			if e.Payload["type"] != "session.pending" || e.Subject == "" {
+				t.Errorf("event = %+v", e)
+			}
+		}
+		after = page.Next
+	}
+	if len(seen) != 7 || seen[0] != id("evt_", 1) || seen[6] != id("evt_", 7) {
+		t.Errorf("seen %v; want all 7 in their order", seen)
+	}
+	if page := decode[eventPage](t, m.do("GET", "/v1/events?after=latest", "")); len(page.Items) != 0 || page.Next != after {
+		t.Errorf("latest = %+v; want none, and next %s", page, after)
+	}
+	for _, bad := range []string{"!", "cw", "ZXg", after + "="} {
+		a := m.do("GET", "/v1/events?after="+bad, "")
+		if a.status != 422 {
+			t.Errorf("after=%s: %d", bad, a.status)
+		}
+		wantLocation(t, "after="+bad, a, "query.after")
+	}
+	for _, bad := range []string{"61", "-1", "soon"} {
+		wantLocation(t, "wait="+bad, m.do("GET", "/v1/events?wait="+bad, ""), "query.wait")
+	}
+}
+
+func receive(t *testing.T, from <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-from:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s: not within 20 s", what)
+	}
+}
+
+func TestEventsAreAwaited(t *testing.T) {
+	m := manage(t)
+	answered := make(chan answer)
+	go func() { answered <- m.do("GET", "/v1/events?wait=60", "") }()
+	receive(t, m.waiting, "the reader waits")
+	m.happen("session.succeeded")
+	a := <-answered
+	if page := decode[eventPage](t, a); a.status != 200 || len(page.Items) != 1 || page.Items[0].Type != "session.succeeded" {
+		t.Errorf("awaited = %d %s", a.status, a.body)
+	}
+	t.Log("where nothing comes, the answer is empty")
+	if a := m.do("GET", "/v1/events?wait=1&after=latest", ""); a.status != 200 || len(decode[eventPage](t, a).Items) != 0 {
+		t.Errorf("awaited in vain = %d %s", a.status, a.body)
+	}
+}
+
+func TestAwaitingEndsWithTheServerAndWithTheClient(t *testing.T) {
+	m := manage(t)
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan error)
+	go func() {
+		_, err := m.request(ctx, "GET", "/v1/events?wait=60", "")
+		gone <- err
+	}()
+	receive(t, m.waiting, "the reader waits")
+	leave()
+	<-gone
+	receive(t, m.left, "the departure is noticed")
+
+	answered := make(chan answer)
+	go func() { answered <- m.do("GET", "/v1/events?wait=60", "") }()
+	receive(t, m.waiting, "the next reader waits")
+	m.stop()
+	if a := <-answered; a.status != 200 || len(decode[eventPage](t, a).Items) != 0 {
+		t.Errorf("at the end of the server = %d %s; want an empty answer", a.status, a.body)
+	}
+}
+
+// follower reads a stream.
+type follower struct {
+	t        *testing.T
+	response *http.Response
+	lines    *bufio.Scanner
+	leave    func()
+}
+
+func follow(m *managed, query string, fields ...string) *follower {
+	m.t.Helper()
+	ctx, leave := context.WithCancel(m.t.Context())
+	m.t.Cleanup(leave)
+	response, err := m.request(ctx, "GET", "/v1/events/stream"+query, "", fields...)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { response.Body.Close() })
+	return &follower{m.t, response, bufio.NewScanner(response.Body), leave}
+}
+
+// next returns the fields of the next event; of comments, the last is counted as one.
+func (f *follower) next() map[string]string {
+	f.t.Helper()
+	event := map[string]string{}
+	for f.lines.Scan() {
+		if line := f.lines.Text(); line != "" {
+			name, value, _ := strings.Cut(line, ": ")
+			event[name] = value
+		} else if event["id"] != "" {
+			return event
+		}
+	}
+	f.t.Fatalf("the stream ended: %v", f.lines.Err())
+	return nil
+}
+
+func TestStream(t *testing.T) {
+	m := manage(t)
+	m.happen("session.pending")
+	f := follow(m, "")
+	if got := f.response; got.StatusCode != 200 || got.Header.Get("Content-Type") != "text/event-stream" || got.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("stream = %d %v", got.StatusCode, got.Header)
+	}
+	receive(t, m.waiting, "the stream waits: what was before is not sent")
+	m.happen("session.refused")
+	m.happen("session.failed")
+	first := f.next()
+	var data struct {
+		ID, Cursor string
+		Payload    map[string]any
+	}
+	if err := json.Unmarshal([]byte(first["data"]), &data); err != nil {
+		t.Fatalf("data = %q: %v", first["data"], err)
+	}
+	if first["event"] != "session.refused" || data.ID != id("evt_", 2) || data.Cursor != first["id"] || data.Payload["type"] != "session.refused" {
+		t.Errorf("first = %v", first)
+	}
+	if second := f.next(); second["event"] != "session.failed" {
+		t.Errorf("second = %v", second)
+	}
+	f.leave()
+	receive(t, m.left, "the departure is noticed")
+
+	t.Log("it goes on behind the last event that was seen")
+	if got := follow(m, "", "Last-Event-ID: "+first["id"]).next(); got["event"] != "session.failed" {
+		t.Errorf("after Last-Event-ID = %v", got)
+	}
+	if got := follow(m, "?after=latest", "Last-Event-ID: "+first["id"]).next(); got["event"] != "session.failed" {
+		t.Errorf("after Last-Event-ID, which counts more = %v", got)
+	}
+	if got := follow(m, "?after="+first["id"]).next(); got["event"] != "session.failed" {
+		t.Errorf("after = %v", got)
+	}
+	a := m.do("GET", "/v1/events/stream", "", "Last-Event-ID: nonsense!")
+	if a.status != 422 {
+		t.Errorf("nonsense for an id = %d", a.status)
+	}
+	wantLocation(t, "Last-Event-ID", a, "header.Last-Event-ID")
+}
+
+func TestStreamIsKeptAlive(t *testing.T) {
+	m := managePinging(t, 20*time.Millisecond)
+	f := follow(m, "")
+	for pings := 0; pings < 3; {
+		if !f.lines.Scan() {
+			t.Fatalf("the stream ended: %v", f.lines.Err())
+		}
+		if f.lines.Text() == ": ping" {
+			pings++
+		}
+	}
+	f.leave()
+	t.Log("a departure is noticed by the pings too, and makes room")
+	for end := time.Now().Add(20 * time.Second); ; {
+		if held := decode[admin.Stats](t, m.do("GET", "/v1/stats", "")).Held; held == 0 {
+			break
+		} else if time.Now().After(end) {
+			t.Fatalf("%d streams are held, want none", held)
+		}
+	}
+}
+
+func TestStreamEndsWithTheServer(t *testing.T) {
+	m := manage(t)
+	f := follow(m, "")
+	receive(t, m.waiting, "the stream waits")
+	m.stop()
+	for f.lines.Scan() {
+	}
+	if err := f.lines.Err(); err != nil {
+		t.Errorf("the stream ended with %v, want its regular end", err)
+	}
+}
+
+func TestStreamEndsWhereEventsCannotBeRead(t *testing.T) {
+	m := manage(t)
+	f := follow(m, "")
+	receive(t, m.waiting, "the stream waits")
+	m.mu.Lock()
+	m.fail = errSecret
+	m.mu.Unlock()
+	for f.lines.Scan() {
+		if strings.Contains(f.lines.Text(), "secret") {
+			t.Errorf("the stream shows the error: %s", f.lines.Text())
+		}
+	}
+	if err := f.lines.Err(); err != nil {
+		t.Errorf("the stream ended with %v, want its regular end", err)
+	}
+}

@@ -1,0 +1,357 @@
+package admin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"pollbridge/admin"
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+var someTime = time.Date(2026, 11, 23, 8, 15, 30, 0, time.UTC)
+
+// fakes are services that keep everything in memory.
+type fakes struct {
+	mu            sync.Mutex
+	subscriptions []webhook.Subscription
+	created       []webhook.NewSubscription
+	changes       []webhook.SubscriptionPatch
+	sessions      []admin.Session
+	registered    []admin.NewSession
+	deliveries    []webhook.Delivery
+	filters       []string
+	recovered     time.Time
+	answers       map[string]*session.Observation
+	events        []webhook.Event
+	news          chan struct{} // closed and replaced at every event
+	waiting       chan struct{} // gets one for each reader that begins to wait, if there is room
+	left          chan struct{} // gets one for each reader whose wait ended without an event
+	fail          error         // what everything returns
+}
+
+func newFakes() *fakes {
+	return &fakes{
+		answers: map[string]*session.Observation{}, news: make(chan struct{}),
+		waiting: make(chan struct{}, 100), left: make(chan struct{}, 100),
+	}
+}
+
+func (f *fakes) services() *admin.Services {
+	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: f, Events: f, Stats: f.stats}
+}
+
+// begin locks; the caller unlocks what it returns.
+func (f *fakes) begin() (unlock func(), err error) {
+	f.mu.Lock()
+	return f.mu.Unlock, f.fail
+}
+
+func id(prefix string, n int) string { return fmt.Sprintf("%s%026d", prefix, n) }
+
+// newest is a part of a list, the last first.
+func newest[T any](all []T, after string, limit int) ([]T, string, error) {
+	end := len(all)
+	if after != "" {
+		n, err := strconv.Atoi(after)
+		if err != nil || n < 0 || n > len(all) {
+			return nil, "", &webhook.FieldError{Field: "after", Problem: "want a cursor as it was answered"}
+		}
+		end = n
+	}
+	start := max(0, end-limit)
+	part := slices.Clone(all[start:end])
+	slices.Reverse(part)
+	if start == 0 {
+		return part, "", nil
+	}
+	return part, strconv.Itoa(start), nil
+}
+
+func (f *fakes) Create(_ context.Context, n webhook.NewSubscription) (webhook.Subscription, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return webhook.Subscription{}, err
+	}
+	if !strings.HasPrefix(n.URL, "https://") {
+		return webhook.Subscription{}, &webhook.FieldError{Field: "url", Problem: "want an https URL"}
+	}
+	f.created = append(f.created, n)
+	s := webhook.Subscription{
+		ID: id("sub_", len(f.subscriptions)+1), URL: n.URL, Events: n.Events, Endpoints: n.Endpoints,
+		Enabled: true, Signature: webhook.SignatureV1, Created: someTime, Updated: someTime,
+	}
+	f.subscriptions = append(f.subscriptions, s)
+	s.Secret = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc="
+	return s, nil
+}
+
+func (f *fakes) find(wanted string) (int, error) {
+	if f.fail != nil {
+		return 0, f.fail
+	}
+	i := slices.IndexFunc(f.subscriptions, func(s webhook.Subscription) bool { return s.ID == wanted })
+	if i < 0 {
+		return 0, fmt.Errorf("fake: %w", webhook.ErrNotFound)
+	}
+	return i, nil
+}
+
+func (f *fakes) Get(_ context.Context, wanted string) (webhook.Subscription, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.find(wanted)
+	if err != nil {
+		return webhook.Subscription{}, err
+	}
+	return f.subscriptions[i], nil
+}
+
+func (f *fakes) List(_ context.Context, after string, limit int) ([]webhook.Subscription, string, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return nil, "", err
+	}
+	return newest(f.subscriptions, after, limit)
+}
+
+func (f *fakes) Update(_ context.Context, wanted string, change webhook.SubscriptionPatch) (webhook.Subscription, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.find(wanted)
+	if err != nil {
+		return webhook.Subscription{}, err
+	}
+	f.changes = append(f.changes, change)
+	if change.Description != nil {
+		f.subscriptions[i].Description = *change.Description
+	}
+	return f.subscriptions[i], nil
+}
+
+func (f *fakes) Delete(_ context.Context, wanted string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.find(wanted)
+	if err == nil {
+		f.subscriptions = slices.Delete(f.subscriptions, i, i+1)
+	}
+	return err
+}
+
+func (f *fakes) RotateSecret(_ context.Context, wanted string) (webhook.Subscription, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, err := f.find(wanted)
+	if err != nil {
+		return webhook.Subscription{}, err
+	}
+	s := f.subscriptions[i]
+	s.Secret = "whsec_cm90YXRlZC1yb3RhdGVkLXJvdGF0ZWQ="
+	return s, nil
+}
+
+func (f *fakes) Test(_ context.Context, wanted string) (webhook.Attempt, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, err := f.find(wanted); err != nil {
+		return webhook.Attempt{}, err
+	}
+	return webhook.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
+}
+
+func (f *fakes) Recover(_ context.Context, wanted string, since time.Time) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.find(wanted)
+	f.recovered = since
+	return 3, err
+}
+
+func (f *fakes) Deliveries(_ context.Context, filter webhook.DeliveryFilter, before string, limit int) ([]webhook.Delivery, string, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return nil, "", err
+	}
+	f.filters = append(f.filters, fmt.Sprint(filter))
+	return newest(f.deliveries, before, limit)
+}
+
+func (f *fakes) Delivery(_ context.Context, wanted string) (webhook.Delivery, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return webhook.Delivery{}, err
+	}
+	for _, d := range f.deliveries {
+		if d.ID == wanted {
+			d.Attempts = []webhook.Attempt{{At: someTime, Error: "timeout"}, {At: someTime, Status: 200, Answer: "\xff"}}
+			return d, nil
+		}
+	}
+	return webhook.Delivery{}, webhook.ErrNotFound
+}
+
+func (f *fakes) Redeliver(ctx context.Context, wanted string) (webhook.Delivery, error) {
+	d, err := f.Delivery(ctx, wanted)
+	if err == nil && d.State == webhook.StateWaiting {
+		return d, webhook.ErrUnderWay
+	}
+	d.State = webhook.StateWaiting
+	return d, err
+}
+
+func (f *fakes) Register(_ context.Context, n admin.NewSession) (admin.Registered, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return admin.Registered{}, err
+	}
+	if n.Webhook != nil && !strings.HasPrefix(n.Webhook.URL, "https://") {
+		return admin.Registered{}, &webhook.FieldError{Field: "webhook.url", Problem: "want an https URL"}
+	}
+	f.registered = append(f.registered, n)
+	r := admin.Registered{}
+	if n.Webhook != nil {
+		r.Webhook = &admin.RegisteredWebhook{Subscription: id("sub_", 7), Secret: "whsec_b25lLW9uZS1vbmUtb25lLW9uZS1vbmU="}
+	}
+	for _, s := range f.sessions {
+		if s.Token == n.Token {
+			r.Session = s
+			return r, nil
+		}
+	}
+	r.New = true
+	r.Session = admin.Session{ID: id("ses_", len(f.sessions)+1), Endpoint: n.Endpoint, Locale: n.Locale, Token: n.Token, State: "pending", Watching: true, CreatedAt: someTime}
+	f.sessions = append(f.sessions, r.Session)
+	return r, nil
+}
+
+func (f *fakes) Session(_ context.Context, wanted string) (admin.Session, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return admin.Session{}, err
+	}
+	for _, s := range f.sessions {
+		if s.ID == wanted {
+			return s, nil
+		}
+	}
+	return admin.Session{}, webhook.ErrNotFound
+}
+
+func (f *fakes) ListSessions(_ context.Context, state, after string, limit int) ([]admin.Session, string, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return nil, "", err
+	}
+	var wanted []admin.Session
+	for _, s := range f.sessions {
+		if state == "" || s.State == state {
+			wanted = append(wanted, s)
+		}
+	}
+	return newest(wanted, after, limit)
+}
+
+func (f *fakes) DeleteSession(ctx context.Context, wanted string) error {
+	_, err := f.Session(ctx, wanted)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.sessions = slices.DeleteFunc(f.sessions, func(s admin.Session) bool { return s.ID == wanted })
+	return err
+}
+
+func (f *fakes) Response(_ context.Context, wanted string) (*session.Observation, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err != nil {
+		return nil, err
+	}
+	if o := f.answers[wanted]; o != nil {
+		return o, nil
+	}
+	return nil, webhook.ErrNotFound
+}
+
+func (f *fakes) stats(context.Context) (admin.Stats, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	return admin.Stats{
+		Version: "1.2.3", StartedAt: someTime, Polls: admin.PollStats{Asked: 10, Sent: 1, Saved: 9},
+		Sessions: map[string]int{"pending": len(f.sessions)}, Breaker: "closed",
+	}, err
+}
+
+// happen adds an event and wakes those that wait.
+func (f *fakes) happen(kind string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := len(f.events) + 1
+	f.events = append(f.events, webhook.Event{
+		ID: id("evt_", n), Cursor: strconv.Itoa(n), Type: kind, Subject: id("ses_", n),
+		Payload: fmt.Appendf(nil, `{"type":%q,"data":{"session":%q,"message":"a\nb"}}`, kind, id("ses_", n)),
+	})
+	close(f.news)
+	f.news = make(chan struct{})
+}
+
+func (f *fakes) NewestEvent(context.Context) (string, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	return strconv.Itoa(len(f.events)), err
+}
+
+func (f *fakes) Events(ctx context.Context, after string, limit int, wait time.Duration) ([]webhook.Event, string, error) {
+	n := 0
+	if after != "" {
+		var err error
+		if n, err = strconv.Atoi(after); err != nil || n < 0 {
+			return nil, "", &webhook.FieldError{Field: "after", Problem: "want a cursor as it was answered"}
+		}
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	for {
+		f.mu.Lock()
+		found := slices.Clone(f.events[min(n, len(f.events)):])
+		news, err := f.news, f.fail
+		f.mu.Unlock()
+		found = found[:min(limit, len(found))]
+		if err != nil {
+			return nil, "", err
+		}
+		if len(found) > 0 {
+			return found, found[len(found)-1].Cursor, nil
+		}
+		note(f.waiting)
+		select {
+		case <-news:
+		case <-timer.C:
+			return nil, after, nil
+		case <-ctx.Done():
+			note(f.left)
+			return nil, "", ctx.Err()
+		}
+	}
+}
+
+func note(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+var errSecret = errors.New("fake: cannot open /data/secret-of-the-disk with whsec_c2VjcmV0")

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Huma keeps these three in package variables. Nothing else in the program uses it.
+func init() {
+	huma.ValidateStrictCasing = true  // "URL" is not url
+	huma.DefaultArrayNullable = false // lists are never null
+	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
+		return newProblem(status, detail, errs...)
+	}
+}
+
+// strictJSON reads bodies without forgiveness: a name that is given twice, in another
+// case or not at all known is an error, so that nobody believes in a setting that was
+// never made.
+var strictJSON = huma.Format{
+	Marshal: func(w io.Writer, v any) error {
+		return jsonv2.MarshalWrite(w, v, jsontext.AllowInvalidUTF8(true))
+	},
+	Unmarshal: func(data []byte, v any) error {
+		err := jsonv2.Unmarshal(data, v, jsonv2.RejectUnknownMembers(true))
+		if err == nil {
+			return nil
+		}
+		if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+			return malformed(syntax)
+		}
+		// Its text may quote what was sent.
+		if semantic, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
+			return fmt.Errorf("cannot be used%s", within(semantic.JSONPointer))
+		}
+		return errors.New("cannot be read")
+	},
+}
+
+func malformed(syntax *jsontext.SyntacticError) error {
+	problem := "it ends or goes on where it should not"
+	switch {
+	case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
+		problem = "this name is given twice"
+	case errors.Is(syntax.Err, io.ErrUnexpectedEOF):
+		problem = "it ends too early"
+	}
+	return fmt.Errorf("malformed JSON at byte %d%s: %s", syntax.ByteOffset, within(syntax.JSONPointer), problem)
+}
+
+func within(pointer jsontext.Pointer) string {
+	if pointer == "" {
+		return ""
+	}
+	var path strings.Builder
+	for token := range pointer.Tokens() {
+		if path.Len() > 0 {
+			path.WriteByte('.')
+		}
+		path.WriteString(shorten(token))
+	}
+	return " in " + path.String()
+}
+
+// document is the finished OpenAPI description as JSON.
+func document(api huma.API) []byte {
+	plain, err := json.Marshal(api.OpenAPI())
+	if err != nil {
+		panic(fmt.Sprintf("admin: the API cannot be described: %v", err)) // a mistake in this package's types
+	}
+	var readable bytes.Buffer
+	if err := json.Indent(&readable, plain, "", "  "); err != nil {
+		panic(err)
+	}
+	return readable.Bytes()
+}
+
+func newAPIConfig(version string) huma.Config {
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:       "pollbridge management API",
+				Version:     version,
+				Description: apiDescription,
+			},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"key": {Type: "http", Scheme: "bearer", Description: "One of admin.keys, POLLBRIDGE_ADMIN_KEY, or what is in DATA_DIR/admin.key."},
+				},
+			},
+			Security: []map[string][]string{{"key": {}}},
+			Tags: []*huma.Tag{
+				{Name: tagSubscriptions, Description: "Where events are pushed to."},
+				{Name: tagDeliveries, Description: "What was pushed, what is waiting, and what could not be."},
+				{Name: tagSessions, Description: "Signings that are watched."},
+				{Name: tagEvents, Description: "The same events, for those who would rather fetch them."},
+				{Name: tagStats, Description: "What the bridge is doing."},
+			},
+		},
+		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+	}
+}
+
+const (
+	tagSubscriptions = "Subscriptions"
+	tagDeliveries    = "Deliveries"
+	tagSessions      = "Sessions"
+	tagEvents        = "Events"
+	tagStats         = "Stats"
+)
+
+const apiDescription = `Every call needs Authorization: Bearer KEY. Bodies are JSON of at most 1 MiB; names that are not listed here are refused. ` +
+	`Errors are problem details (RFC 9457) whose errors say where: body.url, query.limit, path.id. ` +
+	`Lists are newest first; where there is more, the answer has a next, which is the cursor of the next call. ` +
+	`Cursors mean nothing by themselves and may change their form.`
+
+// operation is what all operations have in common.
+func operation(method, path, id, tag, summary, description string, status int, errors ...int) huma.Operation {
+	return huma.Operation{
+		Method: method, Path: path, OperationID: id, Tags: []string{tag}, Summary: summary, Description: description,
+		DefaultStatus: status,
+		MaxBodyBytes:  -1, // the listener has refused larger ones before
+		Errors: append(errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusUnprocessableEntity,
+			http.StatusInternalServerError, http.StatusServiceUnavailable),
+	}
+}

@@ -1,0 +1,144 @@
+package admin
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	"github.com/gofiber/fiber/v2"
+)
+
+// Services is what the management API manages. All of it is needed, and all of it is
+// safe for concurrent use. Contexts end with the program, or when the client has left,
+// or after callTime.
+//
+// What a service returns is shown: it holds no access token. Of the errors that a
+// service returns, clients are told what [webhook.FieldError], [webhook.ErrNotFound],
+// [webhook.ErrDisabled], [webhook.ErrUnderWay], the errors of package store and
+// [ErrUnavailable] say; of any other only that there was one.
+type Services struct {
+	Subscriptions Subscriptions
+	Deliveries    Deliveries
+	Sessions      Sessions
+	Events        Events
+	Stats         func(context.Context) (Stats, error)
+}
+
+// callTime bounds one call of the API, besides what it waits for events.
+const callTime = 25 * time.Second
+
+// bodyLimit is how large the body of a request may be, in bytes.
+const bodyLimit = 1 << 20
+
+// management is the API below /v1 and its description.
+type management struct {
+	Services
+	log  *slog.Logger
+	held *held
+	ping time.Duration
+}
+
+// register puts the API into app. Whatever is below its paths needs a key.
+func (m *management) register(app *fiber.App, version string, keyed fiber.Handler) {
+	for _, path := range []string{"/v1", "/openapi.json", "/docs"} {
+		app.Use(path, identify, keyed, harden, m.readable, m.bound)
+	}
+	api := humafiber.New(app, newAPIConfig(version))
+	m.registerSubscriptions(api)
+	m.registerDeliveries(api)
+	m.registerSessions(api)
+	m.registerEvents(api)
+	m.registerStats(api)
+	description, page := document(api), docsPage(api.OpenAPI())
+	app.Get("/openapi.json", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentType, "application/openapi+json")
+		return c.Send(description)
+	})
+	app.Get("/docs", func(c *fiber.Ctx) error {
+		c.Set(fiber.HeaderContentSecurityPolicy, docsPolicy)
+		c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
+		return c.Send(page)
+	})
+}
+
+func harden(c *fiber.Ctx) error {
+	c.Set(fiber.HeaderCacheControl, "no-store")
+	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
+	return c.Next()
+}
+
+// readable refuses addresses that two readers would read differently.
+func (m *management) readable(c *fiber.Ctx) error {
+	address, err := url.ParseRequestURI(c.OriginalURL())
+	if err != nil {
+		return newProblem(http.StatusBadRequest, "the address cannot be read")
+	}
+	query, err := url.ParseQuery(address.RawQuery)
+	if err != nil {
+		return newProblem(http.StatusBadRequest, "the query cannot be read: want NAME=VALUE&NAME=VALUE, percent-encoded")
+	}
+	for name, values := range query {
+		if len(values) > 1 {
+			return at("query."+shorten(name), "is given more than once")
+		}
+	}
+	return c.Next()
+}
+
+// bound gives the call a context of its own: fiber's ends with nothing and belongs to
+// the next request as soon as the handler has returned.
+func (m *management) bound(c *fiber.Ctx) error {
+	ctx, cancel := context.WithTimeout(m.held.ctx, callTime)
+	defer cancel()
+	c.SetUserContext(ctx)
+	return c.Next()
+}
+
+// route adds an operation; in is where the fields are that its service may complain
+// about.
+func route[I, O any](m *management, api huma.API, op huma.Operation, in string, f func(context.Context, *I) (*O, error)) {
+	huma.Register(api, op, func(ctx context.Context, input *I) (*O, error) {
+		output, err := f(ctx, input)
+		if err != nil {
+			return nil, m.publish(ctx, &op, in, err)
+		}
+		return output, nil
+	})
+}
+
+// noBody is the body of calls that take none: whatever is sent is refused.
+type noBody struct{}
+
+// PageParams is how a part of a list is asked for. Huma sees exported types only.
+type PageParams struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many, at most."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"Where to go on: the next of the answer before."`
+}
+
+type page struct {
+	after string // as the service gave it; empty: from the newest
+	limit int
+}
+
+func (p PageParams) page(kind byte) (page, error) {
+	after, err := position(kind, "query.cursor", p.Cursor)
+	return page{after, p.Limit}, err
+}
+
+// list is a part of a list.
+type list[T any] struct {
+	Items []T    `json:"items" doc:"Newest first."`
+	Next  string `json:"next,omitempty" doc:"The cursor of what follows. Absent at the end."`
+}
+
+func listOf[T, S any](found []T, shown func(T) S, kind byte, next string) list[S] {
+	l := list[S]{Items: make([]S, len(found)), Next: cursor(kind, next)}
+	for i := range found {
+		l.Items[i] = shown(found[i])
+	}
+	return l
+}

@@ -1,0 +1,502 @@
+package admin_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pollbridge/admin"
+	"pollbridge/internal/logtest"
+	"pollbridge/session"
+	"pollbridge/store"
+	"pollbridge/webhook"
+)
+
+// managed is a server with a management API.
+type managed struct {
+	*fakes
+	t    *testing.T
+	url  string
+	log  logtest.Buffer
+	stop func()
+}
+
+func manage(t *testing.T) *managed { return managePinging(t, 0) }
+
+func managePinging(t *testing.T, ping time.Duration) *managed {
+	t.Helper()
+	m := &managed{fakes: newFakes(), t: t}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.url = "http://" + ln.Addr().String()
+	cfg := admin.DefaultConfig()
+	cfg.Keys = []string{key}
+	server := admin.New(cfg, admin.Options{
+		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&m.log, nil)),
+		Services: m.services(), Version: "1.2.3", Ping: ping,
+	})
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	stopped := false
+	m.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		defer cancel()
+		if err := server.Shutdown(ctx); err != nil {
+			t.Errorf("Shutdown = %v", err)
+		}
+		if err := <-served; err != nil {
+			t.Errorf("Serve = %v", err)
+		}
+	}
+	t.Cleanup(m.stop)
+	return m
+}
+
+// request is one call with the key.
+func (m *managed) request(ctx context.Context, method, path, body string, fields ...string) (*http.Response, error) {
+	m.t.Helper()
+	request, err := http.NewRequestWithContext(ctx, method, m.url+path, strings.NewReader(body))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	request.Close = true
+	request.Header.Set("Authorization", "Bearer "+key)
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, ": ")
+		request.Header.Set(name, value)
+	}
+	return http.DefaultTransport.RoundTrip(request)
+}
+
+func (m *managed) do(method, path, body string, fields ...string) answer {
+	m.t.Helper()
+	ctx, cancel := context.WithTimeout(m.t.Context(), 30*time.Second)
+	defer cancel()
+	response, err := m.request(ctx, method, path, body, fields...)
+	if err != nil {
+		m.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		m.t.Errorf("%s %s: %v", method, path, err)
+	}
+	a := answer{response.StatusCode, response.Header, string(text)}
+	for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
+		if got := a.header.Get(name); got != want {
+			m.t.Errorf("%s %s: %s = %q, want %q", method, path, name, got, want)
+		}
+	}
+	if a.header.Get("X-Request-Id") == "" {
+		m.t.Errorf("%s %s: no X-Request-Id", method, path)
+	}
+	if a.status >= 400 {
+		wantProblem(m.t, method+" "+path, a)
+	}
+	return a
+}
+
+// wantLocation checks that a problem names a field.
+func wantLocation(t *testing.T, what string, a answer, location string) {
+	t.Helper()
+	var p struct {
+		Detail string
+		Errors []struct{ Location, Message string }
+	}
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	for _, e := range p.Errors {
+		if e.Location == location && e.Message != "" && p.Detail != "" {
+			return
+		}
+	}
+	t.Errorf("%s = %d %s; want a problem at %s", what, a.status, a.body, location)
+}
+
+func decode[T any](t *testing.T, a answer) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
+		t.Errorf("%q: %v", a.body, err)
+	}
+	return v
+}
+
+type object = map[string]any
+
+func TestSubscriptionsStory(t *testing.T) {
+	m := manage(t)
+	a := m.do("POST", "/v1/subscriptions", `{"url":"https://example.com/hook","events":["session.succeeded"],"account":"the-access-token","headers":{"X-Tenant":"seven"}}`)
+	s := decode[object](t, a)
+	if a.status != 201 || s["id"] != id("sub_", 1) || a.header.Get("Location") != "/v1/subscriptions/"+id("sub_", 1) || s["secret"] != "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc=" {
+		t.Errorf("create = %d %v %s", a.status, a.header, a.body)
+	}
+	if got := m.created[0]; got.Account != "the-access-token" || got.Headers["X-Tenant"] != "seven" {
+		t.Errorf("created from %+v", got)
+	}
+	path := "/v1/subscriptions/" + id("sub_", 1)
+	if a := m.do("GET", path, ""); a.status != 200 || decode[object](t, a)["url"] != "https://example.com/hook" || strings.Contains(a.body, "whsec_") {
+		t.Errorf("get = %d %s", a.status, a.body)
+	}
+	if a := m.do("GET", path, ""); !strings.Contains(a.body, `"endpoints":[]`) {
+		t.Errorf("an empty list is shown as %s", a.body)
+	}
+	if a := m.do("PATCH", path, `{"description":"mine","headers":null,"enabled":true}`); a.status != 200 || decode[object](t, a)["description"] != "mine" {
+		t.Errorf("patch = %d %s", a.status, a.body)
+	}
+	if c := m.changes[0]; c.URL != nil || c.Events != nil || c.Endpoints != nil || c.IncludeFile != nil || *c.Description != "mine" || c.Headers == nil || len(*c.Headers) != 0 || !*c.Enabled {
+		t.Errorf("change = %+v", c)
+	}
+	if a := m.do("POST", path+"/rotate-secret", ""); a.status != 200 || decode[object](t, a)["secret"] != "whsec_cm90YXRlZC1yb3RhdGVkLXJvdGF0ZWQ=" {
+		t.Errorf("rotate = %d %s", a.status, a.body)
+	}
+	if a := m.do("POST", path+"/test", "{}"); a.status != 200 || decode[object](t, a)["answer"] != "no � thanks" || decode[object](t, a)["success"] != false {
+		t.Errorf("test = %d %s", a.status, a.body)
+	}
+	if a := m.do("POST", path+"/recover", `{"since":"2026-11-20T00:00:00+02:00"}`); a.status != 202 || decode[object](t, a)["redelivered"] != 3.0 {
+		t.Errorf("recover = %d %s", a.status, a.body)
+	}
+	if want := time.Date(2026, 11, 19, 22, 0, 0, 0, time.UTC); !m.recovered.Equal(want) {
+		t.Errorf("recovered since %v, want %v", m.recovered, want)
+	}
+	if a := m.do("DELETE", path, ""); a.status != 204 || a.body != "" {
+		t.Errorf("delete = %d %s", a.status, a.body)
+	}
+	for _, call := range []string{"GET ", "DELETE ", "POST /rotate-secret", "POST /test"} {
+		method, action, _ := strings.Cut(call, " ")
+		if a := m.do(method, path+action, ""); a.status != 404 {
+			t.Errorf("%s of what is gone = %d", call, a.status)
+		}
+	}
+	if a := m.do("PATCH", path, "{}"); a.status != 404 {
+		t.Errorf("patch of what is gone = %d", a.status)
+	}
+}
+
+func TestServicesNameFields(t *testing.T) {
+	m := manage(t)
+	for _, test := range []struct{ method, path, body, location string }{
+		{"POST", "/v1/subscriptions", `{"url":"http://example.com"}`, "body.url"},
+		{"POST", "/v1/sessions", `{"endpoint":"e","token":"t","access_token":"a","webhook":{"url":"http://example.com"}}`, "body.webhook.url"},
+	} {
+		a := m.do(test.method, test.path, test.body)
+		if a.status != 422 || !strings.Contains(a.body, "want an https URL") {
+			t.Errorf("%s = %d %s", test.path, a.status, a.body)
+		}
+		wantLocation(t, test.path, a, test.location)
+	}
+}
+
+func TestDeliveriesStory(t *testing.T) {
+	m := manage(t)
+	for n := range 5 {
+		m.deliveries = append(m.deliveries, webhook.Delivery{ID: id("dlv_", n), State: []string{"dead", "waiting"}[n%2], Created: someTime})
+	}
+	a := m.do("GET", "/v1/deliveries?limit=2&subscription=sub_1&state=dead&session=ses_1", "")
+	if got := decode[struct{ Items []struct{ ID string } }](t, a); a.status != 200 || len(got.Items) != 2 || got.Items[0].ID != id("dlv_", 4) {
+		t.Errorf("list = %d %s", a.status, a.body)
+	}
+	if got := m.filters[0]; got != "{sub_1 ses_1 dead}" {
+		t.Errorf("filter = %s", got)
+	}
+	a = m.do("GET", "/v1/deliveries/"+id("dlv_", 0), "")
+	if got := decode[struct{ Attempts []object }](t, a); a.status != 200 || len(got.Attempts) != 2 || got.Attempts[1]["answer"] != "�" || got.Attempts[1]["success"] != true || got.Attempts[0]["status"] != nil {
+		t.Errorf("get = %d %s", a.status, a.body)
+	}
+	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 0)+"/redeliver", ""); a.status != 202 || decode[object](t, a)["state"] != "waiting" {
+		t.Errorf("redeliver = %d %s", a.status, a.body)
+	}
+	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 1)+"/redeliver", ""); a.status != 409 || !strings.Contains(a.body, "being delivered") {
+		t.Errorf("redeliver what is under way = %d %s", a.status, a.body)
+	}
+	if a := m.do("GET", "/v1/deliveries/dlv_none", ""); a.status != 404 {
+		t.Errorf("get of nothing = %d", a.status)
+	}
+}
+
+func TestSessionsStory(t *testing.T) {
+	m := manage(t)
+	body := `{"endpoint":"smartid-sign","token":"0123456789abcdef","access_token":"the-access-token","locale":"en","webhook":{"url":"https://example.com"}}`
+	a := m.do("POST", "/v1/sessions", body)
+	got := decode[struct {
+		ID      string
+		Webhook admin.RegisteredWebhook
+	}](t, a)
+	if a.status != 201 || got.ID != id("ses_", 1) || a.header.Get("Location") != "/v1/sessions/"+id("ses_", 1) || got.Webhook.Subscription != id("sub_", 7) || !strings.HasPrefix(got.Webhook.Secret, "whsec_") {
+		t.Errorf("register = %d %v %s", a.status, a.header, a.body)
+	}
+	if n := m.registered[0]; n.AccessToken != "the-access-token" || n.Webhook.URL != "https://example.com" || n.Locale != "en" {
+		t.Errorf("registered %+v", n)
+	}
+	if a := m.do("POST", "/v1/sessions", body); a.status != 200 || strings.Contains(a.body, "the-access-token") {
+		t.Errorf("register again = %d %s", a.status, a.body)
+	}
+	path := "/v1/sessions/" + id("ses_", 1)
+	if a := m.do("GET", "/v1/sessions?state=pending", ""); a.status != 200 || !strings.Contains(a.body, `"token":"01234567…"`) {
+		t.Errorf("list = %d %s; want the token shortened", a.status, a.body)
+	}
+	if a := m.do("GET", "/v1/sessions?state=failed", ""); a.body != `{"items":[]}` && a.body != `{"items":[]}`+"\n" {
+		t.Errorf("list of none = %d %s", a.status, a.body)
+	}
+	if a := m.do("GET", path, ""); a.status != 200 || !strings.Contains(a.body, `"token":"0123456789abcdef"`) || strings.Contains(a.body, "the-access-token") {
+		t.Errorf("get = %d %s", a.status, a.body)
+	}
+	if a := m.do("GET", path+"/response", ""); a.status != 404 {
+		t.Errorf("response before there is one = %d", a.status)
+	}
+	document := bytes.Repeat([]byte("{\"file\": \x00\xff}\n"), 100_000)
+	m.mu.Lock()
+	m.answers[id("ses_", 1)] = &session.Observation{At: someTime, Content: &session.Content{
+		Status: 418, Body: document,
+		Header: []session.Field{{Name: []byte("content-type"), Value: []byte("application/json; charset=utf-8")}, {Name: []byte("Set-Cookie"), Value: []byte("theirs=1")}},
+	}}
+	m.mu.Unlock()
+	a = m.do("GET", path+"/response", "")
+	if a.status != 200 || a.body != string(document) || a.header.Get("Content-Type") != "application/json; charset=utf-8" ||
+		a.header.Get("Pollbridge-Upstream-Status") != "418" || a.header.Get("Set-Cookie") != "" || !strings.Contains(a.header.Get("Content-Security-Policy"), "sandbox") {
+		t.Errorf("response = %d %v, %d bytes", a.status, a.header, len(a.body))
+	}
+	if a := m.do("DELETE", path, ""); a.status != 204 {
+		t.Errorf("delete = %d %s", a.status, a.body)
+	}
+	if a := m.do("GET", path, ""); a.status != 404 {
+		t.Errorf("get of what is gone = %d", a.status)
+	}
+}
+
+func TestStats(t *testing.T) {
+	a := manage(t).do("GET", "/v1/stats", "")
+	if got := decode[admin.Stats](t, a); a.status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
+		t.Errorf("stats = %d %s", a.status, a.body)
+	}
+}
+
+func TestListsArePaged(t *testing.T) {
+	m := manage(t)
+	for n := range 120 {
+		m.subscriptions = append(m.subscriptions, webhook.Subscription{ID: id("sub_", n)})
+		m.deliveries = append(m.deliveries, webhook.Delivery{ID: id("dlv_", n)})
+		m.sessions = append(m.sessions, admin.Session{ID: id("ses_", n)})
+	}
+	for _, kind := range []string{"subscriptions", "deliveries", "sessions"} {
+		var seen []string
+		cursor, pages := "", 0
+		for {
+			a := m.do("GET", "/v1/"+kind+"?cursor="+cursor, "")
+			got := decode[struct {
+				Items []struct{ ID string }
+				Next  string
+			}](t, a)
+			for _, item := range got.Items {
+				seen = append(seen, item.ID[4:])
+			}
+			pages++
+			if cursor = got.Next; cursor == "" || pages > 5 {
+				break
+			}
+		}
+		if len(seen) != 120 || pages != 3 || seen[0] != fmt.Sprintf("%026d", 119) || seen[119] != fmt.Sprintf("%026d", 0) {
+			t.Errorf("%s: %d items on %d pages, %v…", kind, len(seen), pages, seen[:1])
+		}
+		if a := m.do("GET", "/v1/"+kind+"?limit=200", ""); strings.Contains(a.body, `"next"`) {
+			t.Errorf("%s: a next where nothing follows: %s", kind, a.body[len(a.body)-100:])
+		}
+		other := decode[struct{ Next string }](t, m.do("GET", "/v1/"+map[string]string{"subscriptions": "sessions", "deliveries": "subscriptions", "sessions": "deliveries"}[kind]+"?limit=1", "")).Next
+		for name, bad := range map[string]string{"nonsense": "!", "of another list": other, "no position": "cw", "of the service's dislike": map[string]string{"subscriptions": "c3g", "deliveries": "ZHg", "sessions": "d3g"}[kind], "padded": other + "="} {
+			a := m.do("GET", "/v1/"+kind+"?cursor="+bad, "")
+			if a.status != 422 {
+				t.Errorf("%s: a cursor %s (%s): %d", kind, name, bad, a.status)
+			}
+			wantLocation(t, kind+", cursor "+name, a, "query.cursor")
+		}
+		for _, bad := range []string{"0", "201", "-1", "x", "1.5", "99999999999999999999"} {
+			wantLocation(t, kind+", limit "+bad, m.do("GET", "/v1/"+kind+"?limit="+bad, ""), "query.limit")
+		}
+	}
+}
+
+func TestFailuresOfServices(t *testing.T) {
+	m := manage(t)
+	for _, test := range []struct {
+		err        error
+		want       int
+		retryAfter string
+		logged     bool
+	}{
+		{errSecret, 500, "", true},
+		{fmt.Errorf("x: %w", admin.ErrUnavailable), 503, "1", true},
+		{fmt.Errorf("x: %w", context.DeadlineExceeded), 503, "1", true},
+		{fmt.Errorf("x: %w", store.ErrConflict), 409, "", false},
+		{fmt.Errorf("x: %w", store.ErrNotFound), 404, "", false},
+		{fmt.Errorf("x: %w", webhook.ErrDisabled), 409, "", false},
+		{fmt.Errorf("x: %w", webhook.ErrUnderWay), 409, "", false},
+	} {
+		m.mu.Lock()
+		m.fail = test.err
+		m.mu.Unlock()
+		before := len(m.log.String())
+		for _, path := range []string{"/v1/subscriptions", "/v1/subscriptions/sub_1", "/v1/deliveries/dlv_1", "/v1/events", "/v1/events?wait=9", "/v1/events/stream", "/v1/stats", "/v1/sessions/ses_1/response"} {
+			a := m.do("GET", path, "")
+			if a.status != test.want || a.header.Get("Retry-After") != test.retryAfter {
+				t.Errorf("%s after %v = %d %v", path, test.err, a.status, a.header)
+			}
+			if strings.Contains(a.body, "secret") || strings.Contains(a.body, "fake") {
+				t.Errorf("%s after %v shows the error: %s", path, test.err, a.body)
+			}
+		}
+		if logged := len(m.log.String()) > before; logged != test.logged {
+			t.Errorf("%v: logged = %v", test.err, logged)
+		}
+	}
+}
+
+func TestBodiesThatCannotBeRead(t *testing.T) {
+	m := manage(t)
+	const secret = "do-not-repeat-me"
+	for _, test := range []struct {
+		name, body, contentType string
+		status                  int
+		want                    string
+	}{
+		{"nothing", "", "application/json", 400, "request body is required"},
+		{"no JSON", secret, "application/json", 400, "malformed JSON at byte 0"},
+		{"half of it", `{"url":"` + secret, "application/json", 400, "ends too early"},
+		{"too much", `{"url":"https://` + secret + `"} x`, "application/json", 400, "malformed JSON"},
+		{"a name twice", `{"url":"https://` + secret + `","url":"https://x"}`, "application/json", 400, "in url: this name is given twice"},
+		{"a name twice, deeper", `{"url":"https://x","headers":{"A":"` + secret + `","A":"2"}}`, "application/json", 400, "in headers.A: this name is given twice"},
+		{"bad UTF-8", "{\"url\":\"\xff" + secret + `"}`, "application/json", 400, "malformed JSON"},
+		{"a list", `["` + secret + `"]`, "application/json", 422, "expected object"},
+		{"null", `null`, "application/json", 422, "expected object"},
+		{"a form", "url=" + secret, "application/x-www-form-urlencoded", 415, "want application/json"},
+		{"text", `{"url":"https://x"}`, "text/plain", 415, "want application/json"},
+		{"another case", `{"URL":"https://` + secret + `"}`, "application/json", 422, "body.url: is required"},
+		{"another case, beside", `{"url":"https://x","Url":"https://` + secret + `"}`, "application/json", 422, "body.Url: is not known here"},
+	} {
+		a := m.do("POST", "/v1/subscriptions", test.body, "Content-Type: "+test.contentType)
+		if a.status != test.status || !strings.Contains(a.body, test.want) {
+			t.Errorf("%s = %d %s; want %d with %q", test.name, a.status, a.body, test.status, test.want)
+		}
+		if strings.Contains(a.body, secret) {
+			t.Errorf("%s: %s repeats what was sent", test.name, a.body)
+		}
+	}
+	if a := m.do("POST", "/v1/subscriptions", `{"url":"https://example.com"}`, "Content-Type: application/json; charset=utf-8"); a.status != 201 {
+		t.Errorf("JSON that says its charset = %d %s", a.status, a.body)
+	}
+	if strings.Contains(m.log.String(), secret) {
+		t.Errorf("the log repeats what was sent: %s", m.log.String())
+	}
+}
+
+func TestBodiesThatAreTooLarge(t *testing.T) {
+	m := manage(t)
+	fill := func(size int) string {
+		const around = `{"url":"https://example.com"}`
+		return around + strings.Repeat(" ", size-len(around))
+	}
+	if a := m.do("POST", "/v1/subscriptions", fill(1<<20)); a.status != 201 {
+		t.Errorf("1 MiB = %d %s", a.status, a.body)
+	}
+	// The server closes the connection while the client is still sending, so look at the
+	// connection itself.
+	conn, err := net.Dial("tcp", strings.TrimPrefix(m.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "POST /v1/subscriptions HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", key, 1<<20+1)
+	text, _ := io.ReadAll(conn)
+	if !bytes.HasPrefix(text, []byte("HTTP/1.1 413")) || !bytes.Contains(text, []byte("at most 1 MiB")) || !bytes.Contains(text, []byte("application/problem+json")) {
+		t.Errorf("1 MiB and a byte: %s", text)
+	}
+}
+
+func TestEveryCallNeedsAKey(t *testing.T) {
+	m := manage(t)
+	for _, path := range []string{"/v1/subscriptions", "/v1/events/stream", "/v1/stats", "/v1/nothing", "/openapi.json", "/docs"} {
+		for _, fields := range [][]string{nil, {"Authorization: Bearer wrong-wrong-wrong-wrong"}, {"Authorization: Basic " + key}} {
+			a := get(t, m.url+path, fields...)
+			if a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s with %v = %d %s", path, fields, a.status, a.body)
+			}
+			wantProblem(t, path, a)
+		}
+	}
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/nothing": 404, "/openapi.yaml": 404, "/schemas/Problem.json": 404} {
+		if a := get(t, m.url+path); a.status != want {
+			t.Errorf("%s without a key, on this machine = %d", path, a.status)
+		}
+	}
+	for path, want := range map[string]int{"/v1/nothing": 404, "/v1/subscriptions/": 404, "/v1/subscriptions/sub_1/nothing": 404} {
+		if a := m.do("GET", path, ""); a.status != want {
+			t.Errorf("%s = %d", path, a.status)
+		}
+	}
+	if a := m.do("PUT", "/v1/subscriptions", "{}"); a.status != 405 || !strings.Contains(a.header.Get("Allow"), "POST") {
+		t.Errorf("PUT = %d %v", a.status, a.header)
+	}
+	if strings.Contains(m.log.String(), "sesame") {
+		t.Errorf("the log shows a key: %s", m.log.String())
+	}
+}
+
+func TestRequestIDs(t *testing.T) {
+	m := manage(t)
+	if got := m.do("GET", "/v1/stats", "", "X-Request-Id: mine").header.Get("X-Request-Id"); got != "mine" {
+		t.Errorf("the client's own becomes %q", got)
+	}
+	if got := m.do("GET", "/v1/stats", "", "X-Request-Id: "+strings.Repeat("x", 200)).header.Get("X-Request-Id"); len(got) > 128 {
+		t.Errorf("a long one is repeated: %q", got)
+	}
+}
+
+func TestAddressesThatCannotBeRead(t *testing.T) {
+	m := manage(t)
+	for path, want := range map[string]int{
+		"/v1/events?%zz=1": 400, "/v1/events?limit=%zz": 400, "/v1/events?limit=1;wait=2": 400,
+	} {
+		raw, err := net.Dial("tcp", strings.TrimPrefix(m.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(raw, "GET %s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", path, key)
+		text, _ := io.ReadAll(raw)
+		raw.Close()
+		if !bytes.HasPrefix(text, fmt.Appendf(nil, "HTTP/1.1 %d", want)) {
+			t.Errorf("%s: %s", path, text)
+		}
+	}
+	raw, err := net.Dial("tcp", strings.TrimPrefix(m.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	raw.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(raw, "GET /v1/subscriptions/%%zz HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", key)
+	if text, _ := io.ReadAll(raw); !bytes.HasPrefix(text, []byte("HTTP/1.1 400")) {
+		t.Errorf("a path that cannot be read: %s", text)
+	}
+	wantLocation(t, "a parameter twice", m.do("GET", "/v1/events?limit=1&limit=2", ""), "query.limit")
+}

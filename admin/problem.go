@@ -1,0 +1,148 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"pollbridge/store"
+	"pollbridge/webhook"
+)
+
+// problem is an error in the form of RFC 9457. It never repeats a value that was sent:
+// that might be a secret.
+type problem struct {
+	Title  string         `json:"title" doc:"The name of the status." example:"Unprocessable Entity"`
+	Status int            `json:"status" doc:"The status of the answer." example:"422"`
+	Detail string         `json:"detail,omitempty" doc:"What is wrong, for people." example:"body.url: want an https URL"`
+	Errors []problemField `json:"errors,omitempty" doc:"Everything that is wrong, field by field."`
+}
+
+type problemField struct {
+	Location string `json:"location" doc:"The field: body.NAME, query.NAME, path.NAME or header.NAME." example:"body.url"`
+	Message  string `json:"message" doc:"What is wrong with it." example:"want an https URL"`
+}
+
+const problemType = "application/problem+json"
+
+func (p *problem) Error() string             { return p.Detail }
+func (p *problem) GetStatus() int            { return p.Status }
+func (p *problem) ContentType(string) string { return problemType }
+
+// newProblem takes over what huma found, but for the values.
+func newProblem(status int, detail string, errs ...error) *problem {
+	p := &problem{Status: status, Title: http.StatusText(status), Detail: detail}
+	for _, err := range errs {
+		if found, ok := err.(huma.ErrorDetailer); ok {
+			p.Errors = append(p.Errors, located(found.ErrorDetail()))
+		}
+	}
+	if len(p.Errors) > 0 {
+		p.Detail = summary(p.Errors)
+	}
+	return p
+}
+
+const missing = "expected required property "
+
+// located says which field is meant where huma names only the object that lacks it.
+func located(found *huma.ErrorDetail) problemField {
+	field := problemField{Location: found.Location, Message: found.Message}
+	if rest, ok := strings.CutPrefix(field.Message, missing); ok {
+		if name, ok := strings.CutSuffix(rest, " to be present"); ok {
+			field.Location += "." + name
+			field.Message = "is required"
+		}
+	}
+	if strings.HasPrefix(field.Message, "unknown content type") {
+		field.Location, field.Message = "header.Content-Type", "want application/json"
+	}
+	switch field.Message {
+	case "unexpected property", "unknown query parameter":
+		field.Message = "is not known here"
+	}
+	parts := strings.Split(field.Location, ".")
+	for i := range parts {
+		parts[i] = shorten(parts[i])
+	}
+	field.Location = strings.Join(parts[:min(len(parts), 10)], ".")
+	return field
+}
+
+func summary(fields []problemField) string {
+	text := fields[0].Location + ": " + fields[0].Message
+	if more := len(fields) - 1; more > 0 {
+		text += fmt.Sprintf(" (and %d more)", more)
+	}
+	return text
+}
+
+// shorten keeps names that a client made up readable.
+func shorten(name string) string {
+	const most = 64
+	if len(name) > most {
+		name = name[:most] + "…"
+	}
+	if !utf8.ValidString(name) {
+		name = strings.ToValidUTF8(name, "�")
+	}
+	return name
+}
+
+// at is the problem of a single field.
+func at(location, message string) *problem {
+	return newProblem(http.StatusUnprocessableEntity, "", &huma.ErrorDetail{Location: location, Message: message})
+}
+
+// ErrUnavailable is what services return for what cannot be done just now, and could
+// be later.
+var ErrUnavailable = errors.New("admin: not available now")
+
+// inList says that a service complains about the query of a list: whatever name it has
+// for the place where to go on, clients know it as cursor.
+const inList = "list"
+
+func location(in, field string) string {
+	if in != inList {
+		return in + "." + field
+	}
+	switch field {
+	case "after", "before":
+		field = "cursor"
+	}
+	return "query." + field
+}
+
+// publish turns what a service returned into what may be shown: in is where its
+// fields were: "body", "query", "path" or inList.
+func (m *management) publish(ctx context.Context, op *huma.Operation, in string, err error) error {
+	if known, ok := errors.AsType[*problem](err); ok {
+		return known
+	}
+	if field, ok := errors.AsType[*webhook.FieldError](err); ok {
+		return at(location(in, field.Field), field.Problem)
+	}
+	switch {
+	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, store.ErrNotFound):
+		return newProblem(http.StatusNotFound, "nothing with this id is held, or no longer")
+	case errors.Is(err, webhook.ErrDisabled):
+		return newProblem(http.StatusConflict, "the subscription is disabled: enable it first")
+	case errors.Is(err, webhook.ErrUnderWay):
+		return newProblem(http.StatusConflict, "it is being delivered already")
+	case errors.Is(err, store.ErrConflict):
+		return newProblem(http.StatusConflict, "changed by somebody else meanwhile: look again, then try again")
+	case errors.Is(err, store.ErrTooLarge):
+		return newProblem(http.StatusUnprocessableEntity, "larger than can be kept")
+	case errors.Is(err, ErrUnavailable), ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+		m.log.Warn("management request not answered in time", "operation", op.OperationID, "error", err)
+		p := newProblem(http.StatusServiceUnavailable, "cannot be done now: try again")
+		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {"1"}})
+	}
+	m.log.Error("management request failed", "operation", op.OperationID, "error", err)
+	return newProblem(http.StatusInternalServerError, "the log says more")
+}

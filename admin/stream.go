@@ -1,0 +1,138 @@
+package admin
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/gofiber/fiber/v2"
+)
+
+const (
+	// streamBatch is how many events are fetched at once for a stream.
+	streamBatch = 100
+	// streamWrite is how long a client may take to read what was written.
+	streamWrite = 30 * time.Second
+)
+
+const streamExample = "id: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
+
+func (m *management) registerStream(api huma.API) {
+	type input struct {
+		AfterParam
+		LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was seen; browsers send it by themselves. It counts more than after."`
+		connection
+	}
+	type output struct{ Body func(huma.Context) }
+	op := operation(http.MethodGet, "/v1/events/stream", "stream-events", tagEvents, "Follow events",
+		"Server-sent events, each with its cursor as id, its type as event, and as data what GET /v1/events has as an item. Without a cursor it begins with what comes next.", http.StatusOK)
+	op.Responses = map[string]*huma.Response{"200": {
+		Description: "The stream. It ends when the bridge stops: connect again, with the last id.",
+		Content: map[string]*huma.MediaType{"text/event-stream": {
+			Schema: &huma.Schema{Type: huma.TypeString}, Example: streamExample,
+		}},
+	}}
+	route(m, api, op, "query", func(ctx context.Context, in *input) (*output, error) {
+		after, err := m.from(ctx, "query.after", in.After)
+		if in.After == "" {
+			after, err = m.from(ctx, "query.after", latest)
+		}
+		if in.LastEventID != "" {
+			after, err = position(ofEvents, "header.Last-Event-ID", in.LastEventID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		held, done, err := m.held.admit(in.conn)
+		if err != nil {
+			return nil, err
+		}
+		s := &stream{m: m, ctx: held, conn: in.conn, after: after}
+		return &output{func(ctx huma.Context) {
+			c := humafiber.Unwrap(ctx)
+			c.Set(fiber.HeaderContentType, "text/event-stream")
+			c.Set("X-Accel-Buffering", "no")
+			// The writer runs after the handler, in a goroutine of its own, when c is
+			// already another request's.
+			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+				defer done()
+				s.run(w)
+			})
+		}}, nil
+	})
+}
+
+// stream is one client that follows events.
+type stream struct {
+	m     *management
+	ctx   context.Context
+	conn  net.Conn
+	after string
+}
+
+// run writes until the client has left or the server stops.
+func (s *stream) run(w *bufio.Writer) {
+	defer func() {
+		if recover() != nil { // nobody else would, and the process would end
+			s.m.log.Error("event stream failed")
+		}
+	}()
+	if s.write(w, ": pollbridge\n\n") != nil {
+		return
+	}
+	for s.ctx.Err() == nil {
+		text, err := s.next()
+		if err != nil {
+			s.m.log.Warn("event stream ended", "error", err)
+			return
+		}
+		if s.write(w, text) != nil {
+			return
+		}
+	}
+}
+
+// next returns what to write now: events, or a sign of life where there were none for
+// a while. A client that has left is noticed by it, at the latest.
+func (s *stream) next() (string, error) {
+	events, next, err := s.m.Services.Events.Events(s.ctx, s.after, streamBatch, s.m.ping)
+	if s.ctx.Err() != nil {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	s.after = cmp.Or(next, s.after)
+	if len(events) == 0 {
+		return ": ping\n\n", nil
+	}
+	var text []byte
+	for _, event := range events {
+		shown := shownEvent(event)
+		data, err := jsonv2.Marshal(shown)
+		if err != nil {
+			return "", err
+		}
+		text = append(text, "id: "+shown.Cursor+"\nevent: "+shown.Type+"\ndata: "...)
+		text = append(append(text, data...), "\n\n"...)
+	}
+	return string(text), nil
+}
+
+// write gives the client some time: the deadline of the whole answer was set before.
+func (s *stream) write(w *bufio.Writer, text string) error {
+	if text == "" {
+		return nil
+	}
+	s.conn.SetWriteDeadline(time.Now().Add(streamWrite))
+	if _, err := w.WriteString(text); err != nil {
+		return err
+	}
+	return w.Flush()
+}

@@ -1,0 +1,201 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"pollbridge/webhook"
+)
+
+// Subscriptions keeps webhooks: a [*webhook.Service]. What it returned without an error
+// is durable.
+type Subscriptions interface {
+	Create(context.Context, webhook.NewSubscription) (webhook.Subscription, error)
+	Get(ctx context.Context, id string) (webhook.Subscription, error)
+	List(ctx context.Context, after string, limit int) (page []webhook.Subscription, next string, err error)
+	Update(ctx context.Context, id string, p webhook.SubscriptionPatch) (webhook.Subscription, error)
+	Delete(ctx context.Context, id string) error
+	RotateSecret(ctx context.Context, id string) (webhook.Subscription, error)
+	Test(ctx context.Context, id string) (webhook.Attempt, error)
+	Recover(ctx context.Context, id string, since time.Time) (count int, err error)
+}
+
+// Subscription is a webhook as the API shows it.
+type Subscription struct {
+	ID             string            `json:"id" example:"sub_4qhxk2v7m3d6c5n8r9t0w1y2za"`
+	URL            string            `json:"url"`
+	Events         []string          `json:"events" doc:"Which events are sent. None: all about sessions."`
+	Endpoints      []string          `json:"endpoints" doc:"Of which endpoints. None: of all."`
+	Account        string            `json:"account,omitempty" doc:"Only sessions of this account: a hash of its access token."`
+	Session        string            `json:"session,omitempty" doc:"Only this session."`
+	IncludeFile    bool              `json:"include_file" doc:"Whether the signed document is sent too."`
+	Description    string            `json:"description"`
+	Headers        map[string]string `json:"headers" doc:"Further headers that are sent. Their values are masked."`
+	Signature      string            `json:"signature" enum:"v1,v1a"`
+	PublicKey      string            `json:"public_key,omitempty" doc:"What v1a signatures are verified with: whpk_…"`
+	Enabled        bool              `json:"enabled"`
+	DisabledReason string            `json:"disabled_reason,omitempty"`
+	DisabledAt     time.Time         `json:"disabled_at,omitzero"`
+	FailingSince   time.Time         `json:"failing_since,omitzero" doc:"Since when every attempt fails. Absent: the last one went well."`
+	OldSecretUntil time.Time         `json:"old_secret_until,omitzero" doc:"Until when the secret before the last rotation signs too."`
+	CreatedAt      time.Time         `json:"created_at"`
+	UpdatedAt      time.Time         `json:"updated_at"`
+}
+
+func shownSubscription(s webhook.Subscription) Subscription {
+	return Subscription{
+		ID: s.ID, URL: s.URL, Events: s.Events, Endpoints: s.Endpoints, Account: s.Account, Session: s.Session,
+		IncludeFile: s.IncludeFile, Description: s.Description, Headers: s.Headers, Signature: s.Signature, PublicKey: s.PublicKey,
+		Enabled: s.Enabled, DisabledReason: s.DisabledReason, DisabledAt: s.DisabledAt, FailingSince: s.FailingSince,
+		OldSecretUntil: s.OldSecretUntil, CreatedAt: s.Created, UpdatedAt: s.Updated,
+	}
+}
+
+// newSubscription is what a subscription is made from. What is left out does not
+// restrict anything.
+type newSubscription struct {
+	URL         string            `json:"url" minLength:"1" maxLength:"2048" doc:"Where events are sent: an https URL that is reachable from the bridge and no address of its own network." example:"https://example.com/hooks"`
+	Events      []string          `json:"events,omitempty" maxItems:"32" uniqueItems:"true" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"Which events. None: all about sessions."`
+	Endpoints   []string          `json:"endpoints,omitempty" maxItems:"100" uniqueItems:"true" doc:"Of which endpoints, by their names. None: of all."`
+	Account     string            `json:"account,omitempty" maxLength:"4096" doc:"An access token: only its sessions. It is kept as a hash."`
+	Session     string            `json:"session,omitempty" pattern:"^ses_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a session, ses_…" doc:"Only this session."`
+	IncludeFile bool              `json:"include_file,omitempty" doc:"Whether the signed document is sent too. Otherwise GET /v1/sessions/{id}/response has it."`
+	Description string            `json:"description,omitempty" maxLength:"500" doc:"For people."`
+	Headers     map[string]string `json:"headers,omitempty" maxProperties:"20" doc:"Headers to send with every delivery. Their values are not shown again."`
+	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature, which is verified with the public_key. Left out: v1."`
+}
+
+func (n newSubscription) wanted() webhook.NewSubscription {
+	return webhook.NewSubscription{
+		URL: n.URL, Events: n.Events, Endpoints: n.Endpoints, Account: n.Account, Session: n.Session,
+		IncludeFile: n.IncludeFile, Description: n.Description, Headers: n.Headers, Signature: n.Signature,
+	}
+}
+
+// changeBody is the body of PATCH. As in a merge patch, null means what leaving the
+// name out at creation does.
+type changeBody struct {
+	URL         *string                     `json:"url,omitempty" minLength:"1" maxLength:"2048"`
+	Events      optional[[]string]          `json:"events,omitzero" maxItems:"32" uniqueItems:"true" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"Which events. None, or null: all about sessions."`
+	Endpoints   optional[[]string]          `json:"endpoints,omitzero" maxItems:"100" uniqueItems:"true" doc:"Of which endpoints. None, or null: of all."`
+	Account     optional[string]            `json:"account,omitzero" maxLength:"4096" doc:"An access token: only its sessions. Null: of all accounts."`
+	Session     optional[string]            `json:"session,omitzero" maxLength:"128" doc:"Only this session. Null: all."`
+	IncludeFile optional[bool]              `json:"include_file,omitzero"`
+	Description optional[string]            `json:"description,omitzero" maxLength:"500"`
+	Headers     optional[map[string]string] `json:"headers,omitzero" maxProperties:"20" doc:"Replaces all headers. Null: none."`
+	Signature   optional[string]            `json:"signature,omitzero" enum:"v1,v1a" doc:"Null: v1."`
+	Enabled     *bool                       `json:"enabled,omitempty" doc:"False: nothing is sent until it is true again. Recover sends what was missed."`
+}
+
+func (b changeBody) patch() webhook.SubscriptionPatch {
+	p := webhook.SubscriptionPatch{
+		URL: b.URL, Events: b.Events.pointer(), Endpoints: b.Endpoints.pointer(), Account: b.Account.pointer(), Session: b.Session.pointer(),
+		IncludeFile: b.IncludeFile.pointer(), Description: b.Description.pointer(), Headers: b.Headers.pointer(),
+		Signature: b.Signature.pointer(), Enabled: b.Enabled,
+	}
+	if p.Signature != nil && *p.Signature == "" {
+		p.Signature = new(webhook.SignatureV1)
+	}
+	return p
+}
+
+// SubscriptionPath is the path of a subscription. Huma sees exported types only.
+type SubscriptionPath struct {
+	ID string `path:"id" pattern:"^sub_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a subscription, sub_…"`
+}
+
+// subscriptionWithSecret is shown once.
+type subscriptionWithSecret struct {
+	Subscription
+	Secret string `json:"secret" doc:"What signs the deliveries (Standard Webhooks). It is not shown again." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
+}
+
+func withSecret(s webhook.Subscription) subscriptionWithSecret {
+	return subscriptionWithSecret{shownSubscription(s), s.Secret}
+}
+
+type created[T any] struct {
+	Location string `header:"Location" doc:"Where it is from now on."`
+	Body     T
+}
+
+type answered[T any] struct{ Body T }
+
+func (m *management) registerSubscriptions(api huma.API) {
+	route(m, api, operation(http.MethodPost, "/v1/subscriptions", "create-subscription", tagSubscriptions, "Create a subscription",
+		"Events are sent to its URL from now on, signed with the secret that only this answer shows.", http.StatusCreated, 413, 415, 409),
+		"body", func(ctx context.Context, in *answered[newSubscription]) (*created[subscriptionWithSecret], error) {
+			s, err := m.Subscriptions.Create(ctx, in.Body.wanted())
+			if err != nil {
+				return nil, err
+			}
+			return &created[subscriptionWithSecret]{"/v1/subscriptions/" + s.ID, withSecret(s)}, nil
+		})
+	route(m, api, operation(http.MethodGet, "/v1/subscriptions", "list-subscriptions", tagSubscriptions, "List subscriptions", "", http.StatusOK),
+		inList, func(ctx context.Context, in *PageParams) (*answered[list[Subscription]], error) {
+			page, err := in.page(ofSubscriptions)
+			if err != nil {
+				return nil, err
+			}
+			found, next, err := m.Subscriptions.List(ctx, page.after, page.limit)
+			return &answered[list[Subscription]]{listOf(found, shownSubscription, ofSubscriptions, next)}, err
+		})
+	route(m, api, operation(http.MethodGet, "/v1/subscriptions/{id}", "get-subscription", tagSubscriptions, "Get a subscription", "", http.StatusOK, 404),
+		"path", func(ctx context.Context, in *SubscriptionPath) (*answered[Subscription], error) {
+			s, err := m.Subscriptions.Get(ctx, in.ID)
+			return &answered[Subscription]{shownSubscription(s)}, err
+		})
+	type changeInput struct {
+		SubscriptionPath
+		Body changeBody
+	}
+	route(m, api, operation(http.MethodPatch, "/v1/subscriptions/{id}", "update-subscription", tagSubscriptions, "Change a subscription",
+		"What is left out stays as it is; null is what leaving it out at creation is.", http.StatusOK, 404, 409, 413, 415),
+		"body", func(ctx context.Context, in *changeInput) (*answered[Subscription], error) {
+			s, err := m.Subscriptions.Update(ctx, in.ID, in.Body.patch())
+			return &answered[Subscription]{shownSubscription(s)}, err
+		})
+	route(m, api, operation(http.MethodDelete, "/v1/subscriptions/{id}", "delete-subscription", tagSubscriptions, "Delete a subscription",
+		"What still waits to be delivered to it is dropped.", http.StatusNoContent, 404),
+		"path", func(ctx context.Context, in *SubscriptionPath) (*struct{}, error) {
+			return nil, m.Subscriptions.Delete(ctx, in.ID)
+		})
+	m.registerSubscriptionActions(api)
+}
+
+func (m *management) registerSubscriptionActions(api huma.API) {
+	type action struct {
+		SubscriptionPath
+		Body *noBody
+	}
+	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/rotate-secret", "rotate-secret", tagSubscriptions, "Make a new secret",
+		"Only this answer shows it. For 24 hours deliveries are signed with the old one too.", http.StatusOK, 404, 409, 413, 415),
+		"path", func(ctx context.Context, in *action) (*answered[subscriptionWithSecret], error) {
+			s, err := m.Subscriptions.RotateSecret(ctx, in.ID)
+			return &answered[subscriptionWithSecret]{withSecret(s)}, err
+		})
+	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/test", "test-subscription", tagSubscriptions, "Send webhook.test",
+		"One attempt, now. The answer tells how it went; it is 200 also where the attempt failed.", http.StatusOK, 404, 409, 413, 415),
+		"path", func(ctx context.Context, in *action) (*answered[Attempt], error) {
+			attempt, err := m.Subscriptions.Test(ctx, in.ID)
+			return &answered[Attempt]{shownAttempt(attempt)}, err
+		})
+	type recoverInput struct {
+		SubscriptionPath
+		Body struct {
+			Since time.Time `json:"since" doc:"From when on. Deliveries are kept for 7 days." example:"2026-11-23T08:15:30Z"`
+		} `nameHint:"Recover"`
+	}
+	type recovered struct {
+		Redelivered int `json:"redelivered" doc:"How many deliveries are tried again."`
+	}
+	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/recover", "recover-subscription", tagSubscriptions, "Deliver again what failed",
+		"Dead deliveries, and those that were held back while the subscription was disabled, are tried again.", http.StatusAccepted, 404, 409, 413, 415),
+		"body", func(ctx context.Context, in *recoverInput) (*answered[recovered], error) {
+			n, err := m.Subscriptions.Recover(ctx, in.ID, in.Body.Since)
+			return &answered[recovered]{recovered{n}}, err
+		})
+}
