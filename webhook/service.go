@@ -2,10 +2,16 @@ package webhook
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"pollbridge/session"
 	"pollbridge/store"
@@ -13,7 +19,46 @@ import (
 
 // Service keeps subscriptions, records events and delivers them. It is safe for
 // concurrent use. Create it with New.
-type Service struct{}
+type Service struct {
+	cfg       Config
+	store     *store.Store
+	log       logger
+	endpoints []string
+	history   time.Duration
+	response  func(context.Context, string) (*session.Observation, error)
+
+	subscriptions *store.Table
+	deliveries    *store.Table
+	dead          *store.Table // the keys of dead deliveries, so that they are found and counted
+	journal       *store.Journal
+	queue         *store.Queue
+	renewal       time.Duration // of the queue
+
+	sender   *sender
+	metrics  *metrics
+	registry *registry
+	lanes    *lanes
+	failures failures
+	erased   erased
+	caughtUp sync.Map            // ids of bound subscriptions, see catchUp
+	files    *semaphore.Weighted // bounds the memory of documents on their way
+
+	deadMu   sync.Mutex
+	deadKeys map[string]struct{} // guarded by deadMu
+
+	disableAfter time.Duration
+	openFor      time.Duration // how long a lane's breaker stays open
+
+	living     context.Context // ends when Close begins
+	end        context.CancelFunc
+	sending    context.Context // of attempts: ends when Close has waited for them
+	cut        context.CancelFunc
+	attempts   sync.WaitGroup
+	background sync.WaitGroup
+	closing    sync.Once
+}
+
+type logger = *slog.Logger
 
 // Options is what a Service needs besides its configuration.
 type Options struct {
@@ -23,132 +68,193 @@ type Options struct {
 	UserAgent string // such as pollbridge/1.0
 	// Endpoints are the names that subscriptions may filter by.
 	Endpoints []string
-	// History is how long events and deliveries are kept: store.Config.History.
+	// History is how long events and deliveries are kept: store.Config.History. 0
+	// means what applies by default.
 	History time.Duration
 	// Response returns the final answer of a session with its file, or an error where
 	// there is none. It may be nil: then no event includes a file.
 	Response func(ctx context.Context, sessionID string) (*session.Observation, error)
+
+	dialing      dialing
+	disableAfter time.Duration
+	openFor      time.Duration
 }
+
+const (
+	// mostFiles is how many bytes of documents may be on their way at a time, all
+	// subscriptions together.
+	mostFiles = 256 << 20
+	// grace is how long attempts under way get to end when the service is closed.
+	grace = 3 * time.Second
+)
 
 // New opens what is stored and reads the subscriptions; ctx bounds that. Nothing is
 // sent before Start. The caller must Close it.
 func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
-	panic("webhook: not built yet")
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	s := &Service{
+		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
+		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
+		failures: failures{since: map[string]time.Time{}}, files: semaphore.NewWeighted(mostFiles),
+		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
+	}
+	if s.history <= 0 {
+		s.history = store.DefaultConfig().History
+	}
+	if s.disableAfter == 0 {
+		s.disableAfter = disableAfter
+	}
+	if s.openFor == 0 {
+		s.openFor = 5 * time.Second
+	}
+	s.lanes = newLanes(s)
+	s.living, s.end = context.WithCancel(context.Background())
+	s.sending, s.cut = context.WithCancel(context.Background())
+	if err := s.openStore(ctx); err != nil {
+		s.end()
+		s.cut()
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
+	s.metrics = newMetrics(o.Registry, s)
+	return s, nil
+}
+
+func (s *Service) openStore(ctx context.Context) (err error) {
+	if s.subscriptions, err = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"}); err != nil {
+		return err
+	}
+	if s.deliveries, err = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history}); err != nil {
+		return err
+	}
+	if s.dead, err = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history}); err != nil {
+		return err
+	}
+	if s.journal, err = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history}); err != nil {
+		return err
+	}
+	if s.queue, err = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal}); err != nil {
+		return err
+	}
+	if err := s.subscriptions.Watch(s.living, ">", s.subscriptionChanged); err != nil {
+		return err
+	}
+	return s.dead.Watch(s.living, ">", s.deadChanged)
+}
+
+func (s *Service) subscriptionChanged(c store.Change) {
+	if c.Gone {
+		s.registry.remove(c.Key, c.Revision, true)
+		return
+	}
+	sub, err := s.readSubscription(c.Record)
+	if err != nil {
+		s.log.Error("a subscription cannot be read, it is left out", "error", err)
+		return
+	}
+	s.registry.put(sub)
+}
+
+func (s *Service) deadChanged(c store.Change) {
+	s.deadMu.Lock()
+	defer s.deadMu.Unlock()
+	if c.Gone {
+		delete(s.deadKeys, c.Key)
+		return
+	}
+	s.deadKeys[c.Key] = struct{}{}
+}
+
+func (s *Service) deadCount() int {
+	s.deadMu.Lock()
+	defer s.deadMu.Unlock()
+	return len(s.deadKeys)
 }
 
 // Start begins to deliver: what was left undone comes first. It may be called once.
-func (s *Service) Start() error { panic("webhook: not built yet") }
+func (s *Service) Start() error {
+	if s.living.Err() != nil {
+		return errors.New("webhook: closed")
+	}
+	s.lanes.start()
+	s.background.Go(func() { s.lanes.resume(s.living, s.registry.lanes()) })
+	s.background.Go(func() {
+		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
+			s.log.Error("events are not delivered any more", "error", err)
+		}
+	})
+	s.background.Go(s.tidy)
+	return nil
+}
+
+func (s *Service) tidy() {
+	tick := time.NewTicker(laneIdle / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.living.Done():
+			return
+		case <-tick.C:
+			s.lanes.sweep(s.living, laneIdle)
+		}
+	}
+}
 
 // Close stops delivering. Attempts under way get a moment to end; what is not done is
 // given back and delivered after the next start. It may be called more than once.
-func (s *Service) Close() { panic("webhook: not built yet") }
+func (s *Service) Close() {
+	s.closing.Do(func() {
+		s.end()
+		s.background.Wait()
+		s.lanes.close()
+		impatient := time.AfterFunc(grace, s.cut)
+		s.attempts.Wait()
+		impatient.Stop()
+		s.cut()
+		s.sender.close()
+	})
+}
 
 // Wanted reports whether an enabled subscription covers events of that session. It
 // asks memory only.
-func (s *Service) Wanted(Subject) bool { panic("webhook: not built yet") }
+func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subject) }
 
-// Changed makes an event of c and records it: when it returns nil, that is durable. A
-// session has at most one event of each type, and none but session.abandoned's later
-// final one after a final one; a repeat is no error, but published is false.
-func (s *Service) Changed(ctx context.Context, c Change) (published bool, err error) {
-	panic("webhook: not built yet")
+// payloadFor returns what is sent to a subscription, and a function to call when it was.
+// It fails if too many documents are on their way now.
+func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
+	nothing := func() {}
+	if !sub.IncludeFile || !e.Final || e.operational() || s.response == nil {
+		return e.payload, nothing, nil
+	}
+	ctx, cancel := context.WithTimeout(s.sending, storePatience)
+	defer cancel()
+	o, err := s.response(ctx, e.subject)
+	if err != nil || o == nil || o.Content == nil {
+		return e.payload, nothing, nil // file_omitted says so
+	}
+	room := int64(min(mostFiles, 3*len(o.Body)))
+	if !s.files.TryAcquire(room) {
+		return nil, nil, errors.New("too many documents are on their way")
+	}
+	finish = func() { s.files.Release(room) }
+	payload, err = withFile(e.payload, o)
+	if err != nil {
+		payload = e.payload
+	}
+	return payload, finish, nil
 }
 
-// Attach makes a subscription of one session, which ends with it. The same session and
-// URL make the same subscription: attached again, it stays as it was and has no Secret.
-func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
-	panic("webhook: not built yet")
+// jitter spreads a wait by ±10 %, so that what failed together is not repeated
+// together.
+func jitter(wait time.Duration) time.Duration {
+	return time.Duration(float64(wait) * (0.9 + 0.2*rand.Float64()))
 }
 
-// HeaderTarget reads the value of a Pollbridge-Webhook header. The error is a
-// *TargetError.
-func (s *Service) HeaderTarget(value string) (AttachOptions, error) { panic("webhook: not built yet") }
-
-// EraseSession erases the events of a session, its deliveries with all that was kept
-// of the receivers' answers, and the subscriptions attached to it.
-func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
-	panic("webhook: not built yet")
+func hostOfURL(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return hostOf(u)
 }
-
-// Create makes a subscription; the result has its Secret. The error is a *FieldError
-// where n cannot be used.
-func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, error) {
-	panic("webhook: not built yet")
-}
-
-// Get returns a subscription, or ErrNotFound.
-func (s *Service) Get(ctx context.Context, id string) (Subscription, error) {
-	panic("webhook: not built yet")
-}
-
-// List returns up to limit subscriptions, the newest first, without bound ones; after
-// is the id of the last one of the page before, or empty. next is empty at the end.
-func (s *Service) List(ctx context.Context, after string, limit int) (page []Subscription, next string, err error) {
-	panic("webhook: not built yet")
-}
-
-// Update changes a subscription. Errors are as in Create and Get.
-func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (Subscription, error) {
-	panic("webhook: not built yet")
-}
-
-// Delete removes a subscription and what waits for it; ErrNotFound if there is none.
-// Its deliveries stay to be read until their time is over.
-func (s *Service) Delete(ctx context.Context, id string) error { panic("webhook: not built yet") }
-
-// RotateSecret gives a subscription a new secret, which the result has; the old one
-// signs too for 24 hours.
-func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, error) {
-	panic("webhook: not built yet")
-}
-
-// Test sends a webhook.test event at once, whatever the subscription listens to and
-// also if it is disabled, and returns what happened. It is not retried.
-func (s *Service) Test(ctx context.Context, id string) (Attempt, error) {
-	panic("webhook: not built yet")
-}
-
-// Recover delivers what a subscription has missed since a time: events that are dead,
-// and those that came while it was disabled. It returns how many there are. The error
-// is ErrNotFound or ErrDisabled where there is nobody to deliver to.
-func (s *Service) Recover(ctx context.Context, id string, since time.Time) (count int, err error) {
-	panic("webhook: not built yet")
-}
-
-// Deliveries returns up to limit deliveries, those that changed last first. before is
-// what the page before returned as next, or empty. next is empty at the end; a page
-// may be shorter than limit, even empty, and yet not the last. The error is a
-// *FieldError where f or before cannot be used.
-func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before string, limit int) (page []Delivery, next string, err error) {
-	panic("webhook: not built yet")
-}
-
-// Delivery returns a delivery, or ErrNotFound.
-func (s *Service) Delivery(ctx context.Context, id string) (Delivery, error) {
-	panic("webhook: not built yet")
-}
-
-// Redeliver delivers an event again that was delivered, superseded or given up, with
-// all its retries. Errors are ErrNotFound, ErrUnderWay and ErrDisabled.
-func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
-	panic("webhook: not built yet")
-}
-
-// Events returns up to limit events that follow a cursor, in their order, and the
-// cursor to go on from. An empty cursor is the beginning. Where there is no event it
-// waits for one, no longer than wait, and then returns none. The error is a
-// *FieldError where the cursor cannot be used.
-func (s *Service) Events(ctx context.Context, after string, limit int, wait time.Duration) (page []Event, next string, err error) {
-	panic("webhook: not built yet")
-}
-
-// NewestEvent returns the cursor of the newest event, to hear only what follows.
-func (s *Service) NewestEvent(ctx context.Context) (cursor string, err error) {
-	panic("webhook: not built yet")
-}
-
-// Stats returns what there is to know at a glance.
-func (s *Service) Stats(ctx context.Context) (Stats, error) { panic("webhook: not built yet") }
-
-// AccountID is the id by which events and subscriptions know a credential.
-func (s *Service) AccountID(credential string) string { panic("webhook: not built yet") }

@@ -1,0 +1,173 @@
+package webhook
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"pollbridge/store"
+)
+
+// Attach makes a subscription of one session, which ends with it: when the session's
+// final event was delivered to it, when the session is erased, and at the latest when
+// Options.History is over. The same session and URL make the same subscription:
+// attached again, it stays as it was and has no Secret. If the session's last event
+// came before, it is delivered to it too.
+func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
+	if !isToken(subject.Session) {
+		return Subscription{}, &FieldError{"session", "want the id of a session: ses_…"}
+	}
+	sub, err := s.bound(subject, o)
+	if err != nil {
+		return Subscription{}, err
+	}
+	if existing := s.registry.get(sub.ID); existing != nil {
+		return s.viewOf(existing), s.catchUp(ctx, existing)
+	}
+	if over, err := s.isOver(ctx, sub); err != nil || over {
+		return sub.view(), err
+	}
+	if err := s.create(ctx, sub, s.ttlOf(sub)); errors.Is(err, store.ErrConflict) {
+		existing, err := s.stored(ctx, sub.ID) // somebody else was quicker
+		if err != nil {
+			return Subscription{}, err
+		}
+		s.registry.put(existing)
+		return s.viewOf(existing), s.catchUp(ctx, existing)
+	} else if err != nil {
+		return Subscription{}, err
+	}
+	if err := s.catchUp(ctx, sub); err != nil {
+		return Subscription{}, err
+	}
+	if o.Secret != "" {
+		return sub.view(), nil // whoever gave it knows it
+	}
+	return sub.withSecret(), nil
+}
+
+func (s *Service) bound(subject Subject, o AttachOptions) (*subscription, error) {
+	now := time.Now()
+	sub := (&subscription{
+		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
+		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: cmp.Or(o.Signature, SignatureV1),
+		Secret: o.Secret, Bound: true, Created: now, Updated: now,
+	}).clone()
+	if sub.Secret == "" {
+		sub.Secret = NewSecret()
+	}
+	if !isSecret(sub.Secret) {
+		return nil, &FieldError{"secret", "want whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
+	}
+	sub.completeKeys()
+	return sub, s.check(sub)
+}
+
+// isOver reports whether a bound subscription has had its session's final event, so
+// that it need not come back: clients name it with each poll.
+func (s *Service) isOver(ctx context.Context, sub *subscription) (bool, error) {
+	last, err := s.lastEvent(ctx, sub.Session)
+	if err != nil || !last.Final {
+		return false, err
+	}
+	d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, last))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && d.State == StateDelivered, err
+}
+
+// catchUp delivers the last event of a session that may have been fanned out before the
+// subscription was there. If it was not, the two deliveries are one. It does so once in
+// a process: a crash may have come between making the subscription and this.
+func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
+	if _, done := s.caughtUp.Load(sub.ID); done {
+		return nil
+	}
+	last, err := s.lastEvent(ctx, sub.Session)
+	if err != nil {
+		return err
+	}
+	if last.place > 0 && sub.covers(last) {
+		if err := s.enqueue(ctx, sub, last, 0); err != nil {
+			return err
+		}
+	}
+	s.caughtUp.Store(sub.ID, nil)
+	return nil
+}
+
+// HeaderTarget reads the value of a Pollbridge-Webhook header. The error is a
+// *TargetError.
+func (s *Service) HeaderTarget(value string) (AttachOptions, error) {
+	if len(s.cfg.HeaderHosts) == 0 {
+		return AttachOptions{}, &TargetError{"is not in use here: no webhook.header_hosts are configured"}
+	}
+	u, err := s.sender.checkURL(value)
+	if err != nil {
+		var field *FieldError
+		errors.As(err, &field)
+		return AttachOptions{}, &TargetError{field.Problem}
+	}
+	secret, listed := s.cfg.HeaderHosts[hostOf(u)]
+	if !listed {
+		return AttachOptions{}, &TargetError{fmt.Sprintf("%s is not one of the hosts in webhook.header_hosts", hostOf(u))}
+	}
+	return AttachOptions{URL: value, Secret: secret}, nil
+}
+
+// ttlOf is how long a subscription is kept, as store.Table has it.
+func (s *Service) ttlOf(sub *subscription) time.Duration {
+	if !sub.Bound {
+		return 0
+	}
+	return max(time.Second, time.Until(sub.Created.Add(s.history)))
+}
+
+// laneOf is where the deliveries for a subscription queue up: its own lane, but those
+// of single sessions share the one of their host, so that no signing makes its own.
+func (s *Service) laneOf(sub *subscription) string {
+	if !sub.Bound {
+		return sub.ID
+	}
+	u, err := url.Parse(sub.URL)
+	if err != nil {
+		return sub.ID
+	}
+	return s.store.ID("host_", u.Scheme, hostOf(u), u.Port())
+}
+
+// EraseSession erases the events of a session, its deliveries with all that was kept
+// of the receivers' answers, and the subscriptions attached to it. Called again after
+// an error it goes on where it was.
+func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
+	if !isToken(sessionID) {
+		return nil
+	}
+	s.erased.add(sessionID) // attempts under way record nothing any more
+	for _, sub := range s.registry.boundTo(sessionID) {
+		if err := s.drop(ctx, sub); err != nil {
+			return err
+		}
+	}
+	if err := s.journal.Erase(ctx, sessionID); err != nil {
+		return fmt.Errorf("webhook: erasing events: %w", err)
+	}
+	for {
+		records, err := s.deliveries.List(ctx, "*."+sessionID+".*", 0, 100)
+		if err != nil {
+			return fmt.Errorf("webhook: erasing deliveries: %w", err)
+		}
+		if len(records) == 0 {
+			return nil
+		}
+		for _, r := range records {
+			if err := errors.Join(s.deliveries.Delete(ctx, r.Key), s.dead.Delete(ctx, r.Key)); err != nil {
+				return fmt.Errorf("webhook: erasing deliveries: %w", err)
+			}
+		}
+	}
+}

@@ -1,0 +1,364 @@
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"pollbridge/store"
+)
+
+// mostAttempts are kept with a delivery; of more, the first ones are forgotten.
+const mostAttempts = 32
+
+// delivery is a record of the table of deliveries; its key is made of subscription,
+// subject and id. It is written when something has happened to the delivery: until
+// then the item of the queue is all there is.
+type delivery struct {
+	ID       string    `json:"id"`
+	Event    string    `json:"event"`
+	Type     string    `json:"type"`
+	Place    uint64    `json:"place"` // of the event in the journal
+	Final    bool      `json:"final,omitempty"`
+	State    string    `json:"state"`
+	Reason   string    `json:"reason,omitempty"`
+	Round    int       `json:"round,omitempty"` // counts the redeliveries
+	Tries    int       `json:"tries,omitempty"` // in this round
+	Attempts []Attempt `json:"attempts,omitempty"`
+	Next     time.Time `json:"next,omitzero"`
+	Created  time.Time `json:"created"`
+
+	subscription, subject string // from the key
+	revision              uint64 // 0: not stored
+	updated               time.Time
+}
+
+func (d *delivery) key() string { return d.subscription + "." + d.subject + "." + d.ID }
+
+func (d *delivery) over() bool { return d.State != StateWaiting }
+
+func (s *Service) deliveryID(subscriptionID, eventID string) string {
+	return s.store.ID("dlv_", eventID, subscriptionID)
+}
+
+func (s *Service) deliveryKey(subscriptionID string, e *event) string {
+	return subscriptionID + "." + e.subject + "." + s.deliveryID(subscriptionID, e.ID)
+}
+
+// readDelivery returns a stored delivery, or store.ErrNotFound.
+func (s *Service) readDelivery(ctx context.Context, key string) (*delivery, error) {
+	r, err := s.deliveries.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return readDelivery(r)
+}
+
+func readDelivery(r store.Record) (*delivery, error) {
+	d := &delivery{revision: r.Revision, updated: r.At}
+	tokens := splitKey(r.Key)
+	if err := json.Unmarshal(r.Value, d); err != nil || len(tokens) != 3 {
+		return nil, fmt.Errorf("%w: delivery %s", store.ErrDamaged, r.Key)
+	}
+	d.subscription, d.subject = tokens[0], tokens[1]
+	return d, nil
+}
+
+// writeDelivery makes d durable. It fails with store.ErrConflict if somebody else has
+// changed it since it was read, and does nothing for a session that was erased.
+func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
+	if s.erased.has(d.subject) {
+		return nil
+	}
+	value, err := json.Marshal(d)
+	if err != nil {
+		return fmt.Errorf("webhook: encoding a delivery: %w", err)
+	}
+	if d.revision == 0 {
+		d.revision, err = s.deliveries.Create(ctx, d.key(), value, 0)
+	} else {
+		d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+	}
+	return err
+}
+
+// work is what an item of the queue says: deliver an event to a subscription.
+type work struct {
+	Subscription string `json:"s"`
+	Subject      string `json:"k"`
+	Event        string `json:"e"`
+	Place        uint64 `json:"p"`
+	Round        int    `json:"r,omitempty"`
+}
+
+// itemName tells rounds apart: the engine does not add the same item again so soon.
+func itemName(id string, round int) string {
+	if round == 0 {
+		return id
+	}
+	return fmt.Sprintf("%s-%d", id, round)
+}
+
+// enqueue makes it durable that an event is to be delivered to a subscription.
+func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
+	value, err := json.Marshal(work{sub.ID, e.subject, e.ID, e.place, round})
+	if err != nil {
+		return fmt.Errorf("webhook: encoding an item: %w", err)
+	}
+	if err := s.queue.Add(ctx, sub.lane, itemName(s.deliveryID(sub.ID, e.ID), round), value); err != nil {
+		return fmt.Errorf("webhook: adding a delivery: %w", err)
+	}
+	s.lanes.ensure(sub.lane)
+	return nil
+}
+
+// fanOut makes deliveries of an event. It may be given the same one again.
+func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
+	e, err := readEvent(entry)
+	if err != nil {
+		s.log.Error("an event cannot be read and is not delivered", "error", err)
+		return nil // it will not get better
+	}
+	for _, sub := range s.registry.matching(e) {
+		if err := s.enqueue(ctx, sub, e, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verdict is what becomes of an item.
+type verdict int
+
+const (
+	done     verdict = iota // it can go
+	again                   // it comes back in a moment: it could not be dealt with
+	postpone                // it waits until its lane may be used
+	release                 // it goes back to the engine
+)
+
+// deliver deals with an item: it makes an attempt, or finds out that there is none to
+// make. What came of it is durable when the verdict is done. Each step may be followed
+// by a crash: the item comes back then, and the record says what was done.
+func (s *Service) deliver(l *lane, item *store.Item) verdict {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.sending), storePatience)
+	defer cancel()
+	var w work
+	if err := json.Unmarshal(item.Value, &w); err != nil {
+		s.log.Error("an item of work cannot be read, it is left out", "item", item.Name, "error", err)
+		return done
+	}
+	e, d, err := s.read(ctx, w)
+	if err != nil {
+		s.log.Warn("a delivery cannot be read now", "subscription", w.Subscription, "error", err)
+		return again
+	}
+	sub := s.registry.get(w.Subscription)
+	log := s.log.With("subscription", w.Subscription, "delivery", d.ID)
+	switch {
+	case w.Round < d.Round:
+		return done // an earlier round, which was over
+	case w.Round == d.Round && d.over():
+		return s.settle(ctx, log, d) // a crash may have come before that
+	case w.Round > d.Round:
+		d.Round, d.State, d.Reason, d.Tries, d.Next = w.Round, StateWaiting, "", 0, time.Time{}
+	}
+	switch {
+	case e == nil:
+		if d.revision == 0 {
+			return done // erased, and nobody knows of it
+		}
+		return s.conclude(ctx, log, d, StateDead, "the event is not kept any more")
+	case sub == nil:
+		if d.revision == 0 {
+			return done
+		}
+		return s.conclude(ctx, log, d, StateDead, "the subscription was deleted")
+	case sub.Disabled != "":
+		return s.conclude(ctx, log, d, StateDead, "the subscription is disabled")
+	case time.Until(d.Next) > 10*time.Millisecond:
+		return s.later(ctx, log, item, d.Next)
+	case d.Tries > 0 && !e.Final && !e.operational():
+		switch over, err := s.finalDelivered(ctx, d); {
+		case err != nil:
+			log.Warn("a delivery cannot be read now", "error", err)
+			return again
+		case over:
+			return s.conclude(ctx, log, d, StateSuperseded, "")
+		}
+	}
+	return s.attempt(l, log, item, sub, e, d)
+}
+
+// read returns the event, nil if it is not kept any more, and the delivery as it is
+// stored, else a new one.
+func (s *Service) read(ctx context.Context, w work) (*event, *delivery, error) {
+	entry, err := s.journal.Get(ctx, w.Place)
+	var e *event
+	switch {
+	case err == nil:
+		if e, err = readEvent(entry); err != nil {
+			return nil, nil, err
+		}
+	case !errors.Is(err, store.ErrNotFound):
+		return nil, nil, err
+	}
+	id := s.deliveryID(w.Subscription, w.Event)
+	d, err := s.readDelivery(ctx, w.Subscription+"."+w.Subject+"."+id)
+	if errors.Is(err, store.ErrNotFound) {
+		d = &delivery{ID: id, Event: w.Event, Place: w.Place, State: StateWaiting, Created: time.Now(), subscription: w.Subscription, subject: w.Subject}
+		if e != nil {
+			d.Type, d.Final = e.Type, e.Final
+		}
+		return e, d, nil
+	}
+	return e, d, err
+}
+
+// attempt sends the event and notes what came of it.
+func (s *Service) attempt(l *lane, log logger, item *store.Item, sub *subscription, e *event, d *delivery) verdict {
+	payload, finish, err := s.payloadFor(sub, e)
+	if err != nil {
+		return postpone // the room for files is taken
+	}
+	defer finish()
+	o, admitted := l.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
+	switch {
+	case !admitted:
+		return postpone
+	case s.sending.Err() != nil && !o.Succeeded():
+		return release // cut short by us, which says nothing about the receiver
+	}
+	log.Debug("webhook sent", "host", hostOfURL(sub.URL), "event", e.Type, "status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
+
+	// What has happened is noted even while the service closes.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.sending), storePatience)
+	defer cancel()
+	d.Tries++
+	d.Attempts = append(d.Attempts, o.Attempt)
+	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
+	d.Next = time.Time{}
+	if o.Succeeded() {
+		return s.succeeded(ctx, log, sub, e, d)
+	}
+	return s.failed(ctx, log, item, sub, d, o)
+}
+
+func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, e *event, d *delivery) verdict {
+	if v := s.conclude(ctx, log, d, StateDelivered, ""); v != done {
+		return v
+	}
+	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
+	s.worked(ctx, sub)
+	if sub.Bound && e.Final {
+		s.release(ctx, log, sub, d)
+	}
+	return done
+}
+
+func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub *subscription, d *delivery, o outcome) verdict {
+	if o.gone {
+		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
+			log.Warn("a subscription whose receiver is gone cannot be disabled now", "error", err)
+			return again
+		}
+		return s.conclude(ctx, log, d, StateDead, "the receiver answered 410: the subscription is disabled")
+	}
+	s.failedAgain(ctx, log, sub)
+	if d.Tries > len(s.cfg.Retries) {
+		return s.conclude(ctx, log, d, StateDead, "no retry is left")
+	}
+	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
+	d.Next = o.At.Add(o.Duration + wait)
+	if err := s.writeDelivery(ctx, d); err != nil {
+		log.Warn("an attempt cannot be noted now, it will be repeated", "error", err)
+		return again
+	}
+	s.metrics.deliveries.WithLabelValues("retried").Inc()
+	return s.later(ctx, log, item, d.Next)
+}
+
+// later puts an item away until its time.
+func (s *Service) later(ctx context.Context, log logger, item *store.Item, at time.Time) verdict {
+	if err := s.queue.AddAt(ctx, item.Lane, item.Name, item.Value, at); err != nil {
+		log.Warn("a retry cannot be scheduled now", "error", err)
+		return again
+	}
+	return done
+}
+
+// conclude notes that a delivery is over.
+func (s *Service) conclude(ctx context.Context, log logger, d *delivery, state, reason string) verdict {
+	d.State, d.Reason, d.Next = state, reason, time.Time{}
+	if err := s.writeDelivery(ctx, d); err != nil {
+		log.Warn("the end of a delivery cannot be noted now", "state", state, "error", err)
+		return again
+	}
+	s.metrics.deliveries.WithLabelValues(state).Inc()
+	if state == StateDead {
+		log.Warn("a delivery is given up", "event", d.Type, "reason", reason, "attempts", d.Tries)
+	}
+	return s.settle(ctx, log, d)
+}
+
+// settle keeps the list of dead deliveries true. A delivery that is delivered again
+// stays in it until that is over, so that nobody else has to write there.
+func (s *Service) settle(ctx context.Context, log logger, d *delivery) verdict {
+	var err error
+	switch {
+	case s.erased.has(d.subject):
+	case d.State == StateDead:
+		_, err = s.dead.Put(ctx, d.key(), []byte{'1'}, 0)
+	case d.Round > 0:
+		err = s.dead.Delete(ctx, d.key())
+	}
+	if err != nil {
+		log.Warn("the list of dead deliveries cannot be written now", "error", err)
+		return again
+	}
+	return done
+}
+
+// finalDelivered reports whether the same subscription has had the final event of the
+// same session.
+func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error) {
+	others, err := s.sameSession(ctx, d)
+	return slices.ContainsFunc(others, func(o *delivery) bool { return o.Final && o.State == StateDelivered }), err
+}
+
+func (s *Service) sameSession(ctx context.Context, d *delivery) ([]*delivery, error) {
+	records, err := s.deliveries.List(ctx, d.subscription+"."+d.subject+".*", 0, 32)
+	if err != nil {
+		return nil, err
+	}
+	var all []*delivery
+	for _, r := range records {
+		other, err := readDelivery(r)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, other)
+	}
+	return all, nil
+}
+
+// release lets go of a bound subscription that has had its final event. What waits for
+// it is superseded. If that fails, its time to live ends it.
+func (s *Service) release(ctx context.Context, log logger, sub *subscription, final *delivery) {
+	others, err := s.sameSession(ctx, final)
+	for _, d := range others {
+		if err == nil && d.State == StateWaiting {
+			err = s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Round))
+			s.conclude(ctx, log, d, StateSuperseded, "")
+		}
+	}
+	if err == nil {
+		err = s.drop(ctx, sub)
+	}
+	if err != nil {
+		log.Warn("a subscription whose session is over is kept for a while", "error", err)
+	}
+}

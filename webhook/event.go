@@ -1,0 +1,182 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"pollbridge/store"
+)
+
+// event is an entry of the journal. Its key is the session, or the subscription that
+// an operational event is about.
+type event struct {
+	ID       string    `json:"id"`
+	Type     string    `json:"type"`
+	Endpoint string    `json:"endpoint,omitempty"`
+	Account  string    `json:"account,omitempty"`
+	State    string    `json:"state,omitempty"`
+	Final    bool      `json:"final,omitempty"`
+	Sequence int       `json:"sequence"` // counts the events of one key
+	Seen     []string  `json:"seen"`     // what there was about that key, with this one: no repeats
+	At       time.Time `json:"at"`       // when the state was seen
+
+	subject string // the entry's key
+	place   uint64 // the entry's sequence
+	payload []byte // stands behind the header, as it is sent
+}
+
+func (e *event) operational() bool { return !slices.Contains(sessionTypes(), e.Type) }
+
+// marshal returns the header, a line break and the payload: so the payload stays byte
+// for byte what it is.
+func (e *event) marshal() ([]byte, error) {
+	header, err := json.Marshal(e)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
+	}
+	header = append(header, '\n')
+	return append(header, e.payload...), nil
+}
+
+func readEvent(entry store.Entry) (*event, error) {
+	header, payload, found := bytes.Cut(entry.Value, []byte{'\n'})
+	e := &event{subject: entry.Key, place: entry.Sequence, payload: payload}
+	if err := json.Unmarshal(header, e); err != nil || !found {
+		return nil, fmt.Errorf("%w: entry %d of the journal of events", store.ErrDamaged, entry.Sequence)
+	}
+	return e, nil
+}
+
+// Changed makes an event of c and records it: when it returns nil, that is durable. A
+// session has at most one event of each type, and none after a final one; a repeat is
+// no error, but published is false.
+func (s *Service) Changed(ctx context.Context, c Change) (published bool, err error) {
+	if !slices.Contains(sessionTypes(), c.Type) {
+		return false, fmt.Errorf("webhook: %q is no event of a session", c.Type)
+	}
+	return s.record(ctx, c.Session, c.Type, func(last *event) (*event, error) {
+		if last.Final {
+			return nil, nil // what comes later was seen earlier
+		}
+		payload, err := sessionPayload(c, last.Sequence+1, last.State)
+		if err != nil {
+			return nil, err
+		}
+		return &event{
+			ID: s.store.ID("evt_", c.Session, c.Type), Type: c.Type, Endpoint: c.Endpoint, Account: c.Account,
+			State: c.State.String(), Final: c.State.Final(), At: c.At, payload: payload,
+		}, nil
+	})
+}
+
+// record appends what next makes of the last event about a key, unless mark was seen
+// about it or next returns nil. Whoever else appends meanwhile comes first, and next
+// is called again.
+func (s *Service) record(ctx context.Context, key, mark string, next func(last *event) (*event, error)) (bool, error) {
+	for {
+		last, err := s.lastEvent(ctx, key)
+		if err != nil {
+			return false, err
+		}
+		if slices.Contains(last.Seen, mark) {
+			return false, nil
+		}
+		e, err := next(last)
+		if err != nil || e == nil {
+			return false, err
+		}
+		e.Sequence = last.Sequence + 1
+		e.Seen = append(slices.Clip(last.Seen), mark)
+		if extra := len(e.Seen) - 32; extra > 0 {
+			e.Seen = e.Seen[extra:]
+		}
+		value, err := e.marshal()
+		if err != nil {
+			return false, err
+		}
+		switch _, err := s.journal.Append(ctx, key, value, last.place); {
+		case err == nil:
+			s.metrics.events.WithLabelValues(e.Type).Inc()
+			return true, nil
+		case !errors.Is(err, store.ErrConflict):
+			return false, fmt.Errorf("webhook: recording an event: %w", err)
+		}
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+	}
+}
+
+// lastEvent returns the newest event about a key, a zero one if there is none.
+func (s *Service) lastEvent(ctx context.Context, key string) (*event, error) {
+	switch entry, err := s.journal.Last(ctx, key); {
+	case errors.Is(err, store.ErrNotFound):
+		return &event{}, nil
+	case err != nil:
+		return nil, fmt.Errorf("webhook: reading the last event: %w", err)
+	default:
+		return readEvent(entry)
+	}
+}
+
+// Events returns up to limit events that follow a cursor, in their order, and the
+// cursor to go on from. An empty cursor is the beginning. Where there is no event it
+// waits for one, no longer than wait, and then returns none. The error is a
+// *FieldError where the cursor cannot be used.
+func (s *Service) Events(ctx context.Context, after string, limit int, wait time.Duration) (page []Event, next string, err error) {
+	place, err := readCursor("after", after)
+	if err != nil {
+		return nil, "", err
+	}
+	newest, err := s.journal.Newest(ctx)
+	if err != nil {
+		return nil, "", fmt.Errorf("webhook: reading events: %w", err)
+	}
+	if newest <= place && wait <= 0 {
+		return nil, after, nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, max(wait, time.Second))
+	defer cancel()
+	entries, err := s.journal.After(waiting, place, limit)
+	if err != nil {
+		return nil, "", fmt.Errorf("webhook: reading events: %w", err)
+	}
+	for _, entry := range entries {
+		after = cursor(entry.Sequence)
+		e, err := readEvent(entry)
+		if err != nil {
+			s.log.Error("an event cannot be read, it is left out", "error", err)
+			continue
+		}
+		page = append(page, Event{ID: e.ID, Cursor: after, Type: e.Type, Subject: e.subject, Payload: e.payload})
+	}
+	return page, after, nil
+}
+
+// NewestEvent returns the cursor of the newest event, to hear only what follows.
+func (s *Service) NewestEvent(ctx context.Context) (string, error) {
+	newest, err := s.journal.Newest(ctx)
+	if err != nil {
+		return "", fmt.Errorf("webhook: reading events: %w", err)
+	}
+	return cursor(newest), nil
+}
+
+func cursor(place uint64) string { return strconv.FormatUint(place, 10) }
+
+func readCursor(field, text string) (uint64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	place, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return 0, &FieldError{Field: field, Problem: "want a cursor as it was answered"}
+	}
+	return place, nil
+}

@@ -1,0 +1,241 @@
+package webhook
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pollbridge/store"
+)
+
+// Create makes a subscription; the result has its Secret. The error is a *FieldError
+// where n cannot be used.
+func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, error) {
+	now := time.Now()
+	sub := &subscription{
+		ID: "sub_" + strings.ToLower(rand.Text()), URL: n.URL, Events: n.Events, Endpoints: n.Endpoints,
+		Account: s.accountOf(n.Account), Session: n.Session, IncludeFile: n.IncludeFile, Description: n.Description,
+		Headers: n.Headers, Signature: n.Signature, Secret: NewSecret(), Created: now, Updated: now,
+	}
+	if sub.Signature == "" {
+		sub.Signature = SignatureV1
+	}
+	if n.Disabled {
+		sub.Disabled, sub.DisabledAt = DisabledByRequest, now
+	}
+	sub = sub.clone() // the caller keeps what it gave
+	sub.completeKeys()
+	if err := s.check(sub); err != nil {
+		return Subscription{}, err
+	}
+	if err := s.create(ctx, sub, 0); err != nil {
+		return Subscription{}, err
+	}
+	return sub.withSecret(), nil
+}
+
+// create stores a new subscription; ttl is as in store.Table.
+func (s *Service) create(ctx context.Context, sub *subscription, ttl time.Duration) error {
+	value, err := json.Marshal(sub)
+	if err != nil {
+		return fmt.Errorf("webhook: encoding a subscription: %w", err)
+	}
+	revision, err := s.subscriptions.Create(ctx, sub.ID, value, ttl)
+	if err != nil {
+		return fmt.Errorf("webhook: storing a subscription: %w", err)
+	}
+	sub.revision, sub.lane = revision, s.laneOf(sub)
+	s.registry.put(sub)
+	return nil
+}
+
+func (sub *subscription) withSecret() Subscription {
+	v := sub.view()
+	v.Secret = sub.Secret
+	return v
+}
+
+func (s *Service) accountOf(credential string) string {
+	if credential == "" {
+		return ""
+	}
+	return s.AccountID(credential)
+}
+
+// AccountID is the id by which events and subscriptions know a credential.
+func (s *Service) AccountID(credential string) string { return s.store.ID("acc_", credential) }
+
+// Get returns a subscription, or ErrNotFound.
+func (s *Service) Get(_ context.Context, id string) (Subscription, error) {
+	sub := s.registry.get(id)
+	if sub == nil {
+		return Subscription{}, ErrNotFound
+	}
+	return s.viewOf(sub), nil
+}
+
+// viewOf adds what is known about the attempts of the last moments.
+func (s *Service) viewOf(sub *subscription) Subscription {
+	v := sub.view()
+	v.FailingSince = s.failingSince(sub)
+	return v
+}
+
+// List returns up to limit subscriptions, the newest first, without bound ones; after
+// is the id of the last one of the page before, or empty. next is empty at the end.
+func (s *Service) List(_ context.Context, after string, limit int) (page []Subscription, next string, err error) {
+	all := s.registry.list()
+	if after != "" {
+		last := slices.IndexFunc(all, func(sub *subscription) bool { return sub.ID == after })
+		if last < 0 {
+			return nil, "", &FieldError{"after", "want a cursor as it was answered; what it stands for may be deleted by now"}
+		}
+		all = all[last+1:]
+	}
+	for _, sub := range all[:min(limit, len(all))] {
+		page = append(page, s.viewOf(sub))
+	}
+	if len(all) > limit && limit > 0 {
+		next = page[len(page)-1].ID
+	}
+	return page, next, nil
+}
+
+// Update changes a subscription. Errors are as in Create and Get.
+func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (Subscription, error) {
+	sub, err := s.change(ctx, id, func(sub *subscription) error {
+		s.apply(sub, p)
+		return s.check(sub)
+	})
+	if err != nil {
+		return Subscription{}, err
+	}
+	if p.Enabled != nil && *p.Enabled {
+		s.forgetFailures(id)
+		s.lanes.ensure(sub.lane)
+	}
+	return s.viewOf(sub), nil
+}
+
+func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
+	set(&sub.URL, p.URL)
+	set(&sub.Events, p.Events)
+	set(&sub.Endpoints, p.Endpoints)
+	set(&sub.Session, p.Session)
+	set(&sub.IncludeFile, p.IncludeFile)
+	set(&sub.Description, p.Description)
+	set(&sub.Headers, p.Headers)
+	set(&sub.Signature, p.Signature)
+	if p.Account != nil {
+		sub.Account = s.accountOf(*p.Account)
+	}
+	switch {
+	case p.Enabled == nil:
+	case *p.Enabled:
+		sub.Disabled, sub.DisabledAt, sub.Failing, sub.Warned = "", time.Time{}, time.Time{}, false
+	case sub.Disabled == "":
+		sub.Disabled, sub.DisabledAt = DisabledByRequest, time.Now()
+	}
+	sub.completeKeys()
+}
+
+func set[T any](field, value *T) {
+	if value != nil {
+		*field = *value
+	}
+}
+
+// RotateSecret gives a subscription a new secret, which the result has; the old one
+// signs too for 24 hours.
+func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, error) {
+	sub, err := s.change(ctx, id, func(sub *subscription) error {
+		sub.rotate(time.Now())
+		return nil
+	})
+	if err != nil {
+		return Subscription{}, err
+	}
+	return sub.withSecret(), nil
+}
+
+// change stores what f makes of a copy of a subscription. Whoever else changes it
+// meanwhile comes first, and f is called again.
+func (s *Service) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
+	for {
+		sub, err := s.stored(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		sub = sub.clone()
+		if err := f(sub); err != nil {
+			return nil, err
+		}
+		sub.Updated = time.Now()
+		sub.lane = s.laneOf(sub)
+		value, err := json.Marshal(sub)
+		if err != nil {
+			return nil, fmt.Errorf("webhook: encoding a subscription: %w", err)
+		}
+		revision, err := s.subscriptions.Update(ctx, id, value, sub.revision, s.ttlOf(sub))
+		switch {
+		case err == nil:
+			sub.revision = revision
+			s.registry.put(sub)
+			return sub, nil
+		case !errors.Is(err, store.ErrConflict):
+			return nil, fmt.Errorf("webhook: storing a subscription: %w", err)
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// stored reads a subscription from the engine: what is in memory may be a moment old.
+func (s *Service) stored(ctx context.Context, id string) (*subscription, error) {
+	if !isToken(id) {
+		return nil, ErrNotFound
+	}
+	r, err := s.subscriptions.Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("webhook: reading a subscription: %w", err)
+	}
+	return s.readSubscription(r)
+}
+
+// Delete removes a subscription and what waits for it; ErrNotFound if there is none.
+// Its deliveries stay to be read until their time is over.
+func (s *Service) Delete(ctx context.Context, id string) error {
+	sub, err := s.stored(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := s.drop(ctx, sub); err != nil {
+		return err
+	}
+	if sub.Bound {
+		return nil // the lane is not its own: what waits there finds nobody to go to
+	}
+	if err := s.lanes.remove(ctx, sub.lane); err != nil {
+		return fmt.Errorf("webhook: removing what waits for a subscription: %w", err)
+	}
+	return nil
+}
+
+// drop deletes a subscription, in the engine and then in memory.
+func (s *Service) drop(ctx context.Context, sub *subscription) error {
+	if err := s.subscriptions.Delete(ctx, sub.ID); err != nil {
+		return fmt.Errorf("webhook: deleting a subscription: %w", err)
+	}
+	s.registry.remove(sub.ID, sub.revision, false)
+	s.forgetFailures(sub.ID)
+	s.caughtUp.Delete(sub.ID)
+	return nil
+}

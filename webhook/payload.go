@@ -1,0 +1,156 @@
+package webhook
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"pollbridge/session"
+)
+
+// mostResponse is how large an answer, without its document, may be to go into an
+// event. What is larger is left out: it can still be fetched.
+const mostResponse = 256 << 10
+
+// envelope is what every webhook looks like.
+type envelope struct {
+	Type      string `json:"type"`
+	Timestamp string `json:"timestamp"`
+	Data      any    `json:"data"`
+}
+
+// sessionData is about a change of state. The order of its fields is the one that
+// receivers see.
+type sessionData struct {
+	Session       string         `json:"session"`
+	Endpoint      string         `json:"endpoint"`
+	Locale        string         `json:"locale"`
+	Token         string         `json:"token"`
+	Sequence      int            `json:"sequence"`
+	State         string         `json:"state"`
+	PreviousState *string        `json:"previous_state"`
+	Final         bool           `json:"final"`
+	ObservedAt    *string        `json:"observed_at"`
+	HTTPStatus    *int           `json:"http_status"`
+	ErrorCode     *int32         `json:"error_code"`
+	Message       *string        `json:"message"`
+	Response      jsontext.Value `json:"response"`
+	FileOmitted   bool           `json:"file_omitted"`
+}
+
+// operationalData is about a subscription.
+type operationalData struct {
+	Subscription string  `json:"subscription"`
+	Description  string  `json:"description"`
+	Reason       *string `json:"reason"`
+	FailingSince *string `json:"failing_since"`
+}
+
+// The upstream's answers are its own: names that stand twice and odd bytes go through
+// as far as JSON allows.
+var asItIs = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true))
+
+func encode(e envelope) ([]byte, error) {
+	payload, err := json.Marshal(e, asItIs)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
+	}
+	return payload, nil
+}
+
+const milliseconds = "2006-01-02T15:04:05.000Z"
+
+func stamp(t time.Time) string { return t.UTC().Format(milliseconds) }
+
+func stampOf(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return new(stamp(t))
+}
+
+func sessionPayload(c Change, sequence int, previous string) ([]byte, error) {
+	d := sessionData{
+		Session: c.Session, Endpoint: c.Endpoint, Locale: c.Locale, Token: c.Token,
+		Sequence: sequence, State: c.State.String(), Final: c.State.Final(),
+	}
+	if previous != "" {
+		d.PreviousState = &previous
+	}
+	if o := c.Observation; o != nil {
+		d.observe(o)
+	}
+	return encode(envelope{Type: c.Type, Timestamp: stamp(c.At), Data: d})
+}
+
+func (d *sessionData) observe(o *session.Observation) {
+	d.ObservedAt = stampOf(o.At)
+	if o.Code != 0 {
+		d.ErrorCode = new(o.Code)
+	}
+	if o.Content == nil {
+		return
+	}
+	d.HTTPStatus = new(o.Status)
+	body, omitted, err := session.WithoutFile(o.Body)
+	if err != nil || len(body) > mostResponse {
+		d.FileOmitted = err == nil
+		return
+	}
+	d.Response, d.FileOmitted = body, omitted
+	d.Message = messageIn(body)
+}
+
+// messageIn returns the text for people in an answer.
+func messageIn(body []byte) *string {
+	var answer struct {
+		Message *jsontext.Value `json:"message"`
+	}
+	if json.Unmarshal(body, &answer, asItIs) != nil || answer.Message == nil || answer.Message.Kind() != '"' {
+		return nil
+	}
+	text, err := jsontext.AppendUnquote(nil, *answer.Message)
+	if err != nil {
+		return nil
+	}
+	return new(string(text))
+}
+
+// withFile puts the whole final answer into a payload that was recorded without its
+// document.
+func withFile(payload []byte, o *session.Observation) ([]byte, error) {
+	var recorded struct {
+		Type      string      `json:"type"`
+		Timestamp string      `json:"timestamp"`
+		Data      sessionData `json:"data"`
+	}
+	if err := json.Unmarshal(payload, &recorded, asItIs); err != nil {
+		return nil, fmt.Errorf("webhook: reading an event: %w", err)
+	}
+	body, ok := wholeBody(o)
+	if !ok {
+		return payload, nil
+	}
+	recorded.Data.Response, recorded.Data.FileOmitted = body, false
+	return encode(envelope{recorded.Type, recorded.Timestamp, recorded.Data})
+}
+
+// wholeBody returns an answer if it is what an event can hold: a JSON object.
+func wholeBody(o *session.Observation) (jsontext.Value, bool) {
+	if o == nil || o.Content == nil {
+		return nil, false
+	}
+	if _, _, err := session.WithoutFile(o.Body); err != nil {
+		return nil, false
+	}
+	return trimBOM(o.Body), true
+}
+
+func trimBOM(body []byte) []byte {
+	if len(body) >= 3 && string(body[:3]) == "\xef\xbb\xbf" {
+		return body[3:]
+	}
+	return body
+}

@@ -1,0 +1,213 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Classes of errors of an attempt.
+const (
+	ErrorStatus   = "status"   // the receiver answered, but not 2xx
+	ErrorRedirect = "redirect" // the receiver answered 3xx, which is not followed
+	ErrorTimeout  = "timeout"  // no answer, or no end of it, in time
+	ErrorDNS      = "dns"      // the host's name has no address
+	ErrorRefused  = "refused"  // the address is none that webhooks may go to
+	ErrorTLS      = "tls"      // no trust in the receiver's certificate, or no handshake
+	ErrorConnect  = "connect"  // nobody listens
+	ErrorBroken   = "broken"   // the connection broke
+)
+
+const (
+	keptAnswer    = 4 << 10
+	drainedAnswer = 64 << 10
+	mostHeader    = 64 << 10
+	mostWait      = 24 * time.Hour // that Retry-After can ask for
+)
+
+// sender makes attempts. It follows no redirect, uses no proxy, and connects to no
+// address that its guard refuses.
+type sender struct {
+	cfg       Config
+	userAgent string
+	guard     *guard
+	client    *http.Client
+}
+
+// dialing is what a test can replace; a nil value means what the system has.
+type dialing struct {
+	resolver *net.Resolver
+	roots    *x509.CertPool
+}
+
+func newSender(cfg Config, userAgent string, d dialing) *sender {
+	g := newGuard(cfg)
+	dialer := &net.Dialer{Resolver: d.resolver, Control: g.control, KeepAlive: 30 * time.Second}
+	transport := &http.Transport{
+		Proxy:                  nil, // and none from the environment: it would do the dialling
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: d.roots},
+		ForceAttemptHTTP2:      true,
+		DisableCompression:     true, // answers are kept as they are, and never grow
+		MaxResponseHeaderBytes: mostHeader,
+		MaxIdleConnsPerHost:    min(cfg.Concurrency, 16),
+		MaxIdleConns:           1024,
+		IdleConnTimeout:        time.Minute,
+	}
+	return &sender{
+		cfg: cfg, userAgent: userAgent, guard: g,
+		client: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (s *sender) close() { s.client.CloseIdleConnections() }
+
+// message is what an attempt sends.
+type message struct {
+	url     string
+	id      string
+	payload []byte
+	headers map[string]string
+	keys    []string
+}
+
+// outcome is how an attempt went, and what the receiver asked for.
+type outcome struct {
+	Attempt
+	retryAfter time.Duration // 0: it did not say
+	gone       bool          // it wants no more webhooks
+}
+
+// send makes one attempt. It returns when the answer was read or ctx has ended, and
+// no later than Config.Timeout.
+func (s *sender) send(ctx context.Context, m message) outcome {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
+	defer cancel()
+	start := time.Now()
+	o := outcome{Attempt: Attempt{At: start}}
+	response, err := s.request(ctx, m, start)
+	if err == nil {
+		defer response.Body.Close()
+		o.Status = response.StatusCode
+		o.Answer, err = readAnswer(response.Body)
+	}
+	o.Duration = time.Since(start)
+	switch {
+	case err != nil && (o.Status == 0 || o.Status/100 == 2):
+		o.Error, o.Detail = classify(err)
+	case o.Status/100 == 2:
+	case o.Status/100 == 3:
+		o.Error, o.Detail = ErrorRedirect, "answered "+strconv.Itoa(o.Status)+": redirects are not followed"
+	default:
+		o.Error, o.Detail = ErrorStatus, "answered "+strconv.Itoa(o.Status)
+		o.gone = o.Status == http.StatusGone
+		o.retryAfter = retryAfter(response, start)
+	}
+	return o
+}
+
+func (s *sender) request(ctx context.Context, m message, at time.Time) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url, bytes.NewReader(m.payload))
+	if err != nil {
+		return nil, errors.New("the URL cannot be used") // the error would repeat it
+	}
+	signature, err := Sign(m.id, at, m.payload, m.keys...)
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range m.headers {
+		request.Header.Set(name, value)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", s.userAgent)
+	request.Header.Set(HeaderID, m.id)
+	request.Header.Set(HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
+	request.Header.Set(HeaderSignature, signature)
+	return s.client.Do(request)
+}
+
+// readAnswer returns the beginning of an answer. It reads no more than is good for
+// using the connection again.
+func readAnswer(body io.Reader) (string, error) {
+	kept, err := io.ReadAll(io.LimitReader(body, keptAnswer))
+	if err == nil {
+		_, err = io.CopyN(io.Discard, body, drainedAnswer-keptAnswer)
+		if err == io.EOF {
+			err = nil
+		}
+	}
+	return strings.ToValidUTF8(strings.ReplaceAll(string(kept), "\x00", ""), "\uFFFD"), err
+}
+
+// classify says what went wrong without the URL, which may hold a secret.
+func classify(err error) (class, detail string) {
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		err = wrapped.Err
+	}
+	var dns *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	var netError net.Error
+	switch {
+	case errors.Is(err, errRefused):
+		return ErrorRefused, refusal(err)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
+		return ErrorTimeout, "no answer, or no end of it, in time"
+	case errors.As(err, &dns):
+		return ErrorDNS, "the host's name has no address"
+	case errors.As(err, &certificate):
+		return ErrorTLS, "the certificate is not trusted: " + certificate.Err.Error()
+	case errors.As(err, &record):
+		return ErrorTLS, "the receiver does not speak TLS"
+	case errors.As(err, &alert):
+		return ErrorTLS, "the handshake failed: " + alert.Error()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return ErrorConnect, "connection refused"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return ErrorConnect, "no route to the host"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return ErrorBroken, "the connection was closed before the end of the answer"
+	}
+	return ErrorBroken, "the request failed"
+}
+
+// refusal is the part of a dial error that the guard wrote.
+func refusal(err error) string {
+	text := err.Error()
+	if _, after, found := strings.Cut(text, errRefused.Error()); found {
+		return errRefused.Error() + after
+	}
+	return errRefused.Error()
+}
+
+// retryAfter reads Retry-After where it counts, in seconds or as a date.
+func retryAfter(response *http.Response, now time.Time) time.Duration {
+	switch response.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	default:
+		return 0
+	}
+	value := strings.TrimSpace(response.Header.Get("Retry-After"))
+	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
+		return time.Duration(min(seconds, uint64(mostWait/time.Second))) * time.Second
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(0, at.Sub(now)), mostWait)
+	}
+	return 0
+}

@@ -1,0 +1,167 @@
+package webhook
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// The header fields of Standard Webhooks 1.0.
+const (
+	HeaderID        = "Webhook-Id"
+	HeaderTimestamp = "Webhook-Timestamp"
+	HeaderSignature = "Webhook-Signature"
+)
+
+// Tolerance is how far the timestamp of a webhook may be from the receiver's clock.
+const Tolerance = 5 * time.Minute
+
+// Prefixes of keys: shared secret, secret half and public half of an ed25519 pair.
+const (
+	privatePrefix = "whsk_"
+	publicPrefix  = "whpk_"
+)
+
+// Why a webhook cannot be trusted.
+var (
+	ErrNoSignature = errors.New("webhook: webhook-id, webhook-timestamp or webhook-signature is missing or malformed")
+	ErrSignature   = errors.New("webhook: none of the signatures was made with one of the keys for this message")
+	ErrTimestamp   = errors.New("webhook: the timestamp is too far from now: a replay, or a wrong clock")
+)
+
+// NewSecret returns a new shared secret: whsec_….
+func NewSecret() string {
+	random := make([]byte, 32)
+	rand.Read(random) // never fails
+	return secretPrefix + base64.StdEncoding.EncodeToString(random)
+}
+
+// NewKeyPair returns a new ed25519 pair: whsk_… to sign, whpk_… to verify.
+func NewKeyPair() (private, public string) {
+	seed := make([]byte, ed25519.SeedSize)
+	rand.Read(seed) // never fails
+	return privatePrefix + base64.StdEncoding.EncodeToString(seed), publicOf(seed)
+}
+
+// PublicKey returns the public half, whpk_…, of a private key.
+func PublicKey(private string) (string, error) {
+	seed, err := decodeKey(private, privatePrefix, ed25519.SeedSize, ed25519.SeedSize)
+	if err != nil {
+		return "", err
+	}
+	return publicOf(seed), nil
+}
+
+func publicOf(seed []byte) string {
+	public := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
+	return publicPrefix + base64.StdEncoding.EncodeToString(public)
+}
+
+// Sign returns the value of webhook-signature for a message: one signature for each
+// key, v1 for whsec_… and v1a for whsk_…, separated by spaces. The error names no key.
+func Sign(id string, at time.Time, payload []byte, keys ...string) (string, error) {
+	content := signedContent(id, strconv.FormatInt(at.Unix(), 10), payload)
+	signatures := make([]string, 0, len(keys))
+	for _, key := range keys {
+		signature, err := signWith(key, content)
+		if err != nil {
+			return "", err
+		}
+		signatures = append(signatures, signature)
+	}
+	return strings.Join(signatures, " "), nil
+}
+
+func signWith(key string, content []byte) (string, error) {
+	if strings.HasPrefix(key, privatePrefix) {
+		seed, err := decodeKey(key, privatePrefix, ed25519.SeedSize, ed25519.SeedSize)
+		if err != nil {
+			return "", err
+		}
+		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), content)), nil
+	}
+	secret, err := decodeKey(key, secretPrefix, 24, 64)
+	if err != nil {
+		return "", err
+	}
+	return "v1," + base64.StdEncoding.EncodeToString(mac(secret, content)), nil
+}
+
+// Verify returns nil if a message was signed with one of the keys, whsec_… or whpk_…,
+// no longer than Tolerance before or after now. The errors are ErrNoSignature,
+// ErrSignature and ErrTimestamp, and one about a key that is none.
+func Verify(header http.Header, payload []byte, now time.Time, keys ...string) error {
+	id, timestamp, signatures := header.Get(HeaderID), header.Get(HeaderTimestamp), header.Get(HeaderSignature)
+	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	if err != nil || id == "" || signatures == "" {
+		return ErrNoSignature
+	}
+	content := signedContent(id, timestamp, payload)
+	verified := false
+	for _, key := range keys {
+		for signature := range strings.FieldsSeq(signatures) {
+			ok, err := verifyWith(key, signature, content)
+			if err != nil {
+				return err
+			}
+			verified = verified || ok
+		}
+	}
+	switch age := now.Sub(time.Unix(seconds, 0)); {
+	case !verified:
+		return ErrSignature
+	case age > Tolerance || age < -Tolerance:
+		return ErrTimestamp
+	}
+	return nil
+}
+
+func verifyWith(key, signature string, content []byte) (bool, error) {
+	version, encoded, _ := strings.Cut(signature, ",")
+	given, err := base64.StdEncoding.DecodeString(encoded)
+	unreadable := err != nil
+	if strings.HasPrefix(key, publicPrefix) {
+		public, err := decodeKey(key, publicPrefix, ed25519.PublicKeySize, ed25519.PublicKeySize)
+		if err != nil || unreadable {
+			return false, err
+		}
+		return version == SignatureV1a && ed25519.Verify(public, content, given), nil
+	}
+	secret, err := decodeKey(key, secretPrefix, 24, 64)
+	if err != nil || unreadable {
+		return false, err
+	}
+	return version == SignatureV1 && hmac.Equal(given, mac(secret, content)), nil
+}
+
+func signedContent(id, timestamp string, payload []byte) []byte {
+	content := make([]byte, 0, len(id)+len(timestamp)+len(payload)+2)
+	content = append(content, id...)
+	content = append(content, '.')
+	content = append(content, timestamp...)
+	content = append(content, '.')
+	return append(content, payload...)
+}
+
+func mac(secret, content []byte) []byte {
+	h := hmac.New(sha256.New, secret)
+	h.Write(content)
+	return h.Sum(nil)
+}
+
+func decodeKey(key, prefix string, least, most int) ([]byte, error) {
+	encoded, found := strings.CutPrefix(key, prefix)
+	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if !found || err != nil || len(decoded) < least || len(decoded) > most {
+		return nil, fmt.Errorf("webhook: not a key: want %s and the base64 of %d to %d bytes (the value is not shown)", prefix, least, most)
+	}
+	return decoded, nil
+}

@@ -1,0 +1,220 @@
+package webhook
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+	"pollbridge/store"
+)
+
+// overlap is how long a rotated secret signs besides the new one.
+const overlap = 24 * time.Hour
+
+// subscription is a record of the table of subscriptions. One that others can see is
+// never changed: changes are made to a copy.
+type subscription struct {
+	ID          string            `json:"id"`
+	URL         string            `json:"url"`
+	Events      []string          `json:"events,omitempty"`
+	Endpoints   []string          `json:"endpoints,omitempty"`
+	Account     string            `json:"account,omitempty"`
+	Session     string            `json:"session,omitempty"`
+	IncludeFile bool              `json:"include_file,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"`
+	Signature   string            `json:"signature"`
+
+	Disabled   string    `json:"disabled,omitempty"` // the reason; empty: enabled
+	DisabledAt time.Time `json:"disabled_at,omitzero"`
+	Failing    time.Time `json:"failing,omitzero"` // since then every attempt has failed
+	Warned     bool      `json:"warned,omitempty"` // subscription.failing was recorded
+
+	Secret   string    `json:"secret"`
+	Private  string    `json:"private,omitempty"` // whsk_…, where Signature is v1a
+	Old      []string  `json:"old,omitempty"`     // keys that sign too, until OldUntil
+	OldUntil time.Time `json:"old_until,omitzero"`
+
+	Bound   bool      `json:"bound,omitempty"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
+
+	lane     string
+	revision uint64
+}
+
+func (s *Service) readSubscription(r store.Record) (*subscription, error) {
+	sub := &subscription{revision: r.Revision}
+	if err := json.Unmarshal(r.Value, sub); err != nil || sub.ID != r.Key {
+		return nil, fmt.Errorf("%w: subscription %s", store.ErrDamaged, r.Key)
+	}
+	sub.lane = s.laneOf(sub)
+	return sub, nil
+}
+
+func (sub *subscription) clone() *subscription {
+	c := *sub
+	c.Events, c.Endpoints, c.Old = slices.Clone(sub.Events), slices.Clone(sub.Endpoints), slices.Clone(sub.Old)
+	c.Headers = maps.Clone(sub.Headers)
+	return &c
+}
+
+// keys are what signs for the subscription at a time.
+func (sub *subscription) keys(now time.Time) []string {
+	keys := []string{sub.Secret}
+	if sub.Signature == SignatureV1a {
+		keys = append(keys, sub.Private)
+	}
+	if now.Before(sub.OldUntil) {
+		keys = append(keys, sub.Old...)
+	}
+	return keys
+}
+
+// rotate gives sub new keys.
+func (sub *subscription) rotate(now time.Time) {
+	old := []string{sub.Secret}
+	if sub.Signature == SignatureV1a {
+		old = append(old, sub.Private)
+	}
+	sub.Old, sub.OldUntil = old, now.Add(overlap)
+	sub.Secret, sub.Private = NewSecret(), ""
+	sub.completeKeys()
+}
+
+func (sub *subscription) completeKeys() {
+	if sub.Signature == SignatureV1a && sub.Private == "" {
+		sub.Private, _ = NewKeyPair()
+	}
+}
+
+// covers reports whether events such as e go to the subscription, if it is enabled.
+func (sub *subscription) covers(e *event) bool {
+	if e.operational() {
+		return e.subject != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
+	}
+	return sub.coversSubject(Subject{e.subject, e.Endpoint, e.Account}) &&
+		(len(sub.Events) == 0 || slices.Contains(sub.Events, e.Type))
+}
+
+func (sub *subscription) coversSubject(s Subject) bool {
+	return (sub.Session == "" || sub.Session == s.Session) &&
+		(sub.Account == "" || sub.Account == s.Account) &&
+		(len(sub.Endpoints) == 0 || slices.Contains(sub.Endpoints, s.Endpoint))
+}
+
+// listens reports whether the subscription wants events of sessions at all.
+func (sub *subscription) listens() bool {
+	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes(), t) })
+}
+
+const masked = "***"
+
+// view is what people may see of it.
+func (sub *subscription) view() Subscription {
+	v := Subscription{
+		ID: sub.ID, URL: sub.URL, Events: slices.Clone(sub.Events), Endpoints: slices.Clone(sub.Endpoints),
+		Account: sub.Account, Session: sub.Session, IncludeFile: sub.IncludeFile, Description: sub.Description,
+		Signature: sub.Signature, Enabled: sub.Disabled == "", DisabledReason: sub.Disabled, DisabledAt: sub.DisabledAt,
+		FailingSince: sub.Failing, Bound: sub.Bound, Created: sub.Created, Updated: sub.Updated,
+	}
+	if len(sub.Headers) > 0 {
+		v.Headers = make(map[string]string, len(sub.Headers))
+		for name := range sub.Headers {
+			v.Headers[name] = masked
+		}
+	}
+	if sub.Signature == SignatureV1a {
+		v.PublicKey, _ = PublicKey(sub.Private)
+	}
+	if time.Now().Before(sub.OldUntil) {
+		v.OldSecretUntil = sub.OldUntil
+	}
+	return v
+}
+
+const (
+	mostDescription = 500
+	mostHeaders     = 20
+	mostHeaderValue = 4096
+)
+
+// check returns a *FieldError unless the subscription can be used.
+func (s *Service) check(sub *subscription) error {
+	if _, err := s.sender.checkURL(sub.URL); err != nil {
+		return err
+	}
+	if err := oneOf("events", sub.Events, Types()); err != nil {
+		return err
+	}
+	if err := oneOf("endpoints", sub.Endpoints, s.endpoints); err != nil {
+		return err
+	}
+	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !isToken(sub.Session)) {
+		return &FieldError{"session", "want the id of a session: ses_…"}
+	}
+	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
+		return &FieldError{"signature", "want v1 or v1a"}
+	}
+	if len(sub.Description) > mostDescription {
+		return &FieldError{"description", fmt.Sprintf("want no more than %d bytes", mostDescription)}
+	}
+	return checkHeaders(sub.Headers)
+}
+
+func oneOf(field string, values, accepted []string) error {
+	for i, value := range values {
+		name := fmt.Sprintf("%s[%d]", field, i)
+		if !slices.Contains(accepted, value) {
+			return &FieldError{name, "want one of " + strings.Join(accepted, ", ")}
+		}
+		if slices.Contains(values[:i], value) {
+			return &FieldError{name, "stands there twice"}
+		}
+	}
+	return nil
+}
+
+// What a receiver relies on, and what belongs to the connection, is not for
+// subscriptions to set.
+var reservedHeaders = []string{
+	"host", "content-length", "content-type", "content-encoding", "user-agent", "connection", "keep-alive",
+	"proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding",
+	"upgrade", "expect", "http2-settings", "accept-encoding",
+}
+
+func checkHeaders(headers map[string]string) error {
+	if len(headers) > mostHeaders {
+		return &FieldError{"headers", fmt.Sprintf("want no more than %d", mostHeaders)}
+	}
+	seen := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		lower := strings.ToLower(name)
+		switch value := headers[name]; {
+		case !httpguts.ValidHeaderFieldName(name):
+			return &FieldError{"headers", "has a name that is none of a header field"}
+		case slices.Contains(reservedHeaders, lower), strings.HasPrefix(lower, "webhook-"):
+			return &FieldError{"headers." + name, "cannot be set"}
+		case seen[lower]:
+			return &FieldError{"headers." + name, "stands there twice"}
+		case !httpguts.ValidHeaderFieldValue(value), len(value) > mostHeaderValue:
+			return &FieldError{"headers." + name, fmt.Sprintf("want a value of visible characters, no more than %d bytes (it is not shown)", mostHeaderValue)}
+		}
+		seen[lower] = true
+	}
+	return nil
+}
+
+// isToken reports whether text can be part of a key of the store.
+func isToken(text string) bool {
+	for _, c := range []byte(text) {
+		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return text != "" && len(text) <= 64
+}

@@ -1,0 +1,129 @@
+package webhook
+
+import (
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+const mostURL = 2048
+
+// checkURL returns a URL that webhooks may go to as far as it alone tells, or a
+// *FieldError. What its name means is checked when it is dialled.
+func (s *sender) checkURL(raw string) (*url.URL, error) {
+	wrong := func(problem string) (*url.URL, error) {
+		return nil, &FieldError{Field: "url", Problem: problem}
+	}
+	if len(raw) > mostURL {
+		return wrong("want no more than " + strconv.Itoa(mostURL) + " bytes")
+	}
+	for i := range len(raw) {
+		if raw[i] <= ' ' || raw[i] >= 0x7f || raw[i] == '\\' {
+			return wrong(`want visible ASCII only, without spaces and backslashes; write a name in other letters as xn--…`)
+		}
+	}
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		return wrong("want a URL such as https://example.com/webhooks")
+	case u.Scheme == "http" && !s.cfg.AllowHTTP:
+		return wrong("want https: http is only sent to with webhook.allow_http")
+	case u.Scheme != "https" && u.Scheme != "http":
+		return wrong("want a URL with the scheme https")
+	case u.User != nil:
+		return wrong("want a URL without user info: put credentials into headers")
+	case u.Fragment != "" || strings.Contains(raw, "#"):
+		return wrong("want a URL without a fragment")
+	case u.Opaque != "" || u.Hostname() == "":
+		return wrong("want a URL with a host")
+	}
+	if err := s.guard.port(portOf(u)); err != nil || strings.HasSuffix(u.Host, ":") {
+		return wrong("want one of the ports " + ports(s.cfg.AllowPorts) + " (webhook.allow_ports)")
+	}
+	if problem := s.checkHost(u); problem != "" {
+		return wrong(problem)
+	}
+	return u, nil
+}
+
+func portOf(u *url.URL) int {
+	if u.Port() == "" {
+		if u.Scheme == "http" {
+			return 80
+		}
+		return 443
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		return 0
+	}
+	return port
+}
+
+func ports(allowed []int) string {
+	texts := make([]string, len(allowed))
+	for i, port := range allowed {
+		texts[i] = strconv.Itoa(port)
+	}
+	return strings.Join(texts, ", ")
+}
+
+const (
+	notAName    = "want a host name of letters, digits, dots and hyphens, or an IP address in its usual form"
+	notAnywhere = "webhooks must not go to this address: it is not public, and not in webhook.allow_networks"
+)
+
+func (s *sender) checkHost(u *url.URL) (problem string) {
+	host := strings.TrimSuffix(u.Hostname(), ".")
+	if addr, err := netip.ParseAddr(host); err == nil {
+		if strings.HasPrefix(u.Host, "[") == addr.Is4() { // [127.0.0.1], or IPv6 without brackets
+			return notAName
+		}
+		if s.guard.address(addr) != nil {
+			return notAnywhere
+		}
+		return ""
+	}
+	if strings.HasPrefix(u.Host, "[") || !isName(host) {
+		return notAName
+	}
+	if lower := strings.ToLower(host); lower == "localhost" || strings.HasSuffix(lower, ".localhost") {
+		if !s.guard.allows(netip.AddrFrom4([4]byte{127, 0, 0, 1})) && !s.guard.allows(netip.IPv6Loopback()) {
+			return notAnywhere
+		}
+	}
+	return ""
+}
+
+// isName reports whether host is a name that no resolver takes for an address: some
+// read 127.1, 2130706433, 0x7f000001 and 0177.0.0.1 as one. As in the URL Standard,
+// what ends in a number is none.
+func isName(host string) bool {
+	labels := strings.Split(host, ".")
+	for _, label := range labels {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
+			return false
+		}
+		for _, c := range []byte(label) {
+			if c|0x20 < 'a' || c|0x20 > 'z' {
+				if (c < '0' || c > '9') && c != '-' && c != '_' {
+					return false
+				}
+			}
+		}
+	}
+	last := strings.ToLower(labels[len(labels)-1])
+	return len(host) <= 253 && strings.Trim(last, "0123456789") != "" && !isHex(last)
+}
+
+func isHex(label string) bool {
+	digits, found := strings.CutPrefix(label, "0x")
+	return found && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// hostOf is the host of a URL that was checked, in the form in which configuration
+// names it: in lower case, without port.
+func hostOf(u *url.URL) string {
+	return strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+}
