@@ -51,17 +51,9 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 type question struct{ session, variant, locale string }
 
 func (f *Finals) question(v *session.Variant, locale int) question {
-	// The same whatever the order of endpoints and locales in the configuration.
-	first := v
-	for i, l := range v.Endpoint.Locales {
-		if l.Name < v.Endpoint.Locales[first.Locale].Name || i == 0 {
-			first = v.In(i)
-		}
-	}
-	name, value := first.Header()
 	return question{
 		session: f.s.SessionID(v),
-		variant: f.s.keys.hash("variant", v.Endpoint.Name, v.Token, v.Credential, first.Target(), string(first.Body()), name, value),
+		variant: f.s.keys.hash("variant", string(v.Identity())),
 		locale:  f.s.keys.hash("locale", v.Endpoint.Locales[locale].Name),
 	}
 }

@@ -22,15 +22,26 @@ type health struct {
 	failed chan struct{} // holds a token when there is something to look at
 
 	mu     sync.Mutex
-	err    error           // guarded by mu, as all below; nil: it can be used
-	usable context.Context // ends when it cannot be used any more
-	end    context.CancelFunc
+	err    error         // guarded by mu, as all below; nil: it can be used
+	usable period        // until it cannot be written any more
+	up     period        // until the engine is stopped
 	anew   chan struct{} // closed when the engine was started anew
+}
+
+// period is a time that has an end.
+type period struct {
+	context.Context
+	end context.CancelFunc
+}
+
+func newPeriod() period {
+	ctx, end := context.WithCancel(context.Background())
+	return period{ctx, end}
 }
 
 func (h *health) init() {
 	h.failed = make(chan struct{}, 1)
-	h.usable, h.end = context.WithCancel(context.Background())
+	h.usable, h.up = newPeriod(), newPeriod()
 	h.anew = make(chan struct{})
 }
 
@@ -47,7 +58,7 @@ func (s *Store) fail(err error) {
 	s.health.mu.Lock()
 	if s.health.err == nil {
 		s.health.err = fmt.Errorf("store: the engine in %s cannot be used: %w", s.engineDir(), err)
-		s.health.end()
+		s.health.usable.end()
 	}
 	s.health.mu.Unlock()
 	select {
@@ -61,7 +72,7 @@ func (s *Store) recovered() {
 	s.health.mu.Lock()
 	defer s.health.mu.Unlock()
 	s.health.err = nil
-	s.health.usable, s.health.end = context.WithCancel(context.Background())
+	s.health.usable = newPeriod()
 	close(s.health.anew)
 	s.health.anew = make(chan struct{})
 }
@@ -74,19 +85,34 @@ func (s *Store) anew() <-chan struct{} {
 	return s.health.anew
 }
 
-// use returns the context for one call of the engine: it ends with ctx, after a
-// while, and when the engine fails. The error says that it has.
+// use returns the context for one call that writes, or that depends on what was
+// written: it ends with ctx, after a while, and when the engine fails. The error says
+// that it has.
 func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	const patience = 10 * time.Second
 	s.health.mu.Lock()
 	usable, err := s.health.usable, s.health.err
 	s.health.mu.Unlock()
 	if err != nil {
 		return nil, nil, err
 	}
+	ctx, cancel := during(ctx, usable)
+	return ctx, cancel, nil
+}
+
+// look is use for a call that only reads: an engine that cannot write can still do
+// that.
+func (s *Store) look(ctx context.Context) (context.Context, context.CancelFunc) {
+	s.health.mu.Lock()
+	up := s.health.up
+	s.health.mu.Unlock()
+	return during(ctx, up)
+}
+
+func during(ctx context.Context, p period) (context.Context, context.CancelFunc) {
+	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	stop := context.AfterFunc(usable, cancel)
-	return ctx, func() { stop(); cancel() }, nil
+	stop := context.AfterFunc(p, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // watchHealth looks after the engine until the store is closed.
@@ -177,6 +203,9 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 
 // restart starts the engine anew and waits until it is reached.
 func (s *Store) restart() error {
+	s.health.mu.Lock()
+	s.health.up.end()
+	s.health.mu.Unlock()
 	s.stopEngine()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
@@ -190,5 +219,11 @@ func (s *Store) restart() error {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	return s.nc.FlushWithContext(ctx)
+	if err := s.nc.FlushWithContext(ctx); err != nil {
+		return err
+	}
+	s.health.mu.Lock()
+	defer s.health.mu.Unlock()
+	s.health.up = newPeriod()
+	return nil
 }

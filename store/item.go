@@ -51,19 +51,21 @@ func (i *Item) Done(ctx context.Context) error {
 
 // Renew keeps the item for another QueueConfig.Renewal. It costs no write.
 func (i *Item) Renew() error {
-	return i.tell(isUnderWay)
+	return i.tell(i.replyTo(), isUnderWay)
 }
 
 // Release gives the item back: it is handed out again at once, to whoever takes.
 func (i *Item) Release() error {
-	defer i.settle()
-	return i.tell(isReleased)
+	// Where the engine hears of it is taken in the moment from which on the item is
+	// not out. If it were taken before, another consumer could be handed the item in
+	// between, for one who has it no more, and nobody would release it there.
+	return i.tell(i.settle(), isReleased)
 }
 
 // tell tells the engine something about the item. It hears nothing if the taker has
 // stopped, and then it need not.
-func (i *Item) tell(what []byte) error {
-	return i.lane.q.s.failed("tell about an item", i.lane.q.s.nc.Publish(i.replyTo(), what))
+func (i *Item) tell(reply string, what []byte) error {
+	return i.lane.q.s.failed("tell about an item", i.lane.q.s.nc.Publish(reply, what))
 }
 
 func (i *Item) replyTo() string {
@@ -73,9 +75,10 @@ func (i *Item) replyTo() string {
 }
 
 // settle notes that the item is not out any more, unless it was handed out again
-// meanwhile.
-func (i *Item) settle() {
+// meanwhile. It returns where the engine hears of the item.
+func (i *Item) settle() (reply string) {
 	i.lane.mu.Lock()
+	reply = i.reply
 	if i.lane.out[i.sequence] == i {
 		delete(i.lane.out, i.sequence)
 	}
@@ -84,4 +87,5 @@ func (i *Item) settle() {
 	if last {
 		i.lane.forget()
 	}
+	return reply
 }

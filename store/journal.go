@@ -126,6 +126,9 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entry, error) {
 	for {
 		news := j.nextNews()
+		if err := j.s.Err(); err != nil {
+			return nil, err // what cannot be written may be seen, and gone later
+		}
 		entries, last, err := j.read(ctx, sequence, limit)
 		if ctx.Err() != nil {
 			return nil, nil

@@ -90,10 +90,7 @@ func getSubject(stream string) string { return "$JS.API.DIRECT.GET." + stream }
 
 // get returns one message, or ErrNotFound.
 func (s *Store) get(ctx context.Context, stream string, r getRequest) (*message, error) {
-	ctx, cancel, err := s.use(ctx)
-	if err != nil {
-		return nil, err
-	}
+	ctx, cancel := s.look(ctx)
 	defer cancel()
 	request, _ := json.Marshal(r)
 	answer, err := s.nc.RequestWithContext(ctx, getSubject(stream), request)
@@ -167,10 +164,7 @@ const (
 
 // batch does one round of a scan. It returns how many more messages match.
 func (s *Store) batch(ctx context.Context, stream, match string, from uint64, n int, f func(*message), end *bool) (left int, err error) {
-	ctx, cancel, err := s.use(ctx)
-	if err != nil {
-		return 0, err
-	}
+	ctx, cancel := s.look(ctx)
 	defer cancel()
 	inbox := s.nc.NewInbox()
 	answers, err := s.nc.SubscribeSync(inbox)
@@ -222,10 +216,7 @@ func (s *Store) purge(ctx context.Context, stream jetstream.Stream, match string
 // bounds returns the newest and the oldest sequence that a stream may hold. The
 // newest grows only; it is 0 where nothing was ever written.
 func (s *Store) bounds(ctx context.Context, stream jetstream.Stream) (newest, oldest uint64, err error) {
-	ctx, cancel, err := s.use(ctx)
-	if err != nil {
-		return 0, 0, err
-	}
+	ctx, cancel := s.look(ctx)
 	defer cancel()
 	info, err := stream.Info(ctx)
 	if err != nil {

@@ -1,0 +1,42 @@
+package store
+
+import (
+	"bytes"
+	"context"
+
+	"pollbridge/session"
+)
+
+// KeepHalf leaves what a process leaves that is killed while it keeps an answer.
+func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) error {
+	return f.write(ctx, f.question(v, v.Locale).chunk("killed", "0"), body)
+}
+
+// LoseChunk erases one part of the large answers to v.
+func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number string) error {
+	return f.s.purge(ctx, f.stream, f.question(v, v.Locale).chunk("*", number))
+}
+
+// Chunks is how many parts of large answers there are.
+func (f *Finals) Chunks(ctx context.Context) (int, error) {
+	return f.s.count(ctx, finalsID, finalsID+".chunk.>")
+}
+
+// MoveValue puts what is stored for one key in the place of another's.
+func (t *Table) MoveValue(ctx context.Context, from, to string) error {
+	m, err := t.s.last(ctx, t.id, t.prefix+from)
+	if err != nil {
+		return err
+	}
+	_, err = t.s.js.Publish(ctx, t.prefix+to, bytes.Clone(m.data))
+	return err
+}
+
+// Consumers is how many consumers the engine has for a queue.
+func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
+	list := q.stream.ListConsumers(ctx)
+	for range list.Info() {
+		n++
+	}
+	return n, list.Err()
+}

@@ -1,0 +1,150 @@
+package store_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"pollbridge/store"
+)
+
+// small mounts a small file system.
+func small(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("a file system of its own cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	})
+	return dir
+}
+
+// fill writes a file that takes all the room there is.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	file := must(os.Create(path))(t)
+	defer file.Close()
+	for _, size := range []int{1 << 20, 1 << 12, 1} {
+		for block := make([]byte, size); ; {
+			if _, err := file.Write(block); err != nil {
+				break
+			}
+		}
+	}
+}
+
+func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	cfg := config(filepath.Join(dir, "data"))
+	cfg.Sync = store.SyncAlways
+	s, shut := open(t, cfg)
+	ctx, things, q := within(t), table(t, s, 0), queue(t, s, time.Hour)
+	items, taker := take(t, q, "a", 10)
+	told := make(chan store.Change, 1000)
+	if err := things.Watch(ctx, ">", func(c store.Change) { told <- c }); err != nil {
+		t.Fatal(err)
+	}
+	add(t, q, "a", "out", "finished")
+	receive(t, "an item", items)
+	finished := receive(t, "an item", items)
+
+	filler := filepath.Join(dir, "filler")
+	fill(t, filler)
+	var kept []string
+	var failure error
+	for i := 0; failure == nil; i++ {
+		key := fmt.Sprint(i)
+		if _, failure = things.Put(ctx, key, make([]byte, 3000), 0); failure == nil {
+			kept = append(kept, key)
+		}
+		if i > 10_000 {
+			t.Fatal("the disk does not become full")
+		}
+	}
+	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(failure.Error(), "no space left") {
+		t.Errorf("Err() = %v after %v; want both to say that there is no space", err, failure)
+	}
+	begin := time.Now()
+	if _, err := things.Put(ctx, "other", nil, 0); err == nil || time.Since(begin) > time.Second {
+		t.Errorf("Put on a full disk: %v after %s; want an error at once", err, time.Since(begin))
+	}
+	if err := finished.Done(ctx); err == nil {
+		t.Error("Done on a full disk has no error")
+	}
+	for _, key := range kept {
+		if _, err := things.Get(ctx, key); err != nil {
+			t.Errorf("Get(%s) on a full disk: %v", key, err)
+		}
+	}
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the store can be used again", func() bool { return s.Err() == nil })
+	for _, key := range kept {
+		if _, err := things.Get(ctx, key); err != nil {
+			t.Errorf("Get(%s) afterwards: %v", key, err)
+		}
+	}
+	must(things.Put(ctx, "after", nil, 0))(t)
+	for receive(t, "the change afterwards", told).Key != "after" {
+	}
+	add(t, q, "a", "new")
+	names := map[string]bool{}
+	for range 2 {
+		names[receive(t, "items afterwards", items).Name] = true
+	}
+	if !names["finished"] || !names["new"] {
+		t.Errorf("handed out %v; want finished, which could not be removed, and new, but not what is out", names)
+	}
+	taker.Stop()
+	shut()
+}
+
+func TestReadOnlyDirectoryIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Skipf("it cannot be made read-only: %v", err)
+	}
+	refuses(t, config(dir), syscall.EROFS, dir, "cannot be written")
+}
+
+func TestFullDiskIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	fill(t, filepath.Join(dir, "filler"))
+	refuses(t, config(filepath.Join(dir)), syscall.ENOSPC, dir, "cannot be written", "no space left")
+}
+
+func TestMissingDirectoryIsNoticed(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, _ := open(t, config(dir))
+	things := table(t, s, 0)
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "engine"), filepath.Join(dir, "elsewhere")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is noticed", func() bool { return s.Err() != nil })
+	if _, err := things.Put(within(t), "a", nil, 0); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Put: %v; want that the directory is not there", err)
+	}
+	if err := os.Rename(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "engine")); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is there again", func() bool { return s.Err() == nil })
+	must(things.Put(within(t), "a", nil, 0))(t)
+}

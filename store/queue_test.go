@@ -1,0 +1,323 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/store"
+)
+
+func queue(t testing.TB, s *store.Store, renewal time.Duration) *store.Queue {
+	t.Helper()
+	return must(s.Queue(within(t), store.QueueConfig{Name: "work", Renewal: renewal}))(t)
+}
+
+func take(t testing.TB, q *store.Queue, lane string, n int) (<-chan *store.Item, *store.Taker) {
+	t.Helper()
+	items := make(chan *store.Item, 30_000)
+	taker := must(q.Take(within(t), lane, n, func(i *store.Item) { items <- i }))(t)
+	t.Cleanup(taker.Stop)
+	return items, taker
+}
+
+func add(t testing.TB, q *store.Queue, lane string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := q.Add(within(t), lane, name, []byte("value of "+name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func done(t testing.TB, items ...*store.Item) {
+	t.Helper()
+	for _, item := range items {
+		if err := item.Done(within(t)); err != nil {
+			t.Fatalf("Done: %v", err)
+		}
+	}
+}
+
+func waiting(t testing.TB, q *store.Queue, lane string, now, later int) {
+	t.Helper()
+	gotNow, gotLater, err := q.Waiting(within(t), lane)
+	if err != nil || gotNow != now || gotLater != later {
+		t.Errorf("Waiting(%q) = %d, %d, %v; want %d, %d", lane, gotNow, gotLater, err, now, later)
+	}
+}
+
+func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
+	t.Parallel()
+	q := queue(t, fresh(t), time.Minute)
+	add(t, q, "a", "1", "2", "3", "2") // once within two minutes
+	add(t, q, "b", "1")
+	waiting(t, q, "a", 3, 0)
+	waiting(t, q, "", 4, 0)
+	waiting(t, q, "none", 0, 0)
+	items, _ := take(t, q, "a", 2)
+	first, second := receive(t, "1", items), receive(t, "2", items)
+	if first.Name != "1" || second.Name != "2" || first.Lane != "a" || string(second.Value) != "value of 2" || first.Tries != 1 {
+		t.Errorf("took %+v, %+v", first, second)
+	}
+	select {
+	case item := <-items:
+		t.Errorf("%s is out, too: more than 2", item.Name)
+	case <-time.After(50 * time.Millisecond): // nothing can tell that nothing comes
+	}
+	waiting(t, q, "a", 3, 0)
+	done(t, first)
+	waiting(t, q, "a", 2, 0)
+	third := receive(t, "3", items)
+	if err := second.Release(); err != nil {
+		t.Fatal(err)
+	}
+	again := receive(t, "2 again", items)
+	if again.Name != "2" || again.Tries != 2 || third.Name != "3" {
+		t.Errorf("took %+v, %+v", third, again)
+	}
+	done(t, again, third)
+	waiting(t, q, "", 1, 0)
+	if _, err := q.Take(within(t), "a", 1, nil); err == nil {
+		t.Error("a second taker of a lane")
+	}
+	for _, token := range []string{"", "a.b", "*", ">", "ä"} {
+		if q.Add(within(t), token, "a", nil) == nil || q.Add(within(t), "a", token, nil) == nil {
+			t.Errorf("%q was taken for a token", token)
+		}
+	}
+}
+
+func TestItemsComeBackUnlessRenewed(t *testing.T) {
+	t.Parallel()
+	q := queue(t, fresh(t), 300*time.Millisecond)
+	add(t, q, "a", "renewed", "left")
+	items, _ := take(t, q, "a", 10)
+	renewed := receive(t, "renewed", items)
+	left := receive(t, "left", items)
+	for range 5 { // of the one that comes back
+		deadline := time.After(patience)
+		for again := false; !again; {
+			select {
+			case item := <-items:
+				if item.Name != "left" {
+					t.Fatalf("%s came back", item.Name)
+				}
+				left, again = item, true
+			case <-time.After(50 * time.Millisecond):
+				if err := renewed.Renew(); err != nil {
+					t.Fatal(err)
+				}
+			case <-deadline:
+				t.Fatal("left did not come back")
+			}
+		}
+	}
+	if left.Tries < 5 {
+		t.Errorf("Tries = %d", left.Tries)
+	}
+	done(t, renewed, left)
+	waiting(t, q, "", 0, 0)
+}
+
+func TestItemsWaitForTheirTime(t *testing.T) {
+	t.Parallel()
+	q := queue(t, fresh(t), time.Minute)
+	start := time.Now()
+	at := start.Add(700 * time.Millisecond)
+	for _, add := range []struct {
+		name, value string
+		at          time.Time
+	}{
+		{"replaced", "old", start.Add(time.Hour)}, {"replaced", "new", at}, {"past", "x", start.Add(-time.Hour)},
+		{"removed", "x", at}, {"never", "x", start.Add(time.Hour)},
+	} {
+		if err := q.AddAt(within(t), "a", add.name, []byte(add.value), add.at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := q.Remove(within(t), "a", "removed"); err != nil {
+		t.Fatal(err)
+	}
+	items, _ := take(t, q, "a", 10)
+	if item := receive(t, "past", items); item.Name != "past" {
+		t.Errorf("took %s first", item.Name)
+	}
+	item := receive(t, "replaced", items)
+	if late := time.Since(at); late < 0 || item.Name != "replaced" || string(item.Value) != "new" {
+		t.Errorf("took %+v, %s late", item, late)
+	}
+	waiting(t, q, "a", 2, 1)
+	add(t, q, "a", "waits")
+	if err := q.RemoveLane(within(t), "none"); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.RemoveLane(within(t), "a"); err != nil {
+		t.Fatal(err)
+	}
+	waiting(t, q, "", 0, 0)
+}
+
+func TestRemovedItemsAreNotHandedOut(t *testing.T) {
+	t.Parallel()
+	q := queue(t, fresh(t), time.Minute)
+	add(t, q, "a", "1", "2", "3")
+	for _, name := range []string{"2", "none"} {
+		if err := q.Remove(within(t), "a", name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	items, _ := take(t, q, "a", 10)
+	first := receive(t, "1", items)
+	if err := q.Remove(within(t), "a", "1"); err != nil {
+		t.Fatal(err)
+	}
+	third := receive(t, "3", items)
+	if first.Name != "1" || third.Name != "3" {
+		t.Errorf("took %s, %s; want 1, 3", first.Name, third.Name)
+	}
+	done(t, first, third)
+	waiting(t, q, "", 0, 0)
+}
+
+func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
+	t.Parallel()
+	q := queue(t, fresh(t), time.Minute)
+	for i := range 50 {
+		add(t, q, "a", fmt.Sprint(i))
+	}
+	var mu sync.Mutex
+	var out []*store.Item
+	three := make(chan struct{})
+	taker := must(q.Take(within(t), "a", 40, func(i *store.Item) {
+		mu.Lock()
+		defer mu.Unlock()
+		if out = append(out, i); len(out) == 3 {
+			close(three)
+		}
+	}))(t)
+	receive(t, "three items", three)
+	taker.Stop()
+	taker.Stop()
+	mu.Lock()
+	kept := len(out)
+	mu.Unlock()
+	done(t, out[0]) // with nobody taking
+	if err := out[1].Release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := out[2].Renew(); err != nil {
+		t.Fatal(err)
+	}
+	items, _ := take(t, q, "a", 100)
+	var names []string
+	for range 50 - kept + 1 {
+		item := receive(t, "the rest", items)
+		names = append(names, item.Name)
+		done(t, item)
+	}
+	if slices.Contains(names, out[0].Name) || slices.Contains(names, out[2].Name) || !slices.Contains(names, out[1].Name) {
+		t.Errorf("the next taker got %v", names)
+	}
+	waiting(t, q, "a", kept-2, 0)
+	done(t, out[2:]...) // that are out with the first taker still
+	waiting(t, q, "a", 0, 0)
+	mu.Lock()
+	defer mu.Unlock()
+	if len(out) != kept {
+		t.Error("handed out after Stop")
+	}
+}
+
+func TestManyItemsAreOutAtOnce(t *testing.T) {
+	t.Parallel()
+	const many = 20_000
+	q := queue(t, fresh(t), 5*time.Second)
+	var adding sync.WaitGroup
+	for worker := range 16 {
+		adding.Go(func() {
+			for i := range many / 16 {
+				if err := q.Add(within(t), "a", fmt.Sprintf("%d-%d", worker, i), nil); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	adding.Wait()
+	items, taker := take(t, q, "a", 200_000)
+	start := time.Now()
+	var all []*store.Item
+	for range many {
+		all = append(all, receive(t, "an item", items))
+	}
+	t.Logf("%d items taken in %s", many, time.Since(start))
+	for _, item := range all {
+		if err := item.Renew(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(items) > 0 {
+		t.Error("an item came back")
+	}
+	done(t, all[:100]...)
+	taker.Stop()
+	start = time.Now()
+	again, _ := take(t, q, "a", 200_000)
+	for _, item := range all[100:200] {
+		if err := item.Release(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 100 {
+		done(t, receive(t, "a released item", again))
+	}
+	waiting(t, q, "a", many-200, 0)
+}
+
+// TestEverythingOutComesBackAfterRestart: at once, not when its renewal is due.
+func TestEverythingOutComesBackAfterRestart(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, shut := open(t, config(dir))
+	q := queue(t, s, time.Hour)
+	add(t, q, "a", "1", "2", "3")
+	items, taker := take(t, q, "a", 10)
+	done(t, receive(t, "1", items))
+	receive(t, "2", items)
+	receive(t, "3", items)
+	if err := q.AddAt(within(t), "a", "later", nil, time.Now().Add(100*time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	taker.Stop()
+	shut()
+	s, _ = open(t, config(dir))
+	q = queue(t, s, time.Hour)
+	items, _ = take(t, q, "a", 10)
+	for _, name := range []string{"2", "3", "later"} {
+		if item := receive(t, name, items); item.Name != name {
+			t.Errorf("took %s; want %s", item.Name, name)
+		}
+	}
+}
+
+func TestTakersEndWithTheirContextAndStore(t *testing.T) {
+	t.Parallel()
+	s, shut := open(t, config(t.TempDir()))
+	q := queue(t, s, time.Minute)
+	ctx, cancel := context.WithCancel(within(t))
+	items := make(chan *store.Item, 1)
+	taker := must(q.Take(ctx, "a", 1, func(i *store.Item) { items <- i }))(t)
+	cancel() // governs Take only
+	add(t, q, "a", "1")
+	item := receive(t, "an item", items)
+	taker.Stop()
+	shut()
+	if err := item.Done(within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Done after Close: %v; want an error", err)
+	}
+}
