@@ -108,7 +108,7 @@ func (e *entry) merge(known record, found bool) {
 	switch {
 	case !found:
 		e.dirty = true
-	case known.generation < e.generation:
+	case e.queued && known.generation < e.generation:
 		e.dirty = true // it was being watched once more when the process ended
 	case known.end == Watching:
 		e.created, e.generation = known.created, known.generation
@@ -120,11 +120,11 @@ func (e *entry) merge(known record, found bool) {
 			e.state, e.changed, e.dirty = known.state, known.changed, false
 		}
 	case known.end != Final && e.end == Final:
-		e.created, e.generation = known.created, known.generation // seen after all
+		e.created = known.created // seen after all
 	case known.end != Final && e.restart:
-		e.generation, e.dirty = known.generation+1, true
+		e.dirty = true
 	case known.end == NotFound && e.state == session.Pending && len(e.changes) > 0:
-		e.created, e.generation, e.dirty = known.created, known.generation+1, true // it exists after all
+		e.created, e.dirty = known.created, true // it exists after all
 	default:
 		e.record = known
 		e.changes, e.dirty = nil, false

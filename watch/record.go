@@ -59,9 +59,14 @@ type record struct {
 	end     End
 	// announced means that the event of its first state was made.
 	announced bool
-	// generation counts how often it was watched.
+	// generation tells this watch of the session from earlier ones; it grows.
 	generation       uint64
 	created, changed time.Time
+}
+
+// newRecord is of a session that is watched from now on.
+func newRecord(v *session.Variant, state session.State, seen, now time.Time) record {
+	return record{variant: v, state: state, created: seen, changed: seen, generation: uint64(now.UnixNano())}
 }
 
 const recordVersion = 1

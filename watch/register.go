@@ -20,7 +20,7 @@ func (w *Watcher) Watch(ctx context.Context, v *session.Variant) (Session, error
 	id := w.store.SessionID(v)
 	now := time.Now()
 	e, err := w.enter(id, func() *entry {
-		e := newEntry(id, record{variant: v, created: now, changed: now})
+		e := newEntry(id, newRecord(v, session.Unknown, now, now))
 		e.restart = true
 		e.due = now
 		return e
@@ -52,7 +52,7 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 	}
 	now := time.Now()
 	e, err := w.enter(subject.Session, func() *entry {
-		e := newEntry(subject.Session, record{variant: v, state: session.Pending, created: now, changed: now})
+		e := newEntry(subject.Session, newRecord(v, session.Pending, now, now))
 		e.due = now.Add(w.next(0))
 		return e
 	})
@@ -83,7 +83,7 @@ func (w *Watcher) Observe(v *session.Variant, o *session.Observation) {
 		return
 	}
 	e, err := w.enter(id, func() *entry {
-		e := newEntry(id, record{variant: v, created: o.At, changed: o.At})
+		e := newEntry(id, newRecord(v, session.Unknown, o.At, time.Now()))
 		e.passing = o.State.Final()
 		e.due = o.At // until it is settled
 		return e

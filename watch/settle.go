@@ -184,6 +184,9 @@ func (w *Watcher) finish(e *entry) step {
 	return func(ctx context.Context) (func(), error) {
 		if err := item.Done(ctx); err != nil {
 			w.mu.Lock()
+			if e.item == item {
+				e.item = nil // it is handed out again, unless it is gone
+			}
 			e.finishing = false
 			w.mu.Unlock()
 			return nil, err

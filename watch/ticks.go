@@ -15,9 +15,6 @@ import (
 // itemName names the item of a watch. A session that is watched once more has another
 // one: the queue takes an item that it had a moment ago for a repeat.
 func itemName(id string, generation uint64) string {
-	if generation == 0 {
-		return id
-	}
 	return id + "-" + strconv.FormatUint(generation, 10)
 }
 

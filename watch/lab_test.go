@@ -1,0 +1,336 @@
+package watch_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+
+	"pollbridge/internal/logtest"
+	"pollbridge/session"
+	"pollbridge/store"
+	"pollbridge/watch"
+	"pollbridge/webhook"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m)
+}
+
+// long is how long tests wait for what has to come.
+const long = 30 * time.Second
+
+// secret is the credential of all sessions here.
+const secret = "sesame-credential"
+
+// lab is a watcher with a real store, and an upstream and events that do as they are
+// told. Store and watcher can be started anew.
+type lab struct {
+	t     testing.TB
+	cfg   watch.Config
+	dir   string
+	log   *logtest.Buffer
+	table *session.Table
+
+	store    *store.Store
+	w        *watch.Watcher
+	registry *prometheus.Registry
+
+	events *events
+	finals *finals
+	mu     sync.Mutex
+	states map[string]answer // by token; guarded by mu, as all below
+	asked  map[string]int
+	news   chan struct{} // closed at the next question
+}
+
+type answer struct {
+	state session.State
+	err   error
+}
+
+func newLab(t testing.TB, changes ...func(*lab)) *lab {
+	t.Helper()
+	endpoints, _ := session.Dialect("marksign")
+	table, err := session.NewTable(endpoints)
+	fatal(t, err)
+	l := &lab{
+		t: t, cfg: watch.DefaultConfig(), dir: t.TempDir(), log: &logtest.Buffer{}, table: table,
+		events: newEvents(), finals: &finals{forgotten: map[string]bool{}}, states: map[string]answer{}, asked: map[string]int{}, news: make(chan struct{}),
+	}
+	l.cfg.Interval = 10 * time.Millisecond
+	for _, change := range changes {
+		change(l)
+	}
+	l.open()
+	t.Cleanup(func() {
+		l.close()
+		if strings.Contains(l.log.String(), secret) {
+			t.Errorf("the log holds a credential: %s", l.log)
+		}
+	})
+	return l
+}
+
+func fatal(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// open starts the store and a watcher.
+func (l *lab) open() {
+	l.t.Helper()
+	l.prepare()
+	fatal(l.t, l.w.Start())
+}
+
+// prepare opens the store and makes a watcher that does not poll yet.
+func (l *lab) prepare() {
+	l.t.Helper()
+	cfg := store.DefaultConfig()
+	cfg.Dir, cfg.Sync = l.dir, store.SyncInterval
+	log := slog.New(slog.NewTextHandler(io.MultiWriter(l.log), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	var err error
+	l.store, err = store.Open(l.t.Context(), cfg, store.Options{Log: log})
+	fatal(l.t, err)
+	l.registry = prometheus.NewRegistry()
+	l.w, err = watch.New(l.cfg, watch.Options{
+		Store: l.store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Retain: time.Minute, Log: log, Registry: l.registry,
+	})
+	fatal(l.t, err)
+}
+
+func (l *lab) close() {
+	l.w.Close()
+	if err := l.store.Close(); err != nil {
+		l.t.Errorf("store.Close = %v", err)
+	}
+}
+
+func (l *lab) restart() {
+	l.t.Helper()
+	l.close()
+	l.open()
+}
+
+// ask answers like the cache: it tells the watcher of the observation first.
+func (l *lab) ask(_ context.Context, v *session.Variant) (*session.Observation, error) {
+	l.mu.Lock()
+	now := l.states[v.Token]
+	l.asked[v.Token]++
+	close(l.news)
+	l.news = make(chan struct{})
+	l.mu.Unlock()
+	if now.err != nil {
+		return nil, now.err
+	}
+	o := observation(now.state)
+	l.w.Observe(v, o)
+	return o, nil
+}
+
+func observation(state session.State) *session.Observation {
+	return &session.Observation{At: time.Now(), Answer: session.Answer{State: state}, Content: &session.Content{Status: 200, Body: []byte(`{"status":"…"}`)}}
+}
+
+// say says what the upstream answers from now on.
+func (l *lab) say(token string, state session.State) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.states[token] = answer{state: state}
+}
+
+func (l *lab) fail(token string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.states[token] = answer{err: errors.New("the upstream is down")}
+}
+
+// awaitQuestions waits for a number of further questions about a token.
+func (l *lab) awaitQuestions(token string, n int) {
+	l.t.Helper()
+	deadline := time.After(long)
+	l.mu.Lock()
+	n += l.asked[token]
+	for l.asked[token] < n {
+		news := l.news
+		l.mu.Unlock()
+		select {
+		case <-news:
+		case <-deadline:
+			l.t.Fatalf("the upstream was not asked about %s", token)
+		}
+		l.mu.Lock()
+	}
+	l.mu.Unlock()
+}
+
+func (l *lab) questions(token string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked[token]
+}
+
+func (l *lab) variant(token string) *session.Variant {
+	l.t.Helper()
+	v, err := l.table.Variant("smartid-sign", token, secret, "en")
+	fatal(l.t, err)
+	return v
+}
+
+// watch registers a session that is pending.
+func (l *lab) watch(token string) watch.Session {
+	l.t.Helper()
+	s, err := l.w.Watch(l.t.Context(), l.variant(token))
+	fatal(l.t, err)
+	return s
+}
+
+// await waits until a condition holds.
+func await(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(long); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+// awaitStatus waits until a session is shown to have a status and its watch has ended.
+func (l *lab) awaitEnd(id, status string) {
+	l.t.Helper()
+	await(l.t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	s, err := l.w.Get(l.t.Context(), id)
+	if err != nil || s.Status() != status {
+		l.t.Fatalf("Get = %+v, %v; want %s", s, err, status)
+	}
+	if n := l.items(); n != 0 {
+		l.t.Errorf("the queue has %d items", n)
+	}
+}
+
+// items is how many watches the queue has.
+func (l *lab) items() int {
+	l.t.Helper()
+	queue, err := l.store.Queue(l.t.Context(), store.QueueConfig{Name: "watches", Renewal: 30 * time.Second})
+	fatal(l.t, err)
+	now, _, err := queue.Waiting(l.t.Context(), "watch")
+	fatal(l.t, err)
+	return now
+}
+
+// events is an Events like the real one: a repeat makes no event.
+type events struct {
+	came chan webhook.Change
+
+	mu     sync.Mutex
+	wanted bool // guarded by mu, as all below
+	err    error
+	failed int
+	made   map[string]bool
+	erased map[string]bool
+}
+
+func newEvents() *events {
+	return &events{came: make(chan webhook.Change, 100_000), made: map[string]bool{}, erased: map[string]bool{}}
+}
+
+func (e *events) want(wanted bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.wanted = wanted
+}
+
+func (e *events) failWith(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.err = err
+}
+
+func (e *events) failures() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.failed
+}
+
+func (e *events) Wanted(s webhook.Subject) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.wanted
+}
+
+func (e *events) Changed(_ context.Context, c webhook.Change) (bool, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err != nil {
+		e.failed++
+		return false, e.err
+	}
+	key := c.Session + c.Type
+	if e.made[key] {
+		return false, nil
+	}
+	e.made[key] = true
+	e.came <- c
+	return true, nil
+}
+
+func (e *events) EraseSession(_ context.Context, id string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.erased[id] = true
+	return nil
+}
+
+// next waits for the next event and wants it to be of a type.
+func (l *lab) next(want string) webhook.Change {
+	l.t.Helper()
+	select {
+	case c := <-l.events.came:
+		if c.Type != want {
+			l.t.Fatalf("%s came, want %s", c.Type, want)
+		}
+		return c
+	case <-time.After(long):
+		l.t.Fatalf("%s did not come; log: %s", want, l.log)
+	}
+	panic("not reached")
+}
+
+// quiet wants no event to be there.
+func (l *lab) quiet() {
+	l.t.Helper()
+	select {
+	case c := <-l.events.came:
+		l.t.Fatalf("%s came, though nothing has happened", c.Type)
+	default:
+	}
+}
+
+type finals struct {
+	mu        sync.Mutex
+	kept      []*session.Observation // guarded by mu, as below
+	forgotten map[string]bool
+}
+
+func (f *finals) Load(context.Context, *session.Variant) ([]*session.Observation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.kept, nil
+}
+
+func (f *finals) Forget(_ context.Context, id string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.forgotten[id] = true
+	return nil
+}

@@ -1,0 +1,143 @@
+package watch_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pollbridge/session"
+	"pollbridge/watch"
+	"pollbridge/webhook"
+)
+
+// counted is the value of a counter.
+func counted(t testing.TB, registry *prometheus.Registry, name string) float64 {
+	t.Helper()
+	families, err := registry.Gather()
+	fatal(t, err)
+	for _, family := range families {
+		if family.GetName() == name {
+			return family.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+func TestGetKnowsNoOthers(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for _, id := range []string{"", "ses_none", "a.b", ">", "*", strings.Repeat("a", 300), "ses_\x00", "ses_ą"} {
+		if _, err := l.w.Get(t.Context(), id); !errors.Is(err, watch.ErrNotFound) {
+			t.Errorf("Get(%q) = %v; want ErrNotFound", id, err)
+		}
+		if err := l.w.Delete(t.Context(), id); !errors.Is(err, watch.ErrNotFound) {
+			t.Errorf("Delete(%q) = %v; want ErrNotFound", id, err)
+		}
+		if _, err := l.w.Response(t.Context(), id); !errors.Is(err, watch.ErrNotFound) {
+			t.Errorf("Response(%q) = %v; want ErrNotFound", id, err)
+		}
+	}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	var newest []string
+	for i := range 10 {
+		v := l.variant(fmt.Sprint("tok", i))
+		state := session.Pending
+		if i%3 == 0 {
+			state = session.Succeeded
+		}
+		l.w.Observe(v, observation(state))
+		newest = append([]string{l.w.Subject(v).Session}, newest...)
+	}
+	list := func(status string, limit int) (ids []string) {
+		t.Helper()
+		for before, first := uint64(0), true; first || before != 0; first = false {
+			page, next, err := l.w.List(t.Context(), status, before, limit)
+			fatal(t, err)
+			if len(page) > limit {
+				t.Fatalf("a page has %d sessions, want no more than %d", len(page), limit)
+			}
+			for _, s := range page {
+				ids = append(ids, s.ID)
+				if status != "" && s.Status() != status {
+					t.Errorf("%s is %s, want %s", s.ID, s.Status(), status)
+				}
+			}
+			before = next
+		}
+		return ids
+	}
+	for _, limit := range []int{1, 3, 10, 100} {
+		if got := list("", limit); !slices.Equal(got, newest) {
+			t.Errorf("%d at a time: %v, want %v", limit, got, newest)
+		}
+		if got := list("succeeded", limit); len(got) != 4 {
+			t.Errorf("%d at a time: %d succeeded, want 4", limit, len(got))
+		}
+		if got := list("abandoned", limit); len(got) != 0 {
+			t.Errorf("%d were abandoned", len(got))
+		}
+	}
+	if !slices.Contains(watch.Statuses(), "not_found") || len(watch.Statuses()) != 8 {
+		t.Errorf("Statuses = %v", watch.Statuses())
+	}
+}
+
+func TestDeleteErases(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.say("tok", session.Pending)
+	s := l.watch("tok")
+	l.next(webhook.TypePending)
+	fatal(t, l.w.Delete(t.Context(), s.ID))
+	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
+		t.Errorf("Get = %v; want ErrNotFound", err)
+	}
+	if !l.finals.forgotten[s.ID] || !l.events.erased[s.ID] {
+		t.Error("its answers or its events are kept")
+	}
+	await(t, "its item to end", func() bool { return l.w.Live() == 0 && l.items() == 0 })
+	l.restart()
+	if page, _, err := l.w.List(t.Context(), "", 0, 10); len(page) > 0 || err != nil {
+		t.Errorf("List = %v, %v", page, err)
+	}
+
+	// Registered again a moment later, it is watched, also after a restart.
+	l.watch("tok")
+	l.restart()
+	l.say("tok", session.Refused)
+	l.next(webhook.TypeRefused)
+	l.awaitEnd(s.ID, "refused")
+	fatal(t, l.w.Delete(t.Context(), s.ID))
+	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
+		t.Errorf("Get = %v; want ErrNotFound", err)
+	}
+}
+
+func TestResponse(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.say("tok", session.Pending)
+	s := l.watch("tok")
+	if _, err := l.w.Response(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
+		t.Errorf("Response = %v; want ErrNotFound", err)
+	}
+	lithuanian, english := observation(session.Refused), observation(session.Refused)
+	lithuanian.Localized, english.Localized, english.Locale = true, true, 1
+	l.finals.mu.Lock()
+	l.finals.kept = []*session.Observation{lithuanian, english}
+	l.finals.mu.Unlock()
+	if o, err := l.w.Response(t.Context(), s.ID); o != english || err != nil {
+		t.Errorf("Response = %v, %v; want the one in its locale", o, err)
+	}
+}
