@@ -11,8 +11,12 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// maxValue is the size of the largest single value.
-const maxValue = 8 << 20
+// maxValue is the size of the largest single value. What is around it fits into what
+// the server calls a reasonable payload.
+const (
+	maxValue   = 7 << 20
+	maxPayload = 8 << 20
+)
 
 // startEngine starts a server on the engine's directory.
 func startEngine(cfg Config, dir string, log server.Logger, patience time.Duration) (*server.Server, error) {
@@ -25,7 +29,7 @@ func startEngine(cfg Config, dir string, log server.Logger, patience time.Durati
 		StoreDir:           dir,
 		SyncAlways:         cfg.Sync == SyncAlways,
 		SyncInterval:       time.Second,
-		MaxPayload:         maxValue + 64<<10, // and what is around a value
+		MaxPayload:         maxPayload,
 		JetStreamMaxStore:  math.MaxInt64 / 4, // the disk is the limit
 		JetStreamMaxMemory: 1 << 30,           // nothing is kept there but the state of consumers
 	})

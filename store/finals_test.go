@@ -25,22 +25,35 @@ func finals(t testing.TB, s *store.Store) *store.Finals {
 	return must(s.Finals(within(t)))(t)
 }
 
-// question makes the variant that asks for a token with a body.
-func question(t testing.TB, endpoints []session.Endpoint, token, body string) *session.Variant {
-	t.Helper()
-	table := must(session.NewTable(endpoints))(t)
+// variant makes the one that asks for a token with a body, or nil.
+func variant(endpoints []session.Endpoint, token, body string) *session.Variant {
+	table, err := session.NewTable(endpoints)
+	if err != nil {
+		return nil
+	}
 	match, ok := table.Match([]byte("POST"), []byte("/smartid/sign/status/"+token+".json"))
 	var r session.Request
 	if !ok || !r.Read(match, session.Incoming{Body: []byte(body)}) {
-		t.Fatalf("%s is no status request", token)
+		return nil
 	}
 	return r.Variant()
 }
 
+func question(t testing.TB, endpoints []session.Endpoint, token, body string) *session.Variant {
+	t.Helper()
+	v := variant(endpoints, token, body)
+	if v == nil {
+		t.Fatalf("%s is no status request", token)
+	}
+	return v
+}
+
+const planted = `{"access_token":"planted-credential"}`
+
 func ask(t testing.TB, token string) *session.Variant {
 	t.Helper()
 	endpoints, _ := session.Dialect("marksign")
-	return question(t, endpoints, token, `{"access_token":"planted-credential"}`)
+	return question(t, endpoints, token, planted)
 }
 
 func answer(locale int32, body string) *session.Observation {
@@ -151,17 +164,17 @@ func TestForgetErasesASession(t *testing.T) {
 	s := fresh(t)
 	f := finals(t, s)
 	endpoints, _ := session.Dialect("marksign")
-	v, variant, other := ask(t, "t"), question(t, endpoints, "t", `{"access_token":"planted-credential","x":1}`), ask(t, "u")
+	v, further, other := ask(t, "t"), question(t, endpoints, "t", `{"access_token":"planted-credential","x":1}`), ask(t, "u")
 	large := answer(en, strings.Repeat("x", 5<<20))
 	keep(t, f, v, answer(lt, "a"))
 	keep(t, f, v, large)
-	keep(t, f, variant, answer(lt, "b"))
+	keep(t, f, further, answer(lt, "b"))
 	keep(t, f, other, answer(lt, "c"))
 	if err := f.Forget(within(t), s.SessionID(v)); err != nil {
 		t.Fatal(err)
 	}
 	loads(t, f, v)
-	loads(t, f, variant)
+	loads(t, f, further)
 	loads(t, f, other, answer(lt, "c"))
 	if f.Forget(within(t), ">") == nil {
 		t.Error("> was taken for a session's id")
@@ -191,8 +204,8 @@ func TestSessionIDs(t *testing.T) {
 	if s.SessionID(ask(t, "t").In(en)) != id || s.SessionID(ask(t, "u")) == id {
 		t.Error("ids do not tell sessions apart, or locales of one")
 	}
-	if s.ID("x_", "ab", "c") == s.ID("x_", "a", "bc") || s.ID("x_") == s.ID("x_", "") || s.ID("x_", "a") != s.ID("x_", "a") {
-		t.Error("two lists of parts are hashed alike, or one is not")
+	if s.ID("x_", "ab", "c") == s.ID("x_", "a", "bc") || s.ID("x_") == s.ID("x_", "") {
+		t.Error("two lists of parts are hashed alike")
 	}
 	if fresh(t).ID("x_", "a") == s.ID("x_", "a") {
 		t.Error("another key hashes alike")

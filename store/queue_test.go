@@ -266,7 +266,6 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 	}
 	done(t, all[:100]...)
 	taker.Stop()
-	start = time.Now()
 	again, _ := take(t, q, "a", 200_000)
 	for _, item := range all[100:200] {
 		if err := item.Release(); err != nil {

@@ -11,7 +11,7 @@ import (
 
 // Table keeps the last value of each key, encrypted. Keys are in clear: they must hold
 // no secret, and consist of dot-separated tokens of letters, digits, "-", "_" and "=".
-// Values may have up to 8 MiB, else they are ErrTooLarge.
+// Values may have up to 7 MiB, else they are ErrTooLarge.
 type Table struct {
 	s      *Store
 	name   string

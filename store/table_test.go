@@ -66,14 +66,14 @@ func TestTableRefusesKeysAndSizes(t *testing.T) {
 			t.Errorf("%q was taken for a key", key)
 		}
 	}
-	large := make([]byte, 8<<20)
+	large := make([]byte, 7<<20)
 	large[1234] = 5
 	must(things.Put(ctx, "large", large, 0))(t)
 	if got := must(things.Get(ctx, "large"))(t); !slices.Equal(got.Value, large) {
 		t.Error("a large value came back changed")
 	}
 	if _, err := things.Put(ctx, "large", append(large, 1), 0); !errors.Is(err, store.ErrTooLarge) {
-		t.Errorf("Put of more than 8 MiB: %v; want ErrTooLarge", err)
+		t.Errorf("Put of more than 7 MiB: %v; want ErrTooLarge", err)
 	}
 }
 
