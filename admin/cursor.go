@@ -26,7 +26,11 @@ func position(kind byte, location, text string) (string, error) {
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil || len(raw) < 2 || raw[0] != kind {
-		return "", at(location, "is no cursor of this list: want one that it gave")
+		return "", badCursor(location)
 	}
 	return string(raw[1:]), nil
+}
+
+func badCursor(location string) error {
+	return at(location, "is no cursor of this list: want one that it gave")
 }

@@ -104,14 +104,17 @@ func newDocsOperation(op *huma.Operation) docsOperation {
 	return o
 }
 
+// bodyName is the name of the schema of a body, or its media type. No body here has more
+// than one.
 func bodyName(content map[string]*huma.MediaType) string {
-	for _, kind := range slices.Sorted(maps.Keys(content)) {
-		if schema := content[kind].Schema; schema != nil && schema.Ref != "" {
-			return schemaName(schema.Ref)
-		}
-		return kind
+	kinds := slices.Sorted(maps.Keys(content))
+	if len(kinds) == 0 {
+		return ""
 	}
-	return ""
+	if schema := content[kinds[0]].Schema; schema != nil && schema.Ref != "" {
+		return schemaName(schema.Ref)
+	}
+	return kinds[0]
 }
 
 func schemaName(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }

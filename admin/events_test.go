@@ -227,6 +227,7 @@ func TestStreamEndsWhereEventsCannotBeRead(t *testing.T) {
 	m.mu.Lock()
 	m.fail = errSecret
 	m.mu.Unlock()
+	m.happen("session.pending")
 	for f.lines.Scan() {
 		if strings.Contains(f.lines.Text(), "secret") {
 			t.Errorf("the stream shows the error: %s", f.lines.Text())

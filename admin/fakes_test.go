@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"pollbridge/admin"
 	"pollbridge/session"
+	"pollbridge/watch"
 	"pollbridge/webhook"
 )
 
@@ -23,8 +25,10 @@ type fakes struct {
 	subscriptions []webhook.Subscription
 	created       []webhook.NewSubscription
 	changes       []webhook.SubscriptionPatch
-	sessions      []admin.Session
-	registered    []admin.NewSession
+	attached      []webhook.AttachOptions
+	sessions      []watch.Session
+	credentials   []string // of the sessions
+	full          error    // what watching returns
 	deliveries    []webhook.Delivery
 	filters       []string
 	recovered     time.Time
@@ -44,7 +48,12 @@ func newFakes() *fakes {
 }
 
 func (f *fakes) services() *admin.Services {
-	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: f, Events: f, Stats: f.stats}
+	endpoints, _ := session.Dialect("marksign")
+	table, err := session.NewTable(endpoints)
+	if err != nil {
+		panic(err)
+	}
+	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Table: table, Events: f, Stats: f.stats}
 }
 
 // begin locks; the caller unlocks what it returns.
@@ -210,70 +219,95 @@ func (f *fakes) Redeliver(ctx context.Context, wanted string) (webhook.Delivery,
 	return d, err
 }
 
-func (f *fakes) Register(_ context.Context, n admin.NewSession) (admin.Registered, error) {
+func (f *fakes) Attach(_ context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
-		return admin.Registered{}, err
+		return webhook.Subscription{}, err
 	}
-	if n.Webhook != nil && !strings.HasPrefix(n.Webhook.URL, "https://") {
-		return admin.Registered{}, &webhook.FieldError{Field: "webhook.url", Problem: "want an https URL"}
+	if !strings.HasPrefix(o.URL, "https://") {
+		return webhook.Subscription{}, &webhook.FieldError{Field: "url", Problem: "want an https URL"}
 	}
-	f.registered = append(f.registered, n)
-	r := admin.Registered{}
-	if n.Webhook != nil {
-		r.Webhook = &admin.RegisteredWebhook{Subscription: id("sub_", 7), Secret: "whsec_b25lLW9uZS1vbmUtb25lLW9uZS1vbmU="}
-	}
-	for _, s := range f.sessions {
-		if s.Token == n.Token {
-			r.Session = s
-			return r, nil
+	f.attached = append(f.attached, o)
+	for _, s := range f.subscriptions {
+		if s.Session == subject.Session && s.URL == o.URL {
+			return s, nil
 		}
 	}
-	r.New = true
-	r.Session = admin.Session{ID: id("ses_", len(f.sessions)+1), Endpoint: n.Endpoint, Locale: n.Locale, Token: n.Token, State: "pending", Watching: true, CreatedAt: someTime}
-	f.sessions = append(f.sessions, r.Session)
-	return r, nil
+	s := webhook.Subscription{ID: id("sub_", 7), URL: o.URL, Session: subject.Session}
+	f.subscriptions = append(f.subscriptions, s)
+	s.Secret = "whsec_b25lLW9uZS1vbmUtb25lLW9uZS1vbmU="
+	return s, nil
 }
 
-func (f *fakes) Session(_ context.Context, wanted string) (admin.Session, error) {
+// watched is the part of the fakes that is a watcher.
+type watched struct{ *fakes }
+
+func (f watched) Subject(v *session.Variant) webhook.Subject {
+	return webhook.Subject{Session: "ses_of_" + v.Token, Endpoint: v.Endpoint.Name, Account: "acc_1"}
+}
+
+func (f watched) Watch(_ context.Context, v *session.Variant) (watch.Session, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if err = cmp.Or(err, f.full); err != nil {
+		return watch.Session{}, err
+	}
+	s := watch.Session{
+		ID: f.Subject(v).Session, Account: "acc_1", Endpoint: v.Endpoint.Name, Locale: v.Endpoint.Locales[v.Locale].Name, Token: v.Token,
+		State: session.Pending, Created: someTime, Changed: someTime, Deadline: someTime.Add(time.Minute),
+	}
+	if !slices.Contains(f.sessions, s) {
+		f.sessions = append(f.sessions, s)
+	}
+	f.credentials = append(f.credentials, v.Credential)
+	return s, nil
+}
+
+func (f watched) Get(_ context.Context, wanted string) (watch.Session, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
-		return admin.Session{}, err
+		return watch.Session{}, err
 	}
 	for _, s := range f.sessions {
 		if s.ID == wanted {
 			return s, nil
 		}
 	}
-	return admin.Session{}, webhook.ErrNotFound
+	return watch.Session{}, watch.ErrNotFound
 }
 
-func (f *fakes) ListSessions(_ context.Context, state, after string, limit int) ([]admin.Session, string, error) {
+func (f watched) List(_ context.Context, status string, before uint64, limit int) ([]watch.Session, uint64, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
-		return nil, "", err
+		return nil, 0, err
 	}
-	var wanted []admin.Session
+	var wanted []watch.Session
 	for _, s := range f.sessions {
-		if state == "" || s.State == state {
+		if status == "" || s.Status() == status {
 			wanted = append(wanted, s)
 		}
 	}
-	return newest(wanted, after, limit)
+	after := ""
+	if before > 0 {
+		after = strconv.FormatUint(before, 10)
+	}
+	page, next, err := newest(wanted, after, limit)
+	n, _ := strconv.ParseUint(next, 10, 64)
+	return page, n, err
 }
 
-func (f *fakes) DeleteSession(ctx context.Context, wanted string) error {
-	_, err := f.Session(ctx, wanted)
+func (f watched) Delete(ctx context.Context, wanted string) error {
+	_, err := f.Get(ctx, wanted)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.sessions = slices.DeleteFunc(f.sessions, func(s admin.Session) bool { return s.ID == wanted })
+	f.sessions = slices.DeleteFunc(f.sessions, func(s watch.Session) bool { return s.ID == wanted })
 	return err
 }
 
-func (f *fakes) Response(_ context.Context, wanted string) (*session.Observation, error) {
+func (f watched) Response(_ context.Context, wanted string) (*session.Observation, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
@@ -282,7 +316,7 @@ func (f *fakes) Response(_ context.Context, wanted string) (*session.Observation
 	if o := f.answers[wanted]; o != nil {
 		return o, nil
 	}
-	return nil, webhook.ErrNotFound
+	return nil, watch.ErrNotFound
 }
 
 func (f *fakes) stats(context.Context) (admin.Stats, error) {

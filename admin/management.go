@@ -10,6 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
+
+	"pollbridge/session"
 )
 
 // Services is what the management API manages. All of it is needed, and all of it is
@@ -18,12 +20,13 @@ import (
 //
 // What a service returns is shown: it holds no access token. Of the errors that a
 // service returns, clients are told what [webhook.FieldError], [webhook.ErrNotFound],
-// [webhook.ErrDisabled], [webhook.ErrUnderWay], the errors of package store and
-// [ErrUnavailable] say; of any other only that there was one.
+// [webhook.ErrDisabled], [webhook.ErrUnderWay], the errors of the packages watch and
+// store and [ErrUnavailable] say; of any other only that there was one.
 type Services struct {
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
 	Sessions      Sessions
+	Table         *session.Table // of the endpoints that sessions can be watched at
 	Events        Events
 	Stats         func(context.Context) (Stats, error)
 }

@@ -19,6 +19,7 @@ import (
 	"pollbridge/internal/logtest"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/watch"
 	"pollbridge/webhook"
 )
 
@@ -197,13 +198,38 @@ func TestServicesNameFields(t *testing.T) {
 	m := manage(t)
 	for _, test := range []struct{ method, path, body, location string }{
 		{"POST", "/v1/subscriptions", `{"url":"http://example.com"}`, "body.url"},
-		{"POST", "/v1/sessions", `{"endpoint":"e","token":"t","access_token":"a","webhook":{"url":"http://example.com"}}`, "body.webhook.url"},
+		{"POST", "/v1/sessions", `{"endpoint":"smartid-sign","token":"t","access_token":"a","webhook":{"url":"http://example.com"}}`, "body.webhook.url"},
 	} {
 		a := m.do(test.method, test.path, test.body)
 		if a.status != 422 || !strings.Contains(a.body, "want an https URL") {
 			t.Errorf("%s = %d %s", test.path, a.status, a.body)
 		}
 		wantLocation(t, test.path, a, test.location)
+	}
+}
+
+func TestSessionsThatCannotBeWatched(t *testing.T) {
+	m := manage(t)
+	for body, location := range map[string]string{
+		`{"endpoint":"nonsense","token":"t","access_token":"hunter2"}`:                                                       "body.endpoint",
+		`{"endpoint":"smartid-sign","token":"a/b","access_token":"hunter2"}`:                                                 "body.token",
+		`{"endpoint":"smartid-sign","token":"t","access_token":"hunter2","locale":"xx"}`:                                     "body.locale",
+		`{"endpoint":"smartid-sign","token":"t","access_token":""}`:                                                          "body.access_token",
+		`{"endpoint":"smartid-sign","token":"t"}`:                                                                            "body.access_token",
+		`{"endpoint":"smartid-sign","token":"t","access_token":"hunter2","webhook":{}}`:                                      "body.webhook.url",
+		`{"endpoint":"smartid-sign","token":"t","access_token":"hunter2","webhook":{"url":"https://x","events":["hunter"]}}`: "body.webhook.events[0]",
+	} {
+		a := m.do("POST", "/v1/sessions", body)
+		if a.status != 422 || strings.Contains(a.body, "hunter2") {
+			t.Errorf("%s = %d %s", body, a.status, a.body)
+		}
+		wantLocation(t, body, a, location)
+	}
+	t.Log("a webhook that was made for a session that cannot be watched is taken back")
+	m.full = watch.ErrFull
+	a := m.do("POST", "/v1/sessions", `{"endpoint":"smartid-sign","token":"t","access_token":"a","webhook":{"url":"https://example.com"}}`)
+	if a.status != 503 || a.header.Get("Retry-After") == "" || len(m.attached) != 1 || len(m.subscriptions) != 0 {
+		t.Errorf("full = %d %s, %d attached, %d left", a.status, a.body, len(m.attached), len(m.subscriptions))
 	}
 }
 
@@ -240,18 +266,19 @@ func TestSessionsStory(t *testing.T) {
 	a := m.do("POST", "/v1/sessions", body)
 	got := decode[struct {
 		ID      string
-		Webhook admin.RegisteredWebhook
+		Webhook struct{ Subscription, Secret string }
 	}](t, a)
-	if a.status != 201 || got.ID != id("ses_", 1) || a.header.Get("Location") != "/v1/sessions/"+id("ses_", 1) || got.Webhook.Subscription != id("sub_", 7) || !strings.HasPrefix(got.Webhook.Secret, "whsec_") {
+	const sessionID = "ses_of_0123456789abcdef"
+	if a.status != 201 || got.ID != sessionID || a.header.Get("Location") != "/v1/sessions/"+sessionID || got.Webhook.Subscription != id("sub_", 7) || !strings.HasPrefix(got.Webhook.Secret, "whsec_") {
 		t.Errorf("register = %d %v %s", a.status, a.header, a.body)
 	}
-	if n := m.registered[0]; n.AccessToken != "the-access-token" || n.Webhook.URL != "https://example.com" || n.Locale != "en" {
-		t.Errorf("registered %+v", n)
+	if s := m.sessions[0]; m.credentials[0] != "the-access-token" || m.attached[0].URL != "https://example.com" || s.Locale != "en" {
+		t.Errorf("registered %+v", s)
 	}
-	if a := m.do("POST", "/v1/sessions", body); a.status != 200 || strings.Contains(a.body, "the-access-token") {
+	if a := m.do("POST", "/v1/sessions", body); a.status != 200 || strings.Contains(a.body, "the-access-token") || strings.Contains(a.body, "whsec_") {
 		t.Errorf("register again = %d %s", a.status, a.body)
 	}
-	path := "/v1/sessions/" + id("ses_", 1)
+	path := "/v1/sessions/" + sessionID
 	if a := m.do("GET", "/v1/sessions?state=pending", ""); a.status != 200 || !strings.Contains(a.body, `"token":"01234567…"`) {
 		t.Errorf("list = %d %s; want the token shortened", a.status, a.body)
 	}
@@ -266,7 +293,7 @@ func TestSessionsStory(t *testing.T) {
 	}
 	document := bytes.Repeat([]byte("{\"file\": \x00\xff}\n"), 100_000)
 	m.mu.Lock()
-	m.answers[id("ses_", 1)] = &session.Observation{At: someTime, Content: &session.Content{
+	m.answers[sessionID] = &session.Observation{At: someTime, Content: &session.Content{
 		Status: 418, Body: document,
 		Header: []session.Field{{Name: []byte("content-type"), Value: []byte("application/json; charset=utf-8")}, {Name: []byte("Set-Cookie"), Value: []byte("theirs=1")}},
 	}}
@@ -296,7 +323,7 @@ func TestListsArePaged(t *testing.T) {
 	for n := range 120 {
 		m.subscriptions = append(m.subscriptions, webhook.Subscription{ID: id("sub_", n)})
 		m.deliveries = append(m.deliveries, webhook.Delivery{ID: id("dlv_", n)})
-		m.sessions = append(m.sessions, admin.Session{ID: id("ses_", n)})
+		m.sessions = append(m.sessions, watch.Session{ID: id("ses_", n)})
 	}
 	for _, kind := range []string{"subscriptions", "deliveries", "sessions"} {
 		var seen []string
@@ -322,7 +349,7 @@ func TestListsArePaged(t *testing.T) {
 			t.Errorf("%s: a next where nothing follows: %s", kind, a.body[len(a.body)-100:])
 		}
 		other := decode[struct{ Next string }](t, m.do("GET", "/v1/"+map[string]string{"subscriptions": "sessions", "deliveries": "subscriptions", "sessions": "deliveries"}[kind]+"?limit=1", "")).Next
-		for name, bad := range map[string]string{"nonsense": "!", "of another list": other, "no position": "cw", "of the service's dislike": map[string]string{"subscriptions": "c3g", "deliveries": "ZHg", "sessions": "d3g"}[kind], "padded": other + "="} {
+		for name, bad := range map[string]string{"nonsense": "!", "of another list": other, "no position": "cw", "of the service's dislike": map[string]string{"subscriptions": "c3g", "deliveries": "ZHg", "sessions": "dyE"}[kind], "padded": other + "="} {
 			a := m.do("GET", "/v1/"+kind+"?cursor="+bad, "")
 			if a.status != 422 {
 				t.Errorf("%s: a cursor %s (%s): %d", kind, name, bad, a.status)
@@ -348,6 +375,8 @@ func TestFailuresOfServices(t *testing.T) {
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), 503, "1", true},
 		{fmt.Errorf("x: %w", store.ErrConflict), 409, "", false},
 		{fmt.Errorf("x: %w", store.ErrNotFound), 404, "", false},
+		{fmt.Errorf("x: %w", watch.ErrNotFound), 404, "", false},
+		{fmt.Errorf("x: %w", watch.ErrFull), 503, "1", true},
 		{fmt.Errorf("x: %w", webhook.ErrDisabled), 409, "", false},
 		{fmt.Errorf("x: %w", webhook.ErrUnderWay), 409, "", false},
 	} {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"pollbridge/store"
+	"pollbridge/watch"
 	"pollbridge/webhook"
 )
 
@@ -128,7 +129,7 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 		return at(location(in, field.Field), field.Problem)
 	}
 	switch {
-	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, store.ErrNotFound):
+	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, watch.ErrNotFound), errors.Is(err, store.ErrNotFound):
 		return newProblem(http.StatusNotFound, "nothing with this id is held, or no longer")
 	case errors.Is(err, webhook.ErrDisabled):
 		return newProblem(http.StatusConflict, "the subscription is disabled: enable it first")
@@ -138,11 +139,18 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 		return newProblem(http.StatusConflict, "changed by somebody else meanwhile: look again, then try again")
 	case errors.Is(err, store.ErrTooLarge):
 		return newProblem(http.StatusUnprocessableEntity, "larger than can be kept")
-	case errors.Is(err, ErrUnavailable), ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, watch.ErrFull):
+		m.log.Warn("a session was refused, because as many are watched as may be (watch.max)")
+		return later("as many sessions are watched as may be: try again")
+	case errors.Is(err, watch.ErrClosed), errors.Is(err, ErrUnavailable), ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		m.log.Warn("management request not answered in time", "operation", op.OperationID, "error", err)
-		p := newProblem(http.StatusServiceUnavailable, "cannot be done now: try again")
-		return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {"1"}})
+		return later("cannot be done now: try again")
 	}
 	m.log.Error("management request failed", "operation", op.OperationID, "error", err)
 	return newProblem(http.StatusInternalServerError, "the log says more")
+}
+
+func later(detail string) error {
+	p := newProblem(http.StatusServiceUnavailable, detail)
+	return huma.ErrorWithHeaders(p, http.Header{"Retry-After": {"1"}})
 }

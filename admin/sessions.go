@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,85 +13,90 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"pollbridge/session"
+	"pollbridge/watch"
+	"pollbridge/webhook"
 )
 
-// Sessions keeps signings that are watched. What it returned without an error is
-// durable.
+// Sessions keeps signings that are watched: a [*watch.Watcher]. What it returned
+// without an error is durable.
 type Sessions interface {
-	// Register has a session watched, and its events sent to a webhook if there is
-	// one. It may be called again with the same: then it makes nothing new.
-	Register(context.Context, NewSession) (Registered, error)
-	Session(ctx context.Context, id string) (Session, error)
-	// ListSessions returns up to limit sessions, the newest first; after is what the
-	// page before returned as next, or empty. next is empty at the end. An empty state
-	// means all.
-	ListSessions(ctx context.Context, state, after string, limit int) (page []Session, next string, err error)
-	// DeleteSession ends the watch and erases all that is kept about the session.
-	DeleteSession(ctx context.Context, id string) error
-	// Response returns the final answer with everything in it, or webhook.ErrNotFound
-	// where there is none, or none yet. Nobody changes what it points to.
+	Watch(ctx context.Context, v *session.Variant) (watch.Session, error)
+	Get(ctx context.Context, id string) (watch.Session, error)
+	List(ctx context.Context, status string, before uint64, limit int) (page []watch.Session, next uint64, err error)
+	Delete(ctx context.Context, id string) error
 	Response(ctx context.Context, id string) (*session.Observation, error)
+	Subject(v *session.Variant) webhook.Subject
 }
 
 // Session is a signing as the API shows it: without its access token.
 type Session struct {
-	ID         string    `json:"id" example:"ses_4qhxk2v7m3d6c5n8r9t0w1y2za"`
-	Endpoint   string    `json:"endpoint" example:"smartid-sign"`
-	Locale     string    `json:"locale,omitempty" example:"en"`
-	Token      string    `json:"token" doc:"The upstream's token; in lists only its first 8 characters."`
-	State      string    `json:"state" enum:"unknown,pending,succeeded,refused,expired,failed,not_found"`
-	Final      bool      `json:"final" doc:"Whether the state will never change again."`
-	Watching   bool      `json:"watching" doc:"Whether it is polled in the background."`
-	Abandoned  bool      `json:"abandoned" doc:"Whether the watch ended at its deadline, without a final state."`
-	CreatedAt  time.Time `json:"created_at"`
-	ObservedAt time.Time `json:"observed_at,omitzero" doc:"When the upstream answered last."`
-	Deadline   time.Time `json:"deadline,omitzero" doc:"When the watch ends."`
+	ID        string    `json:"id" example:"ses_4qhxk2v7m3d6c5n8r9t0w1y2za"`
+	Endpoint  string    `json:"endpoint" example:"smartid-sign"`
+	Account   string    `json:"account" doc:"A hash of its access token."`
+	Locale    string    `json:"locale,omitempty" example:"en"`
+	Token     string    `json:"token" doc:"The upstream's token; in lists only its first 8 characters."`
+	State     string    `json:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"abandoned: the deadline has passed before a final state."`
+	Final     bool      `json:"final" doc:"Whether the state will never change again."`
+	Watching  bool      `json:"watching" doc:"Whether it is polled in the background."`
+	CreatedAt time.Time `json:"created_at" doc:"When it was first seen."`
+	ChangedAt time.Time `json:"changed_at" doc:"When its state last changed."`
+	Deadline  time.Time `json:"deadline,omitzero" doc:"When it is given up. Absent: it is not watched."`
 }
 
-// shortened is the session for lists.
-func (s Session) shortened() Session {
+func shownSession(s watch.Session) Session {
+	shown := Session{
+		ID: s.ID, Endpoint: s.Endpoint, Account: s.Account, Locale: s.Locale, Token: s.Token, State: s.Status(),
+		Final: s.State.Final(), Watching: s.End == watch.Watching, CreatedAt: s.Created, ChangedAt: s.Changed,
+	}
+	if shown.Watching {
+		shown.Deadline = s.Deadline
+	}
+	return shown
+}
+
+// listedSession is the session for lists, which show no whole token.
+func listedSession(s watch.Session) Session {
 	const most = 8
 	if len(s.Token) > most {
 		s.Token = s.Token[:most] + "…"
 	}
-	return s
+	return shownSession(s)
 }
 
-// NewSession is what a watch is made from.
-type NewSession struct {
+// newSession is what a watch is made from.
+type newSession struct {
 	Endpoint    string          `json:"endpoint" minLength:"1" maxLength:"100" doc:"The name of the endpoint that tells its status." example:"smartid-sign"`
 	Token       string          `json:"token" minLength:"1" maxLength:"512" doc:"What the start call answered."`
 	AccessToken string          `json:"access_token" minLength:"1" maxLength:"4096" doc:"The credential to ask with. It is kept encrypted, until the session is forgotten, and never shown."`
 	Locale      string          `json:"locale,omitempty" maxLength:"16" doc:"In which language to ask. Left out: the upstream's own." example:"en"`
-	Webhook     *SessionWebhook `json:"webhook,omitempty" doc:"Where the events of this session are sent."`
+	Webhook     *sessionWebhook `json:"webhook,omitempty" doc:"Where the events of this session are sent."`
 }
 
-// SessionWebhook is a subscription that ends with its session.
-type SessionWebhook struct {
+// sessionWebhook is a subscription that ends with its session.
+type sessionWebhook struct {
 	URL         string            `json:"url" minLength:"1" maxLength:"2048" example:"https://example.com/hooks"`
 	Secret      string            `json:"secret,omitempty" maxLength:"100" doc:"What signs the deliveries: whsec_ and the base64 of 24 to 64 bytes. Left out: one is made, and shown in this answer only."`
-	Events      []string          `json:"events,omitempty" maxItems:"32" uniqueItems:"true" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned" doc:"Which events. None: all."`
+	Events      []string          `json:"events,omitempty" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned" doc:"Which events. None: all."`
 	IncludeFile bool              `json:"include_file,omitempty" doc:"Whether the signed document is sent too."`
 	Headers     map[string]string `json:"headers,omitempty" maxProperties:"20" doc:"Headers to send with every delivery. Their values are not shown again."`
 	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature. Left out: v1."`
 }
 
-// Registered is what Register made or found.
-type Registered struct {
-	Session Session
-	New     bool               // whether the session was not known before
-	Webhook *RegisteredWebhook // nil if none was asked for
-}
-
-// RegisteredWebhook is the subscription of a session that was registered with one.
-type RegisteredWebhook struct {
-	Subscription string `json:"subscription" doc:"The id of the subscription."`
-	Secret       string `json:"secret,omitempty" doc:"The secret, if it was made just now. It is not shown again."`
+func (w sessionWebhook) wanted() webhook.AttachOptions {
+	return webhook.AttachOptions{
+		URL: w.URL, Secret: w.Secret, Events: w.Events, IncludeFile: w.IncludeFile, Headers: w.Headers, Signature: w.Signature,
+	}
 }
 
 type registeredSession struct {
 	Session
-	Webhook *RegisteredWebhook `json:"webhook,omitempty"`
+	Webhook *registeredWebhook `json:"webhook,omitempty"`
+}
+
+type registeredWebhook struct {
+	Subscription string `json:"subscription" doc:"The id of its subscription."`
+	Secret       string `json:"secret,omitempty" doc:"The secret, if it was made just now. It is not shown again."`
+	PublicKey    string `json:"public_key,omitempty" doc:"What v1a signatures are verified with: whpk_…"`
 }
 
 // SessionPath is the path of a session. Huma sees exported types only.
@@ -107,41 +113,123 @@ func (m *management) registerSessions(api huma.API) {
 	register := operation(http.MethodPost, "/v1/sessions", "register-session", tagSessions, "Watch a session",
 		"Answers 201 for a session that was not known, 200 for one that was: the same call may be made again.", http.StatusCreated, 409, 413, 415)
 	register.Responses = map[string]*huma.Response{"200": {Description: "It was watched already."}}
-	route(m, api, register, "body", func(ctx context.Context, in *answered[NewSession]) (*output, error) {
-		registered, err := m.Sessions.Register(ctx, in.Body)
+	route(m, api, register, "body", func(ctx context.Context, in *answered[newSession]) (*output, error) {
+		made, known, err := m.watchSession(ctx, in.Body)
 		if err != nil {
 			return nil, err
 		}
-		status := http.StatusOK
-		if registered.New {
-			status = http.StatusCreated
+		status := http.StatusCreated
+		if known {
+			status = http.StatusOK
 		}
-		return &output{status, "/v1/sessions/" + registered.Session.ID, registeredSession{registered.Session, registered.Webhook}}, nil
+		return &output{status, "/v1/sessions/" + made.ID, made}, nil
 	})
 	type filter struct {
 		PageParams
-		State string `query:"state" enum:"unknown,pending,succeeded,refused,expired,failed,not_found" doc:"Only in this state."`
+		State string `query:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"Only in this state."`
 	}
-	route(m, api, operation(http.MethodGet, "/v1/sessions", "list-sessions", tagSessions, "List sessions", "", http.StatusOK),
+	route(m, api, operation(http.MethodGet, "/v1/sessions", "list-sessions", tagSessions, "List sessions", "What changed last comes first. A part of the list may be shorter than its limit, even empty, and yet have a next.", http.StatusOK),
 		inList, func(ctx context.Context, in *filter) (*answered[list[Session]], error) {
-			page, err := in.page(ofSessions)
+			before, err := in.before()
 			if err != nil {
 				return nil, err
 			}
-			found, next, err := m.Sessions.ListSessions(ctx, in.State, page.after, page.limit)
-			return &answered[list[Session]]{listOf(found, Session.shortened, ofSessions, next)}, err
+			found, next, err := m.Sessions.List(ctx, in.State, before, in.Limit)
+			return &answered[list[Session]]{listOf(found, listedSession, ofSessions, revision(next))}, err
 		})
 	route(m, api, operation(http.MethodGet, "/v1/sessions/{id}", "get-session", tagSessions, "Get a session", "", http.StatusOK, 404),
 		"path", func(ctx context.Context, in *SessionPath) (*answered[Session], error) {
-			found, err := m.Sessions.Session(ctx, in.ID)
-			return &answered[Session]{found}, err
+			found, err := m.Sessions.Get(ctx, in.ID)
+			return &answered[Session]{shownSession(found)}, err
 		})
 	route(m, api, operation(http.MethodDelete, "/v1/sessions/{id}", "delete-session", tagSessions, "Forget a session",
 		"Ends its watch and erases its token, credential, answers, events and deliveries.", http.StatusNoContent, 404),
 		"path", func(ctx context.Context, in *SessionPath) (*struct{}, error) {
-			return nil, m.Sessions.DeleteSession(ctx, in.ID)
+			return nil, m.Sessions.Delete(ctx, in.ID)
 		})
 	m.registerResponse(api)
+}
+
+// watchSession has a session watched, and known reports whether it was. The webhook
+// comes first: its URL is what is most likely wrong, and then nothing has happened yet.
+func (m *management) watchSession(ctx context.Context, n newSession) (made registeredSession, known bool, err error) {
+	v, err := m.Table.Variant(n.Endpoint, n.Token, n.AccessToken, n.Locale)
+	if err != nil {
+		return made, false, variantProblem(err)
+	}
+	subject := m.Sessions.Subject(v)
+	_, err = m.Sessions.Get(ctx, subject.Session)
+	known = err == nil
+	if err != nil && !errors.Is(err, watch.ErrNotFound) {
+		return made, false, err
+	}
+	if n.Webhook != nil {
+		attached, err := m.attach(ctx, subject, *n.Webhook)
+		if err != nil {
+			return made, known, err
+		}
+		made.Webhook = attached
+	}
+	watched, err := m.Sessions.Watch(ctx, v)
+	if err != nil {
+		m.detach(ctx, made.Webhook)
+		return made, known, err
+	}
+	made.Session = shownSession(watched)
+	return made, known, nil
+}
+
+func (m *management) attach(ctx context.Context, subject webhook.Subject, w sessionWebhook) (*registeredWebhook, error) {
+	s, err := m.Subscriptions.Attach(ctx, subject, w.wanted())
+	if wrong, ok := errors.AsType[*webhook.FieldError](err); ok {
+		return nil, &webhook.FieldError{Field: "webhook." + wrong.Field, Problem: wrong.Problem}
+	}
+	return &registeredWebhook{s.ID, s.Secret, s.PublicKey}, err
+}
+
+// detach takes back a webhook that was made just now, so that whoever tries again is
+// told its secret. Others end by themselves.
+func (m *management) detach(ctx context.Context, w *registeredWebhook) {
+	if w == nil || w.Secret == "" {
+		return
+	}
+	if err := m.Subscriptions.Delete(context.WithoutCancel(ctx), w.Subscription); err != nil {
+		m.log.Warn("the webhook of a session that is not watched could not be taken back", "subscription", w.Subscription, "error", err)
+	}
+}
+
+// variantProblem names the field as the body does.
+func variantProblem(err error) error {
+	wrong, ok := errors.AsType[*session.VariantError](err)
+	if !ok {
+		return err
+	}
+	field := wrong.Field
+	if field == "credential" {
+		field = "access_token"
+	}
+	return &webhook.FieldError{Field: field, Problem: wrong.Problem}
+}
+
+// revision is a place in the list of sessions, as a position of a cursor.
+func revision(before uint64) string {
+	if before == 0 {
+		return ""
+	}
+	return strconv.FormatUint(before, 36)
+}
+
+// before is the place in the list of sessions that the cursor stands for.
+func (p PageParams) before() (uint64, error) {
+	text, err := position(ofSessions, "query.cursor", p.Cursor)
+	if text == "" || err != nil {
+		return 0, err
+	}
+	before, err := strconv.ParseUint(text, 36, 64)
+	if err != nil || before == 0 {
+		return 0, badCursor("query.cursor")
+	}
+	return before, nil
 }
 
 // headerUpstreamStatus is the status that came with the answer that is shown.
