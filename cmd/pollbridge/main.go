@@ -22,6 +22,7 @@ type commands struct {
 	Serve       serveCmd       `cmd:"" default:"withargs" help:"Stand in front of a signing API; the command that is meant where none is named."`
 	Demo        demoCmd        `cmd:"" help:"Show what that does: a simulated API, the bridge and clients in one process."`
 	Simulate    simulateCmd    `cmd:"" name:"simulate-upstream" help:"Serve a simulated signing API, for integration tests."`
+	Listen      listenCmd      `cmd:"" help:"Receive, verify and show webhooks, while developing what receives them."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Validate the configuration and print it, secrets masked."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running bridge whether it is alive; for container images."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"pollbridge/webhook"
+)
+
+// listenCmd receives webhooks while a receiver is being developed: it shows what
+// comes, and whether it can be trusted.
+type listenCmd struct {
+	Listen    string   `help:"Address to listen on." default:"127.0.0.1:9080"`
+	Secret    []string `help:"Key that verifies: a secret whsec_…, or the public half whpk_… of a pair. May be repeated; one that fits is enough." required:"" sep:"none" placeholder:"whsec_…"`
+	Status    int      `help:"Answer verified webhooks so, to see what becomes of them." default:"204" placeholder:"204"`
+	FailEvery int      `help:"Let every N-th verified webhook fail, to see retries: with --status where that is a failure, else with 500." placeholder:"N"`
+}
+
+// Help is shown by --help below the summary.
+func (listenCmd) Help() string {
+	return "Verified webhooks are answered 204, others 401. A secret on the command line shows in the list of processes: use one that is for development only."
+}
+
+// Validate reports what the types of the flags cannot, every mistake at once. It
+// repeats no secret.
+func (c *listenCmd) Validate() error {
+	var mistakes []error
+	for _, key := range c.Secret {
+		if err := checkKey(key); err != nil {
+			mistakes = append(mistakes, fmt.Errorf("--secret: %w", err))
+		}
+	}
+	if c.Status < 200 || c.Status > 599 {
+		mistakes = append(mistakes, fmt.Errorf("--status: %d is no status of an answer; accepted: 200 to 599", c.Status))
+	}
+	if c.FailEvery < 0 {
+		mistakes = append(mistakes, fmt.Errorf("--fail-every: %d is less than nothing; accepted: 1 for all, 2 for every other, 0 for none", c.FailEvery))
+	}
+	return errors.Join(mistakes...)
+}
+
+// checkKey tells what is wrong with a key, without showing it.
+func checkKey(key string) error {
+	if strings.HasPrefix(key, "whsk_") {
+		return errors.New("whsk_… is the half that signs and belongs to the sender alone; accepted: its public half whpk_…, or a secret whsec_…")
+	}
+	probe := http.Header{}
+	probe.Set(webhook.HeaderID, "probe")
+	probe.Set(webhook.HeaderTimestamp, "0")
+	probe.Set(webhook.HeaderSignature, "v1,")
+	if err := webhook.Verify(probe, nil, time.Unix(0, 0), key); !errors.Is(err, webhook.ErrSignature) {
+		return errors.New("it is no key (its value is not shown); accepted: whsec_ and the base64 of 24 to 64 bytes, or whpk_ and that of 32")
+	}
+	return nil
+}
+
+// Run serves until ctx ends and returns within two seconds of it.
+func (c *listenCmd) Run(ctx context.Context, out io.Writer) error {
+	listener, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen: %q: %w; accepted: a free address such as 127.0.0.1:9080 or :9080", c.Listen, err)
+	}
+	inbox := newWebhookInbox(c, out, os.Getenv)
+	inbox.banner(listener.Addr())
+	server := &http.Server{
+		Handler:           inbox,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       5 * time.Minute,
+		ErrorLog:          log.New(io.Discard, "", 0),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		grace, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace)
+		server.Close()
+		<-failed
+	}
+	inbox.summary()
+	return err
+}
