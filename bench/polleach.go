@@ -22,6 +22,15 @@ type eachResult struct {
 // pollEach polls every stride-th of a number of sessions once, over a number
 // of connections, until it is through, the time is over or ctx is done.
 func pollEach(ctx context.Context, address string, connections int, bound time.Duration, sessions, stride int) *eachResult {
+	return pollSome(ctx, address, connections, bound, 0, sessions, stride)
+}
+
+// pollRange polls the sessions from one number up to another once each.
+func pollRange(ctx context.Context, address string, connections int, bound time.Duration, from, to int) *eachResult {
+	return pollSome(ctx, address, connections, bound, from, to, 1)
+}
+
+func pollSome(ctx context.Context, address string, connections int, bound time.Duration, from, sessions, stride int) *eachResult {
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	// Writing the time bound as a flag keeps the loop free of channels.
@@ -37,7 +46,7 @@ func pollEach(ctx context.Context, address string, connections int, bound time.D
 	for range connections {
 		workers.Go(func() {
 			for !over.Load() {
-				n := int(next.Add(1)-1) * stride
+				n := from + int(next.Add(1)-1)*stride
 				if n >= sessions {
 					return
 				}

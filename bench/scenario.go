@@ -18,5 +18,8 @@ func scenarios() []scenario {
 		{"collapse", "clients of one session against requests to the upstream", runCollapse},
 		{"passthrough", "what is no status request: small requests, and 40 MB each way", runPassThrough},
 		{"memory", "one million pending sessions", runMemory},
+		{"prompt", "from the change of a session to its webhook", runPrompt},
+		{"deliveries", "durable events a second, end to end", runDeliveries},
+		{"watches", "what a watched session costs", runWatches},
 	}
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +17,10 @@ import (
 	"pollbridge/config"
 	"pollbridge/proxy"
 	"pollbridge/session"
+	"pollbridge/store"
 	"pollbridge/upstream"
 	"pollbridge/watch"
+	"pollbridge/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -27,17 +31,25 @@ type bridge struct {
 	cfg *config.Config
 	log *slog.Logger
 
-	upstream *upstream.Client
-	statuses *cache.Statuses
-	keeper   *watch.Keeper
-	public   *proxy.Server
-	private  *admin.Server
-	registry *prometheus.Registry
+	endpoints []string // their names
+	table     *session.Table
+	store     *store.Store
+	finals    *store.Finals
+	upstream  *upstream.Client
+	statuses  *cache.Statuses
+	webhooks  *webhook.Service
+	keeper    *watch.Keeper
+	watcher   *watch.Watcher
+	public    *proxy.Server
+	private   *admin.Server
+	registry  *prometheus.Registry
+	started   time.Time
+	closers   []closer
 
 	publicListener, privateListener net.Listener
 
 	draining atomic.Bool
-	storeErr atomic.Pointer[error] // why final answers cannot be stored
+	storeErr atomic.Pointer[unkept] // why final answers cannot be stored
 	serving  sync.WaitGroup
 	failed   chan error
 }
@@ -45,43 +57,173 @@ type bridge struct {
 // drainTime is how long stopping may take, all in all.
 const drainTime = 8 * time.Second
 
+// newBridge opens what is stored and wires everything. Nothing listens, polls or is
+// sent before start. After an error nothing is left open.
 func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
-	b := &bridge{cfg: cfg, log: log, registry: prometheus.NewRegistry(), failed: make(chan error, 2)}
+	b := &bridge{cfg: cfg, log: log, registry: prometheus.NewRegistry(), failed: make(chan error, 2), started: time.Now()}
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	endpoints, err := cfg.SessionEndpoints()
-	if err != nil {
+	if err := b.assemble(); err != nil {
+		b.undo()
 		return nil, err
 	}
-	table, err := session.NewTable(endpoints)
-	if err != nil {
-		return nil, err
-	}
-	b.upstream, err = upstream.New(cfg.Upstream, cfg.Breaker, upstream.Options{
-		Log: log, Registry: b.registry, UserAgent: "pollbridge/" + programVersion(),
-	})
-	if err != nil {
-		return nil, err
-	}
-	b.keeper = watch.NewKeeper(max(cfg.Watch.Interval, cfg.Cache.PendingTTL), b.refresh)
-	b.statuses, err = cache.New(cfg.Cache, cache.Options{
-		Poller:  b.upstream,
-		Finals:  cache.NewMemory(cfg.Cache.FinalTTL, cfg.Cache.MaxSize),
-		Log:     log,
-		Observe: b.keeper.Observe,
-		Kept:    b.noteStore,
-	})
-	if err != nil {
-		return nil, err
+	return b, nil
+}
+
+// assemble makes the parts from the bottom up. Each that has to be closed says so at
+// once, see undo.
+func (b *bridge) assemble() error {
+	for _, step := range []func() error{b.readTable, b.openStore, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
+		if err := step(); err != nil {
+			return err
+		}
 	}
 	b.registerGauges()
-	b.public, err = proxy.New(cfg.Proxy, proxy.Options{
-		Table: table, Statuses: b.statuses, Holder: b.keeper, Upstream: b.upstream, Log: log, Registry: b.registry,
+	return nil
+}
+
+func (b *bridge) readTable() error {
+	endpoints, err := b.cfg.SessionEndpoints()
+	if err != nil {
+		return err
+	}
+	for _, e := range endpoints {
+		b.endpoints = append(b.endpoints, e.Name)
+	}
+	b.table, err = session.NewTable(endpoints)
+	return err
+}
+
+// openingTime bounds how long opening what is stored may take.
+const openingTime = time.Minute
+
+func (b *bridge) openStore() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
+	defer cancel()
+	if b.store, err = store.Open(ctx, b.cfg.Store, store.Options{Log: b.log}); err != nil {
+		return err
+	}
+	b.later("store", b.store.Close)
+	b.finals, err = b.store.Finals(ctx)
+	return err
+}
+
+// makeFront makes what answers status requests: the upstream's client and the cache.
+func (b *bridge) makeFront() (err error) {
+	b.upstream, err = upstream.New(b.cfg.Upstream, b.cfg.Breaker, upstream.Options{
+		Log: b.log, Registry: b.registry, UserAgent: userAgent(),
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b.private = admin.New(cfg.Admin, admin.Options{Ready: b.ready, Registry: b.registry, Log: log})
-	return b, nil
+	b.later("upstream", func() error { b.upstream.Close(); return nil })
+	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
+		Poller: b.upstream, Finals: b.finals, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+	})
+	if err != nil {
+		return err
+	}
+	b.later("cache", func() error { b.statuses.Close(); return nil })
+	return nil
+}
+
+func (b *bridge) makeWebhooks() (err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
+	defer cancel()
+	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
+		Store: b.store, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
+		Endpoints: b.endpoints, History: b.cfg.Store.History, Response: b.response,
+	})
+	if err != nil {
+		return err
+	}
+	b.later("webhooks", func() error { b.webhooks.Close(); return nil })
+	return nil
+}
+
+func (b *bridge) makeWatches() (err error) {
+	b.keeper = watch.NewKeeper(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refresh)
+	b.later("held sessions", func() error { b.keeper.Close(); return nil })
+	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask,
+		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
+	})
+	if err != nil {
+		return err
+	}
+	b.later("watches", func() error { b.watcher.Close(); return nil })
+	return nil
+}
+
+func (b *bridge) makeListeners() (err error) {
+	b.public, err = proxy.New(b.cfg.Proxy, proxy.Options{
+		Table: b.table, Statuses: b.statuses, Holder: b.keeper, Upstream: b.upstream, Watches: b.watcher, Webhooks: b.webhooks,
+		Log: b.log, Registry: b.registry,
+	})
+	if err != nil {
+		return err
+	}
+	cfg := b.cfg.Admin
+	if len(cfg.Keys) == 0 {
+		key, path, made, err := admin.KeyFile(b.cfg.Store.Dir)
+		if err != nil {
+			return err
+		}
+		if made {
+			b.log.Info("a key for the management API was made", "file", path)
+		}
+		cfg.Keys = []string{key}
+	}
+	b.private = admin.New(cfg, admin.Options{
+		Ready: b.ready, Registry: b.registry, Log: b.log, Services: b.services(), Version: programVersion(),
+	})
+	return nil
+}
+
+func userAgent() string { return "pollbridge/" + programVersion() }
+
+// later has close called when the program ends, in reverse order.
+func (b *bridge) later(name string, close func() error) {
+	b.closers = append(b.closers, closer{name, close})
+}
+
+type closer struct {
+	name  string
+	close func() error
+}
+
+// undo closes everything that was opened.
+func (b *bridge) undo() {
+	for _, c := range slices.Backward(b.closers) {
+		b.step(c.name, c.close())
+	}
+	b.closers = nil
+}
+
+// observe hands a new observation on before anybody is answered with it: what has to
+// be durable is, when it returns.
+func (b *bridge) observe(v *session.Variant, o *session.Observation) {
+	b.watcher.Observe(v, o)
+	b.keeper.Observe(v, o)
+}
+
+// errStale is why a watch learns nothing while the upstream fails.
+var errStale = errors.New("the upstream gave no answer")
+
+// ask is how watches poll: through the same door as clients.
+func (b *bridge) ask(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+	result, err := b.statuses.Get(ctx, v)
+	switch {
+	case err != nil:
+		return nil, err
+	case result.How == cache.Stale:
+		return nil, cmp.Or(result.Err, errStale)
+	}
+	return result.Observation, nil
+}
+
+// response is the final answer of a session, for events that include the file.
+func (b *bridge) response(ctx context.Context, sessionID string) (*session.Observation, error) {
+	return b.watcher.Response(ctx, sessionID)
 }
 
 // refresh is how held sessions are polled: through the same door as clients.
@@ -93,14 +235,24 @@ func (b *bridge) refresh(ctx context.Context, v *session.Variant) (at time.Time,
 	return result.At, true
 }
 
+// unkept is a final answer that could not be stored.
+type unkept struct {
+	err error
+	at  time.Time
+}
+
+// unkeptCounts is how long one keeps the program from being ready: then the engine's
+// own word counts again, or nobody would ever send the answer that shows it is well.
+const unkeptCounts = 10 * time.Second
+
 // noteStore remembers whether final answers can be stored. One that is too large says
 // nothing about that.
 func (b *bridge) noteStore(err error) {
 	switch {
 	case err == nil:
 		b.storeErr.Store(nil)
-	case !errors.Is(err, cache.ErrTooLarge):
-		b.storeErr.Store(&err)
+	case !errors.Is(err, store.ErrTooLarge):
+		b.storeErr.Store(&unkept{err, time.Now()})
 	}
 }
 
@@ -110,8 +262,11 @@ func (b *bridge) ready() error {
 	if b.draining.Load() {
 		return errDraining
 	}
-	if err := b.storeErr.Load(); err != nil {
-		return fmt.Errorf("final answers cannot be stored: %w", *err)
+	if err := b.store.Err(); err != nil {
+		return fmt.Errorf("the store cannot be used: %w", err)
+	}
+	if failed := b.storeErr.Load(); failed != nil && time.Since(failed.at) < unkeptCounts {
+		return fmt.Errorf("final answers cannot be stored: %w", failed.err)
 	}
 	return nil
 }
@@ -122,23 +277,42 @@ func (b *bridge) registerGauges() {
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
-	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.keeper.Held()) })
+	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.keeper.Held() + b.watcher.Live()) })
 }
 
-// start listens and begins to answer. After an error the process has to end: what
-// newBridge began is not ended then.
+// start takes up what was left undone, listens and begins to answer. After an error
+// nothing is left open.
 func (b *bridge) start() error {
-	var err error
-	if b.publicListener, err = net.Listen("tcp", b.cfg.Proxy.Listen); err != nil {
-		return fmt.Errorf("listen: %w", err)
+	err := b.listen()
+	if err == nil {
+		err = errors.Join(b.webhooks.Start(), b.watcher.Start())
 	}
-	if b.privateListener, err = net.Listen("tcp", b.cfg.Admin.Listen); err != nil {
-		b.publicListener.Close()
-		return fmt.Errorf("admin.listen: %w", err)
+	if err != nil {
+		b.closeListeners()
+		b.undo()
+		return err
 	}
 	b.serving.Go(func() { b.serve("public", b.public.Serve, b.publicListener) })
 	b.serving.Go(func() { b.serve("admin", b.private.Serve, b.privateListener) })
 	return nil
+}
+
+func (b *bridge) listen() (err error) {
+	if b.publicListener, err = net.Listen("tcp", b.cfg.Proxy.Listen); err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if b.privateListener, err = net.Listen("tcp", b.cfg.Admin.Listen); err != nil {
+		return fmt.Errorf("admin.listen: %w", err)
+	}
+	return nil
+}
+
+func (b *bridge) closeListeners() {
+	for _, ln := range []net.Listener{b.publicListener, b.privateListener} {
+		if ln != nil {
+			ln.Close()
+		}
+	}
 }
 
 func (b *bridge) serve(name string, serve func(net.Listener) error, ln net.Listener) {
@@ -157,14 +331,10 @@ func (b *bridge) stop() {
 	go func() {
 		defer close(done)
 		b.step("public listener", b.public.Shutdown(ctx))
-		b.keeper.Close()
-		b.statuses.Close()
-		b.upstream.Close()
 		b.step("admin listener", b.private.Shutdown(ctx))
-		// A listener that was not yet served when its server was shut down.
-		b.publicListener.Close()
-		b.privateListener.Close()
+		b.closeListeners() // one that was not yet served when its server was shut down
 		b.serving.Wait()
+		b.undo()
 	}()
 	select {
 	case <-done:

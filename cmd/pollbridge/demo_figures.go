@@ -36,7 +36,11 @@ type demoFigures struct {
 	EndedInOutage  int           // signings whose end could only be told after it
 	WorstHeldDelay time.Duration // of these, from the end of the outage
 
-	// The next version adds here what the webhook receiver got.
+	Webhooks         int64 // events that the receiver got, each counted once
+	WebhooksAgain    int64 // deliveries of events that it had
+	WebhooksUnsigned int64 // whose signature did not fit
+	// The delay between the end of a signing and its webhook; 0 while none has come.
+	WebhookMedian, WebhookWorst time.Duration
 
 	History []demoSample
 	Sample  time.Duration // the time that each of them stands for

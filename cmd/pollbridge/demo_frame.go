@@ -52,7 +52,7 @@ func demoFrame(f demoFigures) []demoLine {
 		demoRow("told after the end", demoDelay(f.MedianDelay), demoNote("median, from a signing's end to a client")),
 		demoRow("", demoDelay(f.WorstDelay), demoNote("at worst")),
 		demoRow("     after the outage", demoDelay(f.WorstHeldDelay), demoHeld(f)),
-		// The next version adds here the row of webhooks delivered.
+		demoRowIn(demoWebhookStyle(f), "webhooks delivered", demoCount(f.Webhooks), demoNote(demoWebhookNote(f))),
 	}
 }
 
@@ -98,6 +98,13 @@ func demoNote(text string) demoPiece { return demoPiece{text, demoFaint} }
 
 func demoErrorStyle(f demoFigures) demoStyle {
 	if f.Errors > 0 {
+		return demoBad
+	}
+	return demoGood
+}
+
+func demoWebhookStyle(f demoFigures) demoStyle {
+	if f.WebhooksUnsigned > 0 {
 		return demoBad
 	}
 	return demoGood

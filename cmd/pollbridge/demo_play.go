@@ -26,6 +26,7 @@ func newDemoPlay(c *demoCmd, setup *demoSetup) *demoPlay {
 		cmd: c, setup: setup, http: newDemoHTTP(c.Clients + c.Sessions), tally: &demoTally{},
 		outage: newDemoOutage(setup.sim, c.Duration), history: newDemoHistory(c.Duration), began: time.Now(),
 	}
+	setup.webhooks.knowOutage(p.outage)
 	for i := range c.Sessions {
 		p.desks = append(p.desks, newDemoDesk([]string{"smartid", "smartid", "mobile"}[i%3]))
 	}
@@ -91,6 +92,7 @@ func (p *demoPlay) figures(now time.Time) demoFigures {
 		UnderWay: p.underWay(), Breaker: demoBreakerIn(p.setup.bridge.registry),
 	}
 	p.tally.fill(&f)
+	p.setup.webhooks.fill(&f)
 	stats := p.setup.sim.Stats()
 	f.Sent, f.Struck = stats.Polls, stats.Faulted
 	p.outage.fill(&f, now)

@@ -5,11 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"os"
 	"sync"
 	"time"
 
 	"pollbridge/config"
 	"pollbridge/simulator"
+	"pollbridge/store"
 )
 
 // demoLoopback lets the kernel choose a port that only this machine reaches.
@@ -17,9 +20,11 @@ const demoLoopback = "127.0.0.1:0"
 
 // demoSetup is the simulated upstream and the bridge in front of it.
 type demoSetup struct {
-	sim    *simulator.Simulator
-	bridge *bridge
-	failed chan error // the upstream's listener
+	sim      *simulator.Simulator
+	webhooks *demoWebhooks
+	bridge   *bridge
+	dir      string     // of the bridge; removed by stop
+	failed   chan error // the upstream's listener
 
 	endSimulation context.CancelFunc
 	simulating    sync.WaitGroup
@@ -43,8 +48,11 @@ func newDemoSetup(length time.Duration, log *slog.Logger) (*demoSetup, error) {
 			s.failed <- fmt.Errorf("simulated upstream: %w", err)
 		}
 	})
-	if err := s.startBridge(simulationURL(listener.Addr()), log); err != nil {
-		s.stopSimulation()
+	if s.webhooks, err = newDemoWebhooks(sim); err == nil {
+		err = s.startBridge(simulationURL(listener.Addr()), log)
+	}
+	if err != nil {
+		s.clear()
 		return nil, err
 	}
 	return s, nil
@@ -66,16 +74,28 @@ func demoUpstream(length time.Duration) simulator.Config {
 	return cfg
 }
 
-func (s *demoSetup) startBridge(upstream string, log *slog.Logger) error {
+func (s *demoSetup) startBridge(upstream string, log *slog.Logger) (err error) {
+	if s.dir, err = os.MkdirTemp("", "pollbridge-demo-"); err != nil {
+		return err
+	}
 	cfg := config.Default()
 	cfg.Proxy.Listen, cfg.Admin.Listen = demoLoopback, demoLoopback
 	cfg.Upstream.URL = upstream
+	cfg.Store.Dir, cfg.Store.Sync = s.dir, store.SyncInterval // it is thrown away
+	cfg.Webhook.AllowHTTP = true
+	cfg.Webhook.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	cfg.Webhook.AllowPorts = []int{s.webhooks.port()}
 	b, err := newBridge(cfg, log)
 	if err != nil {
 		return err
 	}
+	if err := b.start(); err != nil {
+		return err
+	}
 	s.bridge = b
-	return b.start()
+	ctx, cancel := context.WithTimeout(context.Background(), demoPatience)
+	defer cancel()
+	return s.webhooks.subscribe(ctx, b.webhooks)
 }
 
 // url is where clients find the bridge.
@@ -84,11 +104,20 @@ func (s *demoSetup) url() string { return simulationURL(s.bridge.publicListener.
 // stop ends everything and waits for it.
 func (s *demoSetup) stop() {
 	s.sim.ClearFault() // or the bridge would wait for polls that hang
-	s.bridge.stop()
-	s.stopSimulation()
+	s.clear()
 }
 
-func (s *demoSetup) stopSimulation() {
+// clear ends what was started.
+func (s *demoSetup) clear() {
+	if s.bridge != nil {
+		s.bridge.stop()
+	}
+	if s.dir != "" {
+		os.RemoveAll(s.dir)
+	}
+	if s.webhooks != nil {
+		s.webhooks.stop()
+	}
 	s.endSimulation()
 	s.simulating.Wait()
 }

@@ -10,7 +10,7 @@ import (
 func demoSummary(f demoFigures) string {
 	var lines strings.Builder
 	say := func(label, format string, values ...any) {
-		fmt.Fprintf(&lines, "%-8s%s\n", label, fmt.Sprintf(format, values...))
+		fmt.Fprintf(&lines, "%-9s%s\n", label, fmt.Sprintf(format, values...))
 	}
 	say("asked", "%s by %s about %s in %s", demoMany(f.Asked, "poll"),
 		demoMany(f.Clients, "client"), demoMany(f.Ended+f.UnderWay, "signing"), demoSeconds(f.Elapsed))
@@ -18,6 +18,7 @@ func demoSummary(f demoFigures) string {
 	say("errors", "%s seen by clients%s", demoCount(f.Errors), demoFirstError(f))
 	sayOutage(say, f)
 	sayDelay(say, f)
+	sayWebhooks(say, f)
 	say("go on", "pollbridge serve --upstream URL   (where your signing API answers)")
 	return lines.String()
 }
@@ -51,6 +52,18 @@ func sayDelay(say func(string, string, ...any), f demoFigures) {
 		say(label, "%s held up by the outage: told within %s of its end",
 			demoMany(f.EndedInOutage, "signing"), demoDelay(f.WorstHeldDelay))
 	}
+}
+
+func sayWebhooks(say func(string, string, ...any), f demoFigures) {
+	if f.Webhooks == 0 {
+		return
+	}
+	again := ""
+	if f.WebhooksAgain > 0 {
+		again = ", " + demoCount(f.WebhooksAgain) + " of them more than once"
+	}
+	say("webhooks", "%s delivered, signed%s: %s (median), %s (worst) after the end", demoCount(f.Webhooks), again,
+		demoDelay(f.WebhookMedian), demoDelay(f.WebhookWorst))
 }
 
 func demoFirstError(f demoFigures) string {

@@ -64,6 +64,17 @@ func demoDelay(d time.Duration) string {
 	return fmt.Sprintf("%.2f s", d.Seconds())
 }
 
+// demoWebhookNote says how soon webhooks tell, and what is wrong with them.
+func demoWebhookNote(f demoFigures) string {
+	switch {
+	case f.WebhooksUnsigned > 0:
+		return demoMany(f.WebhooksUnsigned, "wrong signature")
+	case f.WebhookMedian == 0:
+		return "signed, to a receiver of this demonstration"
+	}
+	return demoDelay(f.WebhookMedian) + " (median) after a signing's end, " + demoDelay(f.WebhookWorst) + " at worst"
+}
+
 // demoWhole rounds up, so that what is 0 is over.
 func demoWhole(d time.Duration) string {
 	seconds := (d + time.Second - 1).Truncate(time.Second)

@@ -44,7 +44,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	}
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
-	log.Info("final answers are kept in memory only: a restart forgets them")
 	defer b.stop()
 	select {
 	case <-ctx.Done():

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/simulator"
+)
+
+const managementKey = "management-key-16"
+
+// upstreamSimulator is a simulated signing API on a port of its own.
+func upstreamSimulator(t testing.TB, change func(*simulator.Config)) (*simulator.Simulator, string) {
+	t.Helper()
+	cfg := simulator.DefaultConfig()
+	change(&cfg)
+	sim, err := simulator.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := serveSimulation(ctx, sim, ln); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); serving.Wait() })
+	return sim, simulationURL(ln.Addr())
+}
+
+// durable is a program with a data directory that outlives it.
+type durable struct {
+	*process
+	t    testing.TB
+	env  []string
+	args []string
+	dir  string
+	logs []string // of the processes before this one
+}
+
+func launchDurable(t testing.TB, upstream string, settings string) *durable {
+	t.Helper()
+	folder := t.TempDir()
+	file := filepath.Join(folder, "pollbridge.yaml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d := &durable{t: t, dir: filepath.Join(folder, "data"), env: []string{"POLLBRIDGE_ADMIN_KEY=" + managementKey}}
+	d.args = []string{
+		"serve", "--config", file, "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", d.dir,
+	}
+	d.start()
+	return d
+}
+
+func (d *durable) start() {
+	d.t.Helper()
+	d.process = begin(d.t, d.env, d.args...)
+	d.awaitServing()
+}
+
+// crash kills the process as the kernel would, and starts another.
+func (d *durable) crash() {
+	d.t.Helper()
+	d.command.Process.Kill()
+	<-d.ended
+	d.logs = append(d.logs, d.errors.String())
+	d.start()
+}
+
+// manage makes a request to the management API.
+func (d *durable) manage(method, path, body string, want int) map[string]any {
+	d.t.Helper()
+	status, text := ask(method, d.private+path, body, "Authorization: Bearer "+managementKey, "Content-Type: application/json")
+	if status != want {
+		d.t.Fatalf("%s %s = %d %s; want %d", method, path, status, text, want)
+	}
+	var answer map[string]any
+	if text != "" {
+		if err := json.Unmarshal([]byte(text), &answer); err != nil {
+			d.t.Fatalf("%s %s = %d %s: %v", method, path, status, text, err)
+		}
+	}
+	return answer
+}
+
+func (d *durable) subscribe(r *receiver, more string) string {
+	d.t.Helper()
+	made := d.manage("POST", "/v1/subscriptions", fmt.Sprintf(`{"url":%q%s}`, r.server.URL+"/hook", more), 201)
+	secret, _ := made["secret"].(string)
+	r.setSecret(secret)
+	id, _ := made["id"].(string)
+	return id
+}
+
+// wantNothingInClear looks for secrets in the data directory and in the logs.
+func (d *durable) wantNothingInClear(secrets ...string) {
+	d.t.Helper()
+	for _, log := range append(d.logs, d.errors.String()) {
+		for _, secret := range secrets {
+			if strings.Contains(log, secret) {
+				d.t.Errorf("the log holds %q", secret)
+			}
+		}
+	}
+	files := 0
+	err := filepath.WalkDir(d.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return nil // it goes while we look
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return nil
+		}
+		files++
+		for _, secret := range secrets {
+			if strings.Contains(string(text), secret) {
+				d.t.Errorf("%s holds %q", path, secret)
+			}
+		}
+		return nil
+	})
+	if err != nil || files == 0 {
+		d.t.Errorf("looked into %d files: %v", files, err)
+	}
+}
+
+func webhookSettings(r *receiver, more string) string {
+	return fmt.Sprintf(`
+webhook:
+  allow_http: true
+  allow_networks: [127.0.0.0/8]
+  allow_ports: [%s]
+  retries: [50ms, 100ms, 200ms, 400ms, 800ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]
+watch: {interval: 200ms}
+cache: {pending_ttl: 200ms}
+%s`, r.port(), more)
+}
+
+func startSigning(t testing.TB, p *process, credential string) (token string) {
+	t.Helper()
+	body := fmt.Sprintf(`{"access_token":%q,"type":"pdf","document_number":"PNOLT-1","code":"38001085718","country":"LT","phone":"+37060000000","file":{"name":"a.pdf","digest":"00","content":"AAAA"}}`, credential)
+	status, text := ask("POST", p.public+"/smartid/sign.json", body, "Content-Type: application/json")
+	var answer struct{ Token string }
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || status != 200 || answer.Token == "" {
+		t.Fatalf("the start call = %d %s", status, text)
+	}
+	return answer.Token
+}
+
+// TestNothingIsLostInCrashes is promises 2, 4 and 5: every signing's end reaches the
+// subscriber, under one id, though a third of the attempts fail and the program is
+// killed three times meanwhile.
+func TestNothingIsLostInCrashes(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes a quarter of a minute")
+	}
+	const signings = 200
+	_, upstream := upstreamSimulator(t, func(cfg *simulator.Config) {
+		cfg.SignAfter = simulator.Uniform(time.Second, 10*time.Second)
+		cfg.FileSize = simulator.FixedSize(8 << 10)
+	})
+	r := newReceiver(t, func(attempt int) bool { return attempt%3 == 0 })
+	d := launchDurable(t, upstream, webhookSettings(r, ""))
+	d.subscribe(r, "")
+	var tokens []string
+	for range signings {
+		tokens = append(tokens, startSigning(t, d.process, "sesame-account-1"))
+	}
+	for _, after := range []int{20, 90, 150} {
+		await(t, fmt.Sprintf("%d signings have ended", after), func() bool { return len(r.finals()) >= after })
+		d.crash()
+	}
+	await(t, "all signings have ended", func() bool { return len(r.finals()) == signings })
+	finals := r.finals()
+	for _, token := range tokens {
+		if len(finals[token]) != 1 {
+			t.Errorf("the end of %s came under the ids %v; want one", token, finals[token])
+		}
+	}
+	d.wantNothingInClear("sesame-account-1", strings.TrimPrefix(r.secret, "whsec_"), tokens[0])
+	if code, took := d.terminate(); code != 0 || took > 10*time.Second {
+		t.Errorf("SIGTERM: exit code %d after %v", code, took)
+	}
+}
+
+// TestOneShotDocumentSurvives is promise 2: the upstream gives the document once and
+// then knows nothing about it.
+func TestOneShotDocumentSurvives(t *testing.T) {
+	t.Parallel()
+	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) {
+		cfg.OneShot = true
+		cfg.FileSize = simulator.FixedSize(3 << 20)
+	})
+	d := launchDurable(t, upstream, "cache: {pending_ttl: 200ms}\n")
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", SignAfter: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/smartid/sign/status/" + signing.Token + ".json"
+	var document string
+	await(t, "the document is signed", func() bool {
+		_, document = ask("POST", d.public+path, someBody)
+		return strings.Contains(document, `"ok"`)
+	})
+	for range 2 {
+		d.crash()
+		if status, text := ask("POST", d.public+path, someBody); status != 200 || text != document {
+			t.Errorf("after the crash: %d and %d bytes %.100s; want the document, %d bytes", status, len(text), text, len(document))
+		}
+		if status, text := ask("POST", d.public+path, `{"access_token":"sesame-2"}`); strings.Contains(text, `"ok"`) {
+			t.Errorf("somebody else's credential gets %d %.100s", status, text)
+		}
+	}
+	var answer struct{ File struct{ Content string } }
+	if err := json.Unmarshal([]byte(document), &answer); err != nil || len(answer.File.Content) < 3<<20 {
+		t.Fatalf("%v, %d bytes of content", err, len(answer.File.Content))
+	}
+	d.wantNothingInClear("sesame-1", answer.File.Content[:64], signing.Token)
+}
