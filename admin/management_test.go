@@ -36,7 +36,13 @@ func manage(t *testing.T) *managed { return managePinging(t, 0) }
 
 func managePinging(t *testing.T, ping time.Duration) *managed {
 	t.Helper()
-	m := &managed{fakes: newFakes(), t: t}
+	fakes := newFakes()
+	return manageServices(t, fakes, fakes.services(), ping)
+}
+
+func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping time.Duration) *managed {
+	t.Helper()
+	m := &managed{fakes: fakes, t: t}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +52,7 @@ func managePinging(t *testing.T, ping time.Duration) *managed {
 	cfg.Keys = []string{key}
 	server := admin.New(cfg, admin.Options{
 		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&m.log, nil)),
-		Services: m.services(), Version: "1.2.3", Ping: ping,
+		Services: services, Version: "1.2.3", Ping: ping,
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
