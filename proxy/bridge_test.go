@@ -62,6 +62,8 @@ type settings struct {
 	cache     cache.Config
 	interval  time.Duration
 	endpoints []session.Endpoint
+	watches   proxy.Watches
+	webhooks  proxy.Webhooks
 }
 
 // bridge is the public listener with everything behind it, wired as the program
@@ -108,6 +110,7 @@ func serve(t testing.TB, upstreamURL string, changes ...func(*settings)) *bridge
 	fatal(t, err)
 	b.server, err = proxy.New(s.proxy, proxy.Options{
 		Table: table, Statuses: b.statuses, Holder: b.keeper, Upstream: b.upstream, Log: log, Registry: b.registry,
+		Watches: s.watches, Webhooks: s.webhooks,
 	})
 	fatal(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -18,9 +18,10 @@ import (
 const smallBody = 16 << 10
 
 // forward passes a request through. begun is the part of its body that was read
-// already; it must not be used again by the caller.
-func (s *Server) forward(c *fiber.Ctx, begun []byte) error {
-	p := &passing{server: s}
+// already; it must not be used again by the caller. start is nil unless it is a start
+// call.
+func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
+	p := &passing{server: s, start: start}
 	p.watched = s.departures.watch(c.Context().Conn(), p.gone)
 	var code int
 	var err error
@@ -44,6 +45,7 @@ const noBody = -2
 // passing is one request that passes through.
 type passing struct {
 	server   *Server
+	start    *start // nil unless it is a start call
 	client   visitor
 	watched  *waiter
 	upload   *clientBody        // nil unless it streams
@@ -86,6 +88,9 @@ func (p *passing) stream(c *fiber.Ctx, begun []byte, length int) (code int, err 
 		Header:        collected(p.server.forwarded(c)),
 		Body:          p.upload,
 		ContentLength: int64(length),
+	}
+	if p.start != nil {
+		request.Body = tap{p.upload, p.start}
 	}
 	response, err := p.server.upstream.Forward(request.WithContext(&p.client))
 	if err != nil {
@@ -152,6 +157,12 @@ type answer struct {
 // over the engine leaves the body of the request alone, so an upstream may answer
 // while it still reads. It returns the status code that the client gets.
 func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
+	if p.start != nil {
+		if err := p.start.answered(&a); err != nil {
+			a.body.Close()
+			return 0, err
+		}
+	}
 	response := c.Response()
 	head := c.Method() == http.MethodHead
 	switch {

@@ -50,5 +50,9 @@ func (s *Server) dispatch(c *fiber.Ctx, h head) (came outcome, err error) {
 	if match, ok := s.table.Match(header.Method(), path); ok {
 		return s.status(c, h, match, query)
 	}
-	return outcome{}, s.forward(c, nil)
+	start, err := s.started(c, h, path, query)
+	if err != nil {
+		return outcome{}, err
+	}
+	return outcome{}, s.forward(c, nil, start)
 }

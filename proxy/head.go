@@ -9,7 +9,7 @@ import (
 // head is what one pass over the header of a request finds out. Most requests have
 // none of these fields, and asking for each of them by name is not free.
 type head struct {
-	authorization, contentEncoding, prefer, requestID, upgrade bool
+	authorization, contentEncoding, prefer, requestID, upgrade, webhook bool
 }
 
 // readHead reads the header lines as they were sent and refuses requests whose end
@@ -48,6 +48,7 @@ func readLines(raw []byte) (h head, err error) {
 			h.contentEncoding = h.contentEncoding || is(line, "content-encoding:")
 		case 'p', 'P':
 			h.prefer = h.prefer || is(line, "prefer:")
+			h.webhook = h.webhook || is(line, "pollbridge-webhook:")
 		case 't', 'T':
 			if is(line, "transfer-encoding:") {
 				encodings++

@@ -22,6 +22,9 @@ func (p *passing) relay(c *fiber.Ctx, begun []byte, length int) (code int, err e
 		if request.Body, err = wholeBody(c, begun, length); err != nil {
 			return 0, err
 		}
+		if p.start != nil {
+			_, _ = p.start.Write(request.Body) // never fails
+		}
 	}
 	lines := headerLines.Get().(*[]byte)
 	defer headerLines.Put(lines)

@@ -44,7 +44,8 @@ type Forwarder interface {
 	Relay(context.Context, upstream.Small, *fasthttp.Response) (io.ReadCloser, error)
 }
 
-// Options is what a Server needs besides its configuration. All of it is needed.
+// Options is what a Server needs besides its configuration. All of it is needed, but
+// for Watches and Webhooks.
 type Options struct {
 	Table    *session.Table
 	Statuses Statuses
@@ -52,6 +53,11 @@ type Options struct {
 	Upstream Forwarder
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	// Watches is told of sessions that start calls begin. Nil: nobody is.
+	Watches Watches
+	// Webhooks takes webhooks from requests. Nil, or without Watches: they are
+	// refused.
+	Webhooks Webhooks
 }
 
 // Server is the public listener. Create it with New.
@@ -60,6 +66,8 @@ type Server struct {
 	statuses Statuses
 	holder   Holder
 	upstream Forwarder
+	watches  Watches
+	webhooks Webhooks
 	log      *slog.Logger
 	trusted  []netip.Prefix
 	tls      *tls.Config
@@ -97,6 +105,7 @@ func New(cfg Config, o Options) (*Server, error) {
 	}
 	s := &Server{
 		table: o.Table, statuses: o.Statuses, holder: o.Holder, upstream: o.Upstream, log: o.Log,
+		watches: o.Watches, webhooks: o.Webhooks,
 		trusted: cfg.TrustedProxies, tls: secure,
 		metrics: newMetrics(o.Registry, o.Table),
 		clock:   &clock{},

@@ -30,7 +30,15 @@ func (s *Server) status(c *fiber.Ctx, h head, match session.Match, query []byte)
 		return outcome{}, err
 	}
 	if h.contentEncoding || len(v.body) > session.MaxBody || !v.request.Read(match, v.incoming(c, h, match.Endpoint, query)) {
-		return outcome{}, s.forward(c, bytes.Clone(v.body))
+		if h.webhook {
+			return outcome{}, errHookless
+		}
+		return outcome{}, s.forward(c, bytes.Clone(v.body), nil)
+	}
+	if h.webhook {
+		if err := s.hook(&c.Request().Header, v.request.Variant()); err != nil {
+			return outcome{}, err
+		}
 	}
 	var wait time.Duration
 	if h.prefer {

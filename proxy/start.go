@@ -1,0 +1,187 @@
+package proxy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/upstream"
+	"pollbridge/watch"
+	"pollbridge/webhook"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
+)
+
+// Watches watches sessions in the background; see watch.Watcher.
+type Watches interface {
+	// Started is told of each session that a call has started, before the client is
+	// answered.
+	Started(ctx context.Context, v *session.Variant) error
+	// Watch begins to watch a session, durable when it returns nil.
+	Watch(ctx context.Context, v *session.Variant) (watch.Session, error)
+	Subject(v *session.Variant) webhook.Subject
+}
+
+// start is a start call that passes through. What it says is picked up while it does:
+// the credential from the request, the token from the answer.
+type start struct {
+	server     *Server
+	call       session.Start
+	target     *webhook.AttachOptions // where the events have to go; nil: where they always do
+	credential string                 // if it stands outside of the body
+
+	mu   sync.Mutex         // the upstream may answer while the body is still read
+	body *session.StartBody // guarded by mu; nil: the credential stands elsewhere
+}
+
+// started returns the start call that a request is, or nil.
+func (s *Server) started(c *fiber.Ctx, h head, path, query []byte) (*start, error) {
+	if s.watches == nil && !h.webhook {
+		return nil, nil
+	}
+	header := &c.Request().Header
+	call, ok := s.table.Start(header.Method(), path)
+	if !ok {
+		return nil, nil
+	}
+	p := &start{server: s, call: call}
+	if h.webhook {
+		target, err := s.target(header)
+		if err != nil {
+			return nil, err
+		}
+		p.target = &target
+	}
+	if call.Endpoint.Credential.In == session.InBody {
+		p.body = call.InBody(query, header)
+	} else {
+		p.credential, _ = call.Credential(query, header)
+	}
+	return p, nil
+}
+
+// Write is given the body of the request as it passes by. It never fails.
+func (p *start) Write(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.body == nil {
+		return len(b), nil
+	}
+	return p.body.Write(b)
+}
+
+func (p *start) found() (credential string, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.body == nil {
+		return p.credential, p.credential != ""
+	}
+	return p.body.Credential()
+}
+
+// tap shows a body to a start call while it is read.
+type tap struct {
+	io.ReadCloser
+	to io.Writer
+}
+
+func (t tap) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	_, _ = t.to.Write(p[:n]) // never fails
+	return n, err
+}
+
+// answered reads the answer to the call, if that says that a session has begun: before
+// the client is told so, it is watched. Such an answer is small; what turns out not to
+// be passes on as it came.
+func (p *start) answered(a *answer) error {
+	if a.status < 200 || a.status > 299 || a.length > smallBody {
+		return nil
+	}
+	whole, err := io.ReadAll(io.LimitReader(a.body, smallBody+1))
+	if err != nil {
+		return gatewayError(upstream.BrokenAnswer(err))
+	}
+	body := a.body
+	a.body = reread{io.MultiReader(bytes.NewReader(whole), body), body}
+	if len(whole) > smallBody {
+		return nil
+	}
+	a.length = len(whole)
+	p.begin(a.status, plain(whole, a))
+	return nil
+}
+
+// reread is a body of which a part was read before.
+type reread struct {
+	io.Reader
+	io.Closer
+}
+
+// plain decodes a small body, should the client have asked for a compressed one.
+func plain(body []byte, a *answer) []byte {
+	for name, value := range a.fields {
+		if !strings.EqualFold(string(name), fasthttp.HeaderContentEncoding) || len(value) == 0 {
+			continue
+		}
+		response := fasthttp.AcquireResponse()
+		defer fasthttp.ReleaseResponse(response)
+		response.Header.SetContentEncodingBytes(value)
+		response.SetBodyRaw(body)
+		decoded, err := response.BodyUncompressedWithLimit(session.MaxBody)
+		if err != nil {
+			return nil
+		}
+		return decoded
+	}
+	return body
+}
+
+// registering bounds how long a request is held up by what has to become durable.
+const registering = 2 * time.Second
+
+// begin has the session watched that an answer says has begun. The answer is given
+// whatever becomes of that: the signing is under way, and its token must not get lost.
+func (p *start) begin(status int, body []byte) {
+	token, ok := p.call.ReadToken(status, body)
+	if !ok {
+		return // the call has failed, and the answer says why
+	}
+	credential, ok := p.found()
+	if !ok {
+		p.missed("its credential could not be read", nil)
+		return
+	}
+	v, err := p.call.Variant(token, credential)
+	if err != nil {
+		p.missed("it cannot be asked for", err)
+		return
+	}
+	if p.target != nil {
+		if err := p.server.attach(v, *p.target); err != nil {
+			p.missed("it could not be registered", err)
+		}
+		return
+	}
+	ctx, cancel := context.WithTimeout(p.server.serving, registering)
+	defer cancel()
+	if err := p.server.watches.Started(ctx, v); err != nil && !errors.Is(err, watch.ErrFull) { // which is logged there
+		p.missed("it could not be registered", err)
+	}
+}
+
+// missed logs that a session is not watched from its start. Unless its webhook was
+// named by this call, it still may be from its first poll on.
+func (p *start) missed(why string, err error) {
+	log := p.server.log.Debug
+	if p.target != nil || err != nil {
+		log = p.server.log.Warn
+	}
+	log("a session that was started is not watched", "endpoint", p.call.Endpoint.Name, "why", why, "error", err, "webhook", p.target != nil)
+}
