@@ -98,7 +98,7 @@ func (d *durable) manage(method, path, body string, want int) map[string]any {
 	return answer
 }
 
-func (d *durable) subscribe(r *receiver, more string) string {
+func (d *durable) subscribe(r *webhookReceiver, more string) string {
 	d.t.Helper()
 	made := d.manage("POST", "/v1/subscriptions", fmt.Sprintf(`{"url":%q%s}`, r.server.URL+"/hook", more), 201)
 	secret, _ := made["secret"].(string)
@@ -139,7 +139,7 @@ func (d *durable) wantNothingInClear(secrets ...string) {
 	}
 }
 
-func webhookSettings(r *receiver, more string) string {
+func webhookSettings(r *webhookReceiver, more string) string {
 	return fmt.Sprintf(`
 webhook:
   allow_http: true
@@ -175,7 +175,7 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 		cfg.SignAfter = simulator.Uniform(time.Second, 10*time.Second)
 		cfg.FileSize = simulator.FixedSize(8 << 10)
 	})
-	r := newReceiver(t, func(attempt int) bool { return attempt%3 == 0 })
+	r := newWebhookReceiver(t, func(attempt int) bool { return attempt%3 == 0 })
 	d := launchDurable(t, upstream, webhookSettings(r, ""))
 	d.subscribe(r, "")
 	var tokens []string

@@ -15,9 +15,9 @@ import (
 	"testing"
 )
 
-// receiver is somebody's webhook endpoint. It checks signatures by itself, in the way
+// webhookReceiver is somebody's webhook endpoint. It checks signatures by itself, in the way
 // that Standard Webhooks prescribes.
-type receiver struct {
+type webhookReceiver struct {
 	t      testing.TB
 	server *httptest.Server
 
@@ -48,14 +48,14 @@ type eventData struct {
 	FileOmitted   bool            `json:"file_omitted"`
 }
 
-func newReceiver(t testing.TB, fails func(attempt int) bool) *receiver {
-	r := &receiver{t: t, fails: fails}
+func newWebhookReceiver(t testing.TB, fails func(attempt int) bool) *webhookReceiver {
+	r := &webhookReceiver{t: t, fails: fails}
 	r.server = httptest.NewServer(r)
 	t.Cleanup(r.server.Close)
 	return r
 }
 
-func (r *receiver) port() string {
+func (r *webhookReceiver) port() string {
 	u, err := url.Parse(r.server.URL)
 	if err != nil {
 		r.t.Fatal(err)
@@ -63,7 +63,7 @@ func (r *receiver) port() string {
 	return u.Port()
 }
 
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+func (r *webhookReceiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	body, err := io.ReadAll(request.Body)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -85,7 +85,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (r *receiver) verify(header http.Header, body []byte) error {
+func (r *webhookReceiver) verify(header http.Header, body []byte) error {
 	encoded, found := strings.CutPrefix(r.secret, "whsec_")
 	key, err := base64.StdEncoding.DecodeString(encoded)
 	if !found || err != nil {
@@ -102,14 +102,14 @@ func (r *receiver) verify(header http.Header, body []byte) error {
 	return fmt.Errorf("signature %q does not fit the body", header.Get("webhook-signature"))
 }
 
-func (r *receiver) setSecret(secret string) {
+func (r *webhookReceiver) setSecret(secret string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.secret = secret
 }
 
 // finals returns the ids under which the final event of each token came.
-func (r *receiver) finals() map[string]map[string]bool {
+func (r *webhookReceiver) finals() map[string]map[string]bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ids := map[string]map[string]bool{}
