@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"context"
 	"crypto/x509"
 	"net"
+	"net/http"
 	"time"
 )
 
@@ -18,3 +20,22 @@ func (o *Options) SetTimes(disableAfter, openFor time.Duration) {
 
 // Sweep closes lanes that are idle now.
 func (s *Service) Sweep() { s.lanes.sweep(s.living, 0) }
+
+// CheckURL is what registration says of a URL.
+func CheckURL(cfg Config, raw string) error {
+	_, err := newSender(cfg, "", dialing{}).checkURL(raw)
+	return err
+}
+
+// Dial connects as attempts do, by way of the resolver.
+func Dial(ctx context.Context, cfg Config, resolver *net.Resolver, address string) error {
+	s := newSender(cfg, "", dialing{resolver: resolver})
+	defer s.close()
+	conn, err := s.client.Transport.(*http.Transport).DialContext(ctx, "tcp", address)
+	if err == nil {
+		conn.Close()
+	}
+	return err
+}
+
+var ErrRefused = errRefused

@@ -1,0 +1,490 @@
+package webhook_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+func TestEventsArrive(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL + "/hook?k=v", Headers: map[string]string{"Authorization": "Bearer mine"}, Signature: "v1a"})
+	if !strings.HasPrefix(sub.Secret, "whsec_") || !strings.HasPrefix(sub.PublicKey, "whpk_") || !sub.Enabled {
+		t.Errorf("Create = %+v; want a secret and a public key", sub)
+	}
+	if !b.changed(change("ses_a", session.Pending)) || !b.changed(change("ses_a", session.Succeeded)) {
+		t.Error("a change was not published")
+	}
+	all := r.wait(t, 2)
+	if all[0].id() == all[1].id() || !strings.HasPrefix(all[0].id(), "evt_") {
+		t.Errorf("ids %s and %s", all[0].id(), all[1].id())
+	}
+	for _, got := range all {
+		for _, key := range []string{sub.Secret, sub.PublicKey} {
+			if err := webhook.Verify(got.header, got.body, time.Now(), key); err != nil {
+				t.Errorf("%s with %s…: %v", got.Type, key[:6], err)
+			}
+		}
+		for name, want := range map[string]string{"Content-Type": "application/json", "User-Agent": "pollbridge/test", "Authorization": "Bearer mine"} {
+			if got := got.header.Get(name); got != want {
+				t.Errorf("%s: %q; want %q", name, got, want)
+			}
+		}
+	}
+	eventually(t, "two deliveries", func() bool {
+		return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDelivered, Session: "ses_a"})) == 2
+	})
+	eventually(t, "metrics", func() bool {
+		return b.metric("pollbridge_deliveries_total", "delivered") == 2 && b.metric("pollbridge_delivery_seconds", "") == 2 &&
+			b.metric("pollbridge_events_total", "session.pending") == 1 && b.metric("pollbridge_delivery_backlog", "") == 0
+	})
+}
+
+// TestPayload: byte for byte what the contract shows.
+func TestPayload(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	at := time.Date(2026, 11, 23, 8, 15, 30, 123456789, time.UTC)
+	publish := func(c webhook.Change) {
+		c.At = at
+		if c.Observation != nil {
+			c.Observation.At = at.Add(-time.Second)
+		}
+		b.changed(c)
+	}
+	publish(change("ses_a", session.Pending))
+	publish(change("ses_a", session.Succeeded))
+	publish(change("ses_b", session.Refused))
+	abandoned := change("ses_c", session.Pending)
+	abandoned.Type, abandoned.Observation = webhook.TypeAbandoned, nil
+	publish(abandoned)
+	odd := change("ses_d", session.Succeeded)
+	odd.Observation = observed(201, "\xef\xbb\xbf {\"status\":\"ok\", \"a\":1,\"a\":1.00, \"b\":\"\\ud800\xff\", \"file\":{\"content\":\"x\"}} ")
+	publish(odd)
+
+	events, next, err := b.Events(t.Context(), "", 100, 0)
+	if err != nil || len(events) != 5 || next != events[4].Cursor {
+		t.Fatalf("Events = %d events, %q, %v", len(events), next, err)
+	}
+	head := func(eventType, id string, sequence int) string {
+		return fmt.Sprintf(`{"type":"session.%s","timestamp":"2026-11-23T08:15:30.123Z","data":{"session":"%s","endpoint":"smartid-sign","locale":"en","token":"%s","sequence":%d,`, eventType, id, token, sequence)
+	}
+	const seen = `"observed_at":"2026-11-23T08:15:29.123Z",`
+	for i, want := range []string{
+		head("pending", "ses_a", 1) + `"state":"pending","previous_state":null,"final":false,` + seen + `"http_status":200,"error_code":null,"message":null,"response":{"status":"waiting"},"file_omitted":false}}`,
+		head("succeeded", "ses_a", 2) + `"state":"succeeded","previous_state":"pending","final":true,` + seen + `"http_status":200,"error_code":null,"message":null,"response":{"status":"ok","file":{"name":"a.pdf","digest":"abc"}},"file_omitted":true}}`,
+		head("refused", "ses_b", 1) + `"state":"refused","previous_state":null,"final":true,` + seen + `"http_status":200,"error_code":40020,"message":"User refused <b>&","response":{"status":"error","message":"User refused <b>&","error_code":40020},"file_omitted":false}}`,
+		head("abandoned", "ses_c", 1) + `"state":"pending","previous_state":null,"final":false,"observed_at":null,"http_status":null,"error_code":null,"message":null,"response":null,"file_omitted":false}}`,
+		head("succeeded", "ses_d", 1) + `"state":"succeeded","previous_state":null,"final":true,` + seen + `"http_status":201,"error_code":null,"message":null,"response":{"status":"ok","a":1,"a":1.00,"b":"\ud800` + "\uFFFD" + `","file":{}},"file_omitted":true}}`,
+	} {
+		if got := string(events[i].Payload); got != want {
+			t.Errorf("event %d:\n%s\nwant\n%s", i, got, want)
+		}
+		if !json.Valid(events[i].Payload) {
+			t.Errorf("event %d is no JSON", i)
+		}
+	}
+}
+
+func TestAnEventOfATypeHappensOnce(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	b.subscribe(webhook.NewSubscription{URL: r.URL})
+	published := make(chan bool)
+	for range 10 {
+		go func() {
+			got, err := b.Changed(t.Context(), change("ses_a", session.Pending))
+			if err != nil {
+				t.Errorf("Changed = %v", err)
+			}
+			published <- got
+		}()
+	}
+	n := 0
+	for range 10 {
+		if <-published {
+			n++
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d of 10 equal changes were published; want 1", n)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	for _, state := range []session.State{session.Pending, session.Succeeded, session.Refused, session.NotFound} {
+		if b.changed(change("ses_a", state)) {
+			t.Errorf("%s was published after the final event", state)
+		}
+	}
+	first := r.wait(t, 2)
+	b.reopen()
+	if b.changed(change("ses_a", session.Succeeded)) {
+		t.Error("the final event was published again after a restart")
+	}
+	b.changed(change("ses_b", session.Pending))
+	if all := r.wait(t, 3); len(all) != 3 || all[2].id() == first[0].id() || all[2].Data["session"] != "ses_b" {
+		t.Errorf("%d webhooks; want one for each event", len(all))
+	}
+}
+
+// TestFile: the document goes to those who ask for it, and to nobody else.
+func TestFile(t *testing.T) {
+	t.Parallel()
+	with, without := newReceiver(t, nil), newReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) {
+		b.options.Response = responses(map[string]*session.Observation{"ses_a": observed(200, answers[session.Succeeded])})
+	}, with.Server, without.Server)
+	b.subscribe(webhook.NewSubscription{URL: with.URL, IncludeFile: true, Events: []string{webhook.TypeSucceeded}})
+	b.subscribe(webhook.NewSubscription{URL: without.URL, Events: []string{webhook.TypeSucceeded}})
+	b.changed(change("ses_a", session.Succeeded))
+	b.changed(change("ses_gone", session.Succeeded))
+	seen := 0
+	for _, got := range append(with.wait(t, 2), without.wait(t, 2)...) {
+		wants := got.Data["session"] == "ses_a" && strings.Contains(got.header.Get("Webhook-Id"), "evt_")
+		if strings.Contains(string(got.body), document) {
+			seen++
+			if !wants || got.Data["file_omitted"] != false || !strings.Contains(string(got.body), answers[session.Succeeded]) {
+				t.Errorf("a document in %s", got.body)
+			}
+		} else if got.Data["file_omitted"] != true {
+			t.Errorf("file_omitted = %v in %s", got.Data["file_omitted"], got.body)
+		}
+	}
+	if seen != 1 {
+		t.Errorf("%d webhooks with a document; want 1", seen)
+	}
+}
+
+// TestFilters: who gets what.
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	account := b.AccountID("credential")
+	subscribe := func(name string, n webhook.NewSubscription) {
+		n.URL = r.URL + "/" + name
+		n.Headers = map[string]string{"X-Name": name}
+		b.subscribe(n)
+	}
+	subscribe("all", webhook.NewSubscription{})
+	subscribe("finals", webhook.NewSubscription{Events: []string{webhook.TypeSucceeded}})
+	subscribe("mobile", webhook.NewSubscription{Endpoints: []string{"mobile-sign"}})
+	subscribe("account", webhook.NewSubscription{Account: "credential"})
+	subscribe("session", webhook.NewSubscription{Session: "ses_b"})
+	subscribe("operational", webhook.NewSubscription{Events: []string{webhook.TypeDisabled}})
+	subscribe("disabled", webhook.NewSubscription{Disabled: true})
+	subscribe("both", webhook.NewSubscription{Account: "credential", Session: "ses_a"})
+
+	first := change("ses_a", session.Pending)
+	first.Account = account
+	b.changed(first)
+	second := change("ses_b", session.Succeeded)
+	second.Endpoint = "mobile-sign"
+	b.changed(second)
+	got := map[string]string{}
+	for _, w := range r.wait(t, 7) {
+		got[w.header.Get("X-Name")] += w.Data["session"].(string) + " "
+	}
+	for name, want := range map[string]int{"all": 2, "finals": 1, "mobile": 1, "account": 1, "session": 1, "both": 1, "operational": 0, "disabled": 0} {
+		if n := strings.Count(got[name], " "); n != want {
+			t.Errorf("%s got %d (%s); want %d", name, n, got[name], want)
+		}
+	}
+	if got["account"] != "ses_a " || got["session"] != "ses_b " || got["both"] != "ses_a " {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestWanted(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	const url = "https://example.com"
+	subject := webhook.Subject{Session: "ses_a", Endpoint: "smartid-sign", Account: b.AccountID("mine")}
+	for _, c := range []struct {
+		name string
+		n    webhook.NewSubscription
+		want bool
+	}{
+		{"nobody", webhook.NewSubscription{Disabled: true}, false},
+		{"operational only", webhook.NewSubscription{Events: []string{webhook.TypeFailing}}, false},
+		{"another endpoint", webhook.NewSubscription{Endpoints: []string{"mobile-sign"}}, false},
+		{"another account", webhook.NewSubscription{Account: "theirs"}, false},
+		{"another session", webhook.NewSubscription{Session: "ses_b"}, false},
+		{"its session", webhook.NewSubscription{Session: "ses_a"}, true},
+		{"its account", webhook.NewSubscription{Account: "mine"}, true},
+		{"its endpoint", webhook.NewSubscription{Endpoints: []string{"smartid-sign"}}, true},
+		{"everybody", webhook.NewSubscription{}, true},
+		{"one type and operational", webhook.NewSubscription{Account: "mine", Events: []string{webhook.TypeFailing, webhook.TypeRefused}}, true},
+	} {
+		c.n.URL = url
+		sub := b.subscribe(c.n)
+		if got := b.Wanted(subject); got != c.want {
+			t.Errorf("%s: Wanted = %v", c.name, got)
+		}
+		if err := b.Delete(t.Context(), sub.ID); err != nil {
+			t.Error(err)
+		}
+		if b.Wanted(subject) {
+			t.Errorf("%s: still wanted when it is deleted", c.name)
+		}
+	}
+}
+
+// TestRetriesUntilDead: every attempt is kept, and what is dead can be delivered again.
+func TestRetriesUntilDead(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
+		w.WriteHeader(500)
+		fmt.Fprint(w, strings.Repeat("x", 100_000))
+	})
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	d := b.ended(sub, webhook.StateDead)
+	if len(d.Attempts) != 3 || r.count() != 3 || d.Type != webhook.TypeSucceeded || d.Session != "ses_a" || d.Reason == "" {
+		t.Errorf("dead after %d attempts, %d requests: %+v", len(d.Attempts), r.count(), d)
+	}
+	for _, a := range d.Attempts {
+		if a.Status != 500 || a.Error != webhook.ErrorStatus || len(a.Answer) != 4096 || a.Duration <= 0 {
+			t.Errorf("attempt %d %q with %d bytes", a.Status, a.Error, len(a.Answer))
+		}
+	}
+	eventually(t, "the dead are counted", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 1 })
+	if n := b.metric("pollbridge_deliveries_total", "retried"); n != 2 {
+		t.Errorf("%v retries counted; want 2", n)
+	}
+
+	r.set(nil)
+	again, err := b.Redeliver(t.Context(), d.ID)
+	if err != nil || again.State != webhook.StateWaiting {
+		t.Fatalf("Redeliver = %+v, %v", again, err)
+	}
+	d = b.ended(sub, webhook.StateDelivered)
+	all := r.wait(t, 4)
+	if len(d.Attempts) != 4 || all[0].id() != all[3].id() || all[0].id() != d.Event {
+		t.Errorf("delivered after %d attempts, ids %s and %s", len(d.Attempts), all[0].id(), all[3].id())
+	}
+	eventually(t, "the dead are counted down", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 0 })
+	if dead := b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead}); len(dead) != 0 {
+		t.Errorf("%d dead deliveries are listed", len(dead))
+	}
+	if _, err := b.Redeliver(t.Context(), d.ID); err != nil { // also what was delivered
+		t.Error(err)
+	}
+	r.wait(t, 5)
+	if _, err := b.Redeliver(t.Context(), "dlv_nobody"); err != webhook.ErrNotFound {
+		t.Errorf("Redeliver of nothing = %v", err)
+	}
+}
+
+func TestRecover(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Endpoints: []string{"smartid-sign"}})
+	b.changed(change("ses_long_ago", session.Succeeded))
+	b.ended(sub, webhook.StateDead)
+	since := time.Now()
+	b.changed(change("ses_dead", session.Succeeded))
+	eventually(t, "two are dead", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
+	r.set(nil)
+	b.changed(change("ses_delivered", session.Succeeded))
+	b.ended(sub, webhook.StateDelivered)
+	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(false)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Recover(t.Context(), sub.ID, since); err != webhook.ErrDisabled {
+		t.Errorf("Recover while disabled = %v", err)
+	}
+	b.changed(change("ses_missed", session.Succeeded))
+	other := change("ses_other", session.Succeeded)
+	other.Endpoint = "mobile-sign"
+	b.changed(other)
+	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil {
+		t.Fatal(err)
+	}
+	before := r.count()
+	count, err := b.Recover(t.Context(), sub.ID, since)
+	if count != 2 || err != nil {
+		t.Errorf("Recover = %d, %v; want the dead one and the missed one", count, err)
+	}
+	sessions := ""
+	for _, got := range r.wait(t, before+2)[before:] {
+		sessions += got.Data["session"].(string) + " "
+	}
+	if !strings.Contains(sessions, "ses_dead ") || !strings.Contains(sessions, "ses_missed ") {
+		t.Errorf("recovered %s", sessions)
+	}
+}
+
+// TestSuperseded: a pending event that failed is not repeated when the final one has
+// arrived.
+func TestSuperseded(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+		if got.Type == webhook.TypePending {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(503)
+		}
+	})
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Pending))
+	b.ended(sub, webhook.StateWaiting)
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, webhook.StateDelivered)
+	if d := b.ended(sub, webhook.StateSuperseded); len(d.Attempts) != 1 || d.Type != webhook.TypePending {
+		t.Errorf("superseded after %d attempts: %s", len(d.Attempts), d.Type)
+	}
+	if n := r.count(); n != 2 {
+		t.Errorf("%d webhooks; want 2", n)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		value  string
+		least  time.Duration
+		most   time.Duration
+	}{
+		{503, "3600", time.Hour, time.Hour},
+		{429, "3600", time.Hour, time.Hour},
+		{502, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 59 * time.Minute, time.Hour},
+		{504, "99999999999999999999", 0, time.Second}, // no number
+		{504, "9223372036854775807", 24 * time.Hour, 24 * time.Hour},
+		{503, "-1", 0, time.Second},
+		{503, "Mon, 02 Jan 2006 15:04:05 GMT", 0, time.Second},
+		{500, "3600", 0, time.Second},
+		{404, "3600", 0, time.Second},
+	} {
+		t.Run(fmt.Sprint(c.status, c.value), func(t *testing.T) {
+			t.Parallel()
+			r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
+				w.Header().Set("Retry-After", c.value)
+				w.WriteHeader(c.status)
+			})
+			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r.Server)
+			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+			b.changed(change("ses_a", session.Succeeded))
+			d := b.ended(sub, webhook.StateWaiting)
+			wait := d.Next.Sub(d.Attempts[0].At)
+			if wait < c.least || wait > c.most+5*time.Second {
+				t.Errorf("the next attempt is after %v; want %v to %v", wait, c.least, c.most)
+			}
+		})
+	}
+}
+
+func TestGone(t *testing.T) {
+	t.Parallel()
+	r, listener := newReceiver(t, status(410)), newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server, listener.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{webhook.TypeSucceeded, webhook.TypeDisabled}})
+	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled}})
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, webhook.StateDead)
+	got, err := b.Get(t.Context(), sub.ID)
+	if err != nil || got.Enabled || got.DisabledReason != webhook.DisabledGone || got.DisabledAt.IsZero() {
+		t.Errorf("after 410: %+v, %v", got, err)
+	}
+	told := listener.wait(t, 1)[0]
+	if told.Type != webhook.TypeDisabled || told.Data["subscription"] != sub.ID || told.Data["reason"] != webhook.DisabledGone {
+		t.Errorf("the listener got %s", told.body)
+	}
+	b.changed(change("ses_b", session.Succeeded))
+	b.changed(change("ses_b", session.Pending))
+	if _, err := b.Redeliver(t.Context(), b.ended(sub, webhook.StateDead).ID); err != webhook.ErrDisabled {
+		t.Errorf("Redeliver = %v; want ErrDisabled", err)
+	}
+	if n := r.count(); n != 1 {
+		t.Errorf("%d webhooks to a receiver that is gone", n)
+	}
+}
+
+// TestFailingIsToldAndDisabled: a warning at half time, then it is over; what was not
+// delivered can be recovered.
+func TestFailingIsToldAndDisabled(t *testing.T) {
+	t.Parallel()
+	r, listener := newReceiver(t, status(500)), newReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) {
+		b.options.SetTimes(600*time.Millisecond, 10*time.Millisecond)
+		b.cfg.Retries = make([]time.Duration, 100)
+		for i := range b.cfg.Retries {
+			b.cfg.Retries[i] = 20 * time.Millisecond
+		}
+	}, r.Server, listener.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled, webhook.TypeFailing}})
+	b.changed(change("ses_a", session.Succeeded))
+	d := b.ended(sub, webhook.StateDead)
+	told := listener.wait(t, 2)
+	if told[0].Type != webhook.TypeFailing || told[1].Type != webhook.TypeDisabled || told[0].Data["failing_since"] != told[1].Data["failing_since"] {
+		t.Errorf("told %s and %s", told[0].body, told[1].body)
+	}
+	if got, err := b.Get(t.Context(), sub.ID); err != nil || got.Enabled || got.DisabledReason != webhook.DisabledFailing || got.FailingSince.IsZero() {
+		t.Errorf("after all that: %+v, %v", got, err)
+	}
+	r.set(nil)
+	if got, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil || !got.Enabled || !got.FailingSince.IsZero() {
+		t.Errorf("enabled again: %+v, %v", got, err)
+	}
+	if n, err := b.Recover(t.Context(), sub.ID, d.Created.Add(-time.Minute)); n != 1 || err != nil {
+		t.Errorf("Recover = %d, %v", n, err)
+	}
+	b.ended(sub, webhook.StateDelivered)
+	if n := listener.count(); n != 2 {
+		t.Errorf("%d operational events; want 2", n)
+	}
+}
+
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	old := b.subscribe(webhook.NewSubscription{URL: r.URL, Signature: "v1a"})
+	fresh, err := b.RotateSecret(t.Context(), old.ID)
+	if err != nil || fresh.Secret == old.Secret || fresh.PublicKey == old.PublicKey {
+		t.Fatalf("RotateSecret = %+v, %v", fresh, err)
+	}
+	if left := time.Until(fresh.OldSecretUntil); left < 23*time.Hour || left > 24*time.Hour {
+		t.Errorf("the old secret signs for %v more", left)
+	}
+	b.reopen()
+	b.changed(change("ses_a", session.Pending))
+	got := r.wait(t, 1)[0]
+	for _, key := range []string{old.Secret, old.PublicKey, fresh.Secret, fresh.PublicKey} {
+		if err := webhook.Verify(got.header, got.body, time.Now(), key); err != nil {
+			t.Errorf("with %s…: %v", key[:6], err)
+		}
+	}
+	if seen, err := b.Get(t.Context(), old.ID); err != nil || seen.Secret != "" {
+		t.Errorf("Get shows a secret, or fails: %v", err)
+	}
+}
+
+func TestTestEvent(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(418); fmt.Fprint(w, "no coffee") })
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Disabled: true, Events: []string{webhook.TypeRefused}})
+	a, err := b.Test(t.Context(), sub.ID)
+	if err != nil || a.Status != 418 || a.Answer != "no coffee" || a.Succeeded() {
+		t.Errorf("Test = %+v, %v", a, err)
+	}
+	if got := r.wait(t, 1)[0]; got.Type != webhook.TypeTest || webhook.Verify(got.header, got.body, time.Now(), sub.Secret) != nil {
+		t.Errorf("the receiver got %s", got.body)
+	}
+	if _, err := b.Test(t.Context(), "sub_nobody"); err != webhook.ErrNotFound {
+		t.Errorf("Test of nobody = %v", err)
+	}
+}

@@ -1,0 +1,305 @@
+package webhook_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pollbridge/internal/logtest"
+	"pollbridge/session"
+	"pollbridge/store"
+	"pollbridge/webhook"
+)
+
+// patience is how long something may take that a test waits for.
+const patience = 20 * time.Second
+
+// eventually waits until a condition holds.
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came to be: %s", what)
+		}
+	}
+}
+
+// received is a webhook as it came in.
+type received struct {
+	header http.Header
+	body   []byte
+	at     time.Time
+	Type   string         `json:"type"`
+	Data   map[string]any `json:"data"`
+}
+
+func (r received) id() string { return r.header.Get("webhook-id") }
+
+// receiver is somebody's webhook endpoint.
+type receiver struct {
+	*httptest.Server
+	mu     sync.Mutex
+	all    []received                                     // guarded by mu, like all below
+	answer func(w http.ResponseWriter, r received, n int) // n counts from 1
+}
+
+func newReceiver(t testing.TB, answer func(w http.ResponseWriter, r received, n int)) *receiver {
+	r := &receiver{answer: answer}
+	r.Server = httptest.NewServer(r)
+	t.Cleanup(func() { r.CloseClientConnections(); r.Close() })
+	return r
+}
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	body, _ := io.ReadAll(request.Body)
+	got := received{header: request.Header, body: body, at: time.Now()}
+	json.Unmarshal(body, &got)
+	r.mu.Lock()
+	r.all = append(r.all, got)
+	n, answer := len(r.all), r.answer
+	r.mu.Unlock()
+	if answer != nil {
+		answer(w, got, n)
+	}
+}
+
+func (r *receiver) set(answer func(w http.ResponseWriter, r received, n int)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answer = answer
+}
+
+func (r *receiver) got() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]received(nil), r.all...)
+}
+
+func (r *receiver) count() int { return len(r.got()) }
+
+// wait waits until n webhooks came in and returns them.
+func (r *receiver) wait(t testing.TB, n int) []received {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d webhooks at the receiver, which has %d", n, r.count()), func() bool { return r.count() >= n })
+	return r.got()
+}
+
+func status(code int) func(http.ResponseWriter, received, int) {
+	return func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(code) }
+}
+
+func portOf(t testing.TB, server string) int {
+	t.Helper()
+	u, err := url.Parse(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := strconv.Atoi(u.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}
+
+// bridge is a service on a real store, which can be closed and opened again.
+type bridge struct {
+	*webhook.Service
+	t        testing.TB
+	dir      string
+	cfg      webhook.Config
+	options  webhook.Options
+	store    *store.Store
+	log      *logtest.Buffer
+	registry *prometheus.Registry
+}
+
+// newBridge starts a service that may send to the receivers.
+func newBridge(t testing.TB, change func(*bridge), receivers ...*httptest.Server) *bridge {
+	t.Helper()
+	b := &bridge{t: t, dir: t.TempDir(), cfg: webhook.DefaultConfig(), log: &logtest.Buffer{}}
+	b.cfg.AllowHTTP = true
+	b.cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	b.cfg.Retries = []time.Duration{20 * time.Millisecond, 20 * time.Millisecond}
+	b.cfg.Timeout = 5 * time.Second
+	for _, r := range receivers {
+		b.cfg.AllowPorts = append(b.cfg.AllowPorts, portOf(t, r.URL))
+	}
+	b.options = webhook.Options{UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign", "mobile-sign"}}
+	b.options.SetTimes(0, 50*time.Millisecond)
+	if change != nil {
+		change(b)
+	}
+	b.open()
+	t.Cleanup(func() { b.close() })
+	return b
+}
+
+func (b *bridge) open() {
+	b.t.Helper()
+	b.prepare()
+	if err := b.Start(); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// prepare opens without starting.
+func (b *bridge) prepare() {
+	b.t.Helper()
+	log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	defer cancel()
+	cfg := store.DefaultConfig()
+	cfg.Dir, cfg.Sync = b.dir, store.SyncInterval
+	var err error
+	if b.store, err = store.Open(ctx, cfg, store.Options{Log: log}); err != nil {
+		b.t.Fatal(err)
+	}
+	b.registry = prometheus.NewRegistry()
+	o := b.options
+	o.Store, o.Log, o.Registry = b.store, log, b.registry
+	if b.Service, err = webhook.New(ctx, b.cfg, o); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bridge) close() {
+	b.t.Helper()
+	if b.Service == nil {
+		return
+	}
+	b.Service.Close()
+	b.Service = nil
+	if err := b.store.Close(); err != nil {
+		b.t.Errorf("closing the store: %v", err)
+	}
+}
+
+func (b *bridge) reopen() {
+	b.t.Helper()
+	b.close()
+	b.open()
+}
+
+func (b *bridge) subscribe(n webhook.NewSubscription) webhook.Subscription {
+	b.t.Helper()
+	sub, err := b.Create(b.t.Context(), n)
+	if err != nil {
+		b.t.Fatalf("Create(%s) = %v", n.URL, err)
+	}
+	return sub
+}
+
+// metric returns the value of a metric, with that label's value if it is not empty.
+func (b *bridge) metric(name, label string) float64 {
+	b.t.Helper()
+	families, err := b.registry.Gather()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() != name || label != "" && (len(m.GetLabel()) == 0 || m.GetLabel()[0].GetValue() != label) {
+				continue
+			}
+			switch {
+			case m.Counter != nil:
+				return m.Counter.GetValue()
+			case m.Gauge != nil:
+				return m.Gauge.GetValue()
+			case m.Histogram != nil:
+				return float64(m.Histogram.GetSampleCount())
+			}
+		}
+	}
+	return 0
+}
+
+const token = "0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11"
+
+func observed(status int, body string) *session.Observation {
+	endpoints, _ := session.Dialect("marksign")
+	answer, err := endpoints[0].Answer.Read(status, []byte(body))
+	if err != nil {
+		panic(err)
+	}
+	return &session.Observation{
+		At: time.Now(), Answer: answer, Content: &session.Content{Status: status, Body: []byte(body)},
+	}
+}
+
+const document = "JVBERi0xLjcgc2VjcmV0IGRvY3VtZW50"
+
+var answers = map[session.State]string{
+	session.Pending:   `{"status":"waiting"}`,
+	session.Succeeded: `{"status":"ok","file":{"name":"a.pdf","digest":"abc","content":"` + document + `"}}`,
+	session.Refused:   `{"status":"error","message":"User refused <b>&","error_code":40020}`,
+	session.NotFound:  `{"status":"error","error_code":40402}`,
+}
+
+// change is what package watch says when a session is seen in a state.
+func change(sessionID string, state session.State) webhook.Change {
+	eventType, _ := webhook.TypeOf(state)
+	return webhook.Change{
+		Subject: webhook.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"},
+		Token:   token, Locale: "en", Type: eventType, State: state,
+		Observation: observed(200, answers[state]), At: time.Now(),
+	}
+}
+
+func (b *bridge) changed(c webhook.Change) bool {
+	b.t.Helper()
+	published, err := b.Changed(b.t.Context(), c)
+	if err != nil {
+		b.t.Fatalf("Changed(%s) = %v", c.Type, err)
+	}
+	return published
+}
+
+// deliveries returns the deliveries that match, the one that changed last first.
+func (b *bridge) deliveriesOf(f webhook.DeliveryFilter) []webhook.Delivery {
+	b.t.Helper()
+	var all []webhook.Delivery
+	for next := ""; ; {
+		page, after, err := b.Deliveries(b.t.Context(), f, next, 100)
+		if err != nil {
+			b.t.Fatalf("Deliveries(%+v) = %v", f, err)
+		}
+		all = append(all, page...)
+		if next = after; next == "" {
+			return all
+		}
+	}
+}
+
+// ended waits until a subscription's only delivery is in a state.
+func (b *bridge) ended(sub webhook.Subscription, state string) webhook.Delivery {
+	b.t.Helper()
+	var d []webhook.Delivery
+	eventually(b.t, "a delivery that is "+state, func() bool {
+		d = b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: state})
+		return len(d) > 0
+	})
+	return d[0]
+}
+
+// responses is where whole final answers come from.
+func responses(known map[string]*session.Observation) func(context.Context, string) (*session.Observation, error) {
+	return func(_ context.Context, id string) (*session.Observation, error) {
+		if o := known[id]; o != nil {
+			return o, nil
+		}
+		return nil, store.ErrNotFound
+	}
+}
