@@ -132,7 +132,7 @@ func operation(method, path, id, tag, summary, description string, status int, e
 	return huma.Operation{
 		Method: method, Path: path, OperationID: id, Tags: []string{tag}, Summary: summary, Description: description,
 		DefaultStatus: status,
-		MaxBodyBytes:  -1, // the listener has refused larger ones before
+		MaxBodyBytes:  -1, // wholeBody has refused larger ones
 		Errors: append(errors, http.StatusBadRequest, http.StatusUnauthorized, http.StatusUnprocessableEntity,
 			http.StatusInternalServerError, http.StatusServiceUnavailable),
 	}

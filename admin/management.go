@@ -34,9 +34,6 @@ type Services struct {
 // callTime bounds one call of the API, besides what it waits for events.
 const callTime = 25 * time.Second
 
-// bodyLimit is how large the body of a request may be, in bytes.
-const bodyLimit = 1 << 20
-
 // management is the API below /v1 and its description.
 type management struct {
 	Services
@@ -48,7 +45,7 @@ type management struct {
 // register puts the API into app. Whatever is below its paths needs a key.
 func (m *management) register(app *fiber.App, version string, keyed fiber.Handler) {
 	for _, path := range []string{"/v1", "/openapi.json", "/docs"} {
-		app.Use(path, identify, keyed, harden, m.readable, m.bound)
+		app.Use(path, identify, keyed, harden, m.readable, wholeBody, m.bound)
 	}
 	api := humafiber.New(app, newAPIConfig(version))
 	m.registerSubscriptions(api)

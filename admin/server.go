@@ -49,7 +49,7 @@ func New(cfg Config, o Options) *Server {
 		CaseSensitive:         true,
 		StrictRouting:         true,
 		Immutable:             true, // huma hands strings on, and services keep them
-		BodyLimit:             bodyLimit,
+		StreamRequestBody:     true, // so that the key comes first, and wholeBody after it
 		ReadBufferSize:        16 << 10,
 		ReadTimeout:           10 * time.Second,
 		WriteTimeout:          30 * time.Second,
@@ -99,7 +99,7 @@ func readiness(ready func() error) fiber.Handler {
 func (s *Server) handleError(c *fiber.Ctx, err error) error {
 	p := newProblem(http.StatusInternalServerError, "")
 	if known, ok := errors.AsType[*fiber.Error](err); ok {
-		p = newProblem(known.Code, hints[known.Code])
+		p = newProblem(known.Code, "")
 	} else if denied, ok := errors.AsType[*denial](err); ok {
 		p = newProblem(http.StatusUnauthorized, denied.Error())
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
@@ -109,9 +109,4 @@ func (s *Server) handleError(c *fiber.Ctx, err error) error {
 		s.log.Error("management request failed", "error", err)
 	}
 	return c.Status(p.Status).JSON(p, problemType)
-}
-
-// hints say more about refusals by the HTTP engine.
-var hints = map[int]string{
-	http.StatusRequestEntityTooLarge: "the body is too large: want at most 1 MiB",
 }

@@ -1,0 +1,43 @@
+package admin
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+const (
+	// bodyLimit is how large the body of a request may be, in bytes.
+	bodyLimit = 1 << 20
+	// drained is how much more of a body that is too large is read, and thrown away: a
+	// client that is still sending when its connection is closed does not see why.
+	drained = 32 << 20
+)
+
+// wholeBody reads the body, of those that have a key, before anything is done.
+func wholeBody(c *fiber.Ctx) error {
+	stream := c.Context().RequestBodyStream()
+	if stream == nil {
+		return c.Next()
+	}
+	body, err := io.ReadAll(io.LimitReader(stream, bodyLimit+1))
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		c.Context().SetConnectionClose()
+		return newProblem(http.StatusRequestTimeout, "the body did not come in time")
+	}
+	if err != nil {
+		c.Context().SetConnectionClose()
+		return newProblem(http.StatusBadRequest, "the body cannot be read")
+	}
+	if len(body) > bodyLimit {
+		io.CopyN(io.Discard, stream, drained) // as far as it comes
+		c.Context().SetConnectionClose()
+		return newProblem(http.StatusRequestEntityTooLarge, "the body is too large: want at most 1 MiB")
+	}
+	c.Request().SetBodyStream(bytes.NewReader(body), len(body))
+	return c.Next()
+}
