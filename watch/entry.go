@@ -53,8 +53,11 @@ func newEntry(id string, r record) *entry {
 // note takes note of an observation, and reports whether there is something new about
 // the session to be made durable.
 func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter time.Duration) bool {
-	if e.end != Watching || !o.At.After(e.observed) {
+	if e.stopped || e.end == Final || !o.At.After(e.observed) {
 		return false
+	}
+	if e.end != Watching && !o.State.Final() {
+		return false // it was given up; only its end is news
 	}
 	e.observed = o.At
 	switch {

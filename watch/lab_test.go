@@ -58,6 +58,15 @@ type answer struct {
 
 func newLab(t testing.TB, changes ...func(*lab)) *lab {
 	t.Helper()
+	l := unopened(t, changes...)
+	l.open()
+	t.Cleanup(l.close)
+	return l
+}
+
+// unopened is a lab before its store is opened.
+func unopened(t testing.TB, changes ...func(*lab)) *lab {
+	t.Helper()
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
 	fatal(t, err)
@@ -69,9 +78,7 @@ func newLab(t testing.TB, changes ...func(*lab)) *lab {
 	for _, change := range changes {
 		change(l)
 	}
-	l.open()
 	t.Cleanup(func() {
-		l.close()
 		if strings.Contains(l.log.String(), secret) {
 			t.Errorf("the log holds a credential: %s", l.log)
 		}

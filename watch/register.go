@@ -19,16 +19,21 @@ const patience = 2 * time.Second
 func (w *Watcher) Watch(ctx context.Context, v *session.Variant) (Session, error) {
 	id := w.store.SessionID(v)
 	now := time.Now()
+	begun := false
 	e, err := w.enter(id, func() *entry {
 		e := newEntry(id, newRecord(v, session.Unknown, now, now))
 		e.restart = true
 		e.due = now
+		begun = true
 		return e
-	})
+	}, nil)
 	if err != nil {
 		return Session{}, err
 	}
 	err = w.settle(ctx, e)
+	if err == nil && !begun && w.givenUp(e) {
+		return w.Watch(ctx, v) // the watch that was there has just ended, and is gone
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.keep(e, err)
@@ -55,7 +60,7 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 		e := newEntry(subject.Session, newRecord(v, session.Pending, now, now))
 		e.due = now.Add(w.next(0))
 		return e
-	})
+	}, nil)
 	if err != nil {
 		w.refused(subject.Session, err)
 		return err
@@ -87,14 +92,11 @@ func (w *Watcher) Observe(v *session.Variant, o *session.Observation) {
 		e.passing = o.State.Final()
 		e.due = o.At // until it is settled
 		return e
-	})
+	}, func(e *entry) { e.note(v, o, w.cfg.NotFoundAfter) })
 	if err != nil {
 		w.refused(id, err)
 		return
 	}
-	w.mu.Lock()
-	e.note(v, o, w.cfg.NotFoundAfter)
-	w.mu.Unlock()
 	w.settleNow(e, o)
 }
 
@@ -144,26 +146,44 @@ func (w *Watcher) settleNow(e *entry, o *session.Observation) {
 const passers = 1000
 
 // enter returns the entry of a session; where there is none it adds what make makes,
-// if another watch may begin.
-func (w *Watcher) enter(id string, make func() *entry) (*entry, error) {
+// if another watch may begin. with is called with either, under the lock; it may be nil.
+func (w *Watcher) enter(id string, make func() *entry, with func(*entry)) (*entry, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if e, known := w.live[id]; known {
-		return e, nil
+	e, known := w.live[id]
+	if !known {
+		e = make()
+		if err := w.admit(e); err != nil {
+			return nil, err
+		}
 	}
-	e := make()
+	if with != nil {
+		with(e)
+	}
+	return e, nil
+}
+
+// admit adds an entry, if another watch may begin. It needs the lock.
+func (w *Watcher) admit(e *entry) error {
 	most := w.cfg.Max
 	if e.passing {
 		most += passers
 	}
 	switch {
 	case w.closed && !e.passing:
-		return nil, ErrClosed
+		return ErrClosed
 	case len(w.live) >= most:
-		return nil, ErrFull
+		return ErrFull
 	}
-	w.live[id] = e
-	return e, nil
+	w.live[e.id] = e
+	return nil
+}
+
+// givenUp reports whether an entry is gone whose session was given up.
+func (w *Watcher) givenUp(e *entry) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return e.gone && (e.end == Abandoned || e.end == NotFound)
 }
 
 // keep makes sure that an entry becomes due after it was settled, or was not. It needs

@@ -191,7 +191,12 @@ func (w *Watcher) finish(e *entry) step {
 			w.mu.Unlock()
 			return nil, err
 		}
-		return func() { w.remove(e) }, nil
+		return func() {
+			e.item, e.queued, e.finishing = nil, false, false
+			if len(e.changes) == 0 && !e.dirty { // else its end was seen after all, this moment
+				w.remove(e)
+			}
+		}, nil
 	}
 }
 

@@ -1,0 +1,109 @@
+package watch_test
+
+import (
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pollbridge/session"
+	"pollbridge/watch"
+	"pollbridge/webhook"
+)
+
+// hooked is a lab whose events are the real ones.
+type hooked struct {
+	*lab
+	service *webhook.Service
+}
+
+func (l *hooked) start() {
+	l.t.Helper()
+	log := slog.New(slog.NewTextHandler(l.log, nil))
+	registry := prometheus.NewRegistry()
+	l.prepare()
+	var err error
+	l.service, err = webhook.New(l.t.Context(), webhook.DefaultConfig(), webhook.Options{
+		Store: l.store, Log: log, Registry: registry, UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: time.Hour,
+	})
+	fatal(l.t, err)
+	l.w.Close()
+	l.w, err = watch.New(l.cfg, watch.Options{
+		Store: l.store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Retain: time.Minute, Log: log, Registry: registry,
+	})
+	fatal(l.t, err)
+	fatal(l.t, l.w.Start())
+}
+
+func (l *hooked) stop() {
+	l.w.Close()
+	l.service.Close()
+	fatal(l.t, l.store.Close())
+}
+
+// types are those of all events so far.
+func (l *hooked) types() (types []string) {
+	l.t.Helper()
+	page, _, err := l.service.Events(l.t.Context(), "", 100, 0)
+	fatal(l.t, err)
+	for _, e := range page {
+		types = append(types, strings.TrimPrefix(e.Type, "session."))
+	}
+	return types
+}
+
+// TestEventsOfTheRealService: one of each type whatever happens, and none after Delete.
+func TestEventsOfTheRealService(t *testing.T) {
+	t.Parallel()
+	l := &hooked{lab: unopened(t)}
+	l.start()
+	v := l.variant("tok")
+	l.say("tok", session.Pending)
+	l.w.Observe(v, observation(session.Pending))
+	if types := l.types(); len(types) != 0 {
+		t.Errorf("nobody wants to know, but there are %v", types)
+	}
+	_, err := l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/", Account: secret})
+	fatal(t, err)
+	l.w.Observe(v, observation(session.Pending))
+	if types := l.types(); !slices.Equal(types, []string{"pending"}) {
+		t.Errorf("after the first sight: %v", types)
+	}
+	l.awaitQuestions("tok", 2)
+	l.stop()
+	l.start()
+	l.awaitQuestions("tok", 2)
+	l.say("tok", session.Succeeded)
+	await(t, "the end", func() bool { return slices.Equal(l.types(), []string{"pending", "succeeded"}) })
+	await(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	l.w.Observe(v, observation(session.Succeeded))
+	if types := l.types(); !slices.Equal(types, []string{"pending", "succeeded"}) {
+		t.Errorf("in the end: %v", types)
+	}
+	fatal(t, l.w.Delete(t.Context(), l.w.Subject(v).Session))
+	if types := l.types(); len(types) != 0 {
+		t.Errorf("after Delete there are %v", types)
+	}
+	l.stop()
+}
+
+// TestAbandonedByTheRealService: and seen to succeed after all.
+func TestAbandonedByTheRealService(t *testing.T) {
+	t.Parallel()
+	l := &hooked{lab: unopened(t, func(l *lab) { l.cfg.Deadline = 100 * time.Millisecond })}
+	l.start()
+	defer l.stop()
+	l.say("tok", session.Pending)
+	_, err := l.w.Watch(t.Context(), l.variant("tok"))
+	fatal(t, err)
+	await(t, "the deadline", func() bool { return slices.Equal(l.types(), []string{"pending", "abandoned"}) })
+	_, err = l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/"})
+	fatal(t, err)
+	l.w.Observe(l.variant("tok"), observation(session.Succeeded))
+	if types := l.types(); !slices.Equal(types, []string{"pending", "abandoned", "succeeded"}) {
+		t.Errorf("seen to succeed after all: %v", types)
+	}
+}
