@@ -3,6 +3,8 @@ package proxy
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,4 +56,44 @@ func TestVisitorAfterFunc(t *testing.T) {
 			t.Error("Done is open after the client left")
 		}
 	})
+}
+
+// TestVisitorOfMany: each function runs once or was stopped, never both, whoever comes
+// first; and whoever waits is woken.
+func TestVisitorOfMany(t *testing.T) {
+	for range 200 {
+		v := &visitor{}
+		var ran, stopped atomic.Int64
+		var running, working sync.WaitGroup
+		const many = 16
+		for i := range many {
+			running.Add(1)
+			working.Go(func() {
+				stop := v.AfterFunc(func() { ran.Add(1); running.Done() })
+				if i%2 == 0 && stop() {
+					stopped.Add(1)
+					running.Done()
+				}
+				if i%4 == 3 {
+					child, cancel := context.WithCancel(v)
+					<-child.Done()
+					cancel()
+					if !errors.Is(context.Cause(child), errClientGone) {
+						t.Errorf("the child ended with %v; want errClientGone", context.Cause(child))
+					}
+				}
+				if i%4 == 1 {
+					<-v.Done()
+				}
+			})
+		}
+		for range 2 {
+			working.Go(func() { v.leave(errClientGone) })
+		}
+		working.Wait()
+		running.Wait()
+		if ran.Load()+stopped.Load() != many {
+			t.Fatalf("%d ran and %d were stopped; want %d in all", ran.Load(), stopped.Load(), many)
+		}
+	}
 }
