@@ -15,6 +15,7 @@ func demoInOutage() demoFigures {
 		Asked: 12873, Sent: 3311, Answers: [demoKinds]int64{10549, 123, 2032, 169},
 		UnderWay: 20, Ended: 24, Breaker: demoBreakerOpen,
 		MedianDelay: 730 * time.Millisecond, WorstDelay: 1540 * time.Millisecond,
+		Webhooks: 48, WebhooksAgain: 1, WebhookMedian: 610 * time.Millisecond, WebhookWorst: 1400 * time.Millisecond,
 		OutageLasted: 5 * time.Second, AskedInOutage: 267, Struck: 74, Sample: time.Second,
 	}
 	for i := range int64(17) {
@@ -67,6 +68,7 @@ circuit breaker            closed  the upstream is asked
 told after the end              –  median, from a signing's end to a client
                                 –  at worst
      after the outage           –
+webhooks delivered              0  signed, to a receiver of this demonstration
 `},
 		{"in the outage", demoInOutage(), `
 pollbridge demo: 50 clients, 20 signings at a time                    13 s left
@@ -88,6 +90,7 @@ circuit breaker              open  the upstream is left alone for a moment
 told after the end         0.73 s  median, from a signing's end to a client
                            1.54 s  at worst
      after the outage           –
+webhooks delivered             48  0.61 s after the end, 1.40 s at worst
 `},
 		{"at the end", demoAfter(), `
 pollbridge demo: 50 clients, 20 signings at a time                     0 s left
@@ -109,6 +112,7 @@ circuit breaker            closed  the upstream is asked
 told after the end         0.73 s  median, from a signing's end to a client
                            1.54 s  at worst
      after the outage      2.98 s  at worst; held up: 18 signings
+webhooks delivered             48  0.61 s after the end, 1.40 s at worst
 `},
 	} {
 		if got := "\n" + demoPainted(test.figures, 79); got != test.want {

@@ -10,7 +10,7 @@ import (
 func demoSummary(f demoFigures) string {
 	var lines strings.Builder
 	say := func(label, format string, values ...any) {
-		fmt.Fprintf(&lines, "%-9s%s\n", label, fmt.Sprintf(format, values...))
+		fmt.Fprintf(&lines, "%-8s%s\n", label, fmt.Sprintf(format, values...))
 	}
 	say("asked", "%s by %s about %s in %s", demoMany(f.Asked, "poll"),
 		demoMany(f.Clients, "client"), demoMany(f.Ended+f.UnderWay, "signing"), demoSeconds(f.Elapsed))
@@ -60,9 +60,9 @@ func sayWebhooks(say func(string, string, ...any), f demoFigures) {
 	}
 	again := ""
 	if f.WebhooksAgain > 0 {
-		again = ", " + demoCount(f.WebhooksAgain) + " of them more than once"
+		again = ", " + demoCount(f.WebhooksAgain) + " again"
 	}
-	say("webhooks", "%s delivered, signed%s: %s (median), %s (worst) after the end", demoCount(f.Webhooks), again,
+	say("pushed", "%s, signed%s; %s (median), %s (worst) after the end", demoMany(f.Webhooks, "webhook"), again,
 		demoDelay(f.WebhookMedian), demoDelay(f.WebhookWorst))
 }
 

@@ -72,7 +72,7 @@ func demoWebhookNote(f demoFigures) string {
 	case f.WebhookMedian == 0:
 		return "signed, to a receiver of this demonstration"
 	}
-	return demoDelay(f.WebhookMedian) + " (median) after a signing's end, " + demoDelay(f.WebhookWorst) + " at worst"
+	return demoDelay(f.WebhookMedian) + " after the end, " + demoDelay(f.WebhookWorst) + " at worst"
 }
 
 // demoWhole rounds up, so that what is 0 is over.
