@@ -15,6 +15,8 @@ import (
 // keeps none longer than the answer itself is known elsewhere. It is safe for
 // concurrent use.
 type pages struct {
+	most int // bytes
+
 	mu    sync.Mutex
 	byAge list.List // of *paged, the one that was used last in front; guarded by mu, as all below
 	known map[weak.Pointer[session.Content]]*list.Element
@@ -42,13 +44,13 @@ const (
 )
 
 func newPages() *pages {
-	return &pages{known: map[weak.Pointer[session.Content]]*list.Element{}}
+	return &pages{most: maxPages, known: map[weak.Pointer[session.Content]]*list.Element{}}
 }
 
 // of returns the body of content as a file, or nil if it does not pay to have one, or
 // cannot be. The caller must not move in the file, and must release it.
 func (p *pages) of(content *session.Content) *paged {
-	if len(content.Body) < largeBody || len(content.Body) > maxPages {
+	if len(content.Body) < largeBody || len(content.Body) > p.most {
 		return nil
 	}
 	one, empty := p.use(content)
@@ -107,7 +109,7 @@ func (p *pages) fill(one *paged, content *session.Content) (ok bool) {
 
 // trimLocked forgets what was used least of late.
 func (p *pages) trimLocked() {
-	for p.size > maxPages || len(p.known) > maxPaged {
+	for p.size > p.most || len(p.known) > maxPaged {
 		p.forgetLocked(p.byAge.Back())
 	}
 }
