@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,8 +92,8 @@ func TestEverySpellingOfAnAddress(t *testing.T) {
 	cfg := webhook.DefaultConfig()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	var asked string
-	resolver := nameServer{func(string) []string { return []string{asked} }}.resolver(t)
+	var asked atomic.Value
+	resolver := nameServer{func(string) []string { return []string{asked.Load().(string)} }}.resolver(t)
 	for _, address := range refusedAddresses {
 		host := address
 		if strings.Contains(address, ":") {
@@ -104,7 +105,7 @@ func TestEverySpellingOfAnAddress(t *testing.T) {
 		if err := webhook.Dial(ctx, cfg, nil, host+":443"); !errors.Is(err, webhook.ErrRefused) {
 			t.Errorf("dialling %s = %v; want it refused", host, err)
 		}
-		asked = address
+		asked.Store(address)
 		if err := webhook.Dial(ctx, cfg, resolver, "innocent.example:443"); !errors.Is(err, webhook.ErrRefused) {
 			t.Errorf("dialling a name that means %s = %v; want it refused", host, err)
 		}

@@ -128,6 +128,9 @@ func (s *sender) request(ctx context.Context, m message, at time.Time) (*http.Re
 	if err != nil {
 		return nil, err
 	}
+	// Not sent: it lets the transport repeat the request where a kept connection turns
+	// out to be closed, which it does for no other POST. webhook-id makes that harmless.
+	request.Header["Idempotency-Key"] = nil
 	for name, value := range m.headers {
 		request.Header.Set(name, value)
 	}
@@ -161,7 +164,7 @@ func classify(err error) (class, detail string) {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
-	var alert tls.AlertError
+	var operation *net.OpError
 	var netError net.Error
 	switch {
 	case errors.Is(err, errRefused):
@@ -174,8 +177,8 @@ func classify(err error) (class, detail string) {
 		return ErrorTLS, "the certificate is not trusted: " + certificate.Err.Error()
 	case errors.As(err, &record):
 		return ErrorTLS, "the receiver does not speak TLS"
-	case errors.As(err, &alert):
-		return ErrorTLS, "the handshake failed: " + alert.Error()
+	case errors.As(err, &operation) && operation.Op == "remote error", strings.HasPrefix(err.Error(), "tls: "): // neither has a type
+		return ErrorTLS, "the handshake failed: " + err.Error()
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return ErrorConnect, "connection refused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

@@ -1,0 +1,203 @@
+package webhook_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+func subjectOf(sessionID string) webhook.Subject {
+	return webhook.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"}
+}
+
+func TestHeaderTarget(t *testing.T) {
+	t.Parallel()
+	secret := headerSecret(32)
+	b := newBridge(t, func(b *bridge) {
+		b.cfg.AllowHTTP = false
+		b.cfg.HeaderHosts = map[string]string{"hooks.example": secret, "127.0.0.1": secret}
+	})
+	for _, c := range []struct {
+		value string
+		want  string // in the error; empty: none
+	}{
+		{"https://hooks.example/a?b=c", ""},
+		{"https://HOOKS.example.:8443/", ""},
+		{"https://other.example/", "other.example is not one of the hosts"},
+		{"https://hooks.example.evil.example/", "is not one of the hosts"},
+		{"https://hooks.example@evil.example/", "without user info"},
+		{"http://hooks.example/", "want https"},
+		{"https://hooks.example:22/", "one of the ports"},
+		{"hooks.example", "want a URL"},
+		{"", "want a URL"},
+		{"https://hooks.example/\r\nX: y", "visible ASCII"},
+		{"https://hooks.example/#x", "fragment"},
+	} {
+		o, err := b.HeaderTarget(c.value)
+		if target := new(webhook.TargetError); err != nil && !errors.As(err, &target) || (err == nil) != (c.want == "") || !strings.Contains(fmt.Sprint(err), c.want) {
+			t.Errorf("HeaderTarget(%q) = %v; want %q", c.value, err, c.want)
+		}
+		if err == nil && (o.URL != c.value || o.Secret != secret) {
+			t.Errorf("HeaderTarget(%q) = %q", c.value, o.URL)
+		}
+	}
+	off := newBridge(t, nil)
+	if _, err := off.HeaderTarget("https://hooks.example/"); err == nil {
+		t.Error("HeaderTarget works although no host is configured")
+	}
+}
+
+func TestAttach(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) { b.cfg.HeaderHosts = map[string]string{"127.0.0.1": headerSecret(32)} }, r.Server)
+	o, err := b.HeaderTarget(r.URL + "/hook")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Wanted(subjectOf("ses_a")) {
+		t.Error("wanted before")
+	}
+	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), o)
+	if err != nil || !sub.Bound || sub.Secret != "" {
+		t.Fatalf("Attach = %+v, %v", sub, err)
+	}
+	if again, err := b.Attach(t.Context(), subjectOf("ses_a"), o); err != nil || again.ID != sub.ID {
+		t.Errorf("Attach again = %+v, %v", again, err)
+	}
+	if !b.Wanted(subjectOf("ses_a")) || b.Wanted(subjectOf("ses_b")) {
+		t.Error("not wanted, or another session is")
+	}
+	b.changed(change("ses_a", session.Pending))
+	b.changed(change("ses_b", session.Pending))
+	b.reopen()
+	b.changed(change("ses_a", session.Succeeded))
+	all := r.wait(t, 2)
+	for _, got := range all {
+		if err := webhook.Verify(got.header, got.body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
+			t.Errorf("got %s: %v", got.body, err)
+		}
+	}
+	eventually(t, "it ends with its session", func() bool {
+		_, err := b.Get(t.Context(), sub.ID)
+		return errors.Is(err, webhook.ErrNotFound)
+	})
+	// Clients name it with each poll: it does not come back.
+	if _, err := b.Attach(t.Context(), subjectOf("ses_a"), o); err != nil {
+		t.Error(err)
+	}
+	if _, err := b.Get(t.Context(), sub.ID); !errors.Is(err, webhook.ErrNotFound) {
+		t.Error("a subscription whose session is over came back")
+	}
+	if page, _, err := b.List(t.Context(), "", 10); err != nil || len(page) != 0 {
+		t.Errorf("List = %d, %v; want no bound ones", len(page), err)
+	}
+	if n := r.count(); n != 2 {
+		t.Errorf("%d webhooks; want 2", n)
+	}
+}
+
+// TestAttachComesLate: the session is over when somebody asks to be told.
+func TestAttachComesLate(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	b.changed(change("ses_a", session.Pending))
+	b.changed(change("ses_a", session.Succeeded))
+	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
+	if err != nil || !strings.HasPrefix(sub.Secret, "whsec_") {
+		t.Fatalf("Attach = %+v, %v", sub, err)
+	}
+	if got := r.wait(t, 1)[0]; got.Type != webhook.TypeSucceeded || webhook.Verify(got.header, got.body, time.Now(), sub.Secret) != nil {
+		t.Errorf("got %s", got.body)
+	}
+	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: "https://10.0.0.1/"}); err == nil {
+		t.Error("a private address was attached")
+	}
+	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: r.URL, Secret: "whsec_short"}); err == nil || strings.Contains(err.Error(), "short") {
+		t.Errorf("a bad secret: %v", err)
+	}
+}
+
+// TestAttachedShareALane: signings make nothing of their own that takes work.
+func TestAttachedShareALane(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	const sessions = 50
+	for i := range sessions {
+		id := fmt.Sprintf("ses_%d", i)
+		if _, err := b.Attach(t.Context(), subjectOf(id), webhook.AttachOptions{URL: r.URL}); err != nil {
+			t.Fatal(err)
+		}
+		b.changed(change(id, session.Succeeded))
+	}
+	r.wait(t, sessions)
+	eventually(t, "all have ended", func() bool {
+		st, err := b.Stats(t.Context())
+		return err == nil && st.Bound == 0 && st.Lanes == 1
+	})
+}
+
+// TestAttachedPendingIsSuperseded: with the session's end nothing stays behind.
+func TestAttachedPendingIsSuperseded(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+		if got.Type == webhook.TypePending {
+			w.WriteHeader(500)
+		}
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r.Server)
+	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.changed(change("ses_a", session.Pending))
+	b.ended(sub, webhook.StateWaiting)
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, webhook.StateSuperseded)
+	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+}
+
+func TestEraseSession(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(500); fmt.Fprint(w, "their answer") })
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{300 * time.Millisecond} }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	bound, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL + "/bound"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	b.changed(change("ses_b", session.Succeeded))
+	eventually(t, "three attempts are noted", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 3 })
+	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Get(t.Context(), bound.ID); !errors.Is(err, webhook.ErrNotFound) {
+		t.Errorf("the attached subscription: %v", err)
+	}
+	eventually(t, "the other one is dead", func() bool {
+		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, Session: "ses_b", State: webhook.StateDead})) == 1
+	})
+	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	if left := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a"}); len(left) != 0 {
+		t.Errorf("%d deliveries are left: %+v", len(left), left)
+	}
+	events, _, err := b.Events(t.Context(), "", 10, 0)
+	if err != nil || len(events) != 1 || events[0].Subject != "ses_b" {
+		t.Errorf("%d events are left, %v", len(events), err)
+	}
+	for range 2 { // also what was never there
+		if err := b.EraseSession(t.Context(), "ses_nobody"); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -1,0 +1,306 @@
+package webhook_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"fmt"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+// TestHostileReceivers: none of them holds up more than its own attempt, and each is
+// told by its class.
+func TestHostileReceivers(t *testing.T) {
+	t.Parallel()
+	const timeout = 700 * time.Millisecond
+	hijack := func(f func(net.Conn)) func(http.ResponseWriter, received, int) {
+		return func(w http.ResponseWriter, _ received, _ int) {
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				f(conn)
+				conn.Close()
+			}
+		}
+	}
+	drip := func(head string) func(net.Conn) {
+		return func(conn net.Conn) {
+			io.WriteString(conn, head)
+			for range 200 { // 4 s
+				if _, err := io.WriteString(conn, "x"); err != nil {
+					return
+				}
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+	}
+	const head = "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
+	var sent atomic.Int64
+	for _, c := range []struct {
+		name   string
+		answer func(http.ResponseWriter, received, int)
+		status int
+		class  string
+		most   time.Duration
+	}{
+		{"hangs", func(_ http.ResponseWriter, _ received, n int) { time.Sleep(2 * timeout) }, 0, webhook.ErrorTimeout, 2 * timeout},
+		{"resets", hijack(func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }), 0, webhook.ErrorBroken, timeout},
+		{"closes", hijack(func(net.Conn) {}), 0, webhook.ErrorBroken, timeout},
+		{"speaks something else", hijack(func(c net.Conn) { io.WriteString(c, "220 mail.example ESMTP\r\n") }), 0, webhook.ErrorBroken, timeout},
+		{"drips its header", hijack(drip("HTTP/1.1 200 OK\r\nX: ")), 0, webhook.ErrorTimeout, 2 * timeout},
+		{"endless header", hijack(func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
+			for range 10_000 {
+				if _, err := io.WriteString(c, "X: "+strings.Repeat("x", 1000)+"\r\n"); err != nil {
+					return
+				}
+			}
+		}), 0, webhook.ErrorBroken, timeout},
+		{"drips its answer", hijack(drip(head)), 200, webhook.ErrorTimeout, 2 * timeout},
+		{"breaks off", hijack(func(c net.Conn) { io.WriteString(c, head+"xxx") }), 200, webhook.ErrorBroken, timeout},
+		{"answers 1 GB", func(w http.ResponseWriter, _ received, _ int) {
+			chunk := make([]byte, 1<<20)
+			for range 1024 {
+				n, err := w.Write(chunk)
+				sent.Add(int64(n))
+				if err != nil {
+					return
+				}
+			}
+		}, 200, "", timeout},
+		{"redirects", func(w http.ResponseWriter, r received, _ int) {
+			w.Header().Set("Location", "/elsewhere")
+			w.WriteHeader(308)
+		}, 308, webhook.ErrorRedirect, timeout},
+		{"redirects to metadata", func(w http.ResponseWriter, r received, _ int) {
+			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
+			w.WriteHeader(302)
+		}, 302, webhook.ErrorRedirect, timeout},
+		{"answers NUL and no UTF-8", func(w http.ResponseWriter, _ received, _ int) { w.Write([]byte("a\x00b\xff")) }, 200, "", timeout},
+		{"answers nothing", status(204), 204, "", timeout},
+		{"hints early", func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(103); w.WriteHeader(202) }, 202, "", timeout},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			r := newReceiver(t, c.answer)
+			b := newBridge(t, func(b *bridge) { b.cfg.Timeout, b.cfg.Retries = timeout, nil }, r.Server)
+			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+			b.changed(change("ses_a", session.Succeeded))
+			state := webhook.StateDelivered
+			if c.class != "" {
+				state = webhook.StateDead
+			}
+			d := b.ended(sub, state)
+			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || a.Duration > c.most || len(a.Answer) > 4096 {
+				t.Errorf("%d attempts; the first: status %d, %q (%s), took %v, %d bytes of answer", len(d.Attempts), a.Status, a.Error, a.Detail, a.Duration, len(a.Answer))
+			}
+			if n := r.count(); n != 1 {
+				t.Errorf("%d requests; want 1", n)
+			}
+		})
+	}
+	t.Cleanup(func() {
+		if n := sent.Load(); n > 64<<20 {
+			t.Errorf("%d bytes of an answer were taken", n)
+		}
+	})
+}
+
+// certificate is signed by nobody else.
+func certificate(t *testing.T, until time.Time, names ...string) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "receiver"}, DNSNames: names,
+		NotBefore: until.Add(-48 * time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	tomorrow := time.Now().Add(24 * time.Hour)
+	for _, c := range []struct {
+		name    string
+		until   time.Time
+		host    string
+		trusted bool
+		most    uint16
+		want    string
+	}{
+		{"good", tomorrow, "hooks.example", true, 0, ""},
+		{"TLS 1.2", tomorrow, "hooks.example", true, tls.VersionTLS12, ""},
+		{"TLS 1.1", tomorrow, "hooks.example", true, tls.VersionTLS11, webhook.ErrorTLS},
+		{"expired", time.Now().Add(-time.Hour), "hooks.example", true, 0, webhook.ErrorTLS},
+		{"another name", tomorrow, "other.example", true, 0, webhook.ErrorTLS},
+		{"nobody's", tomorrow, "hooks.example", false, 0, webhook.ErrorTLS},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			own, roots := certificate(t, c.until, "hooks.example")
+			if !c.trusted {
+				roots = x509.NewCertPool()
+			}
+			r := &receiver{}
+			r.Server = httptest.NewUnstartedServer(r)
+			r.TLS = &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS10, MaxVersion: c.most}
+			r.EnableHTTP2 = true
+			r.Config.ErrorLog = log.New(io.Discard, "", 0)
+			r.StartTLS()
+			t.Cleanup(r.Close)
+			resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+			b := newBridge(t, func(b *bridge) {
+				b.cfg.AllowHTTP, b.cfg.Retries = false, nil
+				b.options.SetDialing(resolver, roots)
+			}, r.Server)
+			sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://%s:%d/", c.host, portOf(t, r.URL))})
+			a, err := b.Test(t.Context(), sub.ID)
+			if err != nil || a.Error != c.want {
+				t.Errorf("Test = %q (%s), %v; want %q", a.Error, a.Detail, err, c.want)
+			}
+		})
+	}
+}
+
+// TestAddressThatBecomesPrivate: the name is harmless when it is registered and not
+// when it is dialled.
+func TestAddressThatBecomesPrivate(t *testing.T) {
+	t.Parallel()
+	inside := newReceiver(t, nil) // what must not be reached
+	port := portOf(t, inside.URL)
+	var address atomic.Value
+	address.Store("127.0.0.1")
+	resolver := nameServer{func(string) []string { return []string{address.Load().(string)} }}.resolver(t)
+	b := newBridge(t, func(b *bridge) {
+		b.cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} // this much counts as public here
+		b.cfg.Retries = nil
+		b.options.SetDialing(resolver, nil)
+	}, inside.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://rebinding.example:%d/", port)})
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, webhook.StateDelivered)
+	inside.CloseClientConnections() // so that it is dialled again
+	for _, address2 := range []string{"127.0.0.2", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.2"} {
+		address.Store(address2)
+		a, err := b.Test(t.Context(), sub.ID)
+		if err != nil || a.Error != webhook.ErrorRefused || strings.Contains(a.Detail, "rebinding") {
+			t.Errorf("when it is %s: %q (%s), %v; want it refused", address2, a.Error, a.Detail, err)
+		}
+	}
+	if n := inside.count(); n != 1 {
+		t.Errorf("%d requests inside; want the first only", n)
+	}
+}
+
+// TestNoProxy: a proxy would do the dialling, where nobody checks.
+func TestNoProxy(t *testing.T) {
+	proxy, r := newReceiver(t, nil), newReceiver(t, nil)
+	t.Setenv("HTTP_PROXY", proxy.URL)
+	t.Setenv("http_proxy", proxy.URL)
+	t.Setenv("ALL_PROXY", proxy.URL)
+	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	b := newBridge(t, func(b *bridge) { b.options.SetDialing(resolver, nil) }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://hooks.example:%d/", portOf(t, r.URL))})
+	if a, err := b.Test(t.Context(), sub.ID); err != nil || !a.Succeeded() {
+		t.Errorf("Test = %+v, %v", a, err)
+	}
+	if proxy.count() != 0 || r.count() != 1 {
+		t.Errorf("%d requests to the proxy, %d to the receiver", proxy.count(), r.count())
+	}
+}
+
+// TestADeadEndpointDelaysNobody: 2,000 events for somebody who hangs, and the others
+// hear of theirs as always.
+func TestADeadEndpointDelaysNobody(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	dead := newReceiver(t, func(http.ResponseWriter, received, int) { <-stop })
+	t.Cleanup(func() { close(stop) })
+	good := newReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) {
+		b.cfg.Retries = []time.Duration{time.Hour}
+		b.cfg.Timeout = 300 * time.Millisecond
+		b.options.SetTimes(0, time.Hour)
+	}, dead.Server, good.Server)
+	bad := b.subscribe(webhook.NewSubscription{URL: dead.URL})
+	b.subscribe(webhook.NewSubscription{URL: good.URL, Account: "good"})
+	for i := range 2000 {
+		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+	}
+	slowest := time.Duration(0)
+	for i := range 20 {
+		c := change(fmt.Sprintf("ses_good_%d", i), session.Succeeded)
+		c.Account = b.AccountID("good")
+		start := time.Now()
+		b.changed(c)
+		good.wait(t, i+1)
+		slowest = max(slowest, time.Since(start))
+	}
+	t.Logf("the slowest of the others took %v", slowest)
+	if slowest > 5*time.Second {
+		t.Errorf("the slowest of the others took %v", slowest)
+	}
+	// The breaker has opened: most of the 2,000 were not tried, and none is lost.
+	eventually(t, "the breaker is open", func() bool {
+		st, err := b.Stats(t.Context())
+		return err == nil && st.OpenLanes == 1 && st.AttemptsUnderWay == 0
+	})
+	tried := len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: bad.ID}))
+	st, err := b.Stats(t.Context())
+	if err != nil || tried > 40 || st.BacklogNow+st.BacklogLater != 2020 {
+		t.Errorf("%d tried, %d wait, %d wait for a retry, %v; want 2020 in all", tried, st.BacklogNow, st.BacklogLater, err)
+	}
+}
+
+// TestRecoveryOfAReceiver: what waited while the breaker was open arrives when the
+// receiver is back, without a lost one and with no attempt burnt meanwhile.
+func TestRecoveryOfAReceiver(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(503))
+	b := newBridge(t, func(b *bridge) {
+		for range 20 {
+			b.cfg.Retries = append(b.cfg.Retries, 100*time.Millisecond)
+		}
+	}, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	const events = 100
+	for i := range events {
+		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+	}
+	r.wait(t, 20)
+	r.set(nil)
+	eventually(t, "all are delivered", func() bool {
+		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == events
+	})
+	if st, err := b.Stats(t.Context()); err != nil || st.OpenLanes != 0 || st.Dead != 0 {
+		t.Errorf("%+v, %v", st, err)
+	}
+}

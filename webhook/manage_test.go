@@ -1,0 +1,286 @@
+package webhook_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+func TestFieldErrors(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	sub := b.subscribe(webhook.NewSubscription{URL: "https://example.com"})
+	header := func(name, value string) webhook.NewSubscription {
+		return webhook.NewSubscription{Headers: map[string]string{name: value}}
+	}
+	for _, c := range []struct {
+		n    webhook.NewSubscription
+		want string
+	}{
+		{webhook.NewSubscription{URL: "ftp://x"}, "url"},
+		{webhook.NewSubscription{URL: "https://10.0.0.1"}, "url"},
+		{webhook.NewSubscription{Events: []string{"session.pending", "session.done"}}, "events[1]"},
+		{webhook.NewSubscription{Events: []string{"session.pending", "session.pending"}}, "events[1]"},
+		{webhook.NewSubscription{Endpoints: []string{"nope"}}, "endpoints[0]"},
+		{webhook.NewSubscription{Session: "a.b"}, "session"},
+		{webhook.NewSubscription{Session: "ses_*"}, "session"},
+		{webhook.NewSubscription{Signature: "v2"}, "signature"},
+		{webhook.NewSubscription{Description: strings.Repeat("x", 501)}, "description"},
+		{header("Host", "x"), "headers.Host"},
+		{header("content-length", "1"), "headers.content-length"},
+		{header("Webhook-Id", "1"), "headers.Webhook-Id"},
+		{header("WEBHOOK-SIGNATURE", "1"), "headers.WEBHOOK-SIGNATURE"},
+		{header("Transfer-Encoding", "chunked"), "headers.Transfer-Encoding"},
+		{header("Connection", "close"), "headers.Connection"},
+		{header("a b", "x"), "headers"},
+		{header("", "x"), "headers"},
+		{header("X-A", "hunter2\r\nX-B: c"), "headers.X-A"},
+		{header("X-A", strings.Repeat("hunter2", 1000)), "headers.X-A"},
+		{webhook.NewSubscription{Headers: map[string]string{"X-A": "1", "x-a": "2"}}, "headers.x-a"},
+	} {
+		if c.n.URL == "" {
+			c.n.URL = "https://example.com"
+		}
+		_, creating := b.Create(t.Context(), c.n)
+		_, updating := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{
+			URL: &c.n.URL, Events: &c.n.Events, Endpoints: &c.n.Endpoints, Session: &c.n.Session,
+			Headers: &c.n.Headers, Description: &c.n.Description, Signature: new(orV1(c.n.Signature)),
+		})
+		for _, err := range []error{creating, updating} {
+			field := new(webhook.FieldError)
+			if !errors.As(err, &field) || field.Field != c.want || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%+v: %v; want an error of %s", c.n, err, c.want)
+			}
+		}
+	}
+	if got, err := b.Get(t.Context(), sub.ID); err != nil || got.URL != "https://example.com" || !got.Updated.Equal(sub.Updated) {
+		t.Errorf("after refused changes: %+v, %v", got, err)
+	}
+}
+
+func orV1(signature string) string {
+	if signature == "" {
+		return "v1"
+	}
+	return signature
+}
+
+func TestSubscriptionsAreKept(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	var made []webhook.Subscription
+	for i := range 5 {
+		made = append(made, b.subscribe(webhook.NewSubscription{
+			URL: fmt.Sprintf("https://example.com/%d", i), Description: "d", Account: "credential",
+			Headers: map[string]string{"X-Key": "hunter2"}, Events: []string{webhook.TypePending},
+		}))
+	}
+	changed, err := b.Update(t.Context(), made[1].ID, webhook.SubscriptionPatch{
+		URL: new("https://example.org"), Events: &[]string{}, Signature: new("v1a"), Account: new(""), Enabled: new(false),
+	})
+	if err != nil || changed.URL != "https://example.org" || changed.PublicKey == "" || changed.Enabled || changed.DisabledReason != webhook.DisabledByRequest {
+		t.Errorf("Update = %+v, %v", changed, err)
+	}
+	if err := b.Delete(t.Context(), made[2].ID); err != nil {
+		t.Error(err)
+	}
+	b.reopen()
+	page, next, err := b.List(t.Context(), "", 3)
+	if err != nil || len(page) != 3 || next != page[2].ID || page[0].ID != made[4].ID {
+		t.Fatalf("List = %d, %q, %v", len(page), next, err)
+	}
+	rest, next, err := b.List(t.Context(), next, 3)
+	if err != nil || len(rest) != 1 || next != "" || rest[0].ID != made[0].ID {
+		t.Errorf("the rest: %d, %q, %v", len(rest), next, err)
+	}
+	got, err := b.Get(t.Context(), made[0].ID)
+	if err != nil || got.Secret != "" || got.Headers["X-Key"] != "***" || got.Account != b.AccountID("credential") || got.Description != "d" {
+		t.Errorf("Get = %+v, %v", got, err)
+	}
+	if got, err := b.Get(t.Context(), made[1].ID); err != nil || got.URL != "https://example.org" || got.Account != "" {
+		t.Errorf("Get of the changed one = %+v, %v", got, err)
+	}
+	for _, id := range []string{made[2].ID, "sub_x", "", "a.b", "*", ">"} {
+		_, getting := b.Get(t.Context(), id)
+		_, updating := b.Update(t.Context(), id, webhook.SubscriptionPatch{})
+		_, rotating := b.RotateSecret(t.Context(), id)
+		_, testing := b.Test(t.Context(), id)
+		_, recovering := b.Recover(t.Context(), id, time.Time{})
+		for _, err := range []error{getting, updating, rotating, testing, recovering, b.Delete(t.Context(), id)} {
+			if !errors.Is(err, webhook.ErrNotFound) {
+				t.Errorf("%q: %v; want ErrNotFound", id, err)
+			}
+		}
+	}
+}
+
+// TestDeleteWithWork: what waits for a subscription goes with it, and is listed.
+func TestDeleteWithWork(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, webhook.StateWaiting)
+	eventually(t, "it waits for its retry", func() bool {
+		st, err := b.Stats(t.Context())
+		return err == nil && st.BacklogLater == 1 && st.BacklogNow == 0
+	})
+	if err := b.Delete(t.Context(), sub.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := b.metric("pollbridge_delivery_backlog", ""); n != 0 {
+		t.Errorf("%v still wait", n)
+	}
+	d := b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID})
+	if len(d) != 1 || d[0].State != webhook.StateDead || d[0].Reason == "" {
+		t.Errorf("deliveries = %+v", d)
+	}
+	if _, err := b.Redeliver(t.Context(), d[0].ID); !errors.Is(err, webhook.ErrNotFound) {
+		t.Errorf("Redeliver = %v", err)
+	}
+}
+
+func TestDeliveryLists(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+		if strings.HasSuffix(got.Data["session"].(string), "3") {
+			w.WriteHeader(500)
+		}
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	for i := range 20 {
+		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+	}
+	eventually(t, "all are over", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 20 })
+	seen := map[string]bool{}
+	for next, pages := "", 0; ; pages++ {
+		page, after, err := b.Deliveries(t.Context(), webhook.DeliveryFilter{Subscription: sub.ID}, next, 7)
+		if err != nil || len(page) > 7 || pages > 4 {
+			t.Fatalf("page %d: %d, %v", pages, len(page), err)
+		}
+		for _, d := range page {
+			if seen[d.ID] {
+				t.Errorf("%s is listed twice", d.ID)
+			}
+			seen[d.ID] = true
+		}
+		if next = after; next == "" {
+			break
+		}
+	}
+	if len(seen) != 20 {
+		t.Errorf("%d were listed; want 20", len(seen))
+	}
+	eventually(t, "the dead are listed", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
+	if d := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_3"}); len(d) != 1 || d[0].State != webhook.StateDead {
+		t.Errorf("of ses_3: %+v", d)
+	} else if got, err := b.Delivery(t.Context(), d[0].ID); err != nil || got.ID != d[0].ID || len(got.Attempts) != 1 {
+		t.Errorf("Delivery = %+v, %v", got, err)
+	}
+	for _, c := range []struct {
+		f      webhook.DeliveryFilter
+		before string
+		want   string
+	}{
+		{webhook.DeliveryFilter{State: "done"}, "", "state"},
+		{webhook.DeliveryFilter{Subscription: "*"}, "", "subscription"},
+		{webhook.DeliveryFilter{Session: "a.>"}, "", "session"},
+		{webhook.DeliveryFilter{}, "x", "before"},
+	} {
+		_, _, err := b.Deliveries(t.Context(), c.f, c.before, 10)
+		if field := new(webhook.FieldError); !errors.As(err, &field) || field.Field != c.want {
+			t.Errorf("%+v: %v; want an error of %s", c, err, c.want)
+		}
+	}
+	for _, id := range []string{"dlv_x", "*", ">", "a.b", ""} {
+		if _, err := b.Delivery(t.Context(), id); !errors.Is(err, webhook.ErrNotFound) {
+			t.Errorf("Delivery(%q) = %v", id, err)
+		}
+	}
+}
+
+func TestEventsArePulled(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	start, err := b.NewestEvent(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+	}
+	page, next, err := b.Events(t.Context(), start, 3, 0)
+	if err != nil || len(page) != 3 {
+		t.Fatalf("Events = %d, %v", len(page), err)
+	}
+	page, next, err = b.Events(t.Context(), next, 3, 0)
+	if err != nil || len(page) != 2 || page[1].Subject != "ses_4" || page[1].Type != webhook.TypeSucceeded {
+		t.Fatalf("then %d, %v", len(page), err)
+	}
+	if page, same, err := b.Events(t.Context(), next, 3, 0); err != nil || len(page) != 0 || same != next {
+		t.Errorf("at the end: %d, %q, %v", len(page), same, err)
+	}
+	got := make(chan int)
+	go func() {
+		page, _, err := b.Events(t.Context(), next, 3, patience)
+		if err != nil {
+			t.Errorf("waiting: %v", err)
+		}
+		got <- len(page)
+	}()
+	b.changed(change("ses_new", session.Pending))
+	if n := <-got; n != 1 {
+		t.Errorf("waited for %d events; want 1", n)
+	}
+	if _, _, err := b.Events(t.Context(), "x", 3, 0); err == nil {
+		t.Error("a cursor that is none was taken")
+	}
+}
+
+// TestNoSecretIsLogged: at any level, in any error, in any metric.
+func TestNoSecretIsLogged(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+		w.WriteHeader([]int{500, 302, 410}[min(n-1, 2)])
+		fmt.Fprint(w, "answer-of-the-receiver")
+	})
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{
+		URL: r.URL + "/path-secret?q=query-secret", Headers: map[string]string{"Authorization": "Bearer header-secret"}, Account: "account-secret", Signature: "v1a",
+	})
+	c := change("ses_a", session.Succeeded)
+	c.Account = b.AccountID("account-secret")
+	b.changed(c)
+	b.ended(sub, webhook.StateDead)
+	unreachable := b.subscribe(webhook.NewSubscription{URL: strings.Replace(r.URL, "127.0.0.1", "127.0.0.99", 1) + "/path-secret"})
+	r.Close()
+	a, err := b.Test(t.Context(), unreachable.ID)
+	if err != nil || a.Error != webhook.ErrorConnect {
+		t.Errorf("Test = %+v, %v", a, err)
+	}
+	families, err := b.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.close()
+	text := b.log.String() + fmt.Sprint(families) + a.Detail
+	if !strings.Contains(text, sub.ID) {
+		t.Error("the log does not name the subscription")
+	}
+	for _, secret := range []string{
+		"path-secret", "query-secret", "header-secret", "account-secret", strings.TrimPrefix(sub.Secret, "whsec_"),
+		document, token[:9], "answer-of-the-receiver", "whsk_", "whsec_",
+	} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q is shown", secret)
+		}
+	}
+}

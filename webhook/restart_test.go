@@ -1,0 +1,93 @@
+package webhook_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+// TestRestartWithUndeliveredWork: what was recorded, queued, under way or waiting for
+// a retry arrives after a restart.
+func TestRestartWithUndeliveredWork(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500))
+	b := newBridge(t, func(b *bridge) {
+		for range 10 {
+			b.cfg.Retries = append(b.cfg.Retries, 300*time.Millisecond)
+		}
+	}, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	const events = 60
+	for i := range events / 2 {
+		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+	}
+	r.wait(t, 15)
+	b.close()
+	b.prepare() // recorded, but not fanned out
+	for i := range events / 2 {
+		b.changed(change(fmt.Sprintf("ses_%d", events/2+i), session.Succeeded))
+	}
+	b.close()
+	r.set(nil)
+	b.open()
+	eventually(t, "all are delivered", func() bool {
+		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == events
+	})
+	eventually(t, "nothing is left", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	n := r.count()
+	b.reopen()
+	b.changed(change("ses_last", session.Succeeded))
+	r.wait(t, n+1)
+	if got := r.count(); got != n+1 {
+		t.Errorf("%d webhooks after another restart; want the new one only", got-n)
+	}
+}
+
+// TestCloseDuringAttempts: attempts under way are cut, given back, and not counted.
+func TestCloseDuringAttempts(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	r := newReceiver(t, func(_ http.ResponseWriter, _ received, n int) {
+		if n == 1 {
+			<-stop
+		}
+	})
+	t.Cleanup(func() { close(stop) })
+	b := newBridge(t, func(b *bridge) { b.cfg.Timeout = time.Minute }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	r.wait(t, 1)
+	start := time.Now()
+	b.close()
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	b.open()
+	if d := b.ended(sub, webhook.StateDelivered); len(d.Attempts) != 1 {
+		t.Errorf("%d attempts; want the one that was not cut", len(d.Attempts))
+	}
+}
+
+// TestLanesClose: a subscription that has nothing to do costs nothing, and is there
+// when there is something.
+func TestLanesClose(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	for i := range 3 {
+		b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("%s/%d", r.URL, i)})
+	}
+	for round := range 3 {
+		b.changed(change(fmt.Sprintf("ses_%d", round), session.Succeeded))
+		r.wait(t, 3*(round+1))
+		eventually(t, "no lane is open", func() bool {
+			b.Sweep()
+			st, err := b.Stats(t.Context())
+			return err == nil && st.Lanes == 0
+		})
+	}
+}
