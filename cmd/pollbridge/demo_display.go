@@ -44,8 +44,8 @@ func (l *demoLines) show(f demoFigures) {
 	}
 	if second := int(f.Elapsed.Seconds()); second > l.seconds {
 		l.seconds = second
-		fmt.Fprintf(l.out, "%4d s  asked %d, sent %d, saved %s, errors %d; signings %d under way, %d ended; breaker %s\n",
-			second, f.Asked, f.Sent, demoPercent(f), f.Errors, f.UnderWay, f.Ended, f.Breaker)
+		fmt.Fprintf(l.out, "%4d s  asked %d, sent %d, saved %s, errors %d; signings %d under way, %d ended; webhooks %d; breaker %s\n",
+			second, f.Asked, f.Sent, demoPercent(f), f.Errors, f.UnderWay, f.Ended, f.Webhooks, f.Breaker)
 	}
 }
 

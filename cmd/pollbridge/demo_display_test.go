@@ -21,8 +21,8 @@ func TestDemoLines(t *testing.T) {
 	lines.show(f)
 	lines.close()
 	const want = `   0 s  the upstream is up: it gets one poll a second for each signing
-   1 s  asked 100, sent 25, saved 75 %, errors 0; signings 20 under way, 0 ended; breaker closed
-   2 s  asked 100, sent 25, saved 75 %, errors 0; signings 20 under way, 0 ended; breaker closed
+   1 s  asked 100, sent 25, saved 75 %, errors 0; signings 20 under way, 0 ended; webhooks 0; breaker closed
+   2 s  asked 100, sent 25, saved 75 %, errors 0; signings 20 under way, 0 ended; webhooks 0; breaker closed
    2 s  the upstream is DOWN (answers 502): clients are told "waiting"
 
 `

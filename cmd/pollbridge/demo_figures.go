@@ -37,7 +37,6 @@ type demoFigures struct {
 	WorstHeldDelay time.Duration // of these, from the end of the outage
 
 	Webhooks         int64 // events that the receiver got, each counted once
-	WebhooksAgain    int64 // deliveries of events that it had
 	WebhooksUnsigned int64 // whose signature did not fit
 	// The delay between the end of a signing and its webhook; 0 while none has come.
 	WebhookMedian, WebhookWorst time.Duration

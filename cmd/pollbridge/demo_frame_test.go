@@ -15,7 +15,7 @@ func demoInOutage() demoFigures {
 		Asked: 12873, Sent: 3311, Answers: [demoKinds]int64{10549, 123, 2032, 169},
 		UnderWay: 20, Ended: 24, Breaker: demoBreakerOpen,
 		MedianDelay: 730 * time.Millisecond, WorstDelay: 1540 * time.Millisecond,
-		Webhooks: 48, WebhooksAgain: 1, WebhookMedian: 610 * time.Millisecond, WebhookWorst: 1400 * time.Millisecond,
+		Webhooks: 48, WebhookMedian: 610 * time.Millisecond, WebhookWorst: 1400 * time.Millisecond,
 		OutageLasted: 5 * time.Second, AskedInOutage: 267, Struck: 74, Sample: time.Second,
 	}
 	for i := range int64(17) {

@@ -58,11 +58,7 @@ func sayWebhooks(say func(string, string, ...any), f demoFigures) {
 	if f.Webhooks == 0 {
 		return
 	}
-	again := ""
-	if f.WebhooksAgain > 0 {
-		again = ", " + demoCount(f.WebhooksAgain) + " again"
-	}
-	say("pushed", "%s, signed%s; %s (median), %s (worst) after the end", demoMany(f.Webhooks, "webhook"), again,
+	say("pushed", "%s, signed; %s (median), %s (worst) after the end", demoMany(f.Webhooks, "webhook"),
 		demoDelay(f.WebhookMedian), demoDelay(f.WebhookWorst))
 }
 

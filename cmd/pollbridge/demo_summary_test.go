@@ -23,7 +23,7 @@ outage  6.0 s without upstream: 267 polls of clients, 0 errors among them
         74 calls of the bridge, all failed; new answers 2.5 s after its end
 delay   0.73 s (median), 1.54 s (worst) from a signing's end to the first client
         18 signings held up by the outage: told within 2.98 s of its end
-pushed  48 webhooks, signed, 1 again; 0.61 s (median), 1.40 s (worst) after the end
+pushed  48 webhooks, signed; 0.61 s (median), 1.40 s (worst) after the end
 go on   pollbridge serve --upstream URL   (where your signing API answers)
 `},
 		{"with an error", failed, `
@@ -34,7 +34,7 @@ outage  6.0 s without upstream: 267 polls of clients, 1 error among them
         74 calls of the bridge, all failed; new answers 2.5 s after its end
 delay   0.73 s (median), 1.54 s (worst) from a signing's end to the first client
         18 signings held up by the outage: told within 2.98 s of its end
-pushed  48 webhooks, signed, 1 again; 0.61 s (median), 1.40 s (worst) after the end
+pushed  48 webhooks, signed; 0.61 s (median), 1.40 s (worst) after the end
 go on   pollbridge serve --upstream URL   (where your signing API answers)
 `},
 		{"ended before anything happened", demoFigures{Clients: 1, Length: 30 * time.Second}, `

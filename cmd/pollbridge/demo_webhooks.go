@@ -33,7 +33,6 @@ type demoWebhooks struct {
 // demoWebhookCounts is what came.
 type demoWebhookCounts struct {
 	events   int64           // each once
-	again    int64           // that had come before
 	unsigned int64           // whose signature did not fit
 	delays   []time.Duration // sorted: from a signing's end to its webhook
 }
@@ -92,7 +91,6 @@ func (w *demoWebhooks) ServeHTTP(answer http.ResponseWriter, request *http.Reque
 
 func (w *demoWebhooks) noteLocked(id string, body []byte, at time.Time) {
 	if w.known[id] {
-		w.counts.again++
 		return
 	}
 	w.known[id] = true
@@ -122,7 +120,7 @@ func (w *demoWebhooks) fill(f *demoFigures) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := &w.counts
-	f.Webhooks, f.WebhooksAgain, f.WebhooksUnsigned = c.events, c.again, c.unsigned
+	f.Webhooks, f.WebhooksUnsigned = c.events, c.unsigned
 	if n := len(c.delays); n > 0 {
 		f.WebhookMedian, f.WebhookWorst = c.delays[n/2], c.delays[n-1]
 	}
