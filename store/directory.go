@@ -17,6 +17,8 @@ const (
 	trialName  = "trial"
 )
 
+const roomToOpen = 64 << 10
+
 // openDirectory makes the data directory if it is not there, and locks it until the
 // returned file is closed.
 func openDirectory(dir string) (*os.File, error) {
@@ -34,16 +36,15 @@ func openDirectory(dir string) (*os.File, error) {
 		}
 		return nil, fmt.Errorf("store: lock the data directory %s: %w", dir, err)
 	}
-	if err := tryDirectory(dir); err != nil {
+	if err := tryDirectory(dir, roomToOpen); err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
 }
 
-// tryDirectory finds out whether the directory can be written and has some room.
-func tryDirectory(dir string) error {
-	const room = 64 << 10
+// tryDirectory finds out whether the directory can be written and has room.
+func tryDirectory(dir string, room int) error {
 	path := filepath.Join(dir, trialName)
 	defer os.Remove(path)
 	if err := writeDurably(path, bytes.Repeat([]byte{1}, room)); err != nil {

@@ -25,6 +25,8 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(context.Contex
 	if err := checkName(name); err != nil {
 		return err
 	}
+	j.s.running.Add(1)
+	defer j.s.running.Done()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(j.s.ctx, cancel)()
@@ -89,9 +91,12 @@ func (w *follower) arrive(ctx context.Context) error {
 	if len(record.Value) != 8 {
 		return ErrDamaged
 	}
-	w.done = binary.BigEndian.Uint64(record.Value)
-	w.noted = w.done
-	return nil
+	w.noted = binary.BigEndian.Uint64(record.Value)
+	// When the power failed, and not every write was synced, the note may have come
+	// further than the entries.
+	newest, err := w.j.Newest(ctx)
+	w.done = min(w.noted, newest)
+	return err
 }
 
 // next waits for entries. While there are none, it notes what was done.

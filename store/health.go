@@ -15,7 +15,10 @@ const (
 	lookInterval  = time.Second     // between looks at the directory
 	trialInterval = 5 * time.Second // between writes that only find out whether one can write
 	trialTimeout  = 5 * time.Second
+	roomToGoOn    = 4 << 20 // on a disk that was full: it shall not be so again at once
 )
+
+var errClosed = errors.New("store: closed")
 
 // health is whether the engine can be used.
 type health struct {
@@ -43,6 +46,15 @@ func (h *health) init() {
 	h.failed = make(chan struct{}, 1)
 	h.usable, h.up = newPeriod(), newPeriod()
 	h.anew = make(chan struct{})
+}
+
+// close notes that the store was closed.
+func (h *health) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.err = errClosed
+	h.usable.end()
+	h.up.end()
 }
 
 // Err is why the engine cannot be used now (disk full, directory gone), or nil. It
@@ -186,7 +198,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			return false
 		case <-ticker.C:
 		}
-		if sameDirectory(started, s.engineDir()) != nil || tryDirectory(s.cfg.Dir) != nil {
+		if sameDirectory(started, s.engineDir()) != nil || tryDirectory(s.cfg.Dir, roomToGoOn) != nil {
 			continue
 		}
 		if err := s.restart(); err != nil {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -150,13 +149,11 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 	}
 }
 
-var errClosed = errors.New("store: closed")
-
 // read returns what follows a sequence now, and the sequence of the last entry that
 // was looked at.
 func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries []Entry, last uint64, err error) {
 	size := 0
-	err = j.s.scan(ctx, j.id, j.prefix+">", sequence+1, limit, func(m *message) bool {
+	err = j.s.scan(ctx, j.id, "", sequence+1, limit, func(m *message) bool {
 		last = m.sequence
 		entry, err := j.entry(m, nil)
 		if err != nil {

@@ -135,9 +135,12 @@ func (s *Store) read(answer *nats.Msg) (*message, error) {
 	}, nil
 }
 
-// scan calls f for each message that matches, from a sequence on and in order, until
-// f returns false or there are no more, but for no more than limit of them. A batch of
-// them may be smaller: what was read tells.
+// scan calls f for each message that matches (all of them if match is empty), from a
+// sequence on and in order, until f returns false or there are no more, but for no more
+// than limit of them.
+//
+// For each batch the engine counts how many more match: a filter that lets many through
+// costs much.
 func (s *Store) scan(ctx context.Context, stream, match string, from uint64, limit int, f func(*message) bool) error {
 	for limit > 0 {
 		read, end := 0, false

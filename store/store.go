@@ -173,10 +173,12 @@ func (s *Store) checkKey(ctx context.Context, path string) error {
 }
 
 // Close flushes and stops the engine. Everything taken from queues must have been
-// stopped before. It may be called once.
+// stopped before. It ends who watches and follows, and waits for them. It may be called
+// once.
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
+	s.health.close()
 	return s.shutdown()
 }
 

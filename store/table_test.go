@@ -3,6 +3,7 @@ package store_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -170,6 +171,52 @@ func TestTableListsNewestFirst(t *testing.T) {
 	for _, match := range []string{"", "a.>.b", "a*", "."} {
 		if _, err := things.List(ctx, match, 0, 1); err == nil {
 			t.Errorf("List(%q) has no error", match)
+		}
+	}
+}
+
+// TestListingFindsAllThatMatch: in stretches of many and of few that match.
+func TestListingFindsAllThatMatch(t *testing.T) {
+	t.Parallel()
+	ctx, things := within(t), table(t, fresh(t), 0)
+	revisions := map[string]uint64{}
+	for _, stretch := range []struct{ group, others, n int }{{1, 0, 700}, {0, 1, 3000}, {1, 50, 1500}, {1, 3, 300}, {0, 1, 900}} {
+		for i := range stretch.n {
+			group := "few"
+			if rand.IntN(stretch.group+stretch.others) >= stretch.group {
+				group = "many"
+			}
+			key := fmt.Sprintf("%s.%d", group, rand.IntN(2000))
+			if i%20 == 0 {
+				if err := things.Delete(ctx, key); err != nil {
+					t.Fatal(err)
+				}
+				delete(revisions, key)
+				continue
+			}
+			revisions[key] = must(things.Put(ctx, key, nil, 0))(t)
+		}
+	}
+	newestFirst := func(match string, before uint64) (keys []string) {
+		for key, revision := range revisions {
+			if (match == ">" || strings.HasPrefix(key, match[:len(match)-1])) && (before == 0 || revision < before) {
+				keys = append(keys, key)
+			}
+		}
+		slices.SortFunc(keys, func(a, b string) int { return int(revisions[b]) - int(revisions[a]) })
+		return keys
+	}
+	for range 60 {
+		match, limit := []string{"few.*", "many.*", ">", "few.>"}[rand.IntN(4)], 1+rand.IntN(300)
+		before := uint64(rand.IntN(7000))
+		want := newestFirst(match, before)
+		want = want[:min(len(want), limit)]
+		var got []string
+		for _, record := range must(things.List(ctx, match, before, limit))(t) {
+			got = append(got, record.Key)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("List(%s, %d, %d): %d records; want %d, or others", match, before, limit, len(got), len(want))
 		}
 	}
 }

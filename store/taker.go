@@ -41,6 +41,9 @@ func (q *Queue) Take(ctx context.Context, name string, n int, f func(*Item)) (*T
 	if err := checkTokens(name); err != nil {
 		return nil, err
 	}
+	if n < 1 {
+		return nil, fmt.Errorf("store: a taker of %d items: want at least one", n)
+	}
 	t := &Taker{n: n, f: f, stopped: make(chan struct{})}
 	if err := q.occupy(name, t); err != nil {
 		return nil, err

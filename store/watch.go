@@ -29,7 +29,11 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 		return err
 	}
 	w := &watcher{t: t, match: t.prefix + match, f: f, seen: newest}
-	err = t.s.scan(ctx, t.id, w.match, 1, math.MaxInt, func(m *message) bool {
+	filter := w.match
+	if match == ">" {
+		filter = ""
+	}
+	err = t.s.scan(ctx, t.id, filter, 1, math.MaxInt, func(m *message) bool {
 		if m.sequence > newest {
 			return false // comes as a change
 		}
