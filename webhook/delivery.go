@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"pollbridge/store"
@@ -254,7 +253,7 @@ func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, 
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
 	s.worked(ctx, sub)
 	if sub.Bound && e.Final {
-		s.release(ctx, log, sub, d)
+		s.release(ctx, log, sub, e, d)
 	}
 	return done
 }
@@ -323,32 +322,41 @@ func (s *Service) settle(ctx context.Context, log logger, d *delivery) verdict {
 }
 
 // finalDelivered reports whether the same subscription has had the final event of the
-// same session.
+// same session, which is the last one about it.
 func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error) {
-	others, err := s.sameSession(ctx, d)
-	return slices.ContainsFunc(others, func(o *delivery) bool { return o.Final && o.State == StateDelivered }), err
+	last, err := s.lastEvent(ctx, d.subject)
+	if err != nil || !last.Final {
+		return false, err
+	}
+	final, err := s.readDelivery(ctx, s.deliveryKey(d.subscription, last))
+	if errors.Is(err, store.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && final.State == StateDelivered, err
 }
 
-func (s *Service) sameSession(ctx context.Context, d *delivery) ([]*delivery, error) {
-	records, err := s.deliveries.List(ctx, d.subscription+"."+d.subject+".*", 0, 32)
-	if err != nil {
-		return nil, err
-	}
+// earlier returns the deliveries of earlier events of a session to the same
+// subscription.
+func (s *Service) earlier(ctx context.Context, e *event, d *delivery) ([]*delivery, error) {
 	var all []*delivery
-	for _, r := range records {
-		other, err := readDelivery(r)
-		if err != nil {
+	for _, eventType := range e.Seen {
+		id := s.deliveryID(d.subscription, s.sessionEventID(d.subject, eventType))
+		other, err := s.readDelivery(ctx, d.subscription+"."+d.subject+"."+id)
+		switch {
+		case errors.Is(err, store.ErrNotFound) || id == d.ID:
+		case err != nil:
 			return nil, err
+		default:
+			all = append(all, other)
 		}
-		all = append(all, other)
 	}
 	return all, nil
 }
 
 // release lets go of a bound subscription that has had its final event. What waits for
 // it is superseded. If that fails, its time to live ends it.
-func (s *Service) release(ctx context.Context, log logger, sub *subscription, final *delivery) {
-	others, err := s.sameSession(ctx, final)
+func (s *Service) release(ctx context.Context, log logger, sub *subscription, e *event, final *delivery) {
+	others, err := s.earlier(ctx, e, final)
 	for _, d := range others {
 		if err == nil && d.State == StateWaiting {
 			err = s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Round))

@@ -140,14 +140,24 @@ func TestFile(t *testing.T) {
 	t.Parallel()
 	with, without := newReceiver(t, nil), newReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
-		b.options.Response = responses(map[string]*session.Observation{"ses_a": observed(200, answers[session.Succeeded])})
+		b.options.Response = responses(map[string]*session.Observation{
+			"ses_a": observed(200, answers[session.Succeeded]),
+			"ses_b": observed(200, "\xef\xbb\xbf{\"status\":\"ok\",\"who\":\"\xff\"}"),
+		})
 	}, with.Server, without.Server)
 	b.subscribe(webhook.NewSubscription{URL: with.URL, IncludeFile: true, Events: []string{webhook.TypeSucceeded}})
 	b.subscribe(webhook.NewSubscription{URL: without.URL, Events: []string{webhook.TypeSucceeded}})
 	b.changed(change("ses_a", session.Succeeded))
 	b.changed(change("ses_gone", session.Succeeded))
+	b.changed(change("ses_b", session.Succeeded))
 	seen := 0
-	for _, got := range append(with.wait(t, 2), without.wait(t, 2)...) {
+	for _, got := range append(with.wait(t, 3), without.wait(t, 3)...) {
+		if got.Data["session"] == "ses_b" && got.Data["file_omitted"] == false {
+			if !strings.Contains(string(got.body), `"response":{"status":"ok","who":"`+"\uFFFD"+`"},"file_omitted":false`) {
+				t.Errorf("got %q", got.body)
+			}
+			continue
+		}
 		wants := got.Data["session"] == "ses_a" && strings.Contains(got.header.Get("Webhook-Id"), "evt_")
 		if strings.Contains(string(got.body), document) {
 			seen++
@@ -287,8 +297,8 @@ func TestRetriesUntilDead(t *testing.T) {
 
 func TestRecover(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	r, witness := newReceiver(t, status(500)), newReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server, witness.Server)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Endpoints: []string{"smartid-sign"}})
 	b.changed(change("ses_long_ago", session.Succeeded))
 	b.ended(sub, webhook.StateDead)
@@ -305,9 +315,11 @@ func TestRecover(t *testing.T) {
 		t.Errorf("Recover while disabled = %v", err)
 	}
 	b.changed(change("ses_missed", session.Succeeded))
+	b.subscribe(webhook.NewSubscription{URL: witness.URL, Endpoints: []string{"mobile-sign"}})
 	other := change("ses_other", session.Succeeded)
 	other.Endpoint = "mobile-sign"
 	b.changed(other)
+	witness.wait(t, 1) // so the one before has found nobody
 	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil {
 		t.Fatal(err)
 	}

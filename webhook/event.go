@@ -69,10 +69,15 @@ func (s *Service) Changed(ctx context.Context, c Change) (published bool, err er
 			return nil, err
 		}
 		return &event{
-			ID: s.store.ID("evt_", c.Session, c.Type), Type: c.Type, Endpoint: c.Endpoint, Account: c.Account,
+			ID: s.sessionEventID(c.Session, c.Type), Type: c.Type, Endpoint: c.Endpoint, Account: c.Account,
 			State: c.State.String(), Final: c.State.Final(), At: c.At, payload: payload,
 		}, nil
 	})
+}
+
+// sessionEventID is the same after a crash, and on every replica.
+func (s *Service) sessionEventID(sessionID, eventType string) string {
+	return s.store.ID("evt_", sessionID, eventType)
 }
 
 // record appends what next makes of the last event about a key, unless mark was seen

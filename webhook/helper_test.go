@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -118,6 +119,7 @@ type bridge struct {
 	*webhook.Service
 	t        testing.TB
 	dir      string
+	sync     string // empty: interval
 	cfg      webhook.Config
 	options  webhook.Options
 	store    *store.Store
@@ -161,7 +163,7 @@ func (b *bridge) prepare() {
 	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
 	defer cancel()
 	cfg := store.DefaultConfig()
-	cfg.Dir, cfg.Sync = b.dir, store.SyncInterval
+	cfg.Dir, cfg.Sync = b.dir, cmp.Or(b.sync, store.SyncInterval)
 	var err error
 	if b.store, err = store.Open(ctx, cfg, store.Options{Log: log}); err != nil {
 		b.t.Fatal(err)

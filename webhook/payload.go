@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"bytes"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -145,12 +147,9 @@ func wholeBody(o *session.Observation) (jsontext.Value, bool) {
 	if _, _, err := session.WithoutFile(o.Body); err != nil {
 		return nil, false
 	}
-	return trimBOM(o.Body), true
-}
-
-func trimBOM(body []byte) []byte {
-	if len(body) >= 3 && string(body[:3]) == "\xef\xbb\xbf" {
-		return body[3:]
+	body := bytes.TrimPrefix(o.Body, []byte("\xef\xbb\xbf"))
+	if !utf8.Valid(body) { // some receivers verify what they have decoded
+		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
-	return body
+	return body, true
 }

@@ -146,6 +146,7 @@ func (s *Service) openStore(ctx context.Context) (err error) {
 func (s *Service) subscriptionChanged(c store.Change) {
 	if c.Gone {
 		s.registry.remove(c.Key, c.Revision, true)
+		s.caughtUp.Delete(c.Key)
 		return
 	}
 	sub, err := s.readSubscription(c.Record)
