@@ -69,6 +69,7 @@ func (w *Watcher) schedule(e *entry, at time.Time) {
 // dispatch hands what is due to the workers, what was due first before everything
 // else. When all of them are busy, it waits: nothing overtakes.
 func (w *Watcher) dispatch() {
+	w.letThemCome()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
@@ -85,6 +86,23 @@ func (w *Watcher) dispatch() {
 		select {
 		case <-timer.C:
 		case <-w.wake:
+		case <-w.ctx.Done():
+			return
+		}
+	}
+}
+
+// letThemCome waits while watches of before are still handed out: polling would take
+// the processor from that, and each of them be late.
+func (w *Watcher) letThemCome() {
+	const pause, most = 20 * time.Millisecond, time.Second
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	began := time.Now()
+	for came := -1; came != w.Live() && time.Since(began) < most; {
+		came = w.Live()
+		select {
+		case <-ticker.C:
 		case <-w.ctx.Done():
 			return
 		}

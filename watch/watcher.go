@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -84,6 +85,9 @@ type Watcher struct {
 	closed bool              // guarded by mu
 
 	complaints, refusals seldom // guarded by mu
+
+	accountsMu sync.Mutex
+	accounts   map[string]string // ids by credential; guarded by accountsMu
 }
 
 const (
@@ -94,6 +98,8 @@ const (
 	// workers bounds the polls under way. More would only wait for the upstream's
 	// own bound.
 	workers = 256
+	// mostAccounts bounds the credentials whose ids are remembered.
+	mostAccounts = 1000
 	// opening bounds how long opening the store's parts may take.
 	opening = 30 * time.Second
 )
@@ -104,7 +110,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, next: newSchedule(cfg), metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, wake: make(chan struct{}, 1), work: make(chan *entry),
+		live: map[string]*entry{}, accounts: map[string]string{}, wake: make(chan struct{}, 1), work: make(chan *entry),
 	}
 	var err error
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
@@ -120,16 +126,16 @@ func New(cfg Config, o Options) (*Watcher, error) {
 // Start takes all watches up again, those of a crash too, and begins to poll. It may
 // be called once.
 func (w *Watcher) Start() error {
-	w.running.Go(w.dispatch)
-	for range workers {
-		w.running.Go(w.workUntilClosed)
-	}
-	w.running.Go(w.renewUntilClosed)
 	taker, err := w.watches.Take(w.ctx, lane, w.cfg.Max, w.take)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	w.taker = taker
+	w.running.Go(w.dispatch)
+	for range workers {
+		w.running.Go(w.workUntilClosed)
+	}
+	w.running.Go(w.renewUntilClosed)
 	return nil
 }
 
@@ -243,4 +249,21 @@ func (w *Watcher) subject(id string, v *session.Variant) webhook.Subject {
 	return webhook.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.account(v)}
 }
 
-func (w *Watcher) account(v *session.Variant) string { return w.store.ID("acc_", v.Credential) }
+// account is the id of v's credential. There are few of them and they are asked for
+// often, so they are remembered.
+func (w *Watcher) account(v *session.Variant) string {
+	w.accountsMu.Lock()
+	id, known := w.accounts[v.Credential]
+	w.accountsMu.Unlock()
+	if known {
+		return id
+	}
+	id = w.store.ID("acc_", v.Credential)
+	w.accountsMu.Lock()
+	defer w.accountsMu.Unlock()
+	if len(w.accounts) >= mostAccounts {
+		clear(w.accounts)
+	}
+	w.accounts[strings.Clone(v.Credential)] = id
+	return id
+}
