@@ -208,11 +208,11 @@ func (s *Service) read(ctx context.Context, w work) (*event, *delivery, error) {
 	id := s.deliveryID(w.Subscription, w.Event)
 	d, err := s.readDelivery(ctx, w.Subscription+"."+w.Subject+"."+id)
 	if errors.Is(err, store.ErrNotFound) {
-		d = &delivery{ID: id, Event: w.Event, Place: w.Place, State: StateWaiting, Created: time.Now(), subscription: w.Subscription, subject: w.Subject}
-		if e != nil {
-			d.Type, d.Final = e.Type, e.Final
+		known := e
+		if known == nil {
+			known = &event{ID: w.Event, subject: w.Subject, place: w.Place}
 		}
-		return e, d, nil
+		d, err = newDelivery(id, w.Subscription, known), nil
 	}
 	return e, d, err
 }
@@ -253,7 +253,7 @@ func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, 
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
 	s.worked(ctx, sub)
 	if sub.Bound && e.Final {
-		s.release(ctx, log, sub, e, d)
+		s.release(ctx, log, sub, e)
 	}
 	return done
 }
@@ -335,38 +335,47 @@ func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error)
 	return err == nil && final.State == StateDelivered, err
 }
 
-// earlier returns the deliveries of earlier events of a session to the same
-// subscription.
-func (s *Service) earlier(ctx context.Context, e *event, d *delivery) ([]*delivery, error) {
-	var all []*delivery
-	for _, eventType := range e.Seen {
-		id := s.deliveryID(d.subscription, s.sessionEventID(d.subject, eventType))
-		other, err := s.readDelivery(ctx, d.subscription+"."+d.subject+"."+id)
-		switch {
-		case errors.Is(err, store.ErrNotFound) || id == d.ID:
-		case err != nil:
-			return nil, err
-		default:
-			all = append(all, other)
-		}
-	}
-	return all, nil
-}
-
 // release lets go of a bound subscription that has had its final event. What waits for
-// it is superseded. If that fails, its time to live ends it.
-func (s *Service) release(ctx context.Context, log logger, sub *subscription, e *event, final *delivery) {
-	others, err := s.earlier(ctx, e, final)
-	for _, d := range others {
-		if err == nil && d.State == StateWaiting {
-			err = s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Round))
-			s.conclude(ctx, log, d, StateSuperseded, "")
-		}
-	}
+// it is superseded, also what was never tried because the final event overtook it. If
+// that fails, the subscription's time to live ends it.
+func (s *Service) release(ctx context.Context, log logger, sub *subscription, e *event) {
+	err := s.supersede(ctx, log, sub, e)
 	if err == nil {
 		err = s.drop(ctx, sub)
 	}
 	if err != nil {
 		log.Warn("a subscription whose session is over is kept for a while", "error", err)
+	}
+}
+
+// supersede ends what waits of the events before e for a subscription.
+func (s *Service) supersede(ctx context.Context, log logger, sub *subscription, e *event) error {
+	for _, eventType := range e.Seen {
+		earlier := &event{ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account, subject: e.subject}
+		if eventType == e.Type || !sub.covers(earlier) {
+			continue
+		}
+		d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, earlier))
+		if errors.Is(err, store.ErrNotFound) {
+			d, err = newDelivery(s.deliveryID(sub.ID, earlier.ID), sub.ID, earlier), nil
+		}
+		if err != nil {
+			return err
+		}
+		if d.over() {
+			continue
+		}
+		if err := s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Round)); err != nil {
+			return err
+		}
+		s.conclude(ctx, log, d, StateSuperseded, "") // where it is sent right now, its attempt tells more
+	}
+	return nil
+}
+
+func newDelivery(id, subscriptionID string, e *event) *delivery {
+	return &delivery{
+		ID: id, Event: e.ID, Type: e.Type, Place: e.place, Final: e.Final, State: StateWaiting, Created: time.Now(),
+		subscription: subscriptionID, subject: e.subject,
 	}
 }
