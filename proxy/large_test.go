@@ -69,9 +69,7 @@ func serveLarge(t *testing.T, changes ...func(*settings)) *bridge {
 		s.cache.MaxSize = 256 << 20
 		s.cache.FinalTTL = cache.DefaultConfig().FinalTTL
 	})
-	b := serve(t, largeUpstream(t), changes...)
-	t.Cleanup(b.server.DropPages)
-	return b
+	return serve(t, largeUpstream(t), changes...)
 }
 
 // asks is a status request as bytes.
