@@ -217,22 +217,24 @@ func TestHalfWrittenFinalsAreNone(t *testing.T) {
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
 	f := finals(t, s)
-	half, broken, good := ask(t, "half"), ask(t, "broken"), ask(t, "good")
+	half, broken, cut, good := ask(t, "half"), ask(t, "broken"), ask(t, "cut"), ask(t, "good")
 	large := answer(lt, strings.Repeat("x", 9<<20))
 	keep(t, f, good, large)
 	keep(t, f, broken, large)
-	if err := errors.Join(f.KeepHalf(within(t), half, large.Body[:1<<20]), f.LoseChunk(within(t), broken, "1")); err != nil {
+	keep(t, f, cut, large)
+	if err := errors.Join(f.KeepHalf(within(t), half, large.Body[:1<<20]), f.LoseChunk(within(t), broken, "1"), f.LoseChunk(within(t), cut, "2")); err != nil {
 		t.Fatal(err)
 	}
 	loads(t, f, half)
 	loads(t, f, broken)
+	loads(t, f, cut)
 	loads(t, f, good, large)
 	shut()
 	s, _ = open(t, config(dir))
 	f = finals(t, s)
 	loads(t, f, half)
 	loads(t, f, good, large)
-	if chunks := must(f.Chunks(within(t)))(t); chunks != 3+2 {
+	if chunks := must(f.Chunks(within(t)))(t); chunks != 3+2+2 {
 		t.Errorf("%d chunks are left; want those of the answers that were kept", chunks)
 	}
 }

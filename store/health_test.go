@@ -62,8 +62,10 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	fill(t, filler)
 	var kept []string
 	var failure error
+	var begin time.Time
 	for i := 0; failure == nil; i++ {
 		key := fmt.Sprint(i)
+		begin = time.Now()
 		if _, failure = things.Put(ctx, key, make([]byte, 3000), 0); failure == nil {
 			kept = append(kept, key)
 		}
@@ -71,10 +73,13 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 			t.Fatal("the disk does not become full")
 		}
 	}
+	if took := time.Since(begin); took > 5*time.Second {
+		t.Errorf("the write that failed took %s; want it to fail at once", took)
+	}
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "no space left") || !strings.Contains(failure.Error(), "no space left") {
 		t.Errorf("Err() = %v after %v; want both to say that there is no space", err, failure)
 	}
-	begin := time.Now()
+	begin = time.Now()
 	if _, err := things.Put(ctx, "other", nil, 0); err == nil || time.Since(begin) > time.Second {
 		t.Errorf("Put on a full disk: %v after %s; want an error at once", err, time.Since(begin))
 	}
@@ -109,6 +114,51 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	}
 	taker.Stop()
 	shut()
+}
+
+// TestWhatCouldNotBeRemovedIsNotDone: the engine acknowledges that an item is done also
+// when it could not write that.
+func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
+	t.Parallel()
+	dir := small(t)
+	cfg := config(filepath.Join(dir, "data"))
+	cfg.Sync = store.SyncAlways
+	s, _ := open(t, cfg)
+	q := queue(t, s, time.Hour)
+	const many = 500 // one of them needs another block of the disk
+	for i := range many {
+		add(t, q, "a", fmt.Sprint(i))
+	}
+	items, _ := take(t, q, "a", 2*many)
+	var out []*store.Item
+	for range many {
+		out = append(out, receive(t, "an item", items))
+	}
+	filler := filepath.Join(dir, "filler")
+	fill(t, filler)
+	finished := map[string]bool{}
+	for _, item := range out {
+		finished[item.Name] = item.Done(within(t)) == nil
+	}
+	if n := count(finished); n == many {
+		t.Fatal("all are done on a full disk")
+	}
+	killed := filepath.Join(t.TempDir(), "killed") // what there is if the process is killed now
+	if err := os.CopyFS(killed, os.DirFS(cfg.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = open(t, config(killed))
+	afterKill, _ := take(t, queue(t, s, time.Hour), "a", 2*many)
+	for _, items := range []<-chan *store.Item{items, afterKill} {
+		for range many - count(finished) {
+			if item := receive(t, "an item that is not done", items); finished[item.Name] {
+				t.Errorf("%s was done, and is handed out again", item.Name)
+			}
+		}
+	}
 }
 
 func TestReadOnlyDirectoryIsRefused(t *testing.T) {

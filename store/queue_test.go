@@ -226,6 +226,15 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 	waiting(t, q, "a", kept-2, 0)
 	done(t, out[2:]...) // that are out with the first taker still
 	waiting(t, q, "a", 0, 0)
+
+	add(t, q, "b", "1")
+	items, taker = take(t, q, "b", 1)
+	last := receive(t, "an item", items)
+	taker.Stop()
+	if err := q.RemoveLane(within(t), "b"); err != nil {
+		t.Fatal(err)
+	}
+	done(t, last) // what is not there any more is done
 	mu.Lock()
 	defer mu.Unlock()
 	if len(out) != kept {
