@@ -464,3 +464,34 @@ func TestUpstreamDown(t *testing.T) {
 	l.say("tok", session.Succeeded)
 	l.next(webhook.TypeSucceeded)
 }
+
+// TestAnEndBetweenTwoSteps: the item is durable, the event is not. It is made after the
+// next start.
+func TestAnEndBetweenTwoSteps(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	l.events.failWith(errors.New("the disk is full"))
+	l.say("pending", session.Pending)
+	l.say("final", session.Pending)
+	l.w.Observe(l.variant("pending"), observation(session.Pending))
+	l.w.Observe(l.variant("final"), observation(session.Pending))
+	l.w.Observe(l.variant("final"), observation(session.Refused))
+	l.close()
+	l.events.failWith(nil)
+	l.say("final", session.Refused)
+	l.open()
+	l.awaitQuestions("final", 1)
+	came := map[string]bool{}
+	for range 2 {
+		select {
+		case c := <-l.events.came:
+			came[c.Token+" "+c.Type] = true
+		case <-time.After(long):
+			t.Fatalf("only %v came", came)
+		}
+	}
+	if !came["pending "+webhook.TypePending] || !came["final "+webhook.TypeRefused] {
+		t.Errorf("%v came; want pending and refused", came)
+	}
+}
