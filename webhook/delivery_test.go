@@ -500,3 +500,25 @@ func TestTestEvent(t *testing.T) {
 		t.Errorf("Test of nobody = %v", err)
 	}
 }
+
+// TestRedeliverBeforeTheRetry: nobody has to wait a day for it, and the retry that was
+// scheduled does not come on top.
+func TestRedeliverBeforeTheRetry(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{2 * time.Second} }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	d := b.ended(sub, webhook.StateWaiting)
+	r.set(nil)
+	if _, err := b.Redeliver(t.Context(), d.ID); err != nil {
+		t.Fatal(err)
+	}
+	if d = b.ended(sub, webhook.StateDelivered); len(d.Attempts) != 2 {
+		t.Errorf("%d attempts; want 2", len(d.Attempts))
+	}
+	eventually(t, "the scheduled retry is gone", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	if n := r.count(); n != 2 {
+		t.Errorf("%d webhooks; want 2", n)
+	}
+}

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"net"
 	"net/http"
 	"time"
@@ -39,3 +40,18 @@ func Dial(ctx context.Context, cfg Config, resolver *net.Resolver, address strin
 }
 
 var ErrRefused = errRefused
+
+// ComeBack hands out the item of a delivery again, as after a crash before it was done.
+func (s *Service) ComeBack(ctx context.Context, id string) error {
+	d, err := s.findDelivery(ctx, id)
+	if err != nil {
+		return err
+	}
+	value, err := json.Marshal(work{d.subscription, d.subject, d.Event, d.Place, d.Round})
+	if err != nil {
+		return err
+	}
+	lane := s.registry.get(d.subscription).lane
+	defer s.lanes.ensure(lane)
+	return s.queue.Add(ctx, lane, itemName(d.ID, d.Round)+"-back", value) // not taken for the same one
+}

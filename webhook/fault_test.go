@@ -304,3 +304,13 @@ func TestRecoveryOfAReceiver(t *testing.T) {
 		t.Errorf("%+v, %v", st, err)
 	}
 }
+
+func TestNameWithoutAddress(t *testing.T) {
+	t.Parallel()
+	resolver := nameServer{func(string) []string { return nil }}.resolver(t)
+	b := newBridge(t, func(b *bridge) { b.options.SetDialing(resolver, nil) })
+	sub := b.subscribe(webhook.NewSubscription{URL: "https://nobody.example/"})
+	if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Error != webhook.ErrorDNS || strings.Contains(a.Detail, "nobody") {
+		t.Errorf("Test = %+v, %v; want an error of DNS", a, err)
+	}
+}

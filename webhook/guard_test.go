@@ -194,6 +194,11 @@ func TestAllowedNetworks(t *testing.T) {
 	if err := dial("127.0.0.1"); !errors.Is(err, webhook.ErrRefused) {
 		t.Errorf("another port: %v; want it refused", err)
 	}
+	cfg = webhook.DefaultConfig()
+	cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	if err := webhook.CheckURL(cfg, "https://[::ffff:127.0.0.1]/"); err != nil {
+		t.Errorf("an allowed address in another form: %v", err)
+	}
 	// Where IPv4 is only reached by translation, what is translated is checked too.
 	cfg = webhook.DefaultConfig()
 	cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96")}

@@ -12,7 +12,7 @@ import (
 
 const (
 	// storePatience bounds what is asked of the engine about one delivery.
-	storePatience = 10 * time.Second
+	storePatience = 5 * time.Second
 	// laneIdle is how long a lane without work is kept.
 	laneIdle = time.Minute
 	// againAfter is how long an item waits that could not be dealt with.
@@ -128,9 +128,11 @@ func (l *lane) pumpLocked() {
 	clear(l.waiting[len(kept):])
 	l.waiting = kept
 	if len(kept) > 0 {
-		// While the breaker is open nothing else happens in the lane; else it is
-		// pumped when an attempt ends, and this does not matter.
-		l.wakeLocked(max(time.Until(next), min(l.s.openFor/4, time.Second), 5*time.Millisecond))
+		wait := max(time.Until(next), 5*time.Millisecond)
+		if !l.admitsLocked() { // nothing else may happen in the lane to pump it
+			wait = max(wait, min(l.s.openFor/4, time.Second))
+		}
+		l.wakeLocked(wait)
 	}
 }
 

@@ -91,3 +91,33 @@ func TestLanesClose(t *testing.T) {
 		})
 	}
 }
+
+// TestItemsThatComeBack: a crash came after what happened was noted, and before the
+// item was done.
+func TestItemsThatComeBack(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+		if got.Data["session"] == "ses_waiting" {
+			w.WriteHeader(500)
+		}
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_delivered", session.Succeeded))
+	b.changed(change("ses_waiting", session.Succeeded))
+	for _, d := range []webhook.Delivery{b.ended(sub, webhook.StateDelivered), b.ended(sub, webhook.StateWaiting)} {
+		if err := b.ComeBack(t.Context(), d.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the items are put away again", func() bool {
+		st, err := b.Stats(t.Context())
+		return err == nil && st.BacklogNow == 0 && st.BacklogLater == 2 // with the one that came back
+	})
+	if n := r.count(); n != 2 {
+		t.Errorf("%d webhooks; want 2: one was delivered, the other waits for its time", n)
+	}
+	if d := b.ended(sub, webhook.StateWaiting); len(d.Attempts) != 1 {
+		t.Errorf("%d attempts; want 1", len(d.Attempts))
+	}
+}
