@@ -14,8 +14,8 @@ type Config struct {
 	// Listen is the address of the management API, HOST:PORT.
 	Listen string `koanf:"listen"`
 	// Keys are the bearer tokens that open the management API, each of at least
-	// [MinKeyLength] characters. With none, only this machine may see more than
-	// the probes.
+	// [MinKeyLength] characters. With none, only the probes can be seen, and from
+	// this machine the metrics; see [KeyFile].
 	Keys []string `koanf:"keys" secret:"true"`
 }
 
