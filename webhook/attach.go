@@ -11,6 +11,10 @@ import (
 	"pollbridge/store"
 )
 
+// mostAttached is how many subscriptions can be attached to one session: clients name
+// them, and each is kept.
+const mostAttached = 16
+
 // Attach makes a subscription of one session, which ends with it: when the session's
 // final event was delivered to it, when the session is erased, and at the latest when
 // Options.History is over. The same session and URL make the same subscription:
@@ -26,6 +30,9 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	}
 	if existing := s.registry.get(sub.ID); existing != nil {
 		return s.viewOf(existing), s.catchUp(ctx, existing)
+	}
+	if len(s.registry.boundTo(subject.Session)) >= mostAttached {
+		return Subscription{}, &FieldError{"url", fmt.Sprintf("the session has %d webhooks already", mostAttached)}
 	}
 	if over, err := s.isOver(ctx, sub); err != nil || over {
 		return sub.view(), err

@@ -169,6 +169,26 @@ func TestAttachedPendingIsSuperseded(t *testing.T) {
 	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 }
 
+func TestAttachIsBounded(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	attach := func(i int) error {
+		_, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: fmt.Sprintf("https://example.com/%d", i)})
+		return err
+	}
+	for i := range 16 {
+		if err := attach(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := attach(16); err == nil {
+		t.Error("one more was attached than can be")
+	}
+	if err := attach(3); err != nil {
+		t.Errorf("one that is attached already: %v", err)
+	}
+}
+
 // TestAttachedIsOvertaken: the final event arrives while the one before is not tried
 // yet, which is told and not sent.
 func TestAttachedIsOvertaken(t *testing.T) {
