@@ -295,6 +295,9 @@ func (e *events) EraseSession(_ context.Context, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.erased[id] = true
+	for _, kind := range webhook.Types() {
+		delete(e.made, id+kind)
+	}
 	return nil
 }
 

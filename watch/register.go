@@ -127,8 +127,10 @@ func (w *Watcher) nextDue(e *entry, o *session.Observation) time.Time {
 // settleNow settles an entry while those who asked wait for it. The watcher need not
 // be running.
 func (w *Watcher) settleNow(e *entry, o *session.Observation) {
-	var err error
-	if err = w.store.Err(); err == nil {
+	err := w.store.Err()
+	if err != nil {
+		w.metrics.failed.Inc() // and do not make the answer wait for what will fail
+	} else {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		err = w.settle(ctx, e)

@@ -107,13 +107,13 @@ func TestDeleteErases(t *testing.T) {
 		t.Error("its answers or its events are kept")
 	}
 	await(t, "its item to end", func() bool { return l.w.Live() == 0 && l.items() == 0 })
-	l.restart()
 	if page, _, err := l.w.List(t.Context(), "", 0, 10); len(page) > 0 || err != nil {
 		t.Errorf("List = %v, %v", page, err)
 	}
 
 	// Registered again a moment later, it is watched, also after a restart.
 	l.watch("tok")
+	l.next(webhook.TypePending)
 	l.restart()
 	l.say("tok", session.Refused)
 	l.next(webhook.TypeRefused)
