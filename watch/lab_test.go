@@ -45,6 +45,7 @@ type lab struct {
 
 	events *events
 	finals *finals
+	turns  chan struct{} // each question takes one; nil: as many as there are
 	mu     sync.Mutex
 	states map[string]answer // by token; guarded by mu, as all below
 	asked  map[string]int
@@ -130,7 +131,10 @@ func (l *lab) restart() {
 }
 
 // ask answers like the cache: it tells the watcher of the observation first.
-func (l *lab) ask(_ context.Context, v *session.Variant) (*session.Observation, error) {
+func (l *lab) ask(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+	if err := l.waitForTurn(ctx); err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	now := l.states[v.Token]
 	l.asked[v.Token]++
