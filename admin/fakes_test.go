@@ -31,6 +31,7 @@ type fakes struct {
 	full          error    // what watching returns
 	deliveries    []webhook.Delivery
 	filters       []string
+	kept          []string // the sessions of filters, as they came
 	recovered     time.Time
 	answers       map[string]*session.Observation
 	events        []webhook.Event
@@ -192,6 +193,7 @@ func (f *fakes) Deliveries(_ context.Context, filter webhook.DeliveryFilter, bef
 		return nil, "", err
 	}
 	f.filters = append(f.filters, fmt.Sprint(filter))
+	f.kept = append(f.kept, filter.Session)
 	return newest(f.deliveries, before, limit)
 }
 

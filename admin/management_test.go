@@ -492,6 +492,30 @@ func TestConnectionsAreKept(t *testing.T) {
 	}
 }
 
+// TestServicesMayKeepWhatTheyGet: the HTTP engine reads the next request of a connection
+// into the memory of the one before.
+func TestServicesMayKeepWhatTheyGet(t *testing.T) {
+	m := manage(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(m.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(20 * time.Second))
+	answers := bufio.NewReader(conn)
+	for _, id := range []string{"ses_aaaaaaaa", "ses_bbbbbbbb"} {
+		fmt.Fprintf(conn, "GET /v1/deliveries?session=%s HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer %s\r\n\r\n", id, key)
+		response, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, response.Body)
+	}
+	if m.kept[0] != "ses_aaaaaaaa" || m.kept[1] != "ses_bbbbbbbb" {
+		t.Errorf("kept = %q", m.kept)
+	}
+}
+
 func TestEveryCallNeedsAKey(t *testing.T) {
 	m := manage(t)
 	for _, path := range []string{"/v1/subscriptions", "/v1/events/stream", "/v1/stats", "/v1/nothing", "/openapi.json", "/docs"} {
