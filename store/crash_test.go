@@ -231,3 +231,28 @@ func killAfter(t *testing.T, dir, round string, n int) (lines []string) {
 	}
 	return lines
 }
+
+// TestKillWhileOpening: whatever is there of a new directory, the next one opens it.
+func TestKillWhileOpening(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for i := range 12 {
+		if i%3 == 0 {
+			dir = t.TempDir()
+		}
+		child := exec.CommandContext(within(t), os.Args[0])
+		child.Env = append(os.Environ(), childDir+"="+dir, childRound+"=k")
+		if err := child.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Duration(rand.IntN(60)) * time.Millisecond) // any moment will do
+		if err := child.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		child.Wait()
+		if i%2 == 0 {
+			_, shut := open(t, config(dir))
+			shut()
+		}
+	}
+}

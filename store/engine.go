@@ -67,7 +67,11 @@ func (l engineLog) Debugf(string, ...any)  {}
 func (l engineLog) Tracef(string, ...any)  {}
 
 func (l engineLog) Warnf(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+	text := strings.TrimSpace(fmt.Sprintf(format, args...))
+	if strings.Contains(text, "outdated") || strings.Contains(text, "prior state file") {
+		l.log.Debug("The engine reads its files anew, as after any crash", "message", text)
+		return
+	}
 	l.log.Warn("The engine warns", "message", text)
 	if strings.Contains(text, "disabling JetStream") {
 		l.failed(errors.New(text))
