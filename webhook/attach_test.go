@@ -107,10 +107,12 @@ func TestAttach(t *testing.T) {
 // TestAttachComesLate: the session is over when somebody asks to be told.
 func TestAttachComesLate(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r, witness := newReceiver(t, nil), newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server, witness.Server)
+	b.subscribe(webhook.NewSubscription{URL: witness.URL})
 	b.changed(change("ses_a", session.Pending))
 	b.changed(change("ses_a", session.Succeeded))
+	witness.wait(t, 2) // so nobody else will make a delivery of them
 	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
 	if err != nil || !strings.HasPrefix(sub.Secret, "whsec_") {
 		t.Fatalf("Attach = %+v, %v", sub, err)
@@ -167,6 +169,31 @@ func TestAttachedPendingIsSuperseded(t *testing.T) {
 	b.ended(sub, webhook.StateDelivered)
 	b.ended(sub, webhook.StateSuperseded)
 	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+}
+
+// TestEraseDuringAnAttempt: what is under way is not noted any more.
+func TestEraseDuringAnAttempt(t *testing.T) {
+	t.Parallel()
+	erased := make(chan struct{})
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
+		<-erased
+		fmt.Fprint(w, "their answer")
+	})
+	b := newBridge(t, nil, r.Server)
+	b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	r.wait(t, 1)
+	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
+		t.Fatal(err)
+	}
+	close(erased)
+	eventually(t, "the attempt is over", func() bool {
+		st, err := b.Stats(t.Context())
+		return err == nil && st.BacklogNow+st.AttemptsUnderWay == 0
+	})
+	if left := b.deliveriesOf(webhook.DeliveryFilter{}); len(left) != 0 {
+		t.Errorf("left: %+v", left)
+	}
 }
 
 func TestAttachIsBounded(t *testing.T) {
