@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -178,35 +177,5 @@ func write(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-// TestDamagedFilesAreSurvived: what can still be read is, and nothing else.
-func TestDamagedFilesAreSurvived(t *testing.T) {
-	t.Parallel()
-	for file, left := range map[string]int{"meta.inf": 100, "msgs/index.db": 100, "msgs/1.blk": 20} {
-		dir := t.TempDir()
-		s, shut := open(t, config(dir))
-		things := table(t, s, 0)
-		for i := range 100 {
-			must(things.Put(within(t), fmt.Sprint(i), []byte(fmt.Sprint(i)), 0))(t)
-		}
-		shut()
-		path := filepath.Join(dir, "engine/jetstream/$G/streams/TABLE_things", file)
-		content := must(os.ReadFile(path))(t)
-		content[len(content)/2] ^= 0x55
-		write(t, path, content)
-		s, shut = open(t, config(dir))
-		records := must(table(t, s, 0).List(within(t), ">", 0, 1000))(t)
-		for _, record := range records {
-			if string(record.Value) != record.Key {
-				t.Errorf("%s: %+v", file, record)
-			}
-		}
-		if len(records) < left {
-			t.Errorf("%s: %d records are left; want %d at least", file, len(records), left)
-		}
-		must(table(t, s, 0).Put(within(t), "new", nil, 0))(t)
-		shut()
 	}
 }
