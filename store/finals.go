@@ -113,12 +113,17 @@ func (f *Finals) Load(ctx context.Context, v *session.Variant) ([]*session.Obser
 	var answers []*message
 	q := f.question(v, v.Locale)
 	q.locale = "*"
-	err := f.s.scan(ctx, finalsID, q.answers("*"), 1, maxBatch, func(m *message) bool {
+	// One after the other: there are few, and for most questions none, which is found
+	// out with every first poll of a session.
+	for from := uint64(1); ; from = answers[len(answers)-1].sequence + 1 {
+		m, err := f.s.get(ctx, finalsID, getRequest{Sequence: from, NextFor: q.answers("*")})
+		if errors.Is(err, ErrNotFound) {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
 		answers = append(answers, m)
-		return true
-	})
-	if err != nil {
-		return nil, err
 	}
 	for _, answer := range answers {
 		o, err := f.read(ctx, v, answer)

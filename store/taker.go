@@ -172,7 +172,7 @@ func (t *Taker) giveBack() {
 // consumer is lost.
 func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer, anew <-chan struct{}) error {
 	const (
-		prefetched = 256
+		prefetched = 4096 // or taking up very many items is a matter of round trips
 		request    = 5 * time.Minute
 		heartbeat  = 30 * time.Second
 	)
