@@ -435,7 +435,7 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 			b.cfg.Retries[i] = 20 * time.Millisecond
 		}
 	}, r.Server, listener.Server)
-	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{webhook.TypeSucceeded, webhook.TypeFailing}})
 	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled, webhook.TypeFailing}})
 	b.changed(change("ses_a", session.Succeeded))
 	d := b.ended(sub, webhook.StateDead)
@@ -445,6 +445,11 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 	}
 	if got, err := b.Get(t.Context(), sub.ID); err != nil || got.Enabled || got.DisabledReason != webhook.DisabledFailing || got.FailingSince.IsZero() {
 		t.Errorf("after all that: %+v, %v", got, err)
+	}
+	for _, got := range r.got() {
+		if got.Type != webhook.TypeSucceeded {
+			t.Errorf("the failing one was told of itself: %s", got.body)
+		}
 	}
 	r.set(nil)
 	if got, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil || !got.Enabled || !got.FailingSince.IsZero() {
