@@ -7,12 +7,13 @@ COPY . .
 ARG VERSION=
 # A static binary, and a data directory that the unprivileged user of the image owns.
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=${VERSION}" -o /out/pollbridge ./cmd/pollbridge \
- && mkdir -p /out/data
+ && mkdir -p /out/data /out/tmp
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /out/pollbridge /pollbridge
 COPY --from=build --chown=65532:65532 /out/data /data
+COPY --from=build --chown=65532:65532 /out/tmp /tmp
 USER 65532:65532
 # Probes and scrapers are outside the container, so they have to reach this listener.
 # All of it but /healthz and /readyz then needs a key: set POLLBRIDGE_ADMIN_KEY.
