@@ -149,7 +149,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 func TestReadOnlyDirectoryIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := small(t)
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+	if err := makeReadOnly(dir); err != nil {
 		t.Skipf("it cannot be made read-only: %v", err)
 	}
 	refuses(t, config(dir), syscall.EROFS, dir, "cannot be written")

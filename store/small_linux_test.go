@@ -19,3 +19,7 @@ func small(t *testing.T) (dir string) {
 	})
 	return dir
 }
+
+func makeReadOnly(dir string) error {
+	return syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|syscall.MS_RDONLY, "")
+}
