@@ -193,6 +193,10 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 			t.Errorf("the end of %s came under the ids %v; want one", token, finals[token])
 		}
 	}
+	polls := d.manage("GET", "/v1/stats", "", 200)["polls"].(map[string]any)
+	if asked, sent := polls["asked"].(float64), polls["sent"].(float64); sent == 0 || asked < sent {
+		t.Errorf("the figures say that %v polls were asked and %v sent", asked, sent)
+	}
 	d.wantNothingInClear("sesame-account-1", strings.TrimPrefix(r.secret, "whsec_"), tokens[0])
 	if code, took := d.terminate(); code != 0 || took > 10*time.Second {
 		t.Errorf("SIGTERM: exit code %d after %v", code, took)

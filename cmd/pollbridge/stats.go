@@ -34,15 +34,16 @@ func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
 	}, err
 }
 
-// pollStats compares what clients asked with what the upstream was asked.
+// pollStats compares what clients and watches asked with what the upstream was asked.
 func (b *bridge) pollStats() admin.PollStats {
-	asked := b.sum("pollbridge_status_requests_total", "", nil)
+	asked := b.sum("pollbridge_status_requests_total", "", nil) + b.sum("pollbridge_watch_lag_seconds", "", nil)
 	sent := b.sum("pollbridge_upstream_requests_total", "endpoint", func(name string) bool { return name != "passthrough" }) -
 		b.sum("pollbridge_upstream_requests_total", "outcome", func(outcome string) bool { return outcome == "circuit_open" || outcome == "overload" })
 	return admin.PollStats{Asked: int64(asked), Sent: int64(sent), Saved: int64(max(0, asked-sent))}
 }
 
-// sum adds up the counters of a metric whose label is wanted; nil wants all.
+// sum adds up the counters of a metric whose label is wanted, or how many values it
+// has observed; nil wants all.
 func (b *bridge) sum(metric, label string, wanted func(string) bool) (total float64) {
 	families, _ := b.registry.Gather() // what another collector cannot tell is no matter here
 	for _, family := range families {
@@ -51,7 +52,7 @@ func (b *bridge) sum(metric, label string, wanted func(string) bool) (total floa
 		}
 		for _, m := range family.GetMetric() {
 			if wanted == nil || wanted(labelOf(m, label)) {
-				total += m.GetCounter().GetValue()
+				total += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}
