@@ -61,7 +61,7 @@ type newSubscription struct {
 	URL         string            `json:"url" minLength:"1" maxLength:"2048" doc:"Where events are sent: an https URL that is reachable from the bridge and no address of its own network." example:"https://example.com/hooks"`
 	Events      []string          `json:"events,omitempty" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"Which events. None: all about sessions."`
 	Endpoints   []string          `json:"endpoints,omitempty" maxItems:"100" doc:"Of which endpoints, by their names. None: of all."`
-	Account     string            `json:"account,omitempty" maxLength:"4096" doc:"An access token: only its sessions. It is kept as a hash."`
+	Account     string            `json:"account,omitempty" minLength:"1" maxLength:"4096" doc:"An access token: only its sessions. It is kept as a hash."`
 	Session     string            `json:"session,omitempty" pattern:"^ses_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a session, ses_…" doc:"Only this session."`
 	IncludeFile bool              `json:"include_file,omitempty" doc:"Whether the signed document is sent too. Otherwise GET /v1/sessions/{id}/response has it."`
 	Description string            `json:"description,omitempty" maxLength:"500" doc:"For people."`
@@ -82,8 +82,8 @@ type changeBody struct {
 	URL         *string                     `json:"url,omitempty" minLength:"1" maxLength:"2048"`
 	Events      optional[[]string]          `json:"events,omitzero" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"Which events. None, or null: all about sessions."`
 	Endpoints   optional[[]string]          `json:"endpoints,omitzero" maxItems:"100" doc:"Of which endpoints. None, or null: of all."`
-	Account     optional[string]            `json:"account,omitzero" maxLength:"4096" doc:"An access token: only its sessions. Null: of all accounts."`
-	Session     optional[string]            `json:"session,omitzero" maxLength:"128" doc:"Only this session. Null: all."`
+	Account     optional[string]            `json:"account,omitzero" minLength:"1" maxLength:"4096" doc:"An access token: only its sessions. Null: of all accounts."`
+	Session     optional[string]            `json:"session,omitzero" minLength:"1" maxLength:"128" doc:"Only this session. Null: all."`
 	IncludeFile optional[bool]              `json:"include_file,omitzero"`
 	Description optional[string]            `json:"description,omitzero" maxLength:"500"`
 	Headers     optional[map[string]string] `json:"headers,omitzero" maxProperties:"20" doc:"Replaces all headers. Null: none."`
