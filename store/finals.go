@@ -193,7 +193,7 @@ func (f *Finals) readLarge(ctx context.Context, q question, upload string, conte
 	return content, nil
 }
 
-// Forget erases the answers to all variants of v's session, in all locales.
+// Forget erases the answers to all variants of a session, in all locales.
 func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	if err := checkTokens(sessionID); err != nil {
 		return err

@@ -133,7 +133,7 @@ const (
 	StateWaiting    = "waiting"    // to be tried, or tried again
 	StateDelivered  = "delivered"  // answered 2xx
 	StateDead       = "dead"       // given up; can be delivered again
-	StateSuperseded = "superseded" // failed, and not retried because the session's final event was delivered
+	StateSuperseded = "superseded" // not tried, or not again, because the session's final event was delivered
 )
 
 // States returns all states of deliveries.
