@@ -87,6 +87,8 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		known = s.load(v)
 		if known.serving(v.Locale) != nil {
 			f.loaded = true
+			// A crash may have come after Finals had it, and before anybody was told.
+			s.observed(v, known.newest)
 			return known, nil
 		}
 	}
@@ -101,10 +103,14 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	if o.State.Final() {
 		f.unkept = !s.keep(v, o)
 	}
+	s.observed(v, o)
+	return next, nil
+}
+
+func (s *Statuses) observed(v *session.Variant, o *session.Observation) {
 	if s.options.Observe != nil {
 		s.options.Observe(v, o)
 	}
-	return next, nil
 }
 
 // finalsPatience is how long an answer waits for Finals: a store that hangs is as good

@@ -27,8 +27,9 @@ type Options struct {
 	Poller Poller
 	Finals Finals
 	Log    *slog.Logger
-	// Observe is told of each new observation before anybody is answered with it;
-	// it must not block. Nil means that nobody wants to know.
+	// Observe is told of each new observation before anybody is answered with it, and
+	// of final ones that Finals gave back, of which it may have been told before. Who
+	// asked waits for it. Nil means that nobody wants to know.
 	Observe func(*session.Variant, *session.Observation)
 	// Kept is told whether Finals could keep an observation, each time. Nil means
 	// that nobody wants to know.

@@ -49,6 +49,7 @@ type lab struct {
 	mu     sync.Mutex
 	states map[string]answer // by token; guarded by mu, as all below
 	asked  map[string]int
+	erased []string      // tokens that memory has to forget
 	news   chan struct{} // closed at the next question
 }
 
@@ -112,7 +113,7 @@ func (l *lab) prepare() {
 	fatal(l.t, err)
 	l.registry = prometheus.NewRegistry()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Retain: time.Minute, Log: log, Registry: l.registry,
+		Store: l.store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: l.registry,
 	})
 	fatal(l.t, err)
 }
@@ -128,6 +129,13 @@ func (l *lab) restart() {
 	l.t.Helper()
 	l.close()
 	l.open()
+}
+
+// erase notes what memory has to forget.
+func (l *lab) erase(v *session.Variant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.erased = append(l.erased, v.Token)
 }
 
 // ask answers like the cache: it tells the watcher of the observation first.
@@ -294,6 +302,9 @@ func (e *events) Changed(_ context.Context, c webhook.Change) (bool, error) {
 	e.came <- c
 	return true, nil
 }
+
+// Knows says so of the session with the id ses_left, besides those with events.
+func (e *events) Knows(_ context.Context, id string) (bool, error) { return id == "ses_left", nil }
 
 func (e *events) EraseSession(_ context.Context, id string) error {
 	e.mu.Lock()

@@ -107,16 +107,23 @@ func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation
 	return nil, ErrNotFound
 }
 
-// eraser is an Events that can forget a session.
+// eraser is an Events that can forget a session, and say whether there is anything to
+// forget: events are kept longer than sessions.
 type eraser interface {
+	Knows(ctx context.Context, sessionID string) (bool, error)
 	EraseSession(ctx context.Context, sessionID string) error
 }
 
 // Delete stops watching a session and erases everything that is kept about it: its
 // final answers, its events, its record. It returns ErrNotFound if there is none. After
-// another error, part of it may be left; Delete again.
+// another error, part of it may be left; Delete again. Memory forgets what was asked in
+// the plain way; what was asked with further fields goes when its time is over.
 func (w *Watcher) Delete(ctx context.Context, id string) error {
-	if _, err := w.find(ctx, id); err != nil {
+	known, err := w.find(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return w.deleteEvents(ctx, id)
+	}
+	if err != nil {
 		return err
 	}
 	if err := w.stop(ctx, id); err != nil {
@@ -130,8 +137,31 @@ func (w *Watcher) Delete(ctx context.Context, id string) error {
 			return fmt.Errorf("watch: %w", err)
 		}
 	}
+	if w.options.Erase != nil { // after Finals, or memory would ask there again
+		w.options.Erase(known.variant)
+	}
 	// Last, so that what has failed before can be tried again.
 	if err := w.sessions.Delete(ctx, id); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
+	return nil
+}
+
+// deleteEvents erases what is left of a session that was forgotten a while after its
+// end. It returns ErrNotFound if nothing is.
+func (w *Watcher) deleteEvents(ctx context.Context, id string) error {
+	events, ok := w.options.Events.(eraser)
+	if !ok || !isID(id) {
+		return ErrNotFound
+	}
+	known, err := events.Knows(ctx, id)
+	switch {
+	case err != nil:
+		return fmt.Errorf("watch: %w", err)
+	case !known:
+		return ErrNotFound
+	}
+	if err := events.EraseSession(ctx, id); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	return nil

@@ -106,6 +106,11 @@ func TestDeleteErases(t *testing.T) {
 	if !l.finals.forgotten[s.ID] || !l.events.erased[s.ID] {
 		t.Error("its answers or its events are kept")
 	}
+	l.mu.Lock()
+	if len(l.erased) != 1 || l.erased[0] != "tok" {
+		t.Errorf("memory was told to forget %q; want tok", l.erased)
+	}
+	l.mu.Unlock()
 	await(t, "its item to end", func() bool { return l.w.Live() == 0 && l.items() == 0 })
 	if page, _, err := l.w.List(t.Context(), "", 0, 10); len(page) > 0 || err != nil {
 		t.Errorf("List = %v, %v", page, err)
@@ -121,6 +126,19 @@ func TestDeleteErases(t *testing.T) {
 	fatal(t, l.w.Delete(t.Context(), s.ID))
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
+	}
+}
+
+// TestDeleteErasesWhatIsLeft: events are kept longer than the session.
+func TestDeleteErasesWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	fatal(t, l.w.Delete(t.Context(), "ses_left"))
+	if !l.events.erased["ses_left"] {
+		t.Error("its events are kept")
+	}
+	if err := l.w.Delete(t.Context(), "ses_unknown"); !errors.Is(err, watch.ErrNotFound) || l.events.erased["ses_unknown"] {
+		t.Errorf("Delete of nothing = %v; want ErrNotFound", err)
 	}
 }
 

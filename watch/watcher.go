@@ -36,13 +36,16 @@ type Finals interface {
 // through the cache. It fails where there is none, or only one that is out of date.
 type Ask func(ctx context.Context, v *session.Variant) (*session.Observation, error)
 
-// Options is what a Watcher needs besides its configuration. All of it is needed.
+// Options is what a Watcher needs besides its configuration. All of it is needed, but
+// for Erase.
 type Options struct {
-	Store    *store.Store
-	Table    *session.Table
-	Events   Events
-	Finals   Finals
-	Ask      Ask
+	Store  *store.Store
+	Table  *session.Table
+	Events Events
+	Finals Finals
+	Ask    Ask
+	// Erase makes memory forget what it knows about a question. Nil: nothing does.
+	Erase    func(*session.Variant)
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
 	Registry prometheus.Registerer

@@ -144,7 +144,7 @@ func (b *bridge) makeWatches() (err error) {
 	b.keeper = watch.NewKeeper(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refresh)
 	b.later("held sessions", func() error { b.keeper.Close(); return nil })
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase,
 		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {

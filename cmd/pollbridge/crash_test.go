@@ -237,3 +237,33 @@ func TestOneShotDocumentSurvives(t *testing.T) {
 	}
 	d.wantNothingInClear("sesame-1", answer.File.Content[:64], signing.Token)
 }
+
+// TestErasure: what is deleted is not answered, shown or told any more.
+func TestErasure(t *testing.T) {
+	t.Parallel()
+	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.OneShot = true })
+	r := newWebhookReceiver(t, nil)
+	d := launchDurable(t, upstream, webhookSettings(r, ""))
+	d.subscribe(r, "")
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", SignAfter: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/smartid/sign/status/" + signing.Token + ".json"
+	await(t, "the document is signed and told of", func() bool {
+		_, text := ask("POST", d.public+path, someBody)
+		return strings.Contains(text, `"ok"`) && len(r.finals()) == 1
+	})
+	page := d.manage("GET", "/v1/sessions", "", 200)["items"].([]any)
+	id := page[0].(map[string]any)["id"].(string)
+	d.manage("DELETE", "/v1/sessions/"+id, "", 204)
+	if status, text := ask("POST", d.public+path, someBody); strings.Contains(text, `"ok"`) {
+		t.Errorf("a poll after it is answered %d %.100s", status, text)
+	}
+	d.manage("GET", "/v1/sessions/"+id, "", 404)
+	d.manage("GET", "/v1/sessions/"+id+"/response", "", 404)
+	if events := d.manage("GET", "/v1/events", "", 200)["items"].([]any); len(events) > 0 {
+		t.Errorf("its events are there still: %v", events)
+	}
+	d.manage("DELETE", "/v1/sessions/"+id, "", 404)
+}

@@ -1,0 +1,21 @@
+package cache
+
+import "pollbridge/session"
+
+// Erase forgets what is known about v's question, in all locales; what Finals has is
+// not its business. A request that is under way may bring it back.
+func (s *Statuses) Erase(v *session.Variant) {
+	key := v.Key()
+	shard := s.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if place, busy := shard.slots[key]; busy {
+		place.known, place.unkept = nil, false
+		if place.flight == nil {
+			delete(shard.slots, key)
+		}
+	}
+	// Under the lock: nobody may find the record and take it for one that was put there
+	// later.
+	s.store.Del([]byte(key))
+}

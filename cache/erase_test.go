@@ -1,0 +1,67 @@
+package cache_test
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pollbridge/cache"
+	"pollbridge/session"
+)
+
+// TestErase: nothing is answered any more that was known before, from wherever it was
+// remembered.
+func TestErase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := inTurn(signed(), notFound())
+		memory := newFinals()
+		s := newStatuses(t, config(), p, with(memory))
+		v := question(t, "t", lt)
+		for _, settled := range []time.Duration{0, 2 * cache.SweepInterval} {
+			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+			time.Sleep(settled) // its slot is gone
+			memory.Finals = cache.NewMemory(time.Hour, 64<<20)
+			s.Erase(v)
+			if r, ok := s.Fresh([]byte(v.Key()), lt); ok {
+				t.Errorf("%v after the end it is still answered with %q", settled, r.Body)
+			}
+			want(t, s, v.In(en), session.NotFound, "not found")
+			s.Erase(v)
+			p.answer = inTurn(signed(), notFound()).answer
+			p.polls = nil
+		}
+	})
+}
+
+// TestWhatFinalsGivesBackIsObserved: the process may have been killed before anybody
+// was told.
+func TestWhatFinalsGivesBackIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memory := newFinals()
+		v := question(t, "t", lt)
+		o := signed()
+		o.At = time.Now()
+		if err := memory.Keep(t.Context(), v, o); err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var told []session.State
+		p := inTurn(errDown)
+		s := newStatuses(t, config(), p, with(memory), func(options *cache.Options) {
+			options.Observe = func(_ *session.Variant, o *session.Observation) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, o.State)
+			}
+		})
+		for range 3 {
+			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if len(told) != 1 || told[0] != session.Succeeded {
+			t.Errorf("told of %v; want the end, once", told)
+		}
+	})
+}
