@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -10,6 +11,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/webhook"
 
+	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
 
@@ -53,24 +55,44 @@ func isURL(value string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
-// hook registers the webhook that a status request names. Whoever names one may rely
-// on it alone, so there is no answer without it.
-func (s *Server) hook(header *fasthttp.RequestHeader, v *session.Variant) error {
-	target, err := s.target(header)
+// hooked answers a status request that names a webhook, after that is registered:
+// whoever names one may rely on it alone. Where the upstream does not say that the
+// session exists, nothing is registered: anybody could have made up its token.
+func (s *Server) hooked(c *fiber.Ctx, v *visit, wait time.Duration) (outcome, error) {
+	target, err := s.target(&c.Request().Header)
 	if err != nil {
-		return err
+		return outcome{}, err
 	}
-	if err := s.attach(v, target); err != nil {
-		return &publicError{
-			status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, retry: time.Second, cause: err,
-			message: headerWebhook + ": the webhook could not be registered, try again later",
+	variant := v.request.Variant()
+	result, err := s.statuses.Get(s.serving, variant)
+	if err != nil {
+		s.metrics.countError(variant.Endpoint)
+		return outcome{}, err
+	}
+	if result.State == session.Pending || result.State.Final() {
+		if err := s.attach(variant, target); err != nil {
+			return outcome{}, unhooked(err)
 		}
 	}
-	return nil
+	if wait > 0 && result.State == session.Pending {
+		return s.ask(c, v, wait)
+	}
+	return s.answer(c, v, result, wait), nil
+}
+
+// unhooked is why a webhook could not be registered, in terms of the client.
+func unhooked(err error) error {
+	if field, ok := errors.AsType[*webhook.FieldError](err); ok {
+		return refusal(http.StatusBadRequest, headerWebhook+": "+field.Problem)
+	}
+	return &publicError{
+		status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, retry: time.Second, cause: err,
+		message: headerWebhook + ": the webhook could not be registered, try again later",
+	}
 }
 
 // attach sends the events of v's session to target, and watches it. In this order: no
-// event can come between.
+// event can come between. What was seen before is told of, too.
 func (s *Server) attach(v *session.Variant, target webhook.AttachOptions) error {
 	ctx, cancel := context.WithTimeout(s.serving, registering)
 	defer cancel()

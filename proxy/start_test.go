@@ -219,6 +219,10 @@ func TestWebhooksNamedByRequests(t *testing.T) {
 			respond(w, 200, startAnswer)
 			return
 		}
+		if strings.Contains(r.URL.Path, "madeup") {
+			respond(w, 200, `{"status":"error","message":"no","error_code":40402}`)
+			return
+		}
 		respond(w, 200, waiting)
 	})
 	b, w := watching(t, rec.url, "marksign")
@@ -237,6 +241,8 @@ func TestWebhooksNamedByRequests(t *testing.T) {
 		{"status", b, statusPath(token), asking("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
 		{"status again, from memory", b, statusPath(token), asking("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
 		{"start", b, "/smartid/sign.json", asking("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
+		{"held, from memory", b, statusPath(token), asking("sesame-1"), []string{good, "Prefer: wait=1"}, 200, "waiting", attached + ",watch " + token},
+		{"a token that nobody knows", b, statusPath("madeup"), asking("sesame-1"), []string{good}, 200, "40402", ""},
 		{"anything else", b, "/x", "x", []string{good}, 200, "", ""},
 		{"a host that is not listed", b, statusPath(token), asking("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
 		{"a start, not listed", b, "/smartid/sign.json", asking("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
@@ -272,6 +278,12 @@ func TestWebhooksNamedByRequests(t *testing.T) {
 	a := do(t, "POST", b.url+statusPath(token), asking("sesame-1"), good)
 	if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "could not be registered") {
 		t.Errorf("a webhook that cannot be registered: %d %s", a.status, a.body)
+	}
+	wantUpstreamForm(t, a)
+	w.failWith(&webhook.FieldError{Field: "session", Problem: "has as many webhooks as it may have"})
+	a = do(t, "POST", b.url+statusPath(token), asking("sesame-1"), good)
+	if a.status != 400 || a.header.Get("Retry-After") != "" || !strings.Contains(a.body, "as many webhooks as it may have") {
+		t.Errorf("a webhook that will never be registered: %d %s", a.status, a.body)
 	}
 	wantUpstreamForm(t, a)
 }

@@ -35,14 +35,12 @@ func (s *Server) status(c *fiber.Ctx, h head, match session.Match, query []byte)
 		}
 		return outcome{}, s.forward(c, bytes.Clone(v.body), nil)
 	}
-	if h.webhook {
-		if err := s.hook(&c.Request().Header, v.request.Variant()); err != nil {
-			return outcome{}, err
-		}
-	}
 	var wait time.Duration
 	if h.prefer {
 		wait = waitPreference(&c.Request().Header)
+	}
+	if h.webhook {
+		return s.hooked(c, v, wait)
 	}
 	result, fresh := s.statuses.Fresh(v.request.Key(), v.request.Locale())
 	if !fresh || wait > 0 && result.State == session.Pending {

@@ -69,7 +69,7 @@ func (s *Store) Err() error {
 func (s *Store) fail(err error) {
 	s.health.mu.Lock()
 	if s.health.err == nil {
-		s.health.err = fmt.Errorf("store: the engine in %s cannot be used: %w", s.engineDir(), err)
+		s.health.err = fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err)
 		s.health.usable.end()
 	}
 	s.health.mu.Unlock()

@@ -52,6 +52,7 @@ var (
 	ErrConflict = errors.New("store: changed by somebody else meanwhile") // also: it exists already
 	ErrTooLarge = errors.New("store: larger than can be kept")
 	ErrLocked   = errors.New("store: the data directory is in use by another process")
+	ErrUnusable = errors.New("store: it cannot be used now")         // disk full or gone; it may come back
 	ErrDamaged  = errors.New("store: what is stored cannot be read") // a wrong key, or damage
 )
 
