@@ -246,12 +246,12 @@ type unkept struct {
 const unkeptCounts = 10 * time.Second
 
 // noteStore remembers whether final answers can be stored. One that is too large says
-// nothing about that.
+// nothing about that, and what the engine says of itself need not be remembered.
 func (b *bridge) noteStore(err error) {
 	switch {
 	case err == nil:
 		b.storeErr.Store(nil)
-	case !errors.Is(err, store.ErrTooLarge):
+	case !errors.Is(err, store.ErrTooLarge) && !errors.Is(err, store.ErrUnusable):
 		b.storeErr.Store(&unkept{err, time.Now()})
 	}
 }
