@@ -18,8 +18,12 @@ const (
 	maxPayload = 8 << 20
 )
 
-// startEngine starts a server on the engine's directory.
+// startEngine starts a server on the engine's directory, unless that is damaged in a way
+// the server does not survive.
 func startEngine(cfg Config, dir string, log server.Logger, patience time.Duration) (*server.Server, error) {
+	if err := checkBlocks(dir, log); err != nil {
+		return nil, err
+	}
 	engine, err := server.NewServer(&server.Options{
 		ServerName:         "pollbridge",
 		DontListen:         true,

@@ -1,0 +1,204 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/minio/highwayhash"
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// How the engine writes a record into a block: a head, the subject, the rest, and a
+// checksum of all but the length.
+const (
+	recordHead     = 22 // length, sequence, time, length of the subject
+	recordSum      = 8
+	recordMost     = 32 << 20
+	largeRecord    = 64 << 10
+	recordHeaders  = 1 << 31 // in the length: the message has headers
+	recordTomb     = 1 << 62 // in the sequence: a message is gone
+	recordErased   = 1 << 63 // in the sequence: this one is
+	indexName      = "index.db"
+	blockPattern   = "*.blk"
+	streamsPattern = "jetstream/*/streams/*"
+)
+
+// checkBlocks looks for what makes the engine run away, or forget without a word.
+// Where it has an index of a stream's blocks it believes the sequences it reads there,
+// and counts up to them: with one flipped bit until the memory is full. It looks at the
+// checksum of a record only afterwards. Where the index is not of these blocks, as
+// after a crash, the engine reads them anew, looks at the checksums first, and drops
+// what follows a damaged record: then this is only to log it.
+//
+// A record that is damaged inside is logged, too: the engine leaves it out. With an
+// index, what is in large records is not read.
+func checkBlocks(dir string, log server.Logger) error {
+	streams, err := glob(dir, streamsPattern)
+	if err != nil {
+		return err
+	}
+	for _, stream := range streams {
+		blocks, err := glob(filepath.Join(stream, "msgs"), blockPattern)
+		if err != nil {
+			return err
+		}
+		believed := indexed(filepath.Join(stream, "msgs", indexName), blocks)
+		for _, block := range blocks {
+			at, err := checkBlock(filepath.Base(stream), block, believed, log)
+			if errors.Is(err, ErrDamaged) && !believed {
+				log.Errorf("%s is damaged at byte %d: what follows in that file is lost, restore the data directory from a backup (after the loss of power, the end of the newest file may be incomplete: that was not acknowledged with sync: always)", block, at)
+				continue
+			}
+			if errors.Is(err, ErrDamaged) {
+				return fmt.Errorf("%w: %s is damaged at byte %d: restore the data directory from a backup (without one: remove %s beside it, and what follows that byte in that file is lost)",
+					ErrDamaged, block, at, indexName)
+			}
+			if err != nil {
+				return fmt.Errorf("check %s: %w", block, err)
+			}
+		}
+	}
+	return nil
+}
+
+// glob takes dir for what it is, whatever characters it has.
+func glob(dir, pattern string) ([]string, error) {
+	paths, err := fs.Glob(os.DirFS(dir), pattern)
+	for i, path := range paths {
+		paths[i] = filepath.Join(dir, path)
+	}
+	return paths, err
+}
+
+// indexed reports whether the index was written when the last block ended as it does
+// now. It holds that end before its own checksum.
+func indexed(index string, blocks []string) bool {
+	content, err := os.ReadFile(index)
+	if err != nil || len(content) < 2*recordSum || len(blocks) == 0 {
+		return false
+	}
+	last := slices.MaxFunc(blocks, func(a, b string) int { return cmp.Compare(blockNumber(a), blockNumber(b)) })
+	end, err := tail(last)
+	return err == nil && bytes.Equal(end, content[len(content)-2*recordSum:len(content)-recordSum])
+}
+
+func blockNumber(path string) (number uint32) {
+	fmt.Sscanf(filepath.Base(path), "%d.blk", &number) // the first is 1
+	return number
+}
+
+// tail returns how a block ends; it is zeros where there is nothing.
+func tail(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	end := make([]byte, recordSum)
+	info, err := file.Stat()
+	if err != nil || info.Size() < recordSum {
+		return end, err
+	}
+	_, err = file.ReadAt(end, info.Size()-recordSum)
+	return end, err
+}
+
+// checkBlock reads a block's records; with an index, of large ones that follow the one
+// before them the head only. It returns where what follows cannot be believed.
+func checkBlock(stream, path string, believed bool, log server.Logger) (at int64, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	reader := bufio.NewReaderSize(file, largeRecord)
+	var last uint64
+	var record []byte
+	for head := [recordHead]byte{}; ; {
+		if _, err := io.ReadFull(reader, head[:]); err != nil {
+			if errors.Is(err, io.EOF) { // after a whole record
+				return at, nil
+			}
+			return at, cutOff(err)
+		}
+		size := int64(binary.LittleEndian.Uint32(head[:]) &^ recordHeaders)
+		if size < recordHead+recordSum || size > recordMost {
+			return at, ErrDamaged
+		}
+		sequence := binary.LittleEndian.Uint64(head[4:])
+		tomb := sequence&recordTomb != 0
+		sequence &^= recordTomb | recordErased
+		ahead := !tomb && sequence > last+1
+		if believed && !ahead && size > largeRecord {
+			if err := skip(file, reader, size-recordHead); err != nil {
+				return at, cutOff(err)
+			}
+		} else {
+			record = slices.Grow(record[:0], int(size))[:size-recordHead]
+			if _, err := io.ReadFull(reader, record); err != nil {
+				return at, cutOff(err)
+			}
+			switch sound := intact(stream, blockNumber(path), head[:], record); {
+			case !sound && (ahead || !believed):
+				return at, ErrDamaged
+			case !sound:
+				log.Errorf("%s is damaged at byte %d: one record is lost, restore the data directory from a backup", path, at)
+			}
+		}
+		if !tomb {
+			last = max(last, sequence)
+		}
+		at += size
+	}
+}
+
+// cutOff says that a record which is cut off is damaged.
+func cutOff(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return ErrDamaged
+	}
+	return err
+}
+
+// skip passes n bytes, and does not read them if they are many.
+func skip(file *os.File, reader *bufio.Reader, n int64) error {
+	if buffered := int64(reader.Buffered()); n > buffered+int64(reader.Size()) {
+		_, err := file.Seek(n-buffered, io.SeekCurrent)
+		reader.Reset(file)
+		return err
+	}
+	_, err := reader.Discard(int(n))
+	return err
+}
+
+// intact reports whether a record has the checksum that it should have.
+func intact(stream string, block uint32, head, record []byte) bool {
+	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, block))
+	sum, err := highwayhash.New64(key[:])
+	if err != nil {
+		return false
+	}
+	content, want := record[:len(record)-recordSum], record[len(record)-recordSum:]
+	subject := int(binary.LittleEndian.Uint16(head[20:]))
+	rest := subject
+	if binary.LittleEndian.Uint32(head)&recordHeaders != 0 {
+		rest += 4 // the length of the headers is left out
+	}
+	if rest > len(content) {
+		return false
+	}
+	sum.Write(head[4:20])
+	sum.Write(content[:subject])
+	sum.Write(content[rest:])
+	return bytes.Equal(sum.Sum(nil), want)
+}

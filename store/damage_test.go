@@ -1,0 +1,197 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/internal/logtest"
+	"pollbridge/store"
+)
+
+const damageRecords = 30
+
+// TestDamagedFilesAreSurvived: whichever byte of whichever file is damaged, the store
+// opens soon and has what it had, or says that something is lost, or says what to do.
+func TestDamagedFilesAreSurvived(t *testing.T) {
+	t.Parallel()
+	// It would not end by itself, and take all memory.
+	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
+	sound := t.TempDir()
+	s, shut := open(t, config(sound))
+	things, events, work, answers := table(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
+	for i := range damageRecords {
+		key := fmt.Sprint("k", i)
+		must(things.Put(within(t), key, []byte(key), time.Hour))(t)
+		must(events.Append(within(t), key, []byte(key), 0))(t)
+		if err := errors.Join(work.Add(within(t), "now", key, []byte(key)),
+			work.AddAt(within(t), "later", key, []byte(key), time.Now().Add(time.Hour))); err != nil {
+			t.Fatal(err)
+		}
+		keep(t, answers, ask(t, key), answer(lt, key))
+	}
+	shut()
+	for _, path := range storedFiles(t, sound) {
+		content := must(os.ReadFile(filepath.Join(sound, path)))(t)
+		for _, at := range damagePlaces(path, content) {
+			t.Run(fmt.Sprint(filepath.Base(filepath.Dir(filepath.Dir(path))), ":", filepath.Base(path), ":", at), func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "data")
+				if err := os.CopyFS(dir, os.DirFS(sound)); err != nil {
+					t.Fatal(err)
+				}
+				damaged := bytes.Clone(content)
+				damaged[at] ^= 0x15
+				write(t, filepath.Join(dir, path), damaged)
+				openDamaged(t, dir)
+			})
+		}
+	}
+}
+
+func storedFiles(t *testing.T, dir string) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(dir, "engine"), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if info, _ := entry.Info(); info.Size() > 0 {
+			files = append(files, name)
+		}
+		return err
+	})
+	if err != nil || len(files) < 15 {
+		t.Fatalf("%d files: %v", len(files), err)
+	}
+	return files
+}
+
+// damagePlaces are the middle and the end of a file, or all that counts in the head of
+// a record in the middle of a block.
+func damagePlaces(path string, content []byte) []int {
+	if filepath.Ext(path) != ".blk" {
+		return []int{len(content) / 2, len(content) - 1}
+	}
+	at := 0
+	for at < len(content)/3 {
+		at += int(binary.LittleEndian.Uint32(content[at:]) &^ (1 << 31))
+	}
+	if at >= len(content) {
+		return []int{8, len(content) - 1}
+	}
+	return []int{at, at + 4, at + 8, at + 11, at + 20, at + 60}
+}
+
+func openDamaged(t *testing.T, dir string) {
+	t.Helper()
+	var log logtest.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	s, err := store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	if err != nil {
+		if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), dir) {
+			t.Errorf("Open: %v; want ErrDamaged and what is damaged", err)
+			return
+		}
+		// What the error says for those who have no backup.
+		for _, index := range must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/*/msgs/index.db")))(t) {
+			if strings.Contains(err.Error(), filepath.Dir(index)) {
+				os.Remove(index)
+			}
+		}
+		if s, err = store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+			t.Errorf("Open without the index: %v", err)
+			return
+		}
+	}
+	defer s.Close()
+	found, err := readAll(ctx, t, s)
+	if ctx.Err() != nil {
+		t.Error("reading does not end")
+	}
+	if err == nil && found != 5*damageRecords && !strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("%d values, without an error or one in the log; want %d\n%s", found, 5*damageRecords, log.String())
+	}
+}
+
+// readAll counts the values that are there, and looks at them.
+func readAll(ctx context.Context, t *testing.T, s *store.Store) (found int, err error) {
+	things, err := s.Table(ctx, store.TableConfig{Name: "things"})
+	if err != nil {
+		return 0, err
+	}
+	records, err := things.List(ctx, ">", 0, 1000)
+	if err != nil {
+		return 0, err
+	}
+	for _, record := range records {
+		if string(record.Value) != record.Key {
+			t.Errorf("table: %+v", record)
+		}
+	}
+	found += len(records)
+	events := journal(t, s)
+	for last := uint64(0); ; {
+		soon, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
+		entries, err := events.After(soon, last, 1000)
+		cancel()
+		if err != nil {
+			return 0, err
+		}
+		if len(entries) == 0 {
+			break
+		}
+		for _, entry := range entries {
+			if string(entry.Value) != entry.Key {
+				t.Errorf("journal: %+v", entry)
+			}
+			last = entry.Sequence
+		}
+		found += len(entries)
+	}
+	now, later, err := queue(t, s, time.Minute).Waiting(ctx, "")
+	if err != nil {
+		return 0, err
+	}
+	found += now + later
+	answers, err := s.Finals(ctx)
+	if err != nil {
+		return 0, err
+	}
+	for i := range damageRecords {
+		kept, err := answers.Load(ctx, ask(t, fmt.Sprint("k", i)))
+		if err != nil {
+			return 0, err
+		}
+		found += len(kept)
+	}
+	return found, nil
+}
+
+// TestManyBlocksAreNoDamage: blocks that do not begin with the first record, and have
+// gaps.
+func TestManyBlocksAreNoDamage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for range 3 {
+		s, shut := open(t, config(dir))
+		things := table(t, s, 0)
+		must(things.Put(within(t), "first", []byte("1"), 0))(t)
+		for i := range 12 {
+			must(things.Put(within(t), fmt.Sprint(i%5), make([]byte, 2<<20), 0))(t)
+		}
+		if records := must(things.List(within(t), ">", 0, 10))(t); len(records) != 6 {
+			t.Errorf("%d records; want 6", len(records))
+		}
+		shut()
+	}
+}
