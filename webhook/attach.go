@@ -84,7 +84,7 @@ func (s *Service) isOver(ctx context.Context, sub *subscription) (bool, error) {
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && d.State == StateDelivered, err
+	return err == nil && d.Place == last.place && d.State == StateDelivered, err
 }
 
 // catchUp delivers the last event of a session that may have been fanned out before the
@@ -149,31 +149,63 @@ func (s *Service) laneOf(sub *subscription) string {
 
 // EraseSession erases the events of a session, its deliveries with all that was kept
 // of the receivers' answers, and the subscriptions attached to it. Called again after
-// an error it goes on where it was.
+// an error it goes on where it was. A session that is registered again meanwhile, or
+// later, has its events as if it had never been there before, with the same ids.
 func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 	if !isToken(sessionID) {
 		return nil
 	}
-	s.erased.add(sessionID) // attempts under way record nothing any more
 	for _, sub := range s.registry.boundTo(sessionID) {
 		if err := s.drop(ctx, sub); err != nil {
 			return err
 		}
 	}
-	if err := s.journal.Erase(ctx, sessionID); err != nil {
+	place, err := s.eraseEvents(ctx, sessionID)
+	if err != nil {
 		return fmt.Errorf("webhook: erasing events: %w", err)
 	}
-	for {
-		records, err := s.deliveries.List(ctx, "*."+sessionID+".*", 0, 100)
-		if err != nil {
-			return fmt.Errorf("webhook: erasing deliveries: %w", err)
-		}
-		if len(records) == 0 {
-			return nil
+	if err := s.eraseDeliveries(ctx, sessionID, place); err != nil {
+		return fmt.Errorf("webhook: erasing deliveries: %w", err)
+	}
+	return nil
+}
+
+// eraseEvents returns up to which place of the journal events were erased. Attempts
+// under way for them record nothing any more.
+func (s *Service) eraseEvents(ctx context.Context, sessionID string) (place uint64, err error) {
+	if err := s.journal.Erase(ctx, sessionID); err != nil {
+		return 0, err
+	}
+	place, err = s.journal.Newest(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// What is there now came after the others were erased.
+	last, err := s.lastEvent(ctx, sessionID)
+	if err != nil {
+		return 0, err
+	}
+	if last.place > 0 {
+		place = min(place, last.first()-1)
+	}
+	s.erased.add(sessionID, place)
+	return place, nil
+}
+
+// eraseDeliveries erases the deliveries of events up to a place.
+func (s *Service) eraseDeliveries(ctx context.Context, sessionID string, place uint64) error {
+	for before := uint64(0); ; {
+		records, err := s.deliveries.List(ctx, "*."+sessionID+".*", before, 100)
+		if err != nil || len(records) == 0 {
+			return err
 		}
 		for _, r := range records {
+			before = r.Revision
+			if d, err := readDelivery(r); err == nil && d.Place > place {
+				continue
+			}
 			if err := errors.Join(s.deliveries.Delete(ctx, r.Key), s.dead.Delete(ctx, r.Key)); err != nil {
-				return fmt.Errorf("webhook: erasing deliveries: %w", err)
+				return err
 			}
 		}
 	}

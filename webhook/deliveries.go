@@ -247,11 +247,11 @@ func (s *Service) recoverOne(ctx context.Context, sub *subscription, entry store
 	}
 	d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, e))
 	switch {
-	case errors.Is(err, store.ErrNotFound):
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return false, fmt.Errorf("webhook: reading a delivery: %w", err)
+	case err != nil || d.Place < e.place:
 		// Never tried, or about to be: then this adds nothing.
 		return true, s.enqueue(ctx, sub, e, 0)
-	case err != nil:
-		return false, fmt.Errorf("webhook: reading a delivery: %w", err)
 	case d.State == StateDead:
 		return true, s.redeliver(ctx, sub, e, d)
 	}

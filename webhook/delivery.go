@@ -67,9 +67,9 @@ func readDelivery(r store.Record) (*delivery, error) {
 }
 
 // writeDelivery makes d durable. It fails with store.ErrConflict if somebody else has
-// changed it since it was read, and does nothing for a session that was erased.
+// changed it since it was read, and does nothing about an event that was erased.
 func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
-	if s.erased.has(d.subject) {
+	if s.erased.has(d.subject, d.Place) {
 		return nil
 	}
 	value, err := json.Marshal(d)
@@ -93,12 +93,14 @@ type work struct {
 	Round        int    `json:"r,omitempty"`
 }
 
-// itemName tells rounds apart: the engine does not add the same item again so soon.
-func itemName(id string, round int) string {
+// itemName tells rounds apart, and the events of a session that was erased from those
+// of the same one registered again: the engine does not add the same item again so
+// soon, though it was done.
+func itemName(id string, place uint64, round int) string {
 	if round == 0 {
-		return id
+		return fmt.Sprintf("%s-%d", id, place)
 	}
-	return fmt.Sprintf("%s-%d", id, round)
+	return fmt.Sprintf("%s-%d-%d", id, place, round)
 }
 
 // enqueue makes it durable that an event is to be delivered to a subscription.
@@ -107,7 +109,7 @@ func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, roun
 	if err != nil {
 		return fmt.Errorf("webhook: encoding an item: %w", err)
 	}
-	if err := s.queue.Add(ctx, sub.lane, itemName(s.deliveryID(sub.ID, e.ID), round), value); err != nil {
+	if err := s.queue.Add(ctx, sub.lane, itemName(s.deliveryID(sub.ID, e.ID), e.place, round), value); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
 	s.lanes.ensure(sub.lane)
@@ -158,6 +160,8 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 	sub := s.registry.get(w.Subscription)
 	log := s.log.With("subscription", w.Subscription, "delivery", d.ID)
 	switch {
+	case w.Place < d.Place:
+		return done // the session was erased, and is there again
 	case w.Round < d.Round:
 		return done // an earlier round, which was over
 	case w.Round == d.Round && d.over():
@@ -205,16 +209,29 @@ func (s *Service) read(ctx context.Context, w work) (*event, *delivery, error) {
 	case !errors.Is(err, store.ErrNotFound):
 		return nil, nil, err
 	}
-	id := s.deliveryID(w.Subscription, w.Event)
-	d, err := s.readDelivery(ctx, w.Subscription+"."+w.Subject+"."+id)
-	if errors.Is(err, store.ErrNotFound) {
-		known := e
-		if known == nil {
-			known = &event{ID: w.Event, subject: w.Subject, place: w.Place}
-		}
-		d, err = newDelivery(id, w.Subscription, known), nil
+	known := e
+	if known == nil {
+		known = &event{ID: w.Event, subject: w.Subject, place: w.Place}
 	}
+	d, err := s.deliveryOf(ctx, w.Subscription, known)
 	return e, d, err
+}
+
+// deliveryOf returns the delivery of an event as it is stored, else a new one. What is
+// stored of an earlier event with the same id, which is not kept any more, makes way.
+func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *event) (*delivery, error) {
+	d, err := s.readDelivery(ctx, s.deliveryKey(subscriptionID, e))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if err == nil && d.Place >= e.place {
+		return d, nil
+	}
+	fresh := newDelivery(s.deliveryID(subscriptionID, e.ID), subscriptionID, e)
+	if d != nil {
+		fresh.revision = d.revision
+	}
+	return fresh, nil
 }
 
 // attempt sends the event and notes what came of it.
@@ -308,7 +325,7 @@ func (s *Service) conclude(ctx context.Context, log logger, d *delivery, state, 
 func (s *Service) settle(ctx context.Context, log logger, d *delivery) verdict {
 	var err error
 	switch {
-	case s.erased.has(d.subject):
+	case s.erased.has(d.subject, d.Place):
 	case d.State == StateDead:
 		_, err = s.dead.Put(ctx, d.key(), []byte{'1'}, 0)
 	case d.Round > 0:
@@ -332,7 +349,7 @@ func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil && final.State == StateDelivered, err
+	return err == nil && final.Place == last.place && final.State == StateDelivered, err
 }
 
 // release lets go of a bound subscription that has had its final event. What waits for
@@ -350,22 +367,23 @@ func (s *Service) release(ctx context.Context, log logger, sub *subscription, e 
 
 // supersede ends what waits of the events before e for a subscription.
 func (s *Service) supersede(ctx context.Context, log logger, sub *subscription, e *event) error {
-	for _, eventType := range e.Seen {
-		earlier := &event{ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account, subject: e.subject}
-		if eventType == e.Type || !sub.covers(earlier) {
+	for i, place := range e.Places {
+		eventType := e.Seen[len(e.Seen)-1-len(e.Places)+i]
+		earlier := &event{
+			ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
+			subject: e.subject, place: place,
+		}
+		if !sub.covers(earlier) {
 			continue
 		}
-		d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, earlier))
-		if errors.Is(err, store.ErrNotFound) {
-			d, err = newDelivery(s.deliveryID(sub.ID, earlier.ID), sub.ID, earlier), nil
-		}
+		d, err := s.deliveryOf(ctx, sub.ID, earlier)
 		if err != nil {
 			return err
 		}
 		if d.over() {
 			continue
 		}
-		if err := s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Round)); err != nil {
+		if err := s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Place, d.Round)); err != nil {
 			return err
 		}
 		s.conclude(ctx, log, d, StateSuperseded, "") // where it is sent right now, its attempt tells more

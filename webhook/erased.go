@@ -9,30 +9,38 @@ import (
 // take to end, and more.
 const erasedFor = 10 * time.Minute
 
-// erased knows the sessions that were erased a moment ago. The zero value is empty.
+// erased knows the sessions that were erased a moment ago, and up to which place of the
+// journal: a session that is registered again has the same ids, and its events come
+// after that. The zero value is empty.
 type erased struct {
 	mu sync.Mutex
-	at map[string]time.Time // guarded by mu
+	up map[string]erasure // by session; guarded by mu
 }
 
-func (e *erased) add(session string) {
+type erasure struct {
+	place uint64
+	at    time.Time
+}
+
+func (e *erased) add(session string, place uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.at == nil {
-		e.at = map[string]time.Time{}
+	if e.up == nil {
+		e.up = map[string]erasure{}
 	}
 	now := time.Now()
-	for old, at := range e.at {
-		if now.Sub(at) > erasedFor {
-			delete(e.at, old)
+	for old, erasure := range e.up {
+		if now.Sub(erasure.at) > erasedFor {
+			delete(e.up, old)
 		}
 	}
-	e.at[session] = now
+	e.up[session] = erasure{max(place, e.up[session].place), now}
 }
 
-func (e *erased) has(session string) bool {
+// has reports whether what a session's event at that place led to was erased.
+func (e *erased) has(session string, place uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at, was := e.at[session]
-	return was && time.Since(at) < erasedFor
+	erasure, was := e.up[session]
+	return was && place <= erasure.place && time.Since(erasure.at) < erasedFor
 }

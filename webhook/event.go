@@ -22,9 +22,10 @@ type event struct {
 	Account  string    `json:"account,omitempty"`
 	State    string    `json:"state,omitempty"`
 	Final    bool      `json:"final,omitempty"`
-	Sequence int       `json:"sequence"` // counts the events of one key
-	Seen     []string  `json:"seen"`     // what there was about that key, with this one: no repeats
-	At       time.Time `json:"at"`       // when the state was seen
+	Sequence int       `json:"sequence"`         // counts the events of one key
+	Seen     []string  `json:"seen"`             // what there was about that key, with this one: no repeats
+	Places   []uint64  `json:"places,omitempty"` // of those before this one
+	At       time.Time `json:"at"`               // when the state was seen
 
 	subject string // the entry's key
 	place   uint64 // the entry's sequence
@@ -51,6 +52,14 @@ func readEvent(entry store.Entry) (*event, error) {
 		return nil, fmt.Errorf("%w: entry %d of the journal of events", store.ErrDamaged, entry.Sequence)
 	}
 	return e, nil
+}
+
+// first is the place of the first event about the same key that is known.
+func (e *event) first() uint64 {
+	if len(e.Places) > 0 {
+		return e.Places[0]
+	}
+	return e.place
 }
 
 // Changed makes an event of c and records it: when it returns nil, that is durable. A
@@ -98,8 +107,11 @@ func (s *Service) record(ctx context.Context, key, mark string, next func(last *
 		}
 		e.Sequence = last.Sequence + 1
 		e.Seen = append(slices.Clip(last.Seen), mark)
+		if last.place > 0 {
+			e.Places = append(slices.Clip(last.Places), last.place)
+		}
 		if extra := len(e.Seen) - 32; extra > 0 {
-			e.Seen = e.Seen[extra:]
+			e.Seen, e.Places = e.Seen[extra:], e.Places[min(extra, len(e.Places)):]
 		}
 		value, err := e.marshal()
 		if err != nil {

@@ -53,5 +53,5 @@ func (s *Service) ComeBack(ctx context.Context, id string) error {
 	}
 	lane := s.registry.get(d.subscription).lane
 	defer s.lanes.ensure(lane)
-	return s.queue.Add(ctx, lane, itemName(d.ID, d.Round)+"-back", value) // not taken for the same one
+	return s.queue.Add(ctx, lane, itemName(d.ID, d.Place, d.Round)+"-back", value) // not taken for the same one
 }

@@ -1,0 +1,88 @@
+package webhook_test
+
+import (
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+// TestErasedAndThereAgain: what was erased is silent, and the same session registered
+// again is like a new one, but for the ids.
+func TestErasedAndThereAgain(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	for round := range 3 {
+		if _, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL + "/bound"}); err != nil {
+			t.Fatal(err)
+		}
+		for i, state := range []session.State{session.Pending, session.Succeeded} {
+			if !b.changed(change("ses_a", state)) {
+				t.Errorf("round %d: %s was not published", round, state)
+			}
+			eventually(t, "it is delivered to both, and listed", func() bool {
+				return len(b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a", State: webhook.StateDelivered})) == 2*(i+1)
+			})
+		}
+		all := r.wait(t, 4*(round+1))
+		if all[0].id() != all[4*round].id() || all[4*round].Data["sequence"] != 1.0 {
+			t.Errorf("round %d begins with %s, %s; want the id %s", round, all[4*round].id(), all[4*round].body, all[0].id())
+		}
+		if round == 1 {
+			b.reopen()
+		}
+		if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
+			t.Fatal(err)
+		}
+		if left := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a"}); len(left) != 0 {
+			t.Errorf("round %d: left: %+v", round, left)
+		}
+	}
+	b.changed(change("ses_b", session.Succeeded))
+	r.wait(t, 13)
+	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	if n := r.count(); n != 13 {
+		t.Errorf("%d webhooks; want 13", n)
+	}
+	if _, err := b.Get(t.Context(), sub.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestErasedDuringAnAttemptAndThereAgain: an attempt that began before ends after, and
+// a retry of what was erased comes due.
+func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
+	t.Parallel()
+	there := make(chan struct{})
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+		if n == 1 {
+			<-there
+			w.WriteHeader(500)
+			fmt.Fprint(w, "their first answer")
+			return
+		}
+		w.WriteHeader(500)
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{50 * time.Millisecond} }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	r.wait(t, 1)
+	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
+		t.Fatal(err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	close(there)
+	d := b.ended(sub, webhook.StateDead)
+	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	if d = b.ended(sub, webhook.StateDead); len(d.Attempts) != 2 || d.Attempts[0].Answer != "" || d.Reason != "no retry is left" {
+		t.Errorf("%+v; want the two attempts after it was erased", d)
+	}
+	if n := r.count(); n != 3 {
+		t.Errorf("%d webhooks; want 3", n)
+	}
+}
