@@ -268,7 +268,7 @@ func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, 
 		return v
 	}
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
-	s.worked(ctx, sub)
+	s.worked(ctx, sub.ID)
 	if sub.Bound && e.Final {
 		s.release(ctx, log, sub, e)
 	}
@@ -283,7 +283,7 @@ func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub 
 		}
 		return s.conclude(ctx, log, d, StateDead, "the receiver answered 410: the subscription is disabled")
 	}
-	s.failedAgain(ctx, log, sub)
+	s.failedAgain(ctx, log, sub.ID)
 	if d.Tries > len(s.cfg.Retries) {
 		return s.conclude(ctx, log, d, StateDead, "no retry is left")
 	}

@@ -429,8 +429,8 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 	t.Parallel()
 	r, listener := newReceiver(t, status(500)), newReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
-		b.options.SetTimes(600*time.Millisecond, 10*time.Millisecond)
-		b.cfg.Retries = make([]time.Duration, 100)
+		b.options.SetTimes(2*time.Second, 10*time.Millisecond)
+		b.cfg.Retries = make([]time.Duration, 1000)
 		for i := range b.cfg.Retries {
 			b.cfg.Retries[i] = 20 * time.Millisecond
 		}

@@ -55,3 +55,21 @@ func (s *Service) ComeBack(ctx context.Context, id string) error {
 	defer s.lanes.ensure(lane)
 	return s.queue.Add(ctx, lane, itemName(d.ID, d.Place, d.Round)+"-back", value) // not taken for the same one
 }
+
+// Age lets a time pass for what is known of a subscription's failures.
+func (s *Service) Age(ctx context.Context, id string, by time.Duration) error {
+	s.failures.mu.Lock()
+	if f, known := s.failures.by[id]; known {
+		s.failures.by[id] = failing{f.since.Add(-by), f.last.Add(-by)}
+	}
+	s.failures.mu.Unlock()
+	_, err := s.change(ctx, id, func(sub *subscription) error {
+		for _, at := range []*time.Time{&sub.Failing, &sub.FailedLast, &sub.Warned} {
+			if !at.IsZero() {
+				*at = at.Add(-by)
+			}
+		}
+		return nil
+	})
+	return err
+}

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// disableAfter is how long every attempt must have failed for a subscription to be
-	// disabled; there is a warning at half of it.
+	// disableAfter is how long attempts must have failed, all of them, for a
+	// subscription to be disabled; there is a warning at half of it, and as long again
+	// after that to do something.
 	disableAfter = 5 * 24 * time.Hour
 	// noteAfter is how long attempts fail until that is noted durably: most receivers
 	// that fail come back sooner, and need not cost a write.
@@ -19,86 +20,137 @@ const (
 
 // failures knows since when every attempt for a subscription has failed.
 type failures struct {
-	mu    sync.Mutex
-	since map[string]time.Time // by subscription; guarded by mu
+	mu sync.Mutex
+	by map[string]failing // by subscription; guarded by mu
 }
 
-func (f *failures) begin(id string, at time.Time) (since time.Time) {
+// failing is a time in which attempts were made and all of them failed.
+type failing struct{ since, last time.Time }
+
+// add adds a failed attempt to what is known, or else was noted. A time without
+// attempts says nothing about a receiver: after quiet, failing begins anew.
+func (f *failures) add(id string, noted failing, at time.Time, quiet time.Duration) failing {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if since, known := f.since[id]; known {
-		return since
+	known, is := f.by[id]
+	if !is {
+		known = noted
 	}
-	f.since[id] = at
-	return at
+	if known.since.IsZero() || at.Sub(known.last) > quiet {
+		known.since = at
+	}
+	known.last = at
+	f.by[id] = known
+	return known
 }
 
 func (f *failures) end(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.since, id)
+	delete(f.by, id)
 }
 
-func (f *failures) get(id string) time.Time {
+func (f *failures) since(id string) time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.since[id]
+	return f.by[id].since
 }
 
 func (s *Service) forgetFailures(id string) { s.failures.end(id) }
 
 func (s *Service) failingSince(sub *subscription) time.Time {
-	if since := s.failures.get(sub.ID); !since.IsZero() {
+	if since := s.failures.since(sub.ID); !since.IsZero() {
 		return since
 	}
 	return sub.Failing
 }
 
+// quiet is how long there may be no attempt while a subscription counts as failing: a
+// delivery that is retried has none for as long as its longest wait.
+func (s *Service) quiet() time.Duration {
+	quiet := s.disableAfter / 3
+	for _, wait := range s.cfg.Retries {
+		quiet = max(quiet, wait+wait/2)
+	}
+	return quiet
+}
+
 // failedAgain notes a failed attempt. Should that not work now, the next one will do.
-func (s *Service) failedAgain(ctx context.Context, log logger, sub *subscription) {
-	if sub.Bound {
-		return // it ends before long anyway
+func (s *Service) failedAgain(ctx context.Context, log logger, id string) {
+	sub := s.registry.get(id)                          // it may have changed since the attempt began
+	if sub == nil || sub.Disabled != "" || sub.Bound { // that ends before long anyway
+		return
 	}
-	at := sub.Failing
-	if at.IsZero() {
-		at = time.Now()
+	now := time.Now()
+	f := s.failures.add(id, failing{sub.Failing, sub.FailedLast}, now, s.quiet())
+	var warned time.Time
+	if sub.Failing.Equal(f.since) {
+		warned = sub.Warned
 	}
-	since := s.failures.begin(sub.ID, at)
 	var err error
-	switch failing := time.Since(since); {
-	case failing >= s.disableAfter:
-		err = s.disable(ctx, sub, DisabledFailing, strconv.FormatInt(since.UnixNano(), 10))
-	case failing >= s.disableAfter/2 && !sub.Warned:
-		if err = s.operational(ctx, sub, TypeFailing, strconv.FormatInt(since.UnixNano(), 10), "", since); err == nil {
-			_, err = s.change(ctx, sub.ID, func(sub *subscription) error {
-				sub.Failing, sub.Warned = since, true
-				return nil
-			})
-			log.Warn("a subscription is failing and will be disabled if that goes on", "since", since)
+	switch half := s.disableAfter / 2; {
+	case !warned.IsZero() && now.Sub(f.since) >= s.disableAfter && now.Sub(warned) >= half:
+		err = s.disable(ctx, sub, DisabledFailing, episode(f.since))
+	case warned.IsZero() && now.Sub(f.since) >= half:
+		if err = s.operational(ctx, sub, TypeFailing, episode(f.since), "", f.since); err == nil {
+			err = s.noteFailing(ctx, id, f, now)
+			log.Warn("a subscription is failing and will be disabled if that goes on", "since", f.since)
 		}
-	case failing >= noteAfter && sub.Failing.IsZero():
-		_, err = s.change(ctx, sub.ID, func(sub *subscription) error {
-			sub.Failing = since
-			return nil
-		})
+	case !sub.Failing.Equal(f.since) && (!sub.Failing.IsZero() || now.Sub(f.since) >= noteAfter),
+		sub.Failing.Equal(f.since) && now.Sub(sub.FailedLast) >= s.quiet()/8: // after a restart, that is all there is
+		err = s.noteFailing(ctx, id, f, warned)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		log.Warn("a failing subscription cannot be noted now", "error", err)
 	}
 }
 
-// worked notes an attempt that went well.
-func (s *Service) worked(ctx context.Context, sub *subscription) {
-	s.failures.end(sub.ID)
-	if sub.Failing.IsZero() && !sub.Warned {
-		return
-	}
-	_, err := s.change(ctx, sub.ID, func(sub *subscription) error {
-		sub.Failing, sub.Warned = time.Time{}, false
+func episode(since time.Time) string { return strconv.FormatInt(since.UnixNano(), 10) }
+
+// noteFailing makes it durable that a subscription fails, unless an attempt goes well
+// meanwhile: whichever of the two comes second sees the other.
+func (s *Service) noteFailing(ctx context.Context, id string, f failing, warned time.Time) error {
+	goesOn := func() bool { return s.failures.since(id).Equal(f.since) }
+	_, err := s.change(ctx, id, func(sub *subscription) error {
+		if !goesOn() {
+			return errUnchanged
+		}
+		sub.Failing, sub.FailedLast, sub.Warned = f.since, f.last, warned
 		return nil
 	})
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		s.log.Warn("a subscription that works again cannot be noted now", "subscription", sub.ID, "error", err)
+	if err == nil && !goesOn() {
+		return s.noteWorking(ctx, id, f.since)
+	}
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
+}
+
+// noteWorking takes back what noteFailing has noted about the time since then.
+func (s *Service) noteWorking(ctx context.Context, id string, since time.Time) error {
+	_, err := s.change(ctx, id, func(sub *subscription) error {
+		if !sub.Failing.Equal(since) {
+			return errUnchanged
+		}
+		sub.Failing, sub.FailedLast, sub.Warned = time.Time{}, time.Time{}, time.Time{}
+		return nil
+	})
+	if errors.Is(err, errUnchanged) {
+		return nil
+	}
+	return err
+}
+
+// worked notes an attempt that went well.
+func (s *Service) worked(ctx context.Context, id string) {
+	s.failures.end(id)
+	sub := s.registry.get(id) // it may have changed since the attempt began
+	if sub == nil || sub.Failing.IsZero() {
+		return
+	}
+	if err := s.noteWorking(ctx, id, sub.Failing); err != nil && !errors.Is(err, ErrNotFound) {
+		s.log.Warn("a subscription that works again cannot be noted now", "subscription", id, "error", err)
 	}
 }
 

@@ -137,7 +137,8 @@ func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
 	switch {
 	case p.Enabled == nil:
 	case *p.Enabled:
-		sub.Disabled, sub.DisabledAt, sub.Failing, sub.Warned = "", time.Time{}, time.Time{}, false
+		sub.Disabled, sub.DisabledAt = "", time.Time{}
+		sub.Failing, sub.FailedLast, sub.Warned = time.Time{}, time.Time{}, time.Time{}
 	case sub.Disabled == "":
 		sub.Disabled, sub.DisabledAt = DisabledByRequest, time.Now()
 	}

@@ -97,7 +97,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	s := &Service{
 		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
-		failures: failures{since: map[string]time.Time{}}, files: semaphore.NewWeighted(mostFiles),
+		failures: failures{by: map[string]failing{}}, files: semaphore.NewWeighted(mostFiles),
 		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
 	}
 	if s.history <= 0 {

@@ -31,8 +31,9 @@ type subscription struct {
 
 	Disabled   string    `json:"disabled,omitempty"` // the reason; empty: enabled
 	DisabledAt time.Time `json:"disabled_at,omitzero"`
-	Failing    time.Time `json:"failing,omitzero"` // since then every attempt has failed
-	Warned     bool      `json:"warned,omitempty"` // subscription.failing was recorded
+	Failing    time.Time `json:"failing,omitzero"`     // since then every attempt has failed
+	FailedLast time.Time `json:"failed_last,omitzero"` // about when there was an attempt that failed, too
+	Warned     time.Time `json:"warned,omitzero"`      // when subscription.failing was recorded
 
 	Secret   string    `json:"secret"`
 	Private  string    `json:"private,omitempty"` // whsk_…, where Signature is v1a
