@@ -79,9 +79,27 @@ func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
 	if d.revision == 0 {
 		d.revision, err = s.deliveries.Create(ctx, d.key(), value, 0)
 	} else {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+		revision := d.revision
+		d.revision, err = s.deliveries.Update(ctx, d.key(), value, revision, 0)
+		if errors.Is(err, store.ErrConflict) && s.isBehind(ctx, d) {
+			d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+		}
+		if err != nil {
+			d.revision = revision
+		}
 	}
 	return err
+}
+
+// isBehind reports whether what is stored says less than d: a redelivery is noted while
+// its attempt may be under way already. d then has the revision of that.
+func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
+	stored, err := s.readDelivery(ctx, d.key())
+	if err != nil || d.Round == 0 || stored.Round != d.Round || stored.Tries >= d.Tries {
+		return false
+	}
+	d.revision = stored.revision
+	return true
 }
 
 // work is what an item of the queue says: deliver an event to a subscription.
