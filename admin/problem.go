@@ -142,6 +142,9 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	case errors.Is(err, watch.ErrFull):
 		m.log.Warn("a session was refused, because as many are watched as may be (watch.max)")
 		return later("as many sessions are watched as may be: try again")
+	case errors.Is(err, webhook.ErrFull):
+		m.log.Warn("a webhook was refused, because as many are attached to sessions as may be")
+		return later("as many webhooks are attached to sessions as may be: try again")
 	case errors.Is(err, watch.ErrClosed), errors.Is(err, store.ErrUnusable), errors.Is(err, ErrUnavailable), ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
 		m.log.Warn("management request not answered in time", "operation", op.OperationID, "error", err)
 		return later("cannot be done now: try again")

@@ -15,7 +15,8 @@ func (s *Statuses) Erase(v *session.Variant) {
 			delete(shard.slots, key)
 		}
 	}
-	// Under the lock: nobody may find the record and take it for one that was put there
-	// later.
+	// The record may still be on its way into ristretto, and be there for a moment before
+	// it is deleted. Under the lock: nobody may find it in that moment and keep it.
 	s.store.Del([]byte(key))
+	s.store.Wait()
 }

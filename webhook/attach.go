@@ -15,9 +15,14 @@ import (
 // them, and each is kept.
 const mostAttached = 16
 
+// mostBound is how many subscriptions can be attached to sessions in all: they are
+// kept in memory, for sessions that nobody may know.
+const mostBound = 200_000
+
 // Attach makes a subscription of one session, which ends with it: when the session's
-// final event was delivered to it, when the session is erased, and at the latest when
-// Options.History is over. The same session and URL make the same subscription:
+// last event (a final one, session.not_found or session.abandoned) was delivered to it,
+// when the session is erased, and at the latest when Options.History is over. The error
+// is ErrFull where there are too many. The same session and URL make the same subscription:
 // attached again, it stays as it was and has no Secret. If the session's last event
 // came before, it is delivered to it too.
 func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
@@ -36,6 +41,9 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	}
 	if over, err := s.isOver(ctx, sub); err != nil || over {
 		return sub.view(), err
+	}
+	if s.registry.boundCount() >= s.mostBound {
+		return Subscription{}, ErrFull
 	}
 	if err := s.create(ctx, sub, s.ttlOf(sub)); errors.Is(err, store.ErrConflict) {
 		existing, err := s.stored(ctx, sub.ID) // somebody else was quicker
@@ -73,11 +81,11 @@ func (s *Service) bound(subject Subject, o AttachOptions) (*subscription, error)
 	return sub, s.check(sub)
 }
 
-// isOver reports whether a bound subscription has had its session's final event, so
+// isOver reports whether a bound subscription has had its session's last event, so
 // that it need not come back: clients name it with each poll.
 func (s *Service) isOver(ctx context.Context, sub *subscription) (bool, error) {
 	last, err := s.lastEvent(ctx, sub.Session)
-	if err != nil || !last.Final {
+	if err != nil || !last.last() {
 		return false, err
 	}
 	d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, last))

@@ -278,3 +278,64 @@ func TestEraseSession(t *testing.T) {
 		}
 	}
 }
+
+// TestAttachedEndsWithoutAFinalState: nobody knows the session, or it took too long.
+func TestAttachedEndsWithoutAFinalState(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	notFound, abandoned := change("ses_a", session.NotFound), change("ses_b", session.Pending)
+	abandoned.Type = webhook.TypeAbandoned
+	for i, c := range []webhook.Change{notFound, abandoned} {
+		sub, err := b.Attach(t.Context(), c.Subject, webhook.AttachOptions{URL: r.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.changed(c)
+		r.wait(t, i+1)
+		eventually(t, "it ends with its session", func() bool {
+			_, err := b.Get(t.Context(), sub.ID)
+			return errors.Is(err, webhook.ErrNotFound)
+		})
+		if _, err := b.Attach(t.Context(), c.Subject, webhook.AttachOptions{URL: r.URL}); err != nil {
+			t.Error(err)
+		}
+		if _, err := b.Get(t.Context(), sub.ID); !errors.Is(err, webhook.ErrNotFound) {
+			t.Errorf("after %s it came back", c.Type)
+		}
+	}
+	// The session is known after all: whoever names a webhook again hears of it.
+	b.changed(change("ses_a", session.Pending))
+	if _, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL}); err != nil {
+		t.Fatal(err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	eventually(t, "the final event arrived", func() bool {
+		return slices.ContainsFunc(r.got(), func(got received) bool { return got.Type == webhook.TypeSucceeded })
+	})
+}
+
+func TestAllAttachedAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) { b.options.SetBounds(0, 3) }, r.Server)
+	b.subscribe(webhook.NewSubscription{URL: "https://example.com/"}) // does not count
+	attach := func(i int) error {
+		_, err := b.Attach(t.Context(), subjectOf(fmt.Sprintf("ses_%d", i)), webhook.AttachOptions{URL: r.URL})
+		return err
+	}
+	for i := range 3 {
+		if err := attach(i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.reopen()
+	if err := attach(3); !errors.Is(err, webhook.ErrFull) {
+		t.Errorf("one more than can be: %v", err)
+	}
+	if err := attach(1); err != nil {
+		t.Errorf("one that is attached already: %v", err)
+	}
+	b.changed(change("ses_1", session.Succeeded))
+	eventually(t, "there is room again", func() bool { return attach(3) == nil })
+}

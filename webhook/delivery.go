@@ -287,7 +287,7 @@ func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, 
 	}
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
 	s.worked(ctx, sub.ID)
-	if sub.Bound && e.Final {
+	if sub.Bound && e.last() {
 		s.release(ctx, log, sub, e)
 	}
 	return done

@@ -12,6 +12,9 @@ var (
 	ErrNotFound = errors.New("webhook: not found")
 	// ErrDisabled means that nothing is sent to a subscription that is disabled.
 	ErrDisabled = errors.New("webhook: the subscription is disabled: enable it first")
+	// ErrFull means that as many subscriptions are attached to sessions as can be. Each
+	// ends with its session.
+	ErrFull = errors.New("webhook: too many sessions have a webhook of their own: try again later")
 	// ErrUnderWay means that a delivery is not over, so it cannot be started again.
 	ErrUnderWay = errors.New("webhook: the delivery is under way")
 )

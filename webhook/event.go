@@ -34,6 +34,10 @@ type event struct {
 
 func (e *event) operational() bool { return !slices.Contains(sessionTypes(), e.Type) }
 
+// last reports whether a session is not looked after any more with this event: it is
+// over, or nobody knows it, or it took too long.
+func (e *event) last() bool { return e.Final || e.Type == TypeNotFound || e.Type == TypeAbandoned }
+
 // marshal returns the header, a line break and the payload: so the payload stays byte
 // for byte what it is.
 func (e *event) marshal() ([]byte, error) {

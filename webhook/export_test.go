@@ -73,3 +73,7 @@ func (s *Service) Age(ctx context.Context, id string, by time.Duration) error {
 	})
 	return err
 }
+
+// SetBounds sets how many bytes of documents may be on their way, and how many
+// subscriptions can be attached.
+func (o *Options) SetBounds(room int64, mostBound int) { o.room, o.mostBound = room, mostBound }

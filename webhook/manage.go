@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -129,7 +130,9 @@ func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
 	set(&sub.Session, p.Session)
 	set(&sub.IncludeFile, p.IncludeFile)
 	set(&sub.Description, p.Description)
-	set(&sub.Headers, p.Headers)
+	if p.Headers != nil {
+		sub.Headers = withValues(*p.Headers, sub.Headers)
+	}
 	set(&sub.Signature, p.Signature)
 	if p.Account != nil {
 		sub.Account = s.accountOf(*p.Account)
@@ -143,6 +146,23 @@ func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
 		sub.Disabled, sub.DisabledAt = DisabledByRequest, time.Now()
 	}
 	sub.completeKeys()
+}
+
+// withValues returns headers in which a masked value stands for the one that is known:
+// people change what they were shown.
+func withValues(headers, known map[string]string) map[string]string {
+	headers = maps.Clone(headers)
+	for name, value := range headers {
+		if value != masked {
+			continue
+		}
+		for other, value := range known {
+			if strings.EqualFold(name, other) {
+				headers[name] = value
+			}
+		}
+	}
+	return headers
 }
 
 func set[T any](field, value *T) {

@@ -43,6 +43,7 @@ func TestFieldErrors(t *testing.T) {
 		{header("X-A", "hunter2\r\nX-B: c"), "headers.X-A"},
 		{header("X-A", strings.Repeat("hunter2", 1000)), "headers.X-A"},
 		{webhook.NewSubscription{Headers: map[string]string{"X-A": "1", "x-a": "2"}}, "headers.x-a"},
+		{header("X-A", "***"), "headers.X-A"},
 	} {
 		if c.n.URL == "" {
 			c.n.URL = "https://example.com"
@@ -282,5 +283,30 @@ func TestNoSecretIsLogged(t *testing.T) {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q is shown", secret)
 		}
+	}
+}
+
+// TestHeadersComeBackMasked: whoever changes what was shown keeps what was not.
+func TestHeadersComeBackMasked(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Headers: map[string]string{"Authorization": "Bearer mine", "X-Old": "1"}})
+	shown := b.seen(sub).Headers
+	delete(shown, "X-Old")
+	shown["X-New"] = "2"
+	got, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Headers: &shown})
+	if err != nil || got.Headers["Authorization"] != "***" || got.Headers["X-New"] != "***" || len(got.Headers) != 2 || shown["X-New"] != "2" {
+		t.Fatalf("Update = %+v, %v", got.Headers, err)
+	}
+	shown["X-Other"] = "***"
+	field := new(webhook.FieldError)
+	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Headers: &shown}); !errors.As(err, &field) || field.Field != "headers.X-Other" {
+		t.Errorf("a mask of nothing: %v", err)
+	}
+	b.changed(change("ses_a", session.Pending))
+	header := r.wait(t, 1)[0].header
+	if header.Get("Authorization") != "Bearer mine" || header.Get("X-New") != "2" || header.Get("X-Old") != "" {
+		t.Errorf("sent %q, %q, %q", header.Get("Authorization"), header.Get("X-New"), header.Get("X-Old"))
 	}
 }

@@ -13,6 +13,7 @@ type registry struct {
 	bySession map[string]map[string]*subscription // then by id
 	byAccount map[string]map[string]*subscription
 	others    map[string]*subscription
+	bound     int               // how many of all are bound
 	gone      map[string]uint64 // revisions at which ids were deleted, until the watch says so too
 }
 
@@ -38,6 +39,9 @@ func (r *registry) put(sub *subscription) {
 		r.unlinkLocked(old)
 	}
 	r.all[sub.ID] = sub
+	if sub.Bound {
+		r.bound++
+	}
 	index, key := r.placeLocked(sub)
 	if index == nil {
 		r.others[sub.ID] = sub
@@ -65,6 +69,9 @@ func (r *registry) remove(id string, revision uint64, told bool) {
 }
 
 func (r *registry) unlinkLocked(sub *subscription) {
+	if sub.Bound {
+		r.bound--
+	}
 	delete(r.all, sub.ID)
 	delete(r.others, sub.ID)
 	if index, key := r.placeLocked(sub); index != nil {
@@ -125,6 +132,12 @@ func (r *registry) wanted(s Subject) bool {
 
 func (r *registry) candidatesLocked(s Subject) [3]map[string]*subscription {
 	return [3]map[string]*subscription{r.bySession[s.Session], r.byAccount[s.Account], r.others}
+}
+
+func (r *registry) boundCount() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.bound
 }
 
 // boundTo returns the subscriptions that were attached to a session.

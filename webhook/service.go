@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,11 +42,14 @@ type Service struct {
 	failures failures
 	erased   erased
 	caughtUp sync.Map            // ids of bound subscriptions, see catchUp
+	loads    *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files    *semaphore.Weighted // bounds the memory of documents on their way
+	room     int64               // of files
 
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
 
+	mostBound    int
 	disableAfter time.Duration
 	openFor      time.Duration // how long a lane's breaker stays open
 
@@ -78,12 +82,20 @@ type Options struct {
 	dialing      dialing
 	disableAfter time.Duration
 	openFor      time.Duration
+	room         int64
+	mostBound    int
 }
 
 const (
 	// mostFiles is how many bytes of documents may be on their way at a time, all
 	// subscriptions together.
 	mostFiles = 256 << 20
+	// mostLoads is how many documents are loaded at a time. How large they are is not
+	// known before.
+	mostLoads = 2
+	// filePatience is how long an attempt waits for that. Then it makes room for others
+	// to the same receiver.
+	filePatience = 30 * time.Second
 	// grace is how long attempts under way get to end when the service is closed.
 	grace = 3 * time.Second
 )
@@ -97,7 +109,8 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	s := &Service{
 		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
-		failures: failures{by: map[string]failing{}}, files: semaphore.NewWeighted(mostFiles),
+		failures: failures{by: map[string]failing{}}, loads: semaphore.NewWeighted(mostLoads),
+		room: cmp.Or(o.room, mostFiles), mostBound: cmp.Or(o.mostBound, mostBound),
 		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
 	}
 	if s.history <= 0 {
@@ -109,6 +122,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if s.openFor == 0 {
 		s.openFor = 5 * time.Second
 	}
+	s.files = semaphore.NewWeighted(s.room)
 	s.lanes = newLanes(s)
 	s.living, s.end = context.WithCancel(context.Background())
 	s.sending, s.cut = context.WithCancel(context.Background())
@@ -222,21 +236,25 @@ func (s *Service) Close() {
 func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subject) }
 
 // payloadFor returns what is sent to a subscription, and a function to call when it was.
-// It fails if too many documents are on their way now.
+// It waits for room, and fails if there is none for long, or the service closes.
 func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
-	nothing := func() {}
 	if !sub.IncludeFile || !e.Final || e.operational() || s.response == nil {
-		return e.payload, nothing, nil
+		return e.payload, func() {}, nil
 	}
-	ctx, cancel := context.WithTimeout(s.sending, storePatience)
+	patient, cancel := context.WithTimeout(s.living, filePatience)
 	defer cancel()
-	o, err := s.response(ctx, e.subject)
-	if err != nil || o == nil || o.Content == nil {
-		return e.payload, nothing, nil // file_omitted says so
+	if err := s.loads.Acquire(patient, 1); err != nil {
+		return nil, nil, err
 	}
-	room := int64(min(mostFiles, 3*len(o.Body)))
-	if !s.files.TryAcquire(room) {
-		return nil, nil, errors.New("too many documents are on their way")
+	// What was loaded waits for its room before the next one is: it is not thrown away.
+	defer s.loads.Release(1)
+	o := s.finalAnswer(e.subject)
+	if o == nil {
+		return e.payload, func() {}, nil // file_omitted says so
+	}
+	room := min(s.room, int64(3*len(o.Body)))
+	if err := s.files.Acquire(patient, room); err != nil {
+		return nil, nil, err
 	}
 	finish = func() { s.files.Release(room) }
 	payload, err = withFile(e.payload, o)
@@ -244,6 +262,17 @@ func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finis
 		payload = e.payload
 	}
 	return payload, finish, nil
+}
+
+// finalAnswer returns nil where there is none with its content.
+func (s *Service) finalAnswer(sessionID string) *session.Observation {
+	ctx, cancel := context.WithTimeout(s.sending, storePatience)
+	defer cancel()
+	o, err := s.response(ctx, sessionID)
+	if err != nil || o == nil || o.Content == nil {
+		return nil
+	}
+	return o
 }
 
 // jitter spreads a wait by ±10 %, so that what failed together is not repeated

@@ -202,6 +202,8 @@ func checkHeaders(headers map[string]string) error {
 			return &FieldError{"headers." + name, "cannot be set"}
 		case seen[lower]:
 			return &FieldError{"headers." + name, "stands there twice"}
+		case value == masked:
+			return &FieldError{"headers." + name, "want the value: " + masked + " stands for one that is kept already"}
 		case !httpguts.ValidHeaderFieldValue(value), len(value) > mostHeaderValue:
 			return &FieldError{"headers." + name, fmt.Sprintf("want a value of visible characters, no more than %d bytes (it is not shown)", mostHeaderValue)}
 		}

@@ -123,7 +123,7 @@ type SubscriptionPatch struct {
 	Session     *string
 	IncludeFile *bool
 	Description *string
-	Headers     *map[string]string // takes the place of all
+	Headers     *map[string]string // takes the place of all; a masked value stays what it was
 	Signature   *string
 	Enabled     *bool
 }

@@ -1,0 +1,80 @@
+package webhook_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+// TestDocumentsWaitForRoom: few are loaded at a time, however many receivers want one,
+// and none is loaded twice because there was no room for it.
+func TestDocumentsWaitForRoom(t *testing.T) {
+	t.Parallel()
+	const receivers = 8
+	var loading, most, loads atomic.Int64
+	answer := make(chan struct{})
+	r := newReceiver(t, func(http.ResponseWriter, received, int) { <-answer })
+	b := newBridge(t, func(b *bridge) {
+		b.options.SetBounds(1, 0) // one document at a time
+		b.options.Response = func(context.Context, string) (*session.Observation, error) {
+			loads.Add(1)
+			for now := loading.Add(1); ; {
+				if was := most.Load(); now <= was || most.CompareAndSwap(was, now) {
+					break
+				}
+			}
+			defer loading.Add(-1)
+			time.Sleep(20 * time.Millisecond) // as it takes in truth
+			return observed(200, answers[session.Succeeded]), nil
+		}
+	}, r.Server)
+	for range receivers {
+		b.subscribe(webhook.NewSubscription{URL: r.URL, IncludeFile: true})
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	r.wait(t, 1)
+	time.AfterFunc(1500*time.Millisecond, func() { close(answer) }) // in which others could try again
+	for _, got := range r.wait(t, receivers) {
+		if !strings.Contains(string(got.body), document) {
+			t.Errorf("without the document: %s", got.body)
+		}
+	}
+	if loads.Load() != receivers || most.Load() > 2 {
+		t.Errorf("loaded %d times, %d at a time; want %d, no more than 2", loads.Load(), most.Load(), receivers)
+	}
+}
+
+// TestCloseWhileDocumentsWait: what waits for room holds up nobody.
+func TestCloseWhileDocumentsWait(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	r := newReceiver(t, func(_ http.ResponseWriter, _ received, n int) {
+		if n == 1 {
+			<-answer
+		}
+	})
+	t.Cleanup(func() { close(answer) }) // before the receiver closes, which waits for it
+	b := newBridge(t, func(b *bridge) {
+		b.cfg.Timeout = time.Minute
+		b.options.SetBounds(1, 0)
+		b.options.Response = responses(map[string]*session.Observation{"ses_a": observed(200, answers[session.Succeeded])})
+	}, r.Server)
+	for range 4 {
+		b.subscribe(webhook.NewSubscription{URL: r.URL, IncludeFile: true})
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	r.wait(t, 1)
+	start := time.Now()
+	b.close()
+	if took := time.Since(start); took > 8*time.Second {
+		t.Errorf("Close took %v", took)
+	}
+	b.open()
+	r.wait(t, 5)
+}
