@@ -30,7 +30,7 @@ func (v *Variant) AppendDurable(dst []byte) []byte {
 	return appendParts(dst, v.Endpoint.Name, v.Endpoint.Locales[v.Locale].Name, v.Token, v.Credential, v.query, v.fields)
 }
 
-func appendParts(dst []byte, parts ...string) []byte {
+func appendParts[P string | []byte](dst []byte, parts ...P) []byte {
 	for _, part := range parts {
 		dst = binary.AppendUvarint(dst, uint64(len(part)))
 		dst = append(dst, part...)

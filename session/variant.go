@@ -100,9 +100,5 @@ func (v *Variant) Header() (name, value string) {
 // choice of parts can imitate another.
 func appendKey(dst []byte, e *Endpoint, token, credential, query, fields []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(e.index))
-	for _, part := range [...][]byte{token, credential, query, fields} {
-		dst = binary.AppendUvarint(dst, uint64(len(part)))
-		dst = append(dst, part...)
-	}
-	return slices.Clip(dst)
+	return slices.Clip(appendParts(dst, token, credential, query, fields))
 }

@@ -228,11 +228,11 @@ func (b *bridge) response(ctx context.Context, sessionID string) (*session.Obser
 
 // refresh is how held sessions are polled: through the same door as clients.
 func (b *bridge) refresh(ctx context.Context, v *session.Variant) (at time.Time, ok bool) {
-	result, err := b.statuses.Get(ctx, v)
-	if err != nil || result.How == cache.Stale {
+	o, err := b.ask(ctx, v)
+	if err != nil {
 		return time.Time{}, false
 	}
-	return result.At, true
+	return o.At, true
 }
 
 // unkept is a final answer that could not be stored.

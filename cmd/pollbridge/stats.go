@@ -20,10 +20,13 @@ func (b *bridge) services() *admin.Services {
 func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
 	hooks, err := b.webhooks.Stats(ctx)
 	entries, bytes := b.statuses.Size()
-	delivered := b.sum("pollbridge_deliveries_total", "result", func(result string) bool { return result == webhook.StateDelivered })
+	now := b.readMetrics()
+	delivered := now.sum("pollbridge_deliveries_total", func(m *dto.Metric) bool {
+		return labelOf(m, "result") == webhook.StateDelivered
+	})
 	return admin.Stats{
 		Version: programVersion(), StartedAt: b.started,
-		Polls: b.pollStats(), Sessions: b.watcher.States(), Watches: b.watcher.Live() + b.keeper.Held(),
+		Polls: now.polls(), Sessions: b.watcher.States(), Watches: b.watcher.Live() + b.keeper.Held(),
 		Cache:         admin.CacheStats{Entries: int(entries), Bytes: bytes},
 		Breaker:       b.upstream.Breaker(),
 		Subscriptions: hooks.Subscriptions,
@@ -34,24 +37,34 @@ func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
 	}, err
 }
 
-// pollStats compares what clients and watches asked with what the upstream was asked.
-func (b *bridge) pollStats() admin.PollStats {
-	asked := b.sum("pollbridge_status_requests_total", "", nil) + b.sum("pollbridge_watch_lag_seconds", "", nil)
-	sent := b.sum("pollbridge_upstream_requests_total", "endpoint", func(name string) bool { return name != "passthrough" }) -
-		b.sum("pollbridge_upstream_requests_total", "outcome", func(outcome string) bool { return outcome == "circuit_open" || outcome == "overload" })
+// readings are all metrics at one moment.
+type readings []*dto.MetricFamily
+
+func (b *bridge) readMetrics() readings {
+	families, _ := b.registry.Gather() // what another collector cannot tell is no matter here
+	return families
+}
+
+// polls compares what clients and watches asked with what the upstream was asked.
+func (r readings) polls() admin.PollStats {
+	all := func(*dto.Metric) bool { return true }
+	asked := r.sum("pollbridge_status_requests_total", all) + r.sum("pollbridge_watch_lag_seconds", all)
+	sent := r.sum("pollbridge_upstream_requests_total", func(m *dto.Metric) bool {
+		outcome := labelOf(m, "outcome")
+		return labelOf(m, "endpoint") != "passthrough" && outcome != "circuit_open" && outcome != "overload"
+	})
 	return admin.PollStats{Asked: int64(asked), Sent: int64(sent), Saved: int64(max(0, asked-sent))}
 }
 
-// sum adds up the counters of a metric whose label is wanted, or how many values it
-// has observed; nil wants all.
-func (b *bridge) sum(metric, label string, wanted func(string) bool) (total float64) {
-	families, _ := b.registry.Gather() // what another collector cannot tell is no matter here
-	for _, family := range families {
+// sum adds up the counters of a metric that are wanted, or how many values they have
+// observed.
+func (r readings) sum(metric string, wanted func(*dto.Metric) bool) (total float64) {
+	for _, family := range r {
 		if family.GetName() != metric {
 			continue
 		}
 		for _, m := range family.GetMetric() {
-			if wanted == nil || wanted(labelOf(m, label)) {
+			if wanted(m) {
 				total += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
 			}
 		}
