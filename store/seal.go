@@ -9,12 +9,14 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
+	"hash"
+	"sync"
 )
 
 // keys are what the store's key is used for, each derived from it.
 type keys struct {
-	seal []byte
-	id   []byte
+	seal *mac // of places, gives their keys
+	id   *mac
 	name [4]byte // tells the store's key from others
 }
 
@@ -24,18 +26,42 @@ func newKeys(secret []byte) (*keys, error) {
 		key, _ := hkdf.Key(sha256.New, secret, nil, "pollbridge "+purpose, size)
 		return key
 	}
-	k := &keys{seal: derive("seal", keySize), id: derive("id", keySize)}
-	if copy(k.name[:], derive("name", len(k.name))) != len(k.name) || len(k.seal) != keySize || len(k.id) != keySize {
+	seal, id := derive("seal", keySize), derive("id", keySize)
+	k := &keys{seal: newMAC(seal), id: newMAC(id)}
+	if copy(k.name[:], derive("name", len(k.name))) != len(k.name) || len(seal) != keySize || len(id) != keySize {
 		return nil, errors.New("store: the encryption key cannot be used")
 	}
 	return k, nil
+}
+
+// mac is HMAC-SHA-256 with one key. Beginning with a key is half of the work for
+// something short, so what has begun is used again.
+type mac struct{ begun sync.Pool }
+
+func newMAC(key []byte) *mac {
+	return &mac{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+// sum appends the code of parts, as if they were one.
+func (m *mac) sum(dst []byte, parts ...[]byte) []byte {
+	h := m.begun.Get().(hash.Hash)
+	defer m.begun.Put(h)
+	h.Reset()
+	for _, part := range parts {
+		h.Write(part)
+	}
+	return h.Sum(dst)
 }
 
 // place says where a record belongs; no two places are encoded alike.
 type place []byte
 
 func placeOf(parts ...string) place {
-	var p place
+	size := 0
+	for _, part := range parts {
+		size += binary.MaxVarintLen16 + len(part)
+	}
+	p := make(place, 0, size)
 	for _, part := range parts {
 		p = binary.AppendUvarint(p, uint64(len(part)))
 		p = append(p, part...)
@@ -53,11 +79,8 @@ const sealOverhead = 1 + 4 + 12 + 16
 // values that may be sealed with random nonces is one of each place, not of the
 // store.
 func (k *keys) aead(p place) cipher.AEAD {
-	key, err := hkdf.Expand(sha256.New, k.seal, string(p), keySize)
-	if err != nil {
-		panic(err) // the size is right
-	}
-	block, err := aes.NewCipher(key)
+	var key [keySize]byte
+	block, err := aes.NewCipher(k.placeKey(key[:0], p))
 	if err != nil {
 		panic(err) // the size is right
 	}
@@ -67,6 +90,10 @@ func (k *keys) aead(p place) cipher.AEAD {
 	}
 	return gcm
 }
+
+// placeKey appends the key of a place: HKDF-Expand of RFC 5869, whose first block is
+// long enough.
+func (k *keys) placeKey(dst []byte, p place) []byte { return k.seal.sum(dst, p, []byte{1}) }
 
 func (k *keys) additional(p place) []byte {
 	return append(append(make([]byte, 0, len(k.name)+len(p)), k.name[:]...), p...)
@@ -98,7 +125,8 @@ const idLength = 26
 
 // hash derives 26 characters from parts.
 func (k *keys) hash(parts ...string) string {
-	mac := hmac.New(sha256.New, k.id)
-	mac.Write(placeOf(parts...))
-	return idEncoding.EncodeToString(mac.Sum(nil))[:idLength]
+	var sum [sha256.Size]byte
+	var text [(sha256.Size*8 + 4) / 5]byte
+	idEncoding.Encode(text[:], k.id.sum(sum[:0], placeOf(parts...)))
+	return string(text[:idLength])
 }

@@ -134,21 +134,6 @@ func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, roun
 	return nil
 }
 
-// fanOut makes deliveries of an event. It may be given the same one again.
-func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
-	e, err := readEvent(entry)
-	if err != nil {
-		s.log.Error("an event cannot be read and is not delivered", "error", err)
-		return nil // it will not get better
-	}
-	for _, sub := range s.registry.matching(e) {
-		if err := s.enqueue(ctx, sub, e, 0); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // verdict is what becomes of an item.
 type verdict int
 
@@ -170,7 +155,7 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 		s.log.Error("an item of work cannot be read, it is left out", "item", item.Name, "error", err)
 		return done
 	}
-	e, d, err := s.read(ctx, w)
+	e, d, err := s.read(ctx, item, w)
 	if err != nil {
 		s.log.Warn("a delivery cannot be read now", "subscription", w.Subscription, "error", err)
 		return again
@@ -214,9 +199,12 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 	return s.attempt(l, log, item, sub, e, d)
 }
 
-// read returns the event, nil if it is not kept any more, and the delivery as it is
-// stored, else a new one.
-func (s *Service) read(ctx context.Context, w work) (*event, *delivery, error) {
+// read returns the event of an item, nil if it is not kept any more, and the delivery as
+// it is stored, else a new one.
+func (s *Service) read(ctx context.Context, item *store.Item, w work) (*event, *delivery, error) {
+	if e := s.takeFresh(item); e != nil {
+		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
+	}
 	entry, err := s.journal.Get(ctx, w.Place)
 	var e *event
 	switch {
@@ -401,7 +389,9 @@ func (s *Service) supersede(ctx context.Context, log logger, sub *subscription, 
 		if d.over() {
 			continue
 		}
-		if err := s.queue.Remove(ctx, sub.lane, itemName(d.ID, d.Place, d.Round)); err != nil {
+		name := itemName(d.ID, d.Place, d.Round)
+		s.fresh.take(name)
+		if err := s.queue.Remove(ctx, sub.lane, name); err != nil {
 			return err
 		}
 		s.conclude(ctx, log, d, StateSuperseded, "") // where it is sent right now, its attempt tells more

@@ -97,41 +97,72 @@ func (s *Service) sessionEventID(sessionID, eventType string) string {
 // about it or next returns nil. Whoever else appends meanwhile comes first, and next
 // is called again.
 func (s *Service) record(ctx context.Context, key, mark string, next func(last *event) (*event, error)) (bool, error) {
-	for {
-		last, err := s.lastEvent(ctx, key)
-		if err != nil {
+	last, known := s.heads.get(key)
+	if !known {
+		last = &event{}
+	}
+	// That is a guess: the session may have been erased, or had events before this
+	// process was started. The journal tells when something is appended to it; what
+	// leaves nothing to be appended is looked up.
+	for certain := false; ; certain = true {
+		e, err := following(last, mark, next)
+		if err != nil || e == nil && certain {
 			return false, err
 		}
-		if slices.Contains(last.Seen, mark) {
-			return false, nil
+		if e != nil {
+			if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
+				return appended, err
+			}
 		}
-		e, err := next(last)
-		if err != nil || e == nil {
+		if last, err = s.lastEvent(ctx, key); err != nil {
 			return false, err
-		}
-		e.Sequence = last.Sequence + 1
-		e.Seen = append(slices.Clip(last.Seen), mark)
-		if last.place > 0 {
-			e.Places = append(slices.Clip(last.Places), last.place)
-		}
-		if extra := len(e.Seen) - 32; extra > 0 {
-			e.Seen, e.Places = e.Seen[extra:], e.Places[min(extra, len(e.Places)):]
-		}
-		value, err := e.marshal()
-		if err != nil {
-			return false, err
-		}
-		switch _, err := s.journal.Append(ctx, key, value, last.place); {
-		case err == nil:
-			s.metrics.events.WithLabelValues(e.Type).Inc()
-			return true, nil
-		case !errors.Is(err, store.ErrConflict):
-			return false, fmt.Errorf("webhook: recording an event: %w", err)
-		}
-		if ctx.Err() != nil {
-			return false, context.Cause(ctx)
 		}
 	}
+}
+
+// following is what next makes of the last event about a key, with its place in the
+// row, or nil.
+func following(last *event, mark string, next func(last *event) (*event, error)) (*event, error) {
+	if slices.Contains(last.Seen, mark) {
+		return nil, nil
+	}
+	e, err := next(last)
+	if err != nil || e == nil {
+		return nil, err
+	}
+	e.Sequence = last.Sequence + 1
+	e.Seen = append(slices.Clip(last.Seen), mark)
+	if last.place > 0 {
+		e.Places = append(slices.Clip(last.Places), last.place)
+	}
+	if extra := len(e.Seen) - 32; extra > 0 {
+		e.Seen, e.Places = e.Seen[extra:], e.Places[min(extra, len(e.Places)):]
+	}
+	return e, nil
+}
+
+// append records e if last is the place of the last event about its key; otherwise it
+// reports false.
+func (s *Service) append(ctx context.Context, key string, e *event, last uint64) (bool, error) {
+	value, err := e.marshal()
+	if err != nil {
+		return false, err
+	}
+	place, err := s.journal.Append(ctx, key, value, last)
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return false, context.Cause(ctx)
+	case err != nil:
+		return false, fmt.Errorf("webhook: recording an event: %w", err)
+	}
+	s.heads.put(key, e.head(place), 1)
+	s.metrics.events.WithLabelValues(e.Type).Inc()
+	return true, nil
+}
+
+// head is what the next event about the same key needs to know.
+func (e *event) head(place uint64) *event {
+	return &event{State: e.State, Final: e.Final, Sequence: e.Sequence, Seen: e.Seen, Places: e.Places, place: place}
 }
 
 // lastEvent returns the newest event about a key, a zero one if there is none.

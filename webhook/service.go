@@ -41,6 +41,9 @@ type Service struct {
 	lanes    *lanes
 	failures failures
 	erased   erased
+	heads    *recent[*event]     // last events by key, see record
+	fresh    *recent[fresh]      // by item, see fanOut
+	fanned   uint64              // place up to which events may have been fanned out; fanOut's own
 	caughtUp sync.Map            // ids of bound subscriptions, see catchUp
 	loads    *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files    *semaphore.Weighted // bounds the memory of documents on their way
@@ -96,6 +99,10 @@ const (
 	// filePatience is how long an attempt waits for that. Then it makes room for others
 	// to the same receiver.
 	filePatience = 30 * time.Second
+	// mostHeads is how many last events are remembered, of some 300 bytes each.
+	mostHeads = 16 << 10
+	// mostFresh is how many bytes of events may be remembered for their first attempt.
+	mostFresh = 8 << 20
 	// grace is how long attempts under way get to end when the service is closed.
 	grace = 3 * time.Second
 )
@@ -109,6 +116,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	s := &Service{
 		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
+		heads: newRecent[*event](mostHeads), fresh: newRecent[fresh](mostFresh),
 		failures: failures{by: map[string]failing{}}, loads: semaphore.NewWeighted(mostLoads),
 		room: cmp.Or(o.room, mostFiles), mostBound: cmp.Or(o.mostBound, mostBound),
 		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
@@ -146,6 +154,9 @@ func (s *Service) openStore(ctx context.Context) (err error) {
 		return err
 	}
 	if s.journal, err = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history}); err != nil {
+		return err
+	}
+	if s.fanned, err = s.journal.Newest(ctx); err != nil {
 		return err
 	}
 	if s.queue, err = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal}); err != nil {
