@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Item is a piece of work that was taken. Exactly one of Done and Release must be
-// called, once.
+// Item is a piece of work that was taken. Exactly one of Done, DoneSoon and Release must
+// be called, once.
 type Item struct {
 	Lane, Name string
 	Value      []byte
@@ -47,6 +47,16 @@ func (i *Item) Done(ctx context.Context) error {
 		return s.failed("remove an item", err)
 	}
 	return s.Err() // the engine acknowledges what it could not write, too
+}
+
+// DoneSoon removes the item, but does not wait until that is durable: after a crash it
+// may be handed out again, and after the taker has stopped it is, to the next one. That
+// is half the work for the engine, and enough where something else is known to be
+// durable that tells that the item is done.
+func (i *Item) DoneSoon() error {
+	// It counts as out no longer only when the engine was told.
+	defer i.settle()
+	return i.tell(i.replyTo(), isDone)
 }
 
 // Renew keeps the item for another QueueConfig.Renewal. It costs no write.

@@ -159,9 +159,20 @@ func (w *Watcher) tick(e *entry) {
 }
 
 func (w *Watcher) settleSoon(e *entry) error {
+	if w.calm(e) {
+		return nil // as after most polls
+	}
 	ctx, cancel := context.WithTimeout(w.ctx, settling)
 	defer cancel()
 	return w.settle(ctx, e)
+}
+
+// calm reports whether an entry is simply watched on: nothing about it is new.
+func (w *Watcher) calm(e *entry) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return e.settling == nil && e.variant != nil && e.loaded && e.queued && !e.stopped && !e.dirty &&
+		len(e.changes) == 0 && e.end == Watching
 }
 
 // begin returns the question that has to be asked now, if there is one.

@@ -158,11 +158,7 @@ func (l *lane) wakeLocked(in time.Duration) {
 func (l *lane) run(item *store.Item) {
 	v := l.s.deliver(l, item)
 	if v == done {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(l.s.sending), storePatience)
-		if err := item.Done(ctx); err != nil {
-			l.s.log.Warn("an item that is done comes back", "item", item.Name, "error", err)
-		}
-		cancel()
+		l.finish(item)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -182,6 +178,25 @@ func (l *lane) run(item *store.Item) {
 		}
 	}
 	l.pumpLocked()
+}
+
+// finish removes an item. That its record is durable is enough, unless nobody takes any
+// more who could tell the engine.
+func (l *lane) finish(item *store.Item) {
+	l.mu.Lock()
+	closed := l.closed
+	l.mu.Unlock()
+	err := error(nil)
+	if closed {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(l.s.sending), storePatience)
+		defer cancel()
+		err = item.Done(ctx)
+	} else {
+		err = item.DoneSoon()
+	}
+	if err != nil {
+		l.s.log.Warn("an item that is done comes back", "item", item.Name, "error", err)
+	}
 }
 
 // open begins to take. It may be called again.
