@@ -17,6 +17,7 @@ type patientListener struct {
 	net.Listener
 	clock   *clock
 	closing *atomic.Bool // no connection is waited for any more
+	turns   *atomic.Uint64
 }
 
 func (l patientListener) Accept() (net.Conn, error) {
@@ -24,7 +25,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: conn, clock: l.clock, closing: l.closing}, nil
+	return &patientConn{Conn: conn, clock: l.clock, closing: l.closing, turns: newTurns(l.turns)}, nil
 }
 
 // clock is the time, a little late. Asking for the exact one, and setting timers by
@@ -48,6 +49,7 @@ type patientConn struct {
 	clock   *clock
 	closing *atomic.Bool
 	served  atomic.Bool // something was read
+	turns   turns
 
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be
@@ -77,6 +79,7 @@ func (c *patientConn) doneWithLarge() {
 func (c *patientConn) NetConn() net.Conn { return c.Conn }
 
 func (c *patientConn) Write(p []byte) (int, error) {
+	c.turns.written()
 	allowed := writePatience + time.Duration(len(p)/slowestReading)*time.Second
 	if now := c.clock.now(); c.writing.Sub(now) < allowed-writePatience/2 {
 		c.writing = now.Add(allowed)
@@ -144,6 +147,7 @@ func (c *patientConn) Read(p []byte) (int, error) {
 	if !c.served.Load() {
 		c.served.Store(true)
 	}
+	c.turns.beforeRead()
 	return c.Conn.Read(p)
 }
 

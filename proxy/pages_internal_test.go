@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -266,7 +267,7 @@ func socketPair(t *testing.T) (here *patientConn, there net.Conn) {
 	clock.set(time.Now())
 	t.Cleanup(func() { conn.Close(); there.Close() })
 	there.SetDeadline(time.Now().Add(20 * time.Second))
-	return &patientConn{Conn: conn, clock: clock}, there
+	return &patientConn{Conn: conn, clock: clock, turns: newTurns(new(atomic.Uint64))}, there
 }
 
 // TestWriteLarge writes as the HTTP engine does: a head with some of the body, and what
