@@ -71,7 +71,7 @@ func readLines(raw []byte) (h head, err error) {
 // is reports whether a line is of the field with that name, in lower case and with
 // its colon.
 func is(line []byte, name string) bool {
-	if len(line) < len(name) {
+	if len(line) < len(name) || line[len(name)-1] != ':' {
 		return false
 	}
 	for i := range len(name) {
