@@ -24,9 +24,10 @@ const maxAnswer = 64 << 20
 
 // Client talks to the upstream. It is safe for concurrent use. Create it with New.
 type Client struct {
-	base    *url.URL
-	timeout time.Duration
-	agent   string
+	base     *url.URL
+	basePath string // what stands before every path, without a slash at its end
+	timeout  time.Duration
+	agent    string
 
 	guard   *guard
 	health  *health
@@ -64,7 +65,7 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 		d.tls = &tls.Config{RootCAs: roots, ServerName: base.Hostname(), MinVersion: tls.VersionTLS12}
 	}
 	c := &Client{
-		base: base, timeout: cfg.Timeout, agent: o.UserAgent,
+		base: base, basePath: strings.TrimSuffix(base.EscapedPath(), "/"), timeout: cfg.Timeout, agent: o.UserAgent,
 		health:  &health{timeout: cfg.Timeout, probe: breaker.OpenFor / 4},
 		slots:   newSlots(cfg),
 		metrics: newMetrics(o.Registry, base.Host),
@@ -96,9 +97,6 @@ func address(base *url.URL) string {
 	}
 	return net.JoinHostPort(base.Hostname(), port)
 }
-
-// basePath is what stands before every path, without a slash at its end.
-func (c *Client) basePath() string { return strings.TrimSuffix(c.base.EscapedPath(), "/") }
 
 // every calls f again and again until stop is called, which waits for it.
 func every(interval time.Duration, f func()) (stop func()) {

@@ -40,7 +40,7 @@ type Target struct {
 // One that starts with two can be sent only if it is well encoded.
 func (c *Client) URL(t Target) (*url.URL, error) {
 	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: t.Query, ForceQuery: t.ForceQuery}
-	raw := c.basePath() + t.Path
+	raw := c.basePath + t.Path
 	if !strings.HasPrefix(raw, "//") {
 		u.Opaque = raw
 		return u, nil

@@ -120,7 +120,7 @@ func closedWhileIdle(err error, response *fasthttp.Response) bool {
 
 func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant) {
 	request.Header.SetMethod(v.Endpoint.Method)
-	request.SetRequestURI(c.basePath() + v.Target())
+	request.SetRequestURI(c.basePath + v.Target())
 	request.Header.SetHost(c.base.Host)
 	request.Header.SetUserAgent(c.agent)
 	request.Header.Set(fasthttp.HeaderAccept, "application/json")

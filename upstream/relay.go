@@ -38,26 +38,56 @@ func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Re
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.relays.get(ctx, p.start)
-	if err != nil {
-		return nil, p.failed(ctx, err)
-	}
-	body := &relayed{passage: p, response: response, conn: conn, stay: afterFunc(ctx, conn.close)}
-	response.StreamBody = true
-	response.SkipBody = request.Method == fasthttp.MethodHead
-	response.Header.SetNoDefaultContentType(true)
-	err = c.write(conn, request)
-	if err == nil {
-		err = response.ReadLimitBody(conn.in, 0)
-	}
-	if err != nil {
-		body.stay()
-		conn.Close()
+	body := &relayed{passage: p, response: response, head: request.Method == fasthttp.MethodHead}
+	if err := body.ask(ctx, request); err != nil {
 		return nil, p.failed(ctx, err)
 	}
 	p.answered(response.StatusCode())
 	return body, nil
 }
+
+// ask sends the request and reads the head of the answer.
+func (b *relayed) ask(ctx context.Context, request Small) error {
+	c := b.passage.client
+	for {
+		conn, err := c.relays.get(ctx, b.passage.start)
+		if err != nil {
+			return err
+		}
+		b.conn, b.stay = conn, afterFunc(ctx, conn.close)
+		conn.request = c.appendRequest(conn.request[:0], request)
+		if err = conn.ask(); err == nil {
+			if err = b.readHead(); err == nil {
+				return nil
+			}
+		}
+		stayed := b.stay()
+		conn.Close()
+		if !stayed || err != errStale {
+			return err
+		}
+	}
+}
+
+// interimMost is how many interim answers may come before the answer.
+const interimMost = 100
+
+// readHead reads the head of the answer, and of interim ones before.
+func (b *relayed) readHead() error {
+	header := &b.response.Header
+	for range interimMost {
+		header.SetNoDefaultContentType(true)
+		if err := header.Read(b.conn.in); err != nil {
+			return err
+		}
+		if status := header.StatusCode(); status < 100 || status > 199 || status == fasthttp.StatusSwitchingProtocols {
+			return b.prepareBody()
+		}
+	}
+	return errInterim
+}
+
+var errInterim = errors.New("too many interim answers")
 
 // afterFunc is context.AfterFunc, without its detours where a context does that
 // itself.
@@ -68,46 +98,68 @@ func afterFunc(ctx context.Context, f func()) (stop func() bool) {
 	return context.AfterFunc(ctx, f)
 }
 
-func (c *Client) write(conn *relayConn, request Small) error {
-	out := conn.out
-	out.WriteString(request.Method)
-	out.WriteByte(' ')
-	out.WriteString(c.basePath())
-	out.Write(request.Target)
-	out.WriteString(" HTTP/1.1\r\nHost: ")
-	out.WriteString(c.base.Host)
-	out.WriteString("\r\n")
-	out.Write(request.Header)
+func (c *Client) appendRequest(dst []byte, request Small) []byte {
+	dst = append(append(dst, request.Method...), ' ')
+	dst = append(append(dst, c.basePath...), request.Target...)
+	dst = append(append(dst, " HTTP/1.1\r\nHost: "...), c.base.Host...)
+	dst = append(append(dst, "\r\n"...), request.Header...)
 	if request.Body != nil {
-		out.WriteString("Content-Length: ")
-		out.Write(strconv.AppendInt(out.AvailableBuffer(), int64(len(request.Body)), 10))
-		out.WriteString("\r\n")
+		dst = strconv.AppendInt(append(dst, "Content-Length: "...), int64(len(request.Body)), 10)
+		dst = append(dst, "\r\n"...)
 	}
-	out.WriteString("\r\n")
-	out.Write(request.Body)
-	return out.Flush() // which has the first error of all
+	return append(append(dst, "\r\n"...), request.Body...)
 }
 
 // relayed is the body of an answer to a small request.
 type relayed struct {
 	passage  passage
 	response *fasthttp.Response
+	head     bool // the request was for the head only
 	conn     *relayConn
 	stay     func() bool // the connection is no longer closed when the caller leaves; false if it was
+	left     int         // bytes to come, if stream is nil
+	stream   io.Reader   // for a body whose length is not known
 	ended    bool        // the body was read to its end
+	lasting  bool        // another answer may follow this one
 	closed   bool
 }
 
-// Read reads the body. An answer without one has ended at once.
-func (b *relayed) Read(p []byte) (int, error) {
-	stream := b.response.BodyStream()
-	if stream == nil {
+// prepareBody finds out how the body ends.
+func (b *relayed) prepareBody() error {
+	header := &b.response.Header
+	status, length := header.StatusCode(), header.ContentLength()
+	b.lasting = !header.ConnectionClose() && status != fasthttp.StatusSwitchingProtocols
+	switch {
+	case b.head || status < 200 || status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified:
 		b.ended = true
-		return 0, io.EOF
+	case length >= 0:
+		b.left, b.ended = length, length == 0
+	default:
+		b.lasting = b.lasting && length != identity
+		b.response.StreamBody = true
+		if err := b.response.ReadBody(b.conn.in, 0); err != nil {
+			return err
+		}
+		b.stream = b.response.BodyStream()
 	}
-	n, err := stream.Read(p)
+	return nil
+}
+
+// Read reads the body. An answer without one has ended at once.
+func (b *relayed) Read(p []byte) (n int, err error) {
+	switch {
+	case b.ended:
+		return 0, io.EOF
+	case b.stream != nil:
+		n, err = b.stream.Read(p)
+		b.ended = errors.Is(err, io.EOF)
+		return n, err
+	}
+	n, err = b.conn.in.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	b.ended = b.left == 0
 	if errors.Is(err, io.EOF) {
-		b.ended = true
+		err = io.ErrUnexpectedEOF
 	}
 	return n, err
 }
@@ -118,13 +170,7 @@ func (b *relayed) Close() error {
 		return nil
 	}
 	b.closed = true
-	lasting := !b.response.ConnectionClose() && b.response.StatusCode() != fasthttp.StatusSwitchingProtocols
-	if b.response.BodyStream() == nil {
-		b.ended = true
-	} else if b.response.Header.ContentLength() == identity {
-		lasting = false
-	}
-	if b.stay() && b.ended && lasting {
+	if b.stay() && b.ended && b.lasting {
 		b.passage.client.relays.put(b.conn)
 	} else {
 		b.conn.Close()

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -136,4 +137,37 @@ func TestRelayPatience(t *testing.T) {
 		t.Errorf("silence was borne for %v; want %v", took, patience)
 	}
 	conn.Close()
+}
+
+// TestRelayAsksInParts is for requests that the kernel does not take at once.
+func TestRelayAsksInParts(t *testing.T) {
+	p, accepted := relayPeer(t, 10, time.Minute)
+	p.put(mustGet(t, p))
+	conn := mustGet(t, p)
+	there := <-accepted
+	conn.request = make([]byte, 64<<20)
+	for i := range conn.request {
+		conn.request[i] = byte(i % 251)
+	}
+	read := make(chan []byte, 1)
+	go func() {
+		all := make([]byte, len(conn.request))
+		io.ReadFull(there, all)
+		there.Write([]byte("answer"))
+		read <- all
+	}()
+	if err := conn.ask(); err != nil {
+		t.Fatal(err)
+	}
+	if all := <-read; !bytes.Equal(all, conn.request) {
+		t.Error("something else was sent")
+	}
+	if start, err := conn.in.Peek(len("answer")); string(start) != "answer" || err != nil {
+		t.Errorf("the answer begins with %q, %v", start, err)
+	}
+	conn.in.Discard(len("answer"))
+	p.put(conn)
+	if conn.request != nil {
+		t.Error("memory for a large request is kept")
+	}
 }

@@ -3,6 +3,8 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -16,20 +18,74 @@ type relayConn struct {
 	net.Conn
 	socket   *peek.Socket
 	in       *bufio.Reader
-	out      *bufio.Writer
+	request  []byte        // memory for the next one
+	waiting  bool          // the request has not been sent
 	patience time.Duration // for each read and write
 	deadline time.Time     // that is set for both
 	made     time.Time
-	idle     time.Time // since when
+	idle     time.Time // since when; zero until it is first used again
 	close    func()    // Close, made once
+}
+
+// ask sends the request and waits until the answer begins, without taking any of it.
+// The error is errStale if nothing was sent, because the connection has not stayed
+// open and quiet while it was idle.
+func (c *relayConn) ask() error {
+	c.waiting = true
+	_, err := c.in.Peek(1)
+	return err
 }
 
 // Read reads once the exchange has begun; what comes late has its own deadline.
 func (c *relayConn) Read(p []byte) (int, error) {
+	if c.waiting {
+		c.waiting = false
+		return c.sendAndRead(p)
+	}
 	if err := c.extend(time.Now()); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
+}
+
+// sendAndRead sends the request and reads the first of the answer.
+func (c *relayConn) sendAndRead(p []byte) (int, error) {
+	sent := 0
+	if !c.idle.IsZero() {
+		var n int
+		var err error
+		if sent, n, err = c.askAgain(p); n > 0 || err != nil {
+			return n, err
+		}
+	}
+	if _, err := c.Conn.Write(c.request[sent:]); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// askAgain looks at a connection that has served before, and sends the request if
+// nothing is wrong. It may send a part only, and not read then.
+func (c *relayConn) askAgain(p []byte) (sent, n int, err error) {
+	if _, plain := c.Conn.(*net.TCPConn); !plain {
+		if !quiet(c.Conn, c.socket) {
+			return 0, 0, errStale
+		}
+		c.deadline = time.Time{} // looking at it has set another
+		return 0, 0, c.extend(time.Now())
+	}
+	sent, n, err = c.socket.Ask(c.request, p)
+	switch {
+	case err == nil || err == io.EOF:
+	case err == peek.ErrNotQuiet:
+		err = errStale
+	default:
+		if raw, ok := errors.AsType[*net.OpError](err); ok {
+			err = raw.Err
+		}
+		err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
+	}
+	return sent, n, err
 }
 
 // extend sets the deadline anew, unless that would hardly change it: timers are not
@@ -55,23 +111,19 @@ type relayPool struct {
 const (
 	relayIdle   = 10 * time.Second
 	relayBuffer = 32 << 10 // bytes; the head of an answer has to fit in
+	requestKept = 4 << 10  // bytes; memory for larger requests is not kept
 )
 
 // get returns a connection on which nothing has been sent yet, or one that has served
-// before and is open and quiet. Its deadline is set from now on.
+// before. Its deadline is set from now on.
 func (p *relayPool) get(ctx context.Context, now time.Time) (*relayConn, error) {
 	for {
 		conn := p.pop()
 		if conn == nil {
 			return p.dial(ctx)
 		}
-		if now.Sub(conn.idle) < relayIdle && now.Sub(conn.made) < connectionAge && quiet(conn.Conn, conn.socket) {
-			if p.dialer.tls != nil {
-				conn.deadline = time.Time{} // looking at it has set another
-			}
-			if conn.extend(now) == nil {
-				return conn, nil
-			}
+		if now.Sub(conn.idle) < relayIdle && now.Sub(conn.made) < connectionAge && conn.extend(now) == nil {
+			return conn, nil
 		}
 		conn.Close()
 	}
@@ -84,7 +136,7 @@ func (p *relayPool) dial(ctx context.Context) (*relayConn, error) {
 	}
 	conn := &relayConn{Conn: plain, socket: peek.Of(plain), patience: p.patience, made: time.Now()}
 	conn.close = func() { conn.Close() }
-	conn.in, conn.out = bufio.NewReaderSize(conn, relayBuffer), bufio.NewWriterSize(plain, 4<<10)
+	conn.in = bufio.NewReaderSize(conn, relayBuffer)
 	return conn, conn.extend(conn.made)
 }
 
@@ -106,6 +158,9 @@ func (p *relayPool) put(conn *relayConn) {
 		return
 	}
 	conn.idle = time.Now()
+	if cap(conn.request) > requestKept {
+		conn.request = nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.idle) >= p.most {

@@ -1,8 +1,10 @@
 // Package peek tells whether the other side of a connection has hung up or has
-// sent something, without reading a byte of it.
+// sent something, without reading a byte of it, and asks questions on connections
+// on which neither is so.
 package peek
 
 import (
+	"errors"
 	"net"
 	"syscall"
 )
@@ -29,6 +31,9 @@ type Socket struct {
 	raw   syscall.RawConn // nil if there is none
 	state State
 	look  func(fd uintptr)
+
+	asking asking
+	step   func(fd uintptr) bool
 }
 
 // Of finds the socket of conn, see At.
@@ -62,4 +67,19 @@ func (s *Socket) Look() State {
 		return Closed
 	}
 	return s.state
+}
+
+// ErrNotQuiet is the error of questions that were not asked, because the other side
+// has hung up or has sent something before.
+var ErrNotQuiet = errors.New("the connection is not quiet")
+
+// Ask looks at the connection, and if it is quiet, writes question and reads the first
+// of what comes back into answer, at the cost of three system calls. If it has sent
+// less than the question, the caller has to write the rest, and to read. The deadline
+// is that for reading. A socket below a TLS connection must not be asked.
+func (s *Socket) Ask(question, answer []byte) (sent, got int, err error) {
+	if s.raw == nil {
+		return 0, 0, nil
+	}
+	return s.ask(question, answer)
 }
