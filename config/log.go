@@ -5,6 +5,7 @@ import (
 	"log/slog"
 
 	"pollbridge/internal/check"
+	"pollbridge/internal/plainlog"
 )
 
 // LogConfig says what is logged, and how.
@@ -30,13 +31,10 @@ func (c LogConfig) Validate() error {
 
 // Handler writes logs to w as c says. c must be valid.
 func (c LogConfig) Handler(w io.Writer) slog.Handler {
-	var options slog.HandlerOptions
 	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err == nil {
-		options.Level = level
-	}
+	_ = level.UnmarshalText([]byte(c.Level)) // which is valid
 	if c.Format == "json" {
-		return slog.NewJSONHandler(w, &options)
+		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	}
-	return slog.NewTextHandler(w, &options)
+	return plainlog.New(w, level)
 }

@@ -60,8 +60,8 @@ func (s *Server) maskedPath(target []byte) string {
 	path, _ := session.SplitTarget(target)
 	const longest = 256
 	shown := string(path[:min(len(path), longest)])
-	if len(shown) <= len("/")+shortest {
-		return shown // no segment can be long
+	if !hasLongSegment(shown) {
+		return shown
 	}
 	segments := strings.Split(shown, "/")
 	for i, segment := range segments {
@@ -75,4 +75,17 @@ func (s *Server) maskedPath(target []byte) string {
 		}
 	}
 	return strings.Join(segments, "/")
+}
+
+func hasLongSegment(path string) bool {
+	length := 0
+	for i := range len(path) {
+		if length++; path[i] == '/' {
+			length = 0
+		}
+		if length > shortest {
+			return true
+		}
+	}
+	return false
 }

@@ -22,7 +22,7 @@ const smallBody = 16 << 10
 // call.
 func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
 	p := &passing{server: s, start: start}
-	p.watched = s.departures.watch(c.Context().Conn(), p.gone)
+	s.departures.watchFor(&p.watched, c.Context().Conn(), p)
 	var code int
 	var err error
 	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {
@@ -47,7 +47,7 @@ type passing struct {
 	server   *Server
 	start    *start // nil unless it is a start call
 	client   visitor
-	watched  *waiter
+	watched  waiter
 	upload   *clientBody        // nil unless it streams
 	response *fasthttp.Response // nil unless it was relayed
 	over     bool
@@ -97,8 +97,8 @@ func (p *passing) stream(c *fiber.Ctx, begun []byte, length int) (code int, err 
 		return 0, gatewayError(err)
 	}
 	a := answer{
-		status: response.StatusCode, length: int(response.ContentLength),
-		fields: allFields(response.Header), body: response.Body,
+		status: response.StatusCode, length: int(response.ContentLength), body: response.Body,
+		large: response.Header, encoding: response.Header.Get(fasthttp.HeaderContentEncoding),
 	}
 	for _, value := range response.Header["Connection"] {
 		a.connection = append(a.connection, []byte(value))
@@ -119,18 +119,6 @@ func collected(fields iter.Seq2[[]byte, []byte]) http.Header {
 	return header
 }
 
-func allFields(header http.Header) iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		for name, values := range header {
-			for _, value := range values {
-				if !yield([]byte(name), []byte(value)) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // gatewayError names errors in terms of a gateway.
 func gatewayError(err error) error {
 	failure, ok := err.(*upstream.Failure)
@@ -147,9 +135,11 @@ func gatewayError(err error) error {
 // answer is what the upstream says to a request that passes through.
 type answer struct {
 	status     int
-	length     int // of the body; negative if that is not known
-	fields     iter.Seq2[[]byte, []byte]
-	connection [][]byte // values of Connection
+	length     int                      // of the body; negative if that is not known
+	small      *fasthttp.ResponseHeader // of the answer to a request that was relayed, else nil
+	large      http.Header              // of that to one that streamed, else nil
+	connection [][]byte                 // values of Connection
+	encoding   string                   // of the content
 	body       io.ReadCloser
 }
 
@@ -172,13 +162,11 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 			response.Header.SetContentLength(a.length)
 		}
 	case 0 <= a.length && a.length <= smallBody:
-		whole := make([]byte, a.length, a.length+1)
-		_, err := io.ReadFull(a.body, whole)
-		if err != nil {
+		whole := make([]byte, a.length)
+		if _, err := io.ReadFull(a.body, whole); err != nil {
 			a.body.Close()
 			return 0, gatewayError(upstream.BrokenAnswer(err))
 		}
-		_, _ = a.body.Read(whole[a.length : a.length+1]) // the end, after which the connection can be used again
 		response.SetBodyRaw(whole)
 	case a.length < 0 && !c.Request().Header.IsHTTP11():
 		whole, err := readForHTTP10(a.body)
@@ -191,11 +179,11 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 		response.SetBodyStream(&answerBody{a.body, p.end}, a.length)
 		response.ImmediateHeaderFlush = true // the body may be a long time coming
 		response.SetStatusCode(a.status)
-		copyBack(c, a.fields, a.connection)
+		a.copyBack(&response.Header)
 		return a.status, nil
 	}
 	response.SetStatusCode(a.status)
-	copyBack(c, a.fields, a.connection)
+	a.copyBack(&response.Header)
 	p.finish(a.body) // last: the fields are gone with it
 	return a.status, nil
 }

@@ -9,6 +9,7 @@ import (
 	"pollbridge/internal/hop"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 // ownFields are the fields that this proxy writes itself.
@@ -17,7 +18,12 @@ var ownFields = map[string]bool{
 	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "Forwarded": true,
 }
 
-const via = "1.1 pollbridge"
+// What is written into the header of each request.
+var (
+	viaKey, viaValue          = []byte("Via"), []byte("1.1 pollbridge")
+	forKey, protoKey, hostKey = []byte("X-Forwarded-For"), []byte("X-Forwarded-Proto"), []byte("X-Forwarded-Host")
+	plainHTTP, secureHTTP     = []byte("http"), []byte("https")
+)
 
 // forwarded gives the header lines that the upstream gets: the end-to-end fields of
 // the request in their order, and what a proxy has to add. The slices are valid until
@@ -26,7 +32,8 @@ func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		header := &c.Request().Header
 		endsHere := hop.Named(header.PeekAll("Connection"))
-		trusted := s.trusts(peerAddress(c))
+		peer := peerAddress(c)
+		trusted := s.trusts(peer)
 		var buffer [64]byte
 		for name, value := range header.AllInOrder() {
 			canonical := appendCanonical(buffer[:0], name)
@@ -37,9 +44,9 @@ func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 				return
 			}
 		}
-		_ = yield([]byte("Via"), []byte(via)) &&
-			yield(requestIDKey, c.Response().Header.Peek(headerRequestID)) &&
-			s.addForwarded(c, yield)
+		_ = yield(viaKey, viaValue) &&
+			yield(requestIDKey, c.Response().Header.PeekBytes(requestIDKey)) &&
+			s.addForwarded(c, peer, trusted, yield)
 	}
 }
 
@@ -51,11 +58,10 @@ func saysWhoAsks(canonical []byte) bool {
 
 // addForwarded tells the upstream whom the request came from. What a client says of
 // itself is believed only if the client is a trusted proxy.
-func (s *Server) addForwarded(c *fiber.Ctx, yield func(name, value []byte) bool) bool {
+func (s *Server) addForwarded(c *fiber.Ctx, peer netip.Addr, trusted bool, yield func(name, value []byte) bool) bool {
 	request := &c.Request().Header
-	peer := peerAddress(c)
-	chain, proto, host := peer.AppendTo(nil), []byte(scheme(c)), request.Host()
-	if s.trusts(peer) {
+	chain, proto, host := peer.AppendTo(make([]byte, 0, longestAddress)), scheme(c), request.Host()
+	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
 			chain = append([]byte(joined(before)+", "), chain...)
 		}
@@ -71,8 +77,10 @@ func (s *Server) addForwarded(c *fiber.Ctx, yield func(name, value []byte) bool)
 			}
 		}
 	}
-	return yield([]byte("X-Forwarded-For"), chain) && yield([]byte("X-Forwarded-Proto"), proto) && yield([]byte("X-Forwarded-Host"), host)
+	return yield(forKey, chain) && yield(protoKey, proto) && yield(hostKey, host)
 }
+
+const longestAddress = len("0000:0000:0000:0000:0000:0000:0000:0000")
 
 // appendCanonical appends a field name as net/http would write it.
 func appendCanonical(dst, name []byte) []byte {
@@ -122,25 +130,33 @@ func peerAddress(c *fiber.Ctx) netip.Addr {
 	return address.Unmap()
 }
 
-func scheme(c *fiber.Ctx) string {
+func scheme(c *fiber.Ctx) []byte {
 	if c.Context().IsTLS() {
-		return "https"
+		return secureHTTP
 	}
-	return "http"
+	return plainHTTP
 }
 
 // copyBack writes the end-to-end fields of an answer.
-func copyBack(c *fiber.Ctx, fields iter.Seq2[[]byte, []byte], connection [][]byte) {
-	to := &c.Response().Header
+func (a *answer) copyBack(to *fasthttp.ResponseHeader) {
 	to.SetNoDefaultContentType(true)
-	endsHere := hop.Named(connection)
-	for name, value := range fields {
-		if endsHere.Has(name) || string(name) == "Content-Length" || string(name) == headerRequestID {
-			continue
+	endsHere := hop.Named(a.connection)
+	add := func(name, value []byte) {
+		if !endsHere.Has(name) && string(name) != fasthttp.HeaderContentLength && string(name) != headerRequestID {
+			to.AddBytesKV(name, value)
 		}
-		to.AddBytesKV(name, value)
 	}
-	to.Add("Via", via)
+	if a.small != nil {
+		for name, value := range a.small.All() {
+			add(name, value)
+		}
+	}
+	for name, values := range a.large {
+		for _, value := range values {
+			add([]byte(name), []byte(value))
+		}
+	}
+	to.AddBytesKV(viaKey, viaValue)
 }
 
 func joined(values [][]byte) string {

@@ -43,7 +43,10 @@ func (p *passing) relay(c *fiber.Ctx, begun []byte, length int) (code int, err e
 	}
 	a := answer{
 		status: response.StatusCode(), length: max(-1, response.Header.ContentLength()),
-		fields: response.Header.All(), connection: response.Header.PeekAll("Connection"), body: body,
+		small: &response.Header, connection: response.Header.PeekAll(fasthttp.HeaderConnection), body: body,
+	}
+	if encoding := response.Header.ContentEncoding(); len(encoding) > 0 {
+		a.encoding = string(encoding)
 	}
 	return p.sendBack(c, a)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -126,21 +125,18 @@ type reread struct {
 
 // plain decodes a small body, should the client have asked for a compressed one.
 func plain(body []byte, a *answer) []byte {
-	for name, value := range a.fields {
-		if !strings.EqualFold(string(name), fasthttp.HeaderContentEncoding) || len(value) == 0 {
-			continue
-		}
-		response := fasthttp.AcquireResponse()
-		defer fasthttp.ReleaseResponse(response)
-		response.Header.SetContentEncodingBytes(value)
-		response.SetBodyRaw(body)
-		decoded, err := response.BodyUncompressedWithLimit(session.MaxBody)
-		if err != nil {
-			return nil
-		}
-		return decoded
+	if a.encoding == "" {
+		return body
 	}
-	return body
+	response := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(response)
+	response.Header.SetContentEncoding(a.encoding)
+	response.SetBodyRaw(body)
+	decoded, err := response.BodyUncompressedWithLimit(session.MaxBody)
+	if err != nil {
+		return nil
+	}
+	return decoded
 }
 
 // registering bounds how long a request is held up by what has to become durable.

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"time"
 )
@@ -14,8 +13,14 @@ type visitor struct {
 	mu    sync.Mutex
 	err   error         // guarded by mu, like all below; nil while the client is there
 	done  chan struct{} // nil until somebody asks for it
-	after []*func()
-	first [1]*func() // memory of after: there is seldom more than one
+	after []*afterwards
+	first afterwards // memory for the first of after: there is seldom more than one
+}
+
+// afterwards is what is to be done when a visitor leaves.
+type afterwards struct {
+	visitor *visitor
+	do      func() // nil once it is done, or not to be done any more
 }
 
 var _ context.Context = (*visitor)(nil)
@@ -31,10 +36,26 @@ func (v *visitor) leave(why error) {
 	if v.done != nil {
 		close(v.done)
 	}
-	for _, f := range v.after {
-		go (*f)()
+	v.first.beginLocked()
+	for _, a := range v.after {
+		a.beginLocked()
 	}
 	v.after = nil
+}
+
+func (a *afterwards) beginLocked() {
+	if a.do != nil {
+		go a.do()
+		a.do = nil
+	}
+}
+
+func (a *afterwards) stop() bool {
+	a.visitor.mu.Lock()
+	defer a.visitor.mu.Unlock()
+	stopped := a.do != nil
+	a.do = nil
+	return stopped
 }
 
 // AfterFunc does what context.AfterFunc promises, which looks for this method only
@@ -46,20 +67,13 @@ func (v *visitor) AfterFunc(f func()) (stop func() bool) {
 		go f()
 		return func() bool { return false }
 	}
-	if v.after == nil {
-		v.after = v.first[:0]
+	a := &v.first
+	if a.visitor != nil { // taken
+		a = &afterwards{}
+		v.after = append(v.after, a)
 	}
-	v.after = append(v.after, &f)
-	return func() bool {
-		v.mu.Lock()
-		defer v.mu.Unlock()
-		i := slices.Index(v.after, &f)
-		if i < 0 {
-			return false
-		}
-		v.after = slices.Delete(v.after, i, i+1)
-		return true
-	}
+	a.visitor, a.do = v, f
+	return a.stop
 }
 
 // Done is closed when the client has left.

@@ -20,6 +20,7 @@ type guard struct {
 	rest    time.Duration
 	log     *slog.Logger
 
+	closed   atomic.Bool  // all is well; asking the breaker takes its lock
 	openedAt atomic.Int64 // Unix nanoseconds; 0 while not open
 	reason   atomic.Value // of the last failure, a Reason
 	passing  atomic.Int64 // requests that pass through while the upstream is probed
@@ -44,6 +45,7 @@ func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gob
 		IsExcluded: func(err error) bool { return errors.Is(err, errNoVerdict) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
 			// The breaker's lock is held here: nothing in this function may block.
+			g.closed.Store(to == gobreaker.StateClosed)
 			g.openedAt.Store(0)
 			if to == gobreaker.StateOpen {
 				g.openedAt.Store(time.Now().UnixNano())
@@ -55,6 +57,7 @@ func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gob
 			}
 		},
 	})
+	g.closed.Store(true)
 	g.done.Go(g.logChanges)
 	return g
 }
@@ -77,6 +80,9 @@ func (g *guard) enter() (done func(error), err error) {
 // probe, no more are let through than of others. If the error is nil, the caller must
 // call judge exactly once.
 func (g *guard) pass() (probes bool, err error) {
+	if g.closed.Load() {
+		return false, nil
+	}
 	switch g.breaker.State() {
 	case gobreaker.StateOpen:
 		return false, notSent(Open, g.reopens(), gobreaker.ErrOpenState)
