@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/plainlog"
 	"pollbridge/session"
 
 	"github.com/gofiber/fiber/v2"
@@ -28,27 +29,25 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 		return
 	}
 	now := time.Now()
-	// Without the place in the code, which nobody asked for and which is not free.
-	line := slog.NewRecord(now, level, "request", 0)
-	line.AddAttrs(
+	line := append(make([]slog.Attr, 0, 9),
 		slog.String("id", requestID(c)),
-		slog.String("method", string(c.Request().Header.Method())),
+		slog.String("method", methodName(c.Request().Header.Method())),
 		slog.String("path", s.maskedPath(c.Request().Header.RequestURI())),
 		slog.Int("status", c.Response().StatusCode()),
 		slog.Duration("took", now.Sub(c.Context().Time())),
 		slog.String("client", s.clientAddress(c)),
 	)
 	if came.how != 0 {
-		line.AddAttrs(slog.String("answered", came.how.String()), slog.String("state", came.state.String()))
+		line = append(line, slog.String("answered", came.how.String()), slog.String("state", came.state.String()))
 	}
 	if came.err != nil {
 		err := came.err
 		if public, ok := errors.AsType[*publicError](err); ok && public.cause != nil {
 			err = public.cause
 		}
-		line.AddAttrs(slog.String("error", err.Error()))
+		line = append(line, slog.String("error", err.Error()))
 	}
-	_ = s.log.Handler().Handle(context.Background(), line)
+	_ = plainlog.Log(s.log.Handler(), now, level, "request", line...)
 }
 
 // shortest is the number of bytes that may be shown of anything.

@@ -14,12 +14,14 @@ const headerRequestID = "X-Request-Id"
 var requestIDKey = []byte(headerRequestID)
 
 var (
-	processID  [8]byte // random, so that two processes give different ids
+	processID  [16]byte // random, so that two processes give different ids; in hexadecimal digits
 	requestSeq atomic.Uint64
 )
 
 func init() {
-	rand.Read(processID[:]) // never fails
+	var id [len(processID) / 2]byte
+	rand.Read(id[:]) // never fails
+	hex.Encode(processID[:], id[:])
 }
 
 // identify gives every request an id, in the header of the answer: the client's own
@@ -35,13 +37,13 @@ func identify(c *fiber.Ctx, h head) {
 	var id [32]byte
 	var seq [8]byte
 	binary.BigEndian.PutUint64(seq[:], requestSeq.Add(1))
-	hex.Encode(id[:16], processID[:])
+	copy(id[:], processID[:])
 	hex.Encode(id[16:], seq[:])
 	answer.SetCanonical(requestIDKey, id[:])
 }
 
 func requestID(c *fiber.Ctx) string {
-	return string(c.Response().Header.Peek(headerRequestID))
+	return string(c.Response().Header.PeekBytes(requestIDKey))
 }
 
 func sensibleID(id []byte) bool {

@@ -85,7 +85,7 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 		}
 		return nil, p.failed(ctx, err)
 	}
-	p.answered(response.StatusCode)
+	p.answered(response.StatusCode, time.Now())
 	response.Body = &download{ReadCloser: response.Body, progress: silence.reset, end: p.release}
 	return response, nil
 }

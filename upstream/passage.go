@@ -61,10 +61,10 @@ func (p *passage) failed(ctx context.Context, err error) error {
 	return err
 }
 
-// answered tells that the head of an answer has arrived.
-func (p *passage) answered(status int) {
+// answered tells that the head of an answer has arrived now.
+func (p *passage) answered(status int, now time.Time) {
 	p.client.guard.judge(p.probes, statusVerdict(status))
-	p.client.metrics.observePassed(status, time.Since(p.start))
+	p.client.metrics.observePassed(status, now.Sub(p.start))
 }
 
 // release ends the passage. It may be called once.

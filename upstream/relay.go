@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -42,7 +43,8 @@ func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Re
 	if err := body.ask(ctx, request); err != nil {
 		return nil, p.failed(ctx, err)
 	}
-	p.answered(response.StatusCode())
+	body.conn.moved = time.Now()
+	p.answered(response.StatusCode(), body.conn.moved)
 	return body, nil
 }
 

@@ -23,6 +23,7 @@ type relayConn struct {
 	patience time.Duration // for each read and write
 	deadline time.Time     // that is set for both
 	made     time.Time
+	moved    time.Time // when something last came, about
 	idle     time.Time // since when; zero until it is first used again
 	close    func()    // Close, made once
 }
@@ -42,7 +43,8 @@ func (c *relayConn) Read(p []byte) (int, error) {
 		c.waiting = false
 		return c.sendAndRead(p)
 	}
-	if err := c.extend(time.Now()); err != nil {
+	c.moved = time.Now()
+	if err := c.extend(c.moved); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
@@ -135,6 +137,7 @@ func (p *relayPool) dial(ctx context.Context) (*relayConn, error) {
 		return nil, err
 	}
 	conn := &relayConn{Conn: plain, socket: peek.Of(plain), patience: p.patience, made: time.Now()}
+	conn.moved = conn.made
 	conn.close = func() { conn.Close() }
 	conn.in = bufio.NewReaderSize(conn, relayBuffer)
 	return conn, conn.extend(conn.made)
@@ -157,7 +160,7 @@ func (p *relayPool) put(conn *relayConn) {
 		conn.Close()
 		return
 	}
-	conn.idle = time.Now()
+	conn.idle = conn.moved
 	if cap(conn.request) > requestKept {
 		conn.request = nil
 	}

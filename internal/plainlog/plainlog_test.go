@@ -12,21 +12,19 @@ import (
 	"pollbridge/internal/plainlog"
 )
 
-// both gives a record to this handler and to that of slog.
-func both(t testing.TB, r slog.Record, derive func(slog.Handler) slog.Handler) (got, want string) {
+// both logs with this handler and with that of slog.
+func both(t testing.TB, at time.Time, level slog.Level, message string, attrs ...slog.Attr) (got, want string) {
 	t.Helper()
 	var ours, theirs bytes.Buffer
 	for _, handler := range []slog.Handler{
 		plainlog.New(&ours, slog.LevelInfo), slog.NewTextHandler(&theirs, &slog.HandlerOptions{Level: slog.LevelInfo}),
 	} {
-		if err := derive(handler).Handle(context.Background(), r.Clone()); err != nil {
+		if err := plainlog.Log(handler, at, level, message, attrs...); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return ours.String(), theirs.String()
 }
-
-func itself(h slog.Handler) slog.Handler { return h }
 
 func FuzzRecord(f *testing.F) {
 	f.Add(int64(1e18), int64(0), 0, "request", "path", "/a/b", int64(200), int64(1234567))
@@ -39,9 +37,9 @@ func FuzzRecord(f *testing.F) {
 			if year := at.Year(); year < 0 || year > 9999 {
 				return
 			}
-			r := slog.NewRecord(at, slog.Level(level), message, 0)
-			r.AddAttrs(slog.String(key, text), slog.Int64("number", number), slog.Duration("took", time.Duration(duration)))
-			if got, want := both(t, r, itself); got != want {
+			got, want := both(t, at, slog.Level(level), message,
+				slog.String(key, text), slog.Int64("number", number), slog.Duration("took", time.Duration(duration)))
+			if got != want {
 				t.Errorf("written %q; want %q", got, want)
 			}
 		}
@@ -59,22 +57,31 @@ func TestNotOrdinary(t *testing.T) {
 		"a float":  slog.Float64("ratio", 0.5),
 		"nil":      slog.Any("nil", nil),
 	} {
-		r := slog.NewRecord(time.Now(), slog.LevelWarn, "msg", 0)
-		r.AddAttrs(slog.Int("before", 1), attr, slog.Int("after", 2))
-		if got, want := both(t, r, itself); got != want {
+		if got, want := both(t, time.Now(), slog.LevelWarn, "msg", slog.Int("before", 1), attr, slog.Int("after", 2)); got != want {
 			t.Errorf("%s: written %q; want %q", name, got, want)
 		}
 	}
-	if got, want := both(t, slog.NewRecord(time.Time{}, slog.LevelInfo, "msg", 0), itself); got != want {
+	if got, want := both(t, time.Time{}, slog.LevelInfo, "msg"); got != want {
 		t.Errorf("without a time: written %q; want %q", got, want)
 	}
-	r := slog.NewRecord(time.Now(), slog.LevelInfo, "msg", 0)
-	r.AddAttrs(slog.Int("a", 1))
-	derived := func(h slog.Handler) slog.Handler {
-		return h.WithAttrs([]slog.Attr{slog.Int("b", 2)}).WithGroup("group")
+}
+
+// TestBothEntrances: lines by way of a slog.Logger, and of one that was derived, stand
+// between the others.
+func TestBothEntrances(t *testing.T) {
+	var ours, theirs bytes.Buffer
+	for _, h := range []slog.Handler{
+		plainlog.New(&ours, slog.LevelInfo), slog.NewTextHandler(&theirs, nil),
+	} {
+		at := time.Unix(1e9, 0)
+		_ = plainlog.Log(h, at, slog.LevelInfo, "first", slog.Int("a", 1))
+		r := slog.NewRecord(at, slog.LevelInfo, "second", 0)
+		_ = h.Handle(context.Background(), r)
+		_ = h.WithAttrs([]slog.Attr{slog.Int("b", 2)}).WithGroup("group").Handle(context.Background(), r)
+		_ = plainlog.Log(h.WithGroup("group"), at, slog.LevelInfo, "third", slog.Int("a", 1))
 	}
-	if got, want := both(t, r, derived); got != want {
-		t.Errorf("derived: written %q; want %q", got, want)
+	if ours.String() != theirs.String() {
+		t.Errorf("written\n%s\nwant\n%s", ours.String(), theirs.String())
 	}
 }
 
@@ -87,8 +94,7 @@ func TestTimeGoesOn(t *testing.T) {
 		if i%3 == 0 {
 			at = at.In(time.FixedZone("", 3600))
 		}
-		r := slog.NewRecord(at, slog.LevelInfo, "msg", 0)
-		_, _ = fast.Handle(context.Background(), r), usual.Handle(context.Background(), r)
+		_, _ = plainlog.Log(fast, at, slog.LevelInfo, "msg"), plainlog.Log(usual, at, slog.LevelInfo, "msg")
 	}
 	if ours.String() != theirs.String() {
 		t.Error("other times are written than by slog")
@@ -106,11 +112,9 @@ func BenchmarkRequest(b *testing.B) {
 	for name, h := range map[string]slog.Handler{"plainlog": plainlog.New(io.Discard, slog.LevelInfo), "slog": slog.NewTextHandler(io.Discard, nil)} {
 		b.Run(name, func(b *testing.B) {
 			for b.Loop() {
-				now := time.Now()
-				line := slog.NewRecord(now, slog.LevelInfo, "request", 0)
-				line.AddAttrs(slog.String("id", "7d2d8b1f3e6c9a500000000000001a2b"), slog.String("method", "GET"),
+				_ = plainlog.Log(h, time.Now(), slog.LevelInfo, "request",
+					slog.String("id", "7d2d8b1f3e6c9a500000000000001a2b"), slog.String("method", "GET"),
 					slog.String("path", "/some/path"), slog.Int("status", 200), slog.Duration("took", 1234567), slog.String("client", "127.0.0.1"))
-				_ = h.Handle(context.Background(), line)
 			}
 		})
 	}
