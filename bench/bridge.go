@@ -22,6 +22,7 @@ type bridge struct {
 	subscriber *subscriber
 	admin      string
 	dir        string // on a disk, removed by stop
+	argv       []string
 }
 
 // bridgeKey opens the management API.
@@ -67,16 +68,22 @@ func (b *bridge) launch(ctx context.Context, l *lab, settings string) error {
 	if b.admin, err = freeAddress(); err != nil {
 		return err
 	}
-	argv := []string{
+	b.argv = []string{
 		l.pollbridge, "serve", "--config", config, "--upstream", "http://" + b.signer.address,
 		"--listen", address, "--admin-listen", b.admin, "--data-dir", filepath.Join(b.dir, "data"),
 	}
-	p, err := l.start(pollbridge, b.dir, argv, append(environmentWithout("POLLBRIDGE_"), "POLLBRIDGE_ADMIN_KEY="+bridgeKey))
-	if err != nil {
+	b.server = &server{address: address}
+	if err := b.run(l); err != nil {
 		return err
 	}
-	b.server = &server{process: p, address: address}
-	return waitUntil(ctx, p, answersOK("http://"+b.admin+"/readyz"))
+	return waitUntil(ctx, b.process, answersOK("http://"+b.admin+"/readyz"))
+}
+
+// run starts the process, the first time or after it was killed, and does not wait
+// until it is ready.
+func (b *bridge) run(l *lab) (err error) {
+	b.process, err = l.start(pollbridge, b.dir, b.argv, append(environmentWithout("POLLBRIDGE_"), "POLLBRIDGE_ADMIN_KEY="+bridgeKey))
+	return err
 }
 
 func (b *bridge) subscribe(ctx context.Context) error {

@@ -86,6 +86,18 @@ func (p *process) terminate() error {
 	return fmt.Errorf("stop %s: still running %s after SIGTERM, killed", p.name, stopGrace)
 }
 
+// kill ends the process as a crash does. Nothing else of its group is left behind.
+func (p *process) kill() error {
+	if err := p.dead(); err != nil {
+		return err
+	}
+	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill %s: %w", p.name, err)
+	}
+	<-p.exited
+	return nil
+}
+
 // dead tells why a process that should be running is not, or nil.
 func (p *process) dead() error {
 	select {

@@ -21,5 +21,6 @@ func scenarios() []scenario {
 		{"prompt", "from the change of a session to its webhook", runPrompt},
 		{"deliveries", "durable events a second, end to end", runDeliveries},
 		{"watches", "what a watched session costs", runWatches},
+		{"takeover", "from a crash to all watches", runTakeover},
 	}
 }
