@@ -8,14 +8,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 
 	"github.com/minio/highwayhash"
 	"github.com/nats-io/nats-server/v2/server"
+	"golang.org/x/sync/errgroup"
 )
 
 // How the engine writes a record into a block: a head, the subject, the rest, and a
@@ -47,26 +50,34 @@ func checkBlocks(dir string, log server.Logger) error {
 	if err != nil {
 		return err
 	}
+	var checks errgroup.Group // all that is stored is read, and everything else waits for it
+	checks.SetLimit(runtime.GOMAXPROCS(0))
 	for _, stream := range streams {
 		blocks, err := glob(filepath.Join(stream, "msgs"), blockPattern)
 		if err != nil {
-			return err
+			return errors.Join(err, checks.Wait())
 		}
 		believed := indexed(filepath.Join(stream, "msgs", indexName), blocks)
 		for _, block := range blocks {
-			at, err := checkBlock(filepath.Base(stream), block, believed, log)
-			if errors.Is(err, ErrDamaged) && !believed {
-				log.Errorf("%s is damaged at byte %d: what follows in that file is lost, restore the data directory from a backup (after the loss of power, the end of the newest file may be incomplete: that was not acknowledged with sync: always)", block, at)
-				continue
-			}
-			if errors.Is(err, ErrDamaged) {
-				return fmt.Errorf("%w: %s is damaged at byte %d: restore the data directory from a backup (without one: remove %s beside it, and what follows that byte in that file is lost)",
-					ErrDamaged, block, at, indexName)
-			}
-			if err != nil {
-				return fmt.Errorf("check %s: %w", block, err)
-			}
+			checks.Go(func() error { return judgeBlock(filepath.Base(stream), block, believed, log) })
 		}
+	}
+	return checks.Wait()
+}
+
+// judgeBlock checks a block and says what to do if it is damaged: in the log if the
+// engine can go on with what is left.
+func judgeBlock(stream, block string, believed bool, log server.Logger) error {
+	at, err := checkBlock(stream, block, believed, log)
+	switch {
+	case errors.Is(err, ErrDamaged) && !believed:
+		log.Errorf("%s is damaged at byte %d: what follows in that file is lost, restore the data directory from a backup (after the loss of power, the end of the newest file may be incomplete: that was not acknowledged with sync: always)", block, at)
+		return nil
+	case errors.Is(err, ErrDamaged):
+		return fmt.Errorf("%w: %s is damaged at byte %d: restore the data directory from a backup (without one: remove %s beside it, and what follows that byte in that file is lost)",
+			ErrDamaged, block, at, indexName)
+	case err != nil:
+		return fmt.Errorf("check %s: %w", block, err)
 	}
 	return nil
 }
@@ -121,6 +132,10 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 		return 0, err
 	}
 	defer file.Close()
+	sums, err := checksums(stream, blockNumber(path))
+	if err != nil {
+		return 0, err
+	}
 	reader := bufio.NewReaderSize(file, largeRecord)
 	var last uint64
 	var record []byte
@@ -148,7 +163,7 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 			if _, err := io.ReadFull(reader, record); err != nil {
 				return at, cutOff(err)
 			}
-			switch sound := intact(stream, blockNumber(path), head[:], record); {
+			switch sound := intact(sums, head[:], record); {
 			case !sound && (ahead || !believed):
 				return at, ErrDamaged
 			case !sound:
@@ -181,13 +196,14 @@ func skip(file *os.File, reader *bufio.Reader, n int64) error {
 	return err
 }
 
-// intact reports whether a record has the checksum that it should have.
-func intact(stream string, block uint32, head, record []byte) bool {
+// checksums returns what makes the checksums of a block's records.
+func checksums(stream string, block uint32) (hash.Hash64, error) {
 	key := sha256.Sum256(fmt.Appendf(nil, "%s-%d", stream, block))
-	sum, err := highwayhash.New64(key[:])
-	if err != nil {
-		return false
-	}
+	return highwayhash.New64(key[:])
+}
+
+// intact reports whether a record has the checksum that it should have.
+func intact(sum hash.Hash64, head, record []byte) bool {
 	content, want := record[:len(record)-recordSum], record[len(record)-recordSum:]
 	subject := int(binary.LittleEndian.Uint16(head[20:]))
 	rest := subject
@@ -197,8 +213,9 @@ func intact(stream string, block uint32, head, record []byte) bool {
 	if rest > len(content) {
 		return false
 	}
+	sum.Reset()
 	sum.Write(head[4:20])
 	sum.Write(content[:subject])
 	sum.Write(content[rest:])
-	return bytes.Equal(sum.Sum(nil), want)
+	return bytes.Equal(sum.Sum(make([]byte, 0, recordSum)), want)
 }
