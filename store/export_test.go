@@ -40,3 +40,9 @@ func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
 	}
 	return n, list.Err()
 }
+
+// PlaceKeys returns what derives the key of a place from a store's key.
+func PlaceKeys(secret []byte) (func(place string) []byte, error) {
+	k, err := newKeys(secret)
+	return func(p string) []byte { return k.keyOf(place(p)) }, err
+}

@@ -4,19 +4,16 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
 	"errors"
-	"hash"
-	"sync"
 )
 
 // keys are what the store's key is used for, each derived from it.
 type keys struct {
-	seal *mac // of places, gives their keys
-	id   *mac
+	seal *keyedHash
+	id   *keyedHash
 	name [4]byte // tells the store's key from others
 }
 
@@ -27,30 +24,11 @@ func newKeys(secret []byte) (*keys, error) {
 		return key
 	}
 	seal, id := derive("seal", keySize), derive("id", keySize)
-	k := &keys{seal: newMAC(seal), id: newMAC(id)}
+	k := &keys{seal: newKeyedHash(seal), id: newKeyedHash(id)}
 	if copy(k.name[:], derive("name", len(k.name))) != len(k.name) || len(seal) != keySize || len(id) != keySize {
 		return nil, errors.New("store: the encryption key cannot be used")
 	}
 	return k, nil
-}
-
-// mac is HMAC-SHA-256 with one key. Beginning with a key is half of the work for
-// something short, so what has begun is used again.
-type mac struct{ begun sync.Pool }
-
-func newMAC(key []byte) *mac {
-	return &mac{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
-}
-
-// sum appends the code of parts, as if they were one.
-func (m *mac) sum(dst []byte, parts ...[]byte) []byte {
-	h := m.begun.Get().(hash.Hash)
-	defer m.begun.Put(h)
-	h.Reset()
-	for _, part := range parts {
-		h.Write(part)
-	}
-	return h.Sum(dst)
 }
 
 // place says where a record belongs; no two places are encoded alike.
@@ -79,8 +57,7 @@ const sealOverhead = 1 + 4 + 12 + 16
 // values that may be sealed with random nonces is one of each place, not of the
 // store.
 func (k *keys) aead(p place) cipher.AEAD {
-	var key [keySize]byte
-	block, err := aes.NewCipher(k.placeKey(key[:0], p))
+	block, err := aes.NewCipher(k.keyOf(p))
 	if err != nil {
 		panic(err) // the size is right
 	}
@@ -91,9 +68,8 @@ func (k *keys) aead(p place) cipher.AEAD {
 	return gcm
 }
 
-// placeKey appends the key of a place: HKDF-Expand of RFC 5869, whose first block is
-// long enough.
-func (k *keys) placeKey(dst []byte, p place) []byte { return k.seal.sum(dst, p, []byte{1}) }
+// keyOf returns the key of a place, as HKDF expands it: one block of a hash is enough.
+func (k *keys) keyOf(p place) []byte { return k.seal.sum(p, []byte{1}) }
 
 func (k *keys) additional(p place) []byte {
 	return append(append(make([]byte, 0, len(k.name)+len(p)), k.name[:]...), p...)
@@ -125,8 +101,5 @@ const idLength = 26
 
 // hash derives 26 characters from parts.
 func (k *keys) hash(parts ...string) string {
-	var sum [sha256.Size]byte
-	var text [(sha256.Size*8 + 4) / 5]byte
-	idEncoding.Encode(text[:], k.id.sum(sum[:0], placeOf(parts...)))
-	return string(text[:idLength])
+	return idEncoding.EncodeToString(k.id.sum(placeOf(parts...)))[:idLength]
 }
