@@ -329,3 +329,39 @@ func TestTakersEndWithTheirContextAndStore(t *testing.T) {
 		t.Errorf("Done after Close: %v; want an error", err)
 	}
 }
+
+func TestATakerCatchesUp(t *testing.T) {
+	t.Parallel()
+	q := queue(t, fresh(t), time.Minute)
+	const before = 500
+	for i := range before {
+		add(t, q, "a", fmt.Sprint(i))
+		add(t, q, "b", fmt.Sprint(i))
+	}
+	for _, test := range []struct {
+		lane string
+		n    int
+		want int
+	}{
+		{"a", 2 * before, before},
+		{"b", before / 2, before / 2}, // no more may be out
+		{"empty", before, 0},
+	} {
+		came, begun := 0, make(chan *store.Taker, 1)
+		taker := must(q.Take(within(t), test.lane, test.n, func(*store.Item) {
+			if came++; came == test.want {
+				select {
+				case <-(<-begun).CaughtUp():
+					t.Errorf("lane %s, at most %d: caught up before the last item", test.lane, test.n)
+				default:
+				}
+			}
+		}))(t)
+		begun <- taker
+		receive(t, "all of lane "+test.lane, taker.CaughtUp())
+		taker.Stop()
+		if came != test.want {
+			t.Errorf("lane %s, at most %d: %d items came; want %d", test.lane, test.n, came, test.want)
+		}
+	}
+}

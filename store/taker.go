@@ -31,6 +31,8 @@ type Taker struct {
 	consumer string // what hands out to it, or may still do so
 	stop     context.CancelFunc
 	stopped  chan struct{}
+	backlog  uint64 // items of before the taker that have not come yet
+	caughtUp chan struct{}
 }
 
 // Take hands out the items of a lane to f, in their order, until the taker is stopped;
@@ -44,7 +46,7 @@ func (q *Queue) Take(ctx context.Context, name string, n int, f func(*Item)) (*T
 	if n < 1 {
 		return nil, fmt.Errorf("store: a taker of %d items: want at least one", n)
 	}
-	t := &Taker{n: n, f: f, stopped: make(chan struct{})}
+	t := &Taker{n: n, f: f, stopped: make(chan struct{}), caughtUp: make(chan struct{})}
 	if err := q.occupy(name, t); err != nil {
 		return nil, err
 	}
@@ -52,6 +54,10 @@ func (q *Queue) Take(ctx context.Context, name string, n int, f func(*Item)) (*T
 	if err != nil {
 		t.leave()
 		return nil, err
+	}
+	t.backlog = min(uint64(n), consumer.CachedInfo().NumPending)
+	if t.backlog == 0 {
+		close(t.caughtUp)
 	}
 	var running context.Context
 	running, t.stop = context.WithCancel(q.s.ctx)
@@ -201,8 +207,23 @@ func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer, anew <
 		if item := t.lane.take(m); item != nil {
 			t.f(item)
 		}
+		t.came()
 	}
 }
+
+// came counts the items of before the taker.
+func (t *Taker) came() {
+	if t.backlog == 0 {
+		return
+	}
+	if t.backlog--; t.backlog == 0 {
+		close(t.caughtUp)
+	}
+}
+
+// CaughtUp returns a channel that is closed when what was in the lane before the taker
+// was handed out, or as much of it as may be out. It need not be if the taker is stopped.
+func (t *Taker) CaughtUp() <-chan struct{} { return t.caughtUp }
 
 // Stop ends handing out. It returns when f is not called any more; items that are out
 // can still be done or released. It may be called more than once, but not by f.

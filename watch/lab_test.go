@@ -46,6 +46,7 @@ type lab struct {
 	events *events
 	finals *finals
 	turns  chan struct{} // each question takes one; nil: as many as there are
+	asking func()        // called with each question; nil: nothing is
 	mu     sync.Mutex
 	states map[string]answer // by token; guarded by mu, as all below
 	asked  map[string]int
@@ -140,6 +141,9 @@ func (l *lab) erase(v *session.Variant) {
 
 // ask answers like the cache: it tells the watcher of the observation first.
 func (l *lab) ask(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+	if l.asking != nil {
+		l.asking()
+	}
 	if err := l.waitForTurn(ctx); err != nil {
 		return nil, err
 	}

@@ -92,20 +92,16 @@ func (w *Watcher) dispatch() {
 	}
 }
 
-// letThemCome waits while watches of before are still handed out: polling would take
-// the processor from that, and each of them be late.
+// letThemCome waits until the watches of before were handed out: polling would take the
+// processor from that, and each of them be late.
 func (w *Watcher) letThemCome() {
-	const pause, most = 20 * time.Millisecond, time.Second
-	ticker := time.NewTicker(pause)
-	defer ticker.Stop()
-	began := time.Now()
-	for came := -1; came != w.Live() && time.Since(began) < most; {
-		came = w.Live()
-		select {
-		case <-ticker.C:
-		case <-w.ctx.Done():
-			return
-		}
+	const most = 2 * time.Second
+	timer := time.NewTimer(most)
+	defer timer.Stop()
+	select {
+	case <-w.taker.CaughtUp():
+	case <-timer.C:
+	case <-w.ctx.Done():
 	}
 }
 

@@ -406,6 +406,34 @@ func TestManyWatches(t *testing.T) {
 	}
 }
 
+// TestPollsWaitForWatches: polling begins when all watches of before were taken up.
+func TestPollsWaitForWatches(t *testing.T) {
+	l := newLab(t)
+	l.events.want(true)
+	for i := range many {
+		v := l.variant(fmt.Sprint("tok", i))
+		l.say(v.Token, session.Pending)
+		fatal(t, l.w.Started(t.Context(), v))
+	}
+	l.close()
+	live := make(chan int, 1) // when the first question was asked
+	l.asking = func() {
+		select {
+		case live <- l.w.Live():
+		default:
+		}
+	}
+	l.open()
+	select {
+	case n := <-live:
+		if n != many {
+			t.Errorf("asked when %d of %d watches were taken up", n, many)
+		}
+	case <-time.After(long):
+		t.Fatal("nothing was asked")
+	}
+}
+
 // TestCloseIsBounded: also while the upstream hangs.
 func TestCloseIsBounded(t *testing.T) {
 	t.Parallel()
