@@ -99,7 +99,7 @@ func (w *Watcher) letThemCome() {
 	timer := time.NewTimer(most)
 	defer timer.Stop()
 	select {
-	case <-w.taker.CaughtUp():
+	case <-w.TakenUp():
 	case <-timer.C:
 	case <-w.ctx.Done():
 	}

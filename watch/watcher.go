@@ -142,6 +142,10 @@ func (w *Watcher) Start() error {
 	return nil
 }
 
+// TakenUp returns a channel that is closed when all watches of before were taken up.
+// It must be called after Start.
+func (w *Watcher) TakenUp() <-chan struct{} { return w.taker.CaughtUp() }
+
 // Close stops polling and gives the watches back, to be taken up after the next start.
 // Registering fails after it; observations are still made durable. It may be called
 // more than once.

@@ -24,11 +24,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		// What is remembered is long-lived and answering from it allocates next to
-		// nothing: a tighter heap costs little and saves an eighth of the memory.
-		debug.SetGCPercent(75)
-	}
 	gathered := lines.New(os.Stderr, logDelay)
 	defer gathered.Flush()
 	log := slog.New(cfg.Log.Handler(gathered))
@@ -45,11 +40,27 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
-	select {
-	case <-ctx.Done():
-		log.Info("draining", "reason", context.Cause(ctx))
-		return nil
-	case err := <-b.failed:
-		return err
+	takenUp := b.watcher.TakenUp()
+	for {
+		select {
+		case <-takenUp:
+			tightenHeap()
+			takenUp = nil
+		case <-ctx.Done():
+			log.Info("draining", "reason", context.Cause(ctx))
+			return nil
+		case err := <-b.failed:
+			return err
+		}
+	}
+}
+
+// tightenHeap is for when what was stored is in memory, and not before: a heap that
+// grows is collected over and over, and more often if it is tight. After that, what is
+// remembered is long-lived and answering from it allocates next to nothing: a tight
+// heap costs little and saves an eighth of the memory.
+func tightenHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(75)
 	}
 }
