@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
 	"io"
 	"log"
 	"net"
@@ -34,20 +34,25 @@ func newSubscriber(sessions int) (*subscriber, error) {
 
 func (s *subscriber) close() error { return s.server.Shutdown() }
 
+// What an event says of its session, as pollbridge writes it: to parse all of it would
+// cost as much as a tenth of the delivery, on the same CPUs.
+var (
+	tokenOfEvent = []byte(`"token":"`)
+	finalEvent   = []byte(`"final":true`)
+)
+
 func (s *subscriber) serve(c *fasthttp.RequestCtx) {
 	now := time.Now().UnixNano()
-	var event struct {
-		Data struct {
-			Token string `json:"token"`
-			Final bool   `json:"final"`
-		} `json:"data"`
-	}
-	if err := json.Unmarshal(c.PostBody(), &event); err != nil {
+	event := c.PostBody()
+	_, rest, ok := bytes.Cut(event, tokenOfEvent)
+	token, _, closed := bytes.Cut(rest, []byte{'"'})
+	n, known := tokenNumber(string(token))
+	if !ok || !closed || !known {
 		c.SetStatusCode(fasthttp.StatusBadRequest)
 		return
 	}
 	s.events.Add(1)
-	if n, ok := tokenNumber(event.Data.Token); ok && event.Data.Final && n < len(s.came) && s.came[n].CompareAndSwap(0, now) {
+	if bytes.Contains(event, finalEvent) && n < len(s.came) && s.came[n].CompareAndSwap(0, now) {
 		s.finals.Add(1)
 	}
 	c.SetStatusCode(fasthttp.StatusNoContent)

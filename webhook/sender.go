@@ -60,7 +60,7 @@ func newSender(cfg Config, userAgent string, d dialing) *sender {
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true, // answers are kept as they are, and never grow
 		MaxResponseHeaderBytes: mostHeader,
-		MaxIdleConnsPerHost:    min(cfg.Concurrency, 16),
+		MaxIdleConnsPerHost:    cfg.Concurrency, // or what is beyond it is dialled anew all the time
 		MaxIdleConns:           1024,
 		IdleConnTimeout:        time.Minute,
 	}
