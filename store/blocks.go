@@ -28,6 +28,7 @@ const (
 	recordSum      = 8
 	recordMost     = 32 << 20
 	largeRecord    = 64 << 10
+	recordStart    = 4 << 10 // subject and headers are no longer
 	recordHeaders  = 1 << 31 // in the length: the message has headers
 	recordTomb     = 1 << 62 // in the sequence: a message is gone
 	recordErased   = 1 << 63 // in the sequence: this one is
@@ -44,7 +45,7 @@ const (
 // what follows a damaged record: then this is only to log it.
 //
 // A record that is damaged inside is logged, too: the engine leaves it out. With an
-// index, what is in large records is not read.
+// index, the values in large records are not read.
 func checkBlocks(dir string, log server.Logger) error {
 	streams, err := glob(dir, streamsPattern)
 	if err != nil {
@@ -132,6 +133,10 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 		return 0, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return 0, err
+	}
 	sums, err := checksums(stream, blockNumber(path))
 	if err != nil {
 		return 0, err
@@ -147,14 +152,17 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 			return at, cutOff(err)
 		}
 		size := int64(binary.LittleEndian.Uint32(head[:]) &^ recordHeaders)
-		if size < recordHead+recordSum || size > recordMost {
+		if size < recordHead+recordSum || size > recordMost || size > info.Size()-at {
 			return at, ErrDamaged
 		}
 		sequence := binary.LittleEndian.Uint64(head[4:])
 		tomb := sequence&recordTomb != 0
 		sequence &^= recordTomb | recordErased
 		ahead := !tomb && sequence > last+1
+		lost := false
 		if believed && !ahead && size > largeRecord {
+			start, _ := reader.Peek(recordStart) // skip fails if this does
+			lost = !divided(head[:], start)
 			if err := skip(file, reader, size-recordHead); err != nil {
 				return at, cutOff(err)
 			}
@@ -163,12 +171,15 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 			if _, err := io.ReadFull(reader, record); err != nil {
 				return at, cutOff(err)
 			}
-			switch sound := intact(sums, head[:], record); {
-			case !sound && (ahead || !believed):
+			content, want := record[:len(record)-recordSum], record[len(record)-recordSum:]
+			sound := intact(sums, head[:], content, want)
+			if !sound && (ahead || !believed) {
 				return at, ErrDamaged
-			case !sound:
-				log.Errorf("%s is damaged at byte %d: one record is lost, restore the data directory from a backup", path, at)
 			}
+			lost = !sound || !divided(head[:], content)
+		}
+		if lost {
+			log.Errorf("%s is damaged at byte %d: one record is lost, restore the data directory from a backup", path, at)
 		}
 		if !tomb {
 			last = max(last, sequence)
@@ -203,11 +214,10 @@ func checksums(stream string, block uint32) (hash.Hash64, error) {
 }
 
 // intact reports whether a record has the checksum that it should have.
-func intact(sum hash.Hash64, head, record []byte) bool {
-	content, want := record[:len(record)-recordSum], record[len(record)-recordSum:]
-	subject := int(binary.LittleEndian.Uint16(head[20:]))
+func intact(sum hash.Hash64, head, content, want []byte) bool {
+	subject := subjectLength(head)
 	rest := subject
-	if binary.LittleEndian.Uint32(head)&recordHeaders != 0 {
+	if hasHeaders(head) {
 		rest += 4 // the length of the headers is left out
 	}
 	if rest > len(content) {
@@ -219,3 +229,26 @@ func intact(sum hash.Hash64, head, record []byte) bool {
 	sum.Write(content[rest:])
 	return bytes.Equal(sum.Sum(make([]byte, 0, recordSum)), want)
 }
+
+// divided reports whether a record, of which it needs the start, is divided into subject,
+// headers and value as it was. The checksum does not tell: it is that of all together.
+// No subject has the byte that a value begins with, and an empty line ends headers.
+func divided(head, content []byte) bool {
+	const emptyLine = "\r\n\r\n"
+	subject := subjectLength(head)
+	switch {
+	case binary.LittleEndian.Uint64(head[4:])&recordErased != 0:
+		return true
+	case !hasHeaders(head):
+		value := bytes.IndexByte(content, sealVersion)
+		return subject == value || value < 0 && subject == len(content)
+	case subject+4 > len(content):
+		return false
+	}
+	size, headers := binary.LittleEndian.Uint32(content[subject:]), content[subject+4:]
+	return int64(size) == int64(bytes.Index(headers, []byte(emptyLine))+len(emptyLine))
+}
+
+func subjectLength(head []byte) int { return int(binary.LittleEndian.Uint16(head[20:])) }
+
+func hasHeaders(head []byte) bool { return binary.LittleEndian.Uint32(head)&recordHeaders != 0 }

@@ -24,8 +24,6 @@ const damageRecords = 30
 // opens soon and has what it had, or says that something is lost, or says what to do.
 func TestDamagedFilesAreSurvived(t *testing.T) {
 	t.Parallel()
-	// It would not end by itself, and take all memory.
-	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
 	sound := t.TempDir()
 	s, shut := open(t, config(sound))
 	things, events, work, answers := table(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
@@ -88,14 +86,17 @@ func damagePlaces(path string, content []byte) []int {
 	if at >= len(content) {
 		return []int{8, len(content) - 1}
 	}
-	return []int{at, at + 4, at + 8, at + 11, at + 20, at + 60}
+	const head = 22
+	subject := int(binary.LittleEndian.Uint16(content[at+20:]))
+	return []int{at, at + 2, at + 4, at + 8, at + 11, at + 20, at + 60, at + head + subject}
 }
 
 func openDamaged(t *testing.T, dir string) {
 	t.Helper()
+	// It would not end by itself, and take all memory.
+	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
 	var log logtest.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
+	ctx := within(t)
 	s, err := store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
 	if err != nil {
 		if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), dir) {
@@ -140,15 +141,14 @@ func readAll(ctx context.Context, t *testing.T, s *store.Store) (found int, err 
 	}
 	found += len(records)
 	events := journal(t, s)
-	for last := uint64(0); ; {
-		soon, cancel := context.WithTimeout(ctx, 30*time.Millisecond)
-		entries, err := events.After(soon, last, 1000)
-		cancel()
-		if err != nil {
+	end, err := events.Append(ctx, "end", []byte("end"), 0)
+	if err != nil {
+		return 0, err
+	}
+	for last := uint64(0); last < end; {
+		entries, err := events.After(ctx, last, 1000)
+		if err != nil || len(entries) == 0 {
 			return 0, err
-		}
-		if len(entries) == 0 {
-			break
 		}
 		for _, entry := range entries {
 			if string(entry.Value) != entry.Key {
@@ -158,6 +158,7 @@ func readAll(ctx context.Context, t *testing.T, s *store.Store) (found int, err 
 		}
 		found += len(entries)
 	}
+	found-- // the end
 	now, later, err := queue(t, s, time.Minute).Waiting(ctx, "")
 	if err != nil {
 		return 0, err
@@ -175,6 +176,40 @@ func readAll(ctx context.Context, t *testing.T, s *store.Store) (found int, err 
 		found += len(kept)
 	}
 	return found, nil
+}
+
+// TestSubjectsThatAreCutShort: no checksum tells where the subject of a record ends, and
+// an answer under another subject is not found.
+func TestSubjectsThatAreCutShort(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{1, 1 << 20} {
+		for _, indexed := range []bool{true, false} {
+			t.Run(fmt.Sprint(size, " bytes, index ", indexed), func(t *testing.T) {
+				dir := t.TempDir()
+				s, shut := open(t, config(dir))
+				keep(t, finals(t, s), ask(t, "token"), answer(lt, strings.Repeat("x", size)))
+				shut()
+				messages := filepath.Join(dir, "engine/jetstream/$G/streams/FINALS/msgs")
+				block := filepath.Join(messages, "1.blk")
+				content := must(os.ReadFile(block))(t)
+				content[20] -= byte(len(".whole"))
+				write(t, block, content)
+				if !indexed {
+					os.Remove(filepath.Join(messages, "index.db"))
+				}
+				var log logtest.Buffer
+				s, err := store.Open(within(t), config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.Close()
+				loads(t, finals(t, s), ask(t, "token"))
+				if !strings.Contains(log.String(), block+" is damaged at byte 0") {
+					t.Errorf("an answer is lost, and the log says %q", log.String())
+				}
+			})
+		}
+	}
 }
 
 // TestManyBlocksAreNoDamage: blocks that do not begin with the first record, and have
