@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -486,6 +488,68 @@ func TestRotation(t *testing.T) {
 	}
 	if seen, err := b.Get(t.Context(), old.ID); err != nil || seen.Secret != "" {
 		t.Errorf("Get shows a secret, or fails: %v", err)
+	}
+}
+
+// TestRotationWhileDelivering: whoever knows a secret from its answer on, and the one
+// before it for as long as that signs, can verify whatever comes.
+func TestRotationWhileDelivering(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	var mu sync.Mutex
+	secrets := []string{sub.Secret} // guarded by mu; the last one is in use
+	r.set(func(w http.ResponseWriter, got received, _ int) {
+		mu.Lock()
+		defer mu.Unlock()
+		keys := secrets[max(0, len(secrets)-2):]
+		if err := webhook.Verify(got.header, got.body, time.Now(), keys...); err != nil {
+			t.Errorf("after %d rotations: %v", len(secrets)-1, err)
+		}
+	})
+	const rotations, events = 10, 20
+	for i := range rotations {
+		var publishing sync.WaitGroup
+		publishing.Go(func() {
+			for j := range events {
+				b.changed(change(fmt.Sprintf("ses_%d_%d", i, j), session.Succeeded))
+			}
+		})
+		fresh, err := b.RotateSecret(t.Context(), sub.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mu.Lock()
+		secrets = append(secrets, fresh.Secret)
+		mu.Unlock()
+		publishing.Wait()
+		r.wait(t, (i+1)*events) // or what is under way would have been signed two rotations ago
+	}
+}
+
+// TestOneEventForMany: each of very many subscriptions hears of it, once.
+func TestOneEventForMany(t *testing.T) {
+	t.Parallel()
+	const many = 500
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	secrets := map[string]string{}
+	for i := range many {
+		name := strconv.Itoa(i)
+		secrets[name] = b.subscribe(webhook.NewSubscription{URL: r.URL, Headers: map[string]string{"X-Name": name}}).Secret
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == many })
+	for _, got := range r.got() {
+		name := got.header.Get("X-Name")
+		if err := webhook.Verify(got.header, got.body, time.Now(), secrets[name]); err != nil {
+			t.Errorf("the webhook of subscription %s: %v", name, err)
+		}
+		delete(secrets, name)
+	}
+	if n := r.count(); n != many || len(secrets) > 0 {
+		t.Errorf("%d webhooks, and none for %d of %d subscriptions", n, len(secrets), many)
 	}
 }
 

@@ -54,6 +54,13 @@ type durable struct {
 
 func launchDurable(t testing.TB, upstream string, settings string) *durable {
 	t.Helper()
+	d := prepareDurable(t, upstream, settings)
+	d.start()
+	return d
+}
+
+func prepareDurable(t testing.TB, upstream string, settings string) *durable {
+	t.Helper()
 	folder := t.TempDir()
 	file := filepath.Join(folder, "pollbridge.yaml")
 	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
@@ -63,7 +70,6 @@ func launchDurable(t testing.TB, upstream string, settings string) *durable {
 	d.args = []string{
 		"serve", "--config", file, "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--data-dir", d.dir,
 	}
-	d.start()
 	return d
 }
 

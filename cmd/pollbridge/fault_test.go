@@ -1,0 +1,172 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/simulator"
+	"pollbridge/webhook"
+)
+
+// keyring is a receiver for many subscriptions, which differ in their paths. Each may
+// sign with the secret that was answered last.
+type keyring struct {
+	server *httptest.Server
+
+	mu      sync.Mutex
+	secrets map[string]string // by path; guarded by mu
+}
+
+func newKeyring(t testing.TB) *keyring {
+	k := &keyring{secrets: map[string]string{}}
+	k.server = httptest.NewServer(k)
+	t.Cleanup(k.server.Close)
+	return k
+}
+
+func (k *keyring) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = webhook.Verify(r.Header, body, time.Now(), k.secret(r.URL.Path))
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnauthorized)
+	}
+}
+
+func (k *keyring) secret(path string) string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.secrets[path]
+}
+
+// learn takes the secret out of an answer that was a success.
+func (k *keyring) learn(status int, answer string) (id string, ok bool) {
+	var sub struct{ ID, URL, Secret string }
+	if json.Unmarshal([]byte(answer), &sub) != nil || status/100 != 2 || sub.Secret == "" {
+		return "", false
+	}
+	at, err := url.Parse(sub.URL)
+	if err != nil {
+		return "", false
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.secrets[at.Path] = sub.Secret
+	return sub.ID, true
+}
+
+// TestKilledDuringCreationAndRotation is promise 4: what was answered holds after
+// kill -9, and the secret that was answered last signs, whatever was under way.
+func TestKilledDuringCreationAndRotation(t *testing.T) {
+	t.Parallel()
+	_, upstream := upstreamSimulator(t, func(*simulator.Config) {})
+	k := newKeyring(t)
+	address, err := url.Parse(k.server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := launchDurable(t, upstream, fmt.Sprintf("webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [%s]}\n", address.Port()))
+	auth, kind := "Authorization: Bearer "+managementKey, "Content-Type: application/json"
+	made := make(chan string, 10_000)
+	for round := range 3 {
+		api := d.private + "/v1/subscriptions"
+		var managing sync.WaitGroup
+		for worker := range 4 {
+			managing.Go(func() {
+				for i := 0; ; i++ {
+					body := fmt.Sprintf(`{"url":"%s/%d/%d/%d"}`, k.server.URL, round, worker, i)
+					id, ok := k.learn(ask("POST", api, body, auth, kind))
+					if !ok {
+						return // killed
+					}
+					made <- id
+					for range 3 {
+						if _, ok := k.learn(ask("POST", api+"/"+id+"/rotate-secret", "", auth)); !ok {
+							return
+						}
+					}
+				}
+			})
+		}
+		want := len(made) + 5 + 7*round
+		await(t, "subscriptions are made", func() bool { return len(made) > want })
+		d.crash()
+		managing.Wait()
+	}
+	ids := len(made)
+	for range ids {
+		path := "/v1/subscriptions/" + <-made
+		d.manage("GET", path, "", 200)
+		if attempt := d.manage("POST", path+"/test", "", 200); attempt["status"] != float64(200) {
+			t.Errorf("%s: %v; want it signed with the secret that was answered last", path, attempt)
+		}
+	}
+	t.Logf("%d subscriptions", ids)
+	for next := ""; ; {
+		page := d.manage("GET", "/v1/subscriptions?cursor="+url.QueryEscape(next), "", 200)
+		for _, item := range page["items"].([]any) {
+			d.manage("GET", "/v1/subscriptions/"+item.(map[string]any)["id"].(string), "", 200)
+		}
+		if next, _ = page["next"].(string); next == "" {
+			break
+		}
+	}
+}
+
+// withoutStore checks that the program does what it can without its store, and says
+// what it cannot.
+func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook string) {
+	t.Helper()
+	await(t, "readyz is 503", func() bool {
+		status, body := ask("GET", d.private+"/readyz", "")
+		return status == 503 && strings.Contains(body, "store")
+	})
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", SignAfter: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a document is signed", func() bool {
+		status, text := ask("POST", d.public+"/smartid/sign/status/"+signing.Token+".json", someBody)
+		if status != 200 {
+			t.Errorf("a poll is answered %d %s", status, text)
+		}
+		return strings.Contains(text, `"ok"`)
+	})
+	status, text := ask("POST", d.private+"/v1/subscriptions", fmt.Sprintf(`{"url":%q}`, hook), "Authorization: Bearer "+managementKey, "Content-Type: application/json")
+	if status != 503 || !strings.Contains(text, `"title"`) {
+		t.Errorf("a subscription that cannot be kept is answered %d %s; want 503", status, text)
+	}
+	if status, _ := ask("GET", d.private+"/healthz", ""); status != 200 {
+		t.Errorf("healthz = %d; want 200: a restart does not help", status)
+	}
+}
+
+// TestEngineDirectoryDeleted: polls are answered, nothing is promised, and the next
+// start begins anew.
+func TestEngineDirectoryDeleted(t *testing.T) {
+	t.Parallel()
+	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = simulator.FixedSize(8 << 10) })
+	d := launchDurable(t, upstream, "cache: {pending_ttl: 200ms}\n")
+	const hook = "https://hooks.example/"
+	d.manage("POST", "/v1/subscriptions", `{"url":"`+hook+`"}`, 201)
+	if err := os.RemoveAll(filepath.Join(d.dir, "engine")); err != nil {
+		t.Fatal(err)
+	}
+	withoutStore(t, d, sim, hook)
+	if code, took := d.terminate(); code != 0 || took > 10*time.Second {
+		t.Errorf("SIGTERM: exit code %d after %v", code, took)
+	}
+	d.start()
+	d.manage("POST", "/v1/subscriptions", `{"url":"`+hook+`"}`, 201)
+}
