@@ -19,8 +19,8 @@ const (
 
 const roomToOpen = 64 << 10
 
-// openDirectory makes the data directory if it is not there, and locks it until the
-// returned file is closed.
+// openDirectory makes the data directory if it is not there, and locks it. The caller
+// must pass the returned file to leaveDirectory.
 func openDirectory(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store: make the data directory: %w", err)
@@ -37,11 +37,12 @@ func openDirectory(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("store: lock the data directory %s: %w", dir, err)
 	}
 	if err := tryDirectory(dir, roomToOpen); err != nil {
-		file.Close()
-		return nil, err
+		return nil, errors.Join(err, leaveDirectory(file))
 	}
 	return file, nil
 }
+
+func leaveDirectory(lock *os.File) error { return errors.Join(unlockFile(lock), lock.Close()) }
 
 // tryDirectory finds out whether the directory can be written and has room.
 func tryDirectory(dir string, room int) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"os"
 
 	"pollbridge/session"
 )
@@ -21,6 +22,9 @@ func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number strin
 func (f *Finals) Chunks(ctx context.Context) (int, error) {
 	return f.s.count(ctx, finalsID, finalsID+".chunk.>")
 }
+
+// Lock is the file that is locked while the store is open.
+func (s *Store) Lock() *os.File { return s.lock }
 
 // MoveValue puts what is stored for one key in the place of another's.
 func (t *Table) MoveValue(ctx context.Context, from, to string) error {

@@ -17,3 +17,7 @@ func lockFile(file *os.File) error {
 	}
 	return err
 }
+
+// unlockFile gives the lock back. Closing the file does not while a process that is
+// being started has inherited it, for the moment until that runs its own program.
+func unlockFile(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }

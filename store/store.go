@@ -190,7 +190,7 @@ func (s *Store) shutdown() error {
 		s.nc.Close()
 	}
 	s.stopEngine()
-	return s.lock.Close()
+	return leaveDirectory(s.lock)
 }
 
 // ID derives an id from parts: prefix and 26 characters of a keyed hash, which says
