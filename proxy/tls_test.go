@@ -37,11 +37,7 @@ func TestTLS(t *testing.T) {
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
 	eventually(t, "the session is held", func() bool { return b.keeper.Held() == 1 })
 	conn.NetConn().Close()
-	start := time.Now()
 	eventually(t, "the hold ends", func() bool { return b.keeper.Held() == 0 })
-	if took := time.Since(start); took > 2*time.Second {
-		t.Errorf("noticed after %v that the client left", took)
-	}
 
 	t.Log("old versions are refused")
 	if conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {

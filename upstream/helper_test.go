@@ -368,12 +368,15 @@ func counted(t testing.TB, registry *prometheus.Registry) map[string]float64 {
 	return values
 }
 
-// eventually polls a condition, for at most ten seconds.
+// patience is how long something may take that a test waits for.
+const patience = 30 * time.Second
+
+// eventually polls a condition.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for start := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > 10*time.Second {
-			t.Fatalf("%s: not within 10s", what)
+		if time.Since(start) > patience {
+			t.Fatalf("%s: not within %v", what, patience)
 		}
 	}
 }

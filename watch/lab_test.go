@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 }
 
 // long is how long tests wait for what has to come.
-const long = 30 * time.Second
+const long = time.Minute
 
 // secret is the credential of all sessions here.
 const secret = "sesame-credential"

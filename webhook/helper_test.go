@@ -25,7 +25,7 @@ import (
 )
 
 // patience is how long something may take that a test waits for.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {

@@ -135,14 +135,17 @@ func (p *process) awaitServing() {
 // local is an address at which a listener on all addresses is found.
 func local(address string) string { return strings.Replace(address, "[::]", "127.0.0.1", 1) }
 
+// patience is how long something may take that a test waits for.
+const patience = time.Minute
+
 func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if holds() {
 			return
 		}
 	}
-	t.Fatalf("not within 15s: %s", what)
+	t.Fatalf("not within %v: %s", patience, what)
 }
 
 // terminate sends SIGTERM and returns the exit code and how long that took, without
