@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -491,40 +492,45 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestRotationWhileDelivering: whoever knows a secret from its answer on, and the one
-// before it for as long as that signs, can verify whatever comes.
+// TestRotationWhileDelivering: who knows the secret from before a rotation can verify
+// whatever comes during and after it, and who knows the new one can from its answer on.
 func TestRotationWhileDelivering(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
-	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
-	var mu sync.Mutex
-	secrets := []string{sub.Secret} // guarded by mu; the last one is in use
-	r.set(func(w http.ResponseWriter, got received, _ int) {
-		mu.Lock()
-		defer mu.Unlock()
-		keys := secrets[max(0, len(secrets)-2):]
-		if err := webhook.Verify(got.header, got.body, time.Now(), keys...); err != nil {
-			t.Errorf("after %d rotations: %v", len(secrets)-1, err)
+	var known, fresh atomic.Value
+	r := newReceiver(t, func(_ http.ResponseWriter, got received, _ int) {
+		if err := webhook.Verify(got.header, got.body, time.Now(), known.Load().(string)); err != nil {
+			t.Errorf("with the secret from before: %v", err)
+		}
+		if got.Type != webhook.TypeSucceeded {
+			return
+		}
+		if err := webhook.Verify(got.header, got.body, time.Now(), fresh.Load().(string)); err != nil {
+			t.Errorf("after the rotation, with its secret: %v", err)
 		}
 	})
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	known.Store(sub.Secret)
 	const rotations, events = 10, 20
 	for i := range rotations {
-		var publishing sync.WaitGroup
-		publishing.Go(func() {
+		publish := func(state session.State) {
 			for j := range events {
-				b.changed(change(fmt.Sprintf("ses_%d_%d", i, j), session.Succeeded))
+				b.changed(change(fmt.Sprintf("ses_%d_%d_%s", i, j, state), state))
 			}
-		})
-		fresh, err := b.RotateSecret(t.Context(), sub.ID)
+		}
+		var publishing sync.WaitGroup
+		publishing.Go(func() { publish(session.Refused) })
+		rotated, err := b.RotateSecret(t.Context(), sub.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		mu.Lock()
-		secrets = append(secrets, fresh.Secret)
-		mu.Unlock()
+		fresh.Store(rotated.Secret)
+		publish(session.Succeeded)
 		publishing.Wait()
-		r.wait(t, (i+1)*events) // or what is under way would have been signed two rotations ago
+		eventually(t, "all are delivered", func() bool {
+			return b.metric("pollbridge_deliveries_total", "delivered") == float64(2*(i+1)*events)
+		})
+		known.Store(rotated.Secret)
 	}
 }
 

@@ -306,6 +306,17 @@ func TestServeWithUpstreamAlone(t *testing.T) {
 	}
 	url, _, _ := standIn(t)
 	p := begin(t, nil, "serve", "--upstream", url)
+	await(t, "the program serves or ends", func() bool {
+		select {
+		case <-p.ended:
+			return true
+		default:
+			return served.MatchString(p.errors.String())
+		}
+	})
+	if strings.Contains(p.errors.String(), "address already in use") {
+		t.Skip("a port was taken meanwhile")
+	}
 	p.awaitServing()
 	if status, body := ask("POST", "http://127.0.0.1:8080"+someStatus, someBody); status != 200 || body != isWaiting {
 		t.Errorf("poll = %d %q", status, body)
