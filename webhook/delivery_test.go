@@ -492,6 +492,31 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestRotationTwice: the first rotation's answer got lost, so its caller asks again.
+// Receivers know the secret from before both.
+func TestRotationTwice(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	known := []string{sub.Secret}
+	for range 12 {
+		fresh, err := b.RotateSecret(t.Context(), sub.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		known = append(known, fresh.Secret)
+	}
+	b.changed(change("ses_a", session.Pending))
+	got := r.wait(t, 1)[0]
+	for i, secret := range known {
+		err := webhook.Verify(got.header, got.body, time.Now(), secret)
+		if signs := i >= len(known)-9; signs != (err == nil) {
+			t.Errorf("with secret %d of %d: %v", i+1, len(known), err)
+		}
+	}
+}
+
 // TestRotationWhileDelivering: who knows the secret from before a rotation can verify
 // whatever comes during and after it, and who knows the new one can from its answer on.
 func TestRotationWhileDelivering(t *testing.T) {

@@ -15,6 +15,16 @@ import (
 // overlap is how long a rotated secret signs besides the new one.
 const overlap = 24 * time.Hour
 
+// mostOldKeys bounds the signatures of a delivery. Whoever rotates more often than that
+// in a day gives the first ones up.
+const mostOldKeys = 8
+
+// oldKey is a key that was rotated and signs too for a while.
+type oldKey struct {
+	Key   string    `json:"key"`
+	Until time.Time `json:"until"`
+}
+
 // subscription is a record of the table of subscriptions. One that others can see is
 // never changed: changes are made to a copy.
 type subscription struct {
@@ -35,10 +45,9 @@ type subscription struct {
 	FailedLast time.Time `json:"failed_last,omitzero"` // about when there was an attempt that failed, too
 	Warned     time.Time `json:"warned,omitzero"`      // when subscription.failing was recorded
 
-	Secret   string    `json:"secret"`
-	Private  string    `json:"private,omitempty"` // whsk_…, where Signature is v1a
-	Old      []string  `json:"old,omitempty"`     // keys that sign too, until OldUntil
-	OldUntil time.Time `json:"old_until,omitzero"`
+	Secret  string   `json:"secret"`
+	Private string   `json:"private,omitempty"`  // whsk_…, where Signature is v1a
+	Old     []oldKey `json:"old_keys,omitempty"` // the latest first
 
 	Bound   bool      `json:"bound,omitempty"`
 	Created time.Time `json:"created"`
@@ -59,7 +68,8 @@ func (s *Service) readSubscription(r store.Record) (*subscription, error) {
 
 func (sub *subscription) clone() *subscription {
 	c := *sub
-	c.Events, c.Endpoints, c.Old = slices.Clone(sub.Events), slices.Clone(sub.Endpoints), slices.Clone(sub.Old)
+	c.Events, c.Endpoints = slices.Clone(sub.Events), slices.Clone(sub.Endpoints)
+	c.Old = slices.Clone(sub.Old)
 	c.Headers = maps.Clone(sub.Headers)
 	return &c
 }
@@ -70,19 +80,27 @@ func (sub *subscription) keys(now time.Time) []string {
 	if sub.Signature == SignatureV1a {
 		keys = append(keys, sub.Private)
 	}
-	if now.Before(sub.OldUntil) {
-		keys = append(keys, sub.Old...)
+	for _, old := range sub.Old {
+		if now.Before(old.Until) {
+			keys = append(keys, old.Key)
+		}
 	}
 	return keys
 }
 
-// rotate gives sub new keys.
+// rotate gives sub new keys. Those of rotations before go on for as long as they were
+// to: the caller of the last one may never have had its answer, and no receiver its key.
 func (sub *subscription) rotate(now time.Time) {
-	old := []string{sub.Secret}
+	old := []oldKey{{sub.Secret, now.Add(overlap)}}
 	if sub.Signature == SignatureV1a {
-		old = append(old, sub.Private)
+		old = append(old, oldKey{sub.Private, now.Add(overlap)})
 	}
-	sub.Old, sub.OldUntil = old, now.Add(overlap)
+	for _, before := range sub.Old {
+		if now.Before(before.Until) && len(old) < mostOldKeys {
+			old = append(old, before)
+		}
+	}
+	sub.Old = old
 	sub.Secret, sub.Private = NewSecret(), ""
 	sub.completeKeys()
 }
@@ -132,8 +150,8 @@ func (sub *subscription) view() Subscription {
 	if sub.Signature == SignatureV1a {
 		v.PublicKey, _ = PublicKey(sub.Private)
 	}
-	if time.Now().Before(sub.OldUntil) {
-		v.OldSecretUntil = sub.OldUntil
+	if len(sub.Old) > 0 && time.Now().Before(sub.Old[0].Until) {
+		v.OldSecretUntil = sub.Old[0].Until
 	}
 	return v
 }
