@@ -25,7 +25,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: conn, clock: l.clock, closing: l.closing, turns: newTurns(l.turns)}, nil
+	return &patientConn{Conn: conn, clock: l.clock, closing: l.closing, turns: newTurns(l.turns), peer: newPeer(conn.RemoteAddr())}, nil
 }
 
 // clock is the time, a little late. Asking for the exact one, and setting timers by
@@ -50,6 +50,7 @@ type patientConn struct {
 	closing *atomic.Bool
 	served  atomic.Bool // something was read
 	turns   turns
+	peer    peer
 
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be

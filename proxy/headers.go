@@ -32,8 +32,8 @@ func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 	return func(yield func(name, value []byte) bool) {
 		header := &c.Request().Header
 		endsHere := hop.Named(header.PeekAll("Connection"))
-		peer := peerAddress(c)
-		trusted := s.trusts(peer)
+		peer := peerOf(c)
+		trusted := s.trusts(peer.address)
 		var buffer [64]byte
 		for name, value := range header.AllInOrder() {
 			canonical := appendCanonical(buffer[:0], name)
@@ -58,9 +58,9 @@ func saysWhoAsks(canonical []byte) bool {
 
 // addForwarded tells the upstream whom the request came from. What a client says of
 // itself is believed only if the client is a trusted proxy.
-func (s *Server) addForwarded(c *fiber.Ctx, peer netip.Addr, trusted bool, yield func(name, value []byte) bool) bool {
+func (s *Server) addForwarded(c *fiber.Ctx, peer peer, trusted bool, yield func(name, value []byte) bool) bool {
 	request := &c.Request().Header
-	chain, proto, host := peer.AppendTo(make([]byte, 0, longestAddress)), scheme(c), request.Host()
+	chain, proto, host := []byte(peer.text), scheme(c), request.Host()
 	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
 			chain = append([]byte(joined(before)+", "), chain...)
@@ -79,8 +79,6 @@ func (s *Server) addForwarded(c *fiber.Ctx, peer netip.Addr, trusted bool, yield
 	}
 	return yield(forKey, chain) && yield(protoKey, proto) && yield(hostKey, host)
 }
-
-const longestAddress = len("0000:0000:0000:0000:0000:0000:0000:0000")
 
 // appendCanonical appends a field name as net/http would write it.
 func appendCanonical(dst, name []byte) []byte {
@@ -110,9 +108,10 @@ func (s *Server) trusts(address netip.Addr) bool {
 // clientAddress is the address of the client as far as it can be believed: the last
 // one in the chain that is not a trusted proxy.
 func (s *Server) clientAddress(c *fiber.Ctx) string {
-	address := peerAddress(c)
+	peer := peerOf(c)
+	address := peer.address
 	if !s.trusts(address) {
-		return address.String()
+		return peer.text
 	}
 	chain := strings.Split(joined(c.Request().Header.PeekAll("X-Forwarded-For")), ",")
 	for i := len(chain) - 1; i >= 0 && s.trusts(address); i-- {
@@ -123,11 +122,6 @@ func (s *Server) clientAddress(c *fiber.Ctx) string {
 		address = before.Unmap()
 	}
 	return address.String()
-}
-
-func peerAddress(c *fiber.Ctx) netip.Addr {
-	address, _ := netip.AddrFromSlice(c.Context().RemoteIP())
-	return address.Unmap()
 }
 
 func scheme(c *fiber.Ctx) []byte {
