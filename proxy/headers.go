@@ -12,10 +12,14 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// ownFields are the fields that this proxy writes itself.
-var ownFields = map[string]bool{
-	"Host": true, headerRequestID: true, "Content-Length": true, "Expect": true, "Pollbridge-Webhook": true,
-	"X-Forwarded-For": true, "X-Forwarded-Proto": true, "X-Forwarded-Host": true, "Forwarded": true,
+// isOwn reports whether this proxy writes the field with this canonical name itself.
+func isOwn(canonical []byte) bool {
+	switch string(canonical) {
+	case "Host", headerRequestID, "Content-Length", "Expect", "Pollbridge-Webhook",
+		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded":
+		return true
+	}
+	return false
 }
 
 // What is written into the header of each request.
@@ -37,7 +41,7 @@ func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
 		var buffer [64]byte
 		for name, value := range header.AllInOrder() {
 			canonical := appendCanonical(buffer[:0], name)
-			if endsHere.Has(canonical) || ownFields[string(canonical)] || !trusted && saysWhoAsks(canonical) {
+			if endsHere.Has(canonical) || isOwn(canonical) || !trusted && saysWhoAsks(canonical) {
 				continue
 			}
 			if !yield(name, value) {
