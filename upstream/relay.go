@@ -21,7 +21,7 @@ type Small struct {
 
 // AppendField appends a header line. The error is ErrInvalid.
 func AppendField(dst []byte, name, value []byte) ([]byte, error) {
-	if err := checkField(string(name), string(value)); err != nil {
+	if err := checkField(name, value); err != nil {
 		return dst, err
 	}
 	dst = append(append(dst, name...), ": "...)

@@ -17,6 +17,9 @@ func checkLine(method, target string) error {
 	if !httpguts.ValidHeaderFieldName(method) { // a method is a token too
 		return fmt.Errorf("%w: method", ErrInvalid)
 	}
+	if strings.HasPrefix(target, "/") && isGraphic(target) {
+		return nil
+	}
 	breaks := func(r rune) bool { return r == ' ' || unicode.IsControl(r) }
 	if !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, breaks) {
 		return fmt.Errorf("%w: target", ErrInvalid)
@@ -24,10 +27,31 @@ func checkLine(method, target string) error {
 	return nil
 }
 
+// isGraphic reports whether text is of visible ASCII characters only, as nearly all
+// targets are.
+func isGraphic(text string) bool {
+	for i := range len(text) {
+		if text[i] <= ' ' || text[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
 // checkField allows what can be nothing but one header line.
-func checkField(name, value string) error {
-	if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+func checkField[T string | []byte](name, value T) error {
+	if !httpguts.ValidHeaderFieldName(string(name)) || !validValue(value) {
 		return fmt.Errorf("%w: header field", ErrInvalid)
 	}
 	return nil
+}
+
+// validValue is httpguts.ValidHeaderFieldValue, which would need a copy of bytes.
+func validValue[T string | []byte](value T) bool {
+	for i := range len(value) {
+		if b := value[i]; b < ' ' && b != '\t' || b == 0x7f {
+			return false
+		}
+	}
+	return true
 }
