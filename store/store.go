@@ -136,7 +136,7 @@ func (s *Store) connect() error {
 	nc, err := nats.Connect("", nats.InProcessServer(doorway{s}),
 		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ReconnectBufSize(-1),     // what was not sent has failed
-		nats.SyncQueueLen(4*maxBatch), // as much as one scan asks for at a time; its memory is taken for each
+		nats.SyncQueueLen(4*maxBatch), // more than a scan asks for at a time; its memory is taken for each
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			s.log.Warn("The connection to the engine reports an error", "error", err)
 		}))

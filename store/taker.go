@@ -222,7 +222,8 @@ func (t *Taker) came() {
 }
 
 // CaughtUp returns a channel that is closed when what was in the lane before the taker
-// was handed out, or as much of it as may be out. It need not be if the taker is stopped.
+// was handed out, or as much of it as may be out. It need not be if the taker is stopped,
+// or items were removed meanwhile.
 func (t *Taker) CaughtUp() <-chan struct{} { return t.caughtUp }
 
 // Stop ends handing out. It returns when f is not called any more; items that are out

@@ -11,7 +11,7 @@ import (
 	"pollbridge/internal/peek"
 )
 
-// errStale is what a write on a connection gives that the upstream has closed, or
+// errStale is what using a connection gives that the upstream has closed, or
 // filled with bytes nobody asked for, while it was idle. Nothing was sent then.
 var errStale = errors.New("the idle connection was no longer usable")
 

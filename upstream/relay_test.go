@@ -480,3 +480,28 @@ func TestRelayIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// TestGoodbyeWithTheAnswer: the upstream closes with the answer, in the same segment, and
+// TLS 1.2 shows that before anybody asks. The connection is not used again.
+func TestGoodbyeWithTheAnswer(t *testing.T) {
+	certificates, ca := certificate(t)
+	s := serve(t, func(p *peer) {
+		below := &corked{Conn: p.Conn, open: true}
+		secure := tls.Server(below, &tls.Config{Certificates: certificates, MaxVersion: tls.VersionTLS12})
+		p.read.Reset(secure)
+		if _, ok := p.request(); !ok {
+			return
+		}
+		below.open = false
+		secure.Write([]byte(answer(200, "fine")))
+		secure.CloseWrite()
+		p.Conn.SetWriteDeadline(time.Time{})
+		below.open = true
+		below.held.WriteTo(p.Conn)
+	})
+	client := newClient(t, strings.Replace(s.url(), "http", "https", 1), func(s *setup) { s.CAFile = ca })
+	for range 3 {
+		wantRelay(t, client, small("GET", "/", ""), 200, "fine")
+	}
+	s.wantSeen(t, 3)
+}

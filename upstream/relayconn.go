@@ -23,7 +23,7 @@ type relayConn struct {
 	patience time.Duration // for each read and write
 	deadline time.Time     // that is set for both
 	made     time.Time
-	moved    time.Time // when something last came, about
+	moved    time.Time // when something last came or was waited for
 	idle     time.Time // since when; zero until it is first used again
 	close    func()    // Close, made once
 }
@@ -32,6 +32,7 @@ type relayConn struct {
 // The error is errStale if nothing was sent, because the connection has not stayed
 // open and quiet while it was idle.
 func (c *relayConn) ask() error {
+	c.in.Reset(c) // it is empty, but may still know an end that came with the last answer
 	c.waiting = true
 	_, err := c.in.Peek(1)
 	return err
@@ -140,7 +141,11 @@ func (p *relayPool) dial(ctx context.Context) (*relayConn, error) {
 	conn.moved = conn.made
 	conn.close = func() { conn.Close() }
 	conn.in = bufio.NewReaderSize(conn, relayBuffer)
-	return conn, conn.extend(conn.made)
+	if err := conn.extend(conn.made); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
 }
 
 func (p *relayPool) pop() *relayConn {

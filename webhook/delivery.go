@@ -76,26 +76,31 @@ func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
 	if err != nil {
 		return fmt.Errorf("webhook: encoding a delivery: %w", err)
 	}
-	if d.revision == 0 {
+	revision := d.revision
+	if revision == 0 {
 		d.revision, err = s.deliveries.Create(ctx, d.key(), value, 0)
 	} else {
-		revision := d.revision
 		d.revision, err = s.deliveries.Update(ctx, d.key(), value, revision, 0)
-		if errors.Is(err, store.ErrConflict) && s.isBehind(ctx, d) {
-			d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
-		}
-		if err != nil {
-			d.revision = revision
-		}
+	}
+	if errors.Is(err, store.ErrConflict) && s.isBehind(ctx, d) {
+		d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+	}
+	if err != nil {
+		d.revision = revision
 	}
 	return err
 }
 
-// isBehind reports whether what is stored says less than d: a redelivery is noted while
-// its attempt may be under way already. d then has the revision of that.
+// isBehind reports whether what is stored says less than d: it is about an earlier event
+// with the same id, or a redelivery was noted while its attempt was under way already. d
+// then has the revision of that.
 func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
 	stored, err := s.readDelivery(ctx, d.key())
-	if err != nil || d.Round == 0 || stored.Round != d.Round || stored.Tries >= d.Tries {
+	if err != nil {
+		return false
+	}
+	earlier := stored.Place < d.Place
+	if !earlier && (d.Round == 0 || stored.Round != d.Round || stored.Tries >= d.Tries) {
 		return false
 	}
 	d.revision = stored.revision
@@ -109,6 +114,7 @@ type work struct {
 	Event        string `json:"e"`
 	Place        uint64 `json:"p"`
 	Round        int    `json:"r,omitempty"`
+	Tried        bool   `json:"t,omitempty"` // it was put away for a retry
 }
 
 // itemName tells rounds apart, and the events of a session that was erased from those
@@ -123,7 +129,7 @@ func itemName(id string, place uint64, round int) string {
 
 // enqueue makes it durable that an event is to be delivered to a subscription.
 func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
-	value, err := json.Marshal(work{sub.ID, e.subject, e.ID, e.place, round})
+	value, err := json.Marshal(work{sub.ID, e.subject, e.ID, e.place, round, false})
 	if err != nil {
 		return fmt.Errorf("webhook: encoding an item: %w", err)
 	}
@@ -186,7 +192,7 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 	case sub.Disabled != "":
 		return s.conclude(ctx, log, d, StateDead, "the subscription is disabled")
 	case time.Until(d.Next) > 10*time.Millisecond:
-		return s.later(ctx, log, item, d.Next)
+		return s.later(ctx, log, item, d)
 	case d.Tries > 0 && !e.Final && !e.operational():
 		switch over, err := s.finalDelivered(ctx, d); {
 		case err != nil:
@@ -202,7 +208,7 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 // read returns the event of an item, nil if it is not kept any more, and the delivery as
 // it is stored, else a new one.
 func (s *Service) read(ctx context.Context, item *store.Item, w work) (*event, *delivery, error) {
-	if e := s.takeFresh(item); e != nil {
+	if e := s.takeFresh(item, w); e != nil {
 		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
 	}
 	entry, err := s.journal.Get(ctx, w.Place)
@@ -300,12 +306,17 @@ func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub 
 		return again
 	}
 	s.metrics.deliveries.WithLabelValues("retried").Inc()
-	return s.later(ctx, log, item, d.Next)
+	return s.later(ctx, log, item, d)
 }
 
 // later puts an item away until its time.
-func (s *Service) later(ctx context.Context, log logger, item *store.Item, at time.Time) verdict {
-	if err := s.queue.AddAt(ctx, item.Lane, item.Name, item.Value, at); err != nil {
+func (s *Service) later(ctx context.Context, log logger, item *store.Item, d *delivery) verdict {
+	value, err := json.Marshal(work{d.subscription, d.subject, d.Event, d.Place, d.Round, true})
+	if err != nil {
+		log.Error("a retry cannot be encoded", "error", err)
+		return again
+	}
+	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
 		log.Warn("a retry cannot be scheduled now", "error", err)
 		return again
 	}

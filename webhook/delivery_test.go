@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/store"
 	"pollbridge/webhook"
 )
 
@@ -620,5 +621,58 @@ func TestRedeliverBeforeTheRetry(t *testing.T) {
 	eventually(t, "the scheduled retry is gone", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 	if n := r.count(); n != 2 {
 		t.Errorf("%d webhooks; want 2", n)
+	}
+}
+
+// TestRecordOfAForgottenEvent: the journal has forgotten an event, but not yet its
+// delivery, when the same one is made again. It is delivered, once.
+func TestRecordOfAForgottenEvent(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	b.subscribe(webhook.NewSubscription{URL: r.URL})
+	delivered := func(n int) {
+		eventually(t, "it is delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == float64(n) })
+		if got := r.count(); got != n {
+			t.Errorf("%d webhooks came; want %d", got, n)
+		}
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	delivered(1)
+	events, err := b.store.Journal(t.Context(), store.JournalConfig{Name: "events", MaxAge: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := events.Erase(t.Context(), "ses_a"); err != nil {
+		t.Fatal(err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	delivered(2)
+}
+
+// TestCaughtUpBeforeTheFanOut: what a subscription is caught up with is tried, in vain,
+// before the fan-out comes to the event. Its retry is no first attempt.
+func TestCaughtUpBeforeTheFanOut(t *testing.T) {
+	t.Parallel()
+	const many = 300 // keep the fan-out busy
+	others := newReceiver(t, nil)
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+		if n == 1 {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Second} }, others.Server, r.Server)
+	for range many {
+		b.subscribe(webhook.NewSubscription{URL: others.URL, Session: "ses_a"})
+	}
+	b.changed(change("ses_a", session.Pending))
+	b.changed(change("ses_a", session.Succeeded))
+	b.changed(change("ses_b", session.Pending))
+	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: r.URL}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == 2*many+1 })
+	if n := r.count(); n != 2 {
+		t.Errorf("%d webhooks came; want one that was refused, and one more", n)
 	}
 }

@@ -172,7 +172,7 @@ func set[T any](field, value *T) {
 }
 
 // RotateSecret gives a subscription a new secret, which the result has; the old one
-// signs too for 24 hours.
+// signs too for 24 hours, but no more than eight old keys do.
 func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, error) {
 	sub, err := s.change(ctx, id, func(sub *subscription) error {
 		sub.rotate(time.Now())

@@ -99,9 +99,11 @@ const (
 	// filePatience is how long an attempt waits for that. Then it makes room for others
 	// to the same receiver.
 	filePatience = 30 * time.Second
-	// mostHeads is how many last events are remembered, of some 300 bytes each.
+	// mostHeads is how many last events are remembered, or twice as many, of some 300
+	// bytes each.
 	mostHeads = 16 << 10
-	// mostFresh is how many bytes of events may be remembered for their first attempt.
+	// mostFresh is how many bytes of events are remembered for their first attempt, or
+	// twice as many.
 	mostFresh = 8 << 20
 	// grace is how long attempts under way get to end when the service is closed.
 	grace = 3 * time.Second
