@@ -141,6 +141,41 @@ func TestDeadlineCountsFromTheFirstSight(t *testing.T) {
 	l.awaitEnd(a.ID, "abandoned")
 }
 
+// TestClockThatWasSetBack: the clock was an hour ahead when a session was first seen, and
+// is right after the restart. The session is polled like any other until its end.
+func TestClockThatWasSetBack(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	l.say("a", session.Pending)
+	ahead := observation(session.Pending)
+	ahead.At = time.Now().Round(0).Add(time.Hour) // no more than a wall clock says
+	l.w.Observe(l.variant("a"), ahead)
+	id := l.next(webhook.TypePending).Session
+	l.cfg.Interval = 10 * time.Millisecond
+	l.restart()
+	l.awaitQuestions("a", 3)
+	l.say("a", session.Succeeded)
+	l.next(webhook.TypeSucceeded)
+	l.awaitEnd(id, "succeeded")
+}
+
+// TestClockThatWasSetForward: a session that seems to be a day old is asked for once more
+// before it is given up.
+func TestClockThatWasSetForward(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	l.say("a", session.Succeeded)
+	before := observation(session.Pending)
+	before.At = time.Now().Round(0).Add(-24 * time.Hour)
+	l.w.Observe(l.variant("a"), before)
+	id := l.next(webhook.TypePending).Session
+	l.restart()
+	l.next(webhook.TypeSucceeded)
+	l.awaitEnd(id, "succeeded")
+}
+
 func TestNotFoundIsBelievedAfterAWhile(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, func(l *lab) { l.cfg.NotFoundAfter = 150 * time.Millisecond })
