@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 )
 
 // mostHeld bounds the requests that wait for events, streams among them.
@@ -74,13 +74,13 @@ func (h *held) number() int {
 
 // untilGone returns when the other side of conn has hung up, or when ctx ends.
 func untilGone(ctx context.Context, conn net.Conn) {
-	socket := peek.Of(conn)
+	below := socket.Of(conn)
 	ticker := time.NewTicker(look)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ticker.C:
-			if socket.Look() == peek.Closed {
+			if below.Look() == socket.Closed {
 				return
 			}
 		case <-ctx.Done():

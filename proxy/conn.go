@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 )
 
 // patientListener gives connections a deadline for writing that moves with what is
@@ -25,7 +25,7 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: conn, clock: l.clock, closing: l.closing, turns: newTurns(l.turns), peer: newPeer(conn.RemoteAddr())}, nil
+	return &patientConn{Conn: socket.Wrap(conn), clock: l.clock, closing: l.closing, turns: newTurns(l.turns), peer: newPeer(conn.RemoteAddr())}, nil
 }
 
 // clock is the time, a little late. Asking for the exact one, and setting timers by
@@ -76,7 +76,7 @@ func (c *patientConn) doneWithLarge() {
 	}
 }
 
-// NetConn lets package peek see the socket.
+// NetConn lets package socket look at it.
 func (c *patientConn) NetConn() net.Conn { return c.Conn }
 
 func (c *patientConn) Write(p []byte) (int, error) {
@@ -97,7 +97,7 @@ func (c *patientConn) Write(p []byte) (int, error) {
 // writeLarge writes a part of an answer with a large body: first its head, with what
 // of the body fits into the engine's buffer, then the rest of the body.
 func (c *patientConn) writeLarge(p []byte) (int, error) {
-	to := c.Conn.(*net.TCPConn)
+	to := c.Conn.(*socket.Conn).TCPConn
 	body := c.large
 	if len(p) < largeBody/2 {
 		return writeMore(to, p)
@@ -163,11 +163,12 @@ const (
 // answer that says why.
 func (c *patientConn) Close() error {
 	c.doneWithLarge()
-	socket, ok := c.Conn.(*net.TCPConn)
-	if ok && c.served.Load() && !c.closing.Load() && (c.interrupted.Load() || peek.At(socket) == peek.Data) {
-		_ = socket.CloseWrite()
-		_ = socket.SetReadDeadline(time.Now().Add(lingering))
-		_, _ = io.CopyN(io.Discard, socket, lingeringMost)
+	plain, ok := c.Conn.(*socket.Conn)
+	if ok && c.served.Load() && !c.closing.Load() && (c.interrupted.Load() || socket.At(plain) == socket.Data) {
+		_ = plain.CloseWrite()
+		_ = plain.SetReadDeadline(time.Now().Add(lingering))
+		// Another goroutine may be reading, for which only what is below is made.
+		_, _ = io.CopyN(io.Discard, plain.TCPConn, lingeringMost)
 	}
 	return c.Conn.Close()
 }

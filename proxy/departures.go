@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 )
 
 // departures notices clients that hang up while they wait. The HTTP engine does
@@ -102,7 +102,7 @@ func (d *departures) look() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, w := range slices.Backward(d.waiting) { // what takes the place of a removed one was looked at
-		if peek.At(w.conn) == peek.Closed {
+		if socket.At(w.conn) == socket.Closed {
 			d.removeLocked(w)
 			w.client.gone()
 		}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/socket"
 	"pollbridge/session"
 )
 
@@ -273,7 +274,7 @@ func socketPair(t *testing.T) (here *patientConn, there net.Conn) {
 	clock.set(time.Now())
 	t.Cleanup(func() { conn.Close(); there.Close() })
 	there.SetDeadline(time.Now().Add(20 * time.Second))
-	return &patientConn{Conn: conn, clock: clock, turns: newTurns(new(atomic.Uint64))}, there
+	return &patientConn{Conn: socket.Wrap(conn), clock: clock, turns: newTurns(new(atomic.Uint64))}, there
 }
 
 // TestWriteLarge writes as the HTTP engine does: a head with some of the body, and what

@@ -3,11 +3,11 @@ package proxy
 import (
 	"bytes"
 	"io"
-	"net"
 	"strconv"
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/socket"
 	"pollbridge/session"
 
 	"github.com/gofiber/fiber/v2"
@@ -112,7 +112,7 @@ func (s *Server) sendPages(c *fiber.Ctx, content *session.Content) {
 	if !ok { // with TLS, all of it has to be encrypted
 		return
 	}
-	if _, ok := conn.Conn.(*net.TCPConn); !ok {
+	if _, ok := conn.Conn.(*socket.Conn); !ok {
 		return
 	}
 	if file := s.pages.of(content); file != nil {

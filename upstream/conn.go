@@ -8,7 +8,7 @@ import (
 	"os"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 )
 
 // errStale is what using a connection gives that the upstream has closed, or
@@ -28,7 +28,7 @@ const bodyLimit = 6
 // may be somebody else's.
 type pollConn struct {
 	net.Conn
-	socket    *peek.Socket
+	socket    *socket.Socket
 	timeout   time.Duration // of silence; set by SetReadDeadline
 	end       time.Time     // of the exchange
 	exchanges int           // requests that were written
@@ -75,9 +75,9 @@ func (c *pollConn) SetReadDeadline(t time.Time) error {
 }
 
 // quiet reports whether an idle connection is open and nothing has come on it since
-// its last answer. socket is that of conn.
-func quiet(conn net.Conn, socket *peek.Socket) bool {
-	if state := socket.Look(); state == peek.Closed || state == peek.Data {
+// its last answer. below is the socket of conn.
+func quiet(conn net.Conn, below *socket.Socket) bool {
+	if state := below.Look(); state == socket.Closed || state == socket.Data {
 		return false
 	}
 	secure, ok := conn.(*tls.Conn)
@@ -115,10 +115,18 @@ type dialer struct {
 func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.timeout)
 	defer cancel()
-	plain := net.Dialer{}
-	if d.tls == nil {
-		return plain.DialContext(ctx, "tcp", d.address)
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", d.address)
+	if err != nil {
+		return nil, err
 	}
-	secure := tls.Dialer{NetDialer: &plain, Config: d.tls}
-	return secure.DialContext(ctx, "tcp", d.address)
+	conn = socket.Wrap(conn)
+	if d.tls == nil {
+		return conn, nil
+	}
+	secure := tls.Client(conn, d.tls)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
 }

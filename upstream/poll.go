@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 	"pollbridge/session"
 
 	"github.com/valyala/fasthttp"
@@ -24,7 +24,7 @@ func newPollPool(cfg Config, d *dialer) *fasthttp.HostClient {
 			if err != nil {
 				return nil, err
 			}
-			return &pollConn{Conn: conn, socket: peek.Of(conn)}, nil
+			return &pollConn{Conn: conn, socket: socket.Of(conn)}, nil
 		},
 		MaxConns:                      cfg.MaxInflight,
 		MaxConnDuration:               connectionAge,

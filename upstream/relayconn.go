@@ -3,20 +3,18 @@ package upstream
 import (
 	"bufio"
 	"context"
-	"errors"
-	"io"
 	"net"
 	"sync"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 )
 
 // relayConn is a connection for requests that pass through and are held whole. It
 // belongs to one exchange at a time.
 type relayConn struct {
 	net.Conn
-	socket   *peek.Socket
+	socket   *socket.Socket
 	in       *bufio.Reader
 	request  []byte        // memory for the next one
 	waiting  bool          // the request has not been sent
@@ -53,42 +51,26 @@ func (c *relayConn) Read(p []byte) (int, error) {
 
 // sendAndRead sends the request and reads the first of the answer.
 func (c *relayConn) sendAndRead(p []byte) (int, error) {
-	sent := 0
-	if !c.idle.IsZero() {
-		var n int
-		var err error
-		if sent, n, err = c.askAgain(p); n > 0 || err != nil {
+	if !c.idle.IsZero() { // it has served before
+		if plain, ok := c.Conn.(*socket.Conn); ok {
+			n, err := plain.Ask(c.request, p)
+			if err == socket.ErrNotQuiet {
+				err = errStale
+			}
 			return n, err
 		}
+		if !quiet(c.Conn, c.socket) {
+			return 0, errStale
+		}
+		c.deadline = time.Time{} // looking at it has set another
+		if err := c.extend(time.Now()); err != nil {
+			return 0, err
+		}
 	}
-	if _, err := c.Conn.Write(c.request[sent:]); err != nil {
+	if _, err := c.Conn.Write(c.request); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
-}
-
-// askAgain looks at a connection that has served before, and sends the request if
-// nothing is wrong. It may send a part only, and not read then.
-func (c *relayConn) askAgain(p []byte) (sent, n int, err error) {
-	if _, plain := c.Conn.(*net.TCPConn); !plain {
-		if !quiet(c.Conn, c.socket) {
-			return 0, 0, errStale
-		}
-		c.deadline = time.Time{} // looking at it has set another
-		return 0, 0, c.extend(time.Now())
-	}
-	sent, n, err = c.socket.Ask(c.request, p)
-	switch {
-	case err == nil || err == io.EOF:
-	case err == peek.ErrNotQuiet:
-		err = errStale
-	default:
-		if raw, ok := errors.AsType[*net.OpError](err); ok {
-			err = raw.Err
-		}
-		err = &net.OpError{Op: "read", Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
-	}
-	return sent, n, err
 }
 
 // extend sets the deadline anew, unless that would hardly change it: timers are not
@@ -137,7 +119,7 @@ func (p *relayPool) dial(ctx context.Context) (*relayConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := &relayConn{Conn: plain, socket: peek.Of(plain), patience: p.patience, made: time.Now()}
+	conn := &relayConn{Conn: plain, socket: socket.Of(plain), patience: p.patience, made: time.Now()}
 	conn.moved = conn.made
 	conn.close = func() { conn.Close() }
 	conn.in = bufio.NewReaderSize(conn, relayBuffer)

@@ -1,9 +1,8 @@
-package peek
+package socket
 
 import (
+	"syscall"
 	"unsafe"
-
-	"golang.org/x/sys/unix"
 )
 
 // look does without what the function for all systems makes room for: the address of
@@ -11,13 +10,13 @@ import (
 func look(fd uintptr) State {
 	var one [1]byte
 	for {
-		n, _, err := unix.RawSyscall6(unix.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+		n, _, errno := syscall.RawSyscall6(syscall.SYS_RECVFROM, fd, uintptr(unsafe.Pointer(&one)), 1, syscall.MSG_PEEK|syscall.MSG_DONTWAIT, 0, 0)
 		switch {
-		case err == unix.EINTR:
+		case errno == syscall.EINTR:
 			continue
-		case err == unix.EAGAIN:
+		case errno == syscall.EAGAIN:
 			return Quiet
-		case err != 0 || n == 0:
+		case errno != 0 || n == 0:
 			return Closed
 		}
 		return Data

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package peek
+package socket
 
 func look(uintptr) State { return Unknown }

@@ -1,4 +1,4 @@
-package peek_test
+package socket_test
 
 import (
 	"crypto/tls"
@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/peek"
+	"pollbridge/internal/socket"
 )
 
 // pair returns two ends of a TCP connection.
-func pair(t *testing.T) (here, there *net.TCPConn) {
+func pair(t testing.TB) (here, there *net.TCPConn) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -33,11 +33,11 @@ func pair(t *testing.T) (here, there *net.TCPConn) {
 }
 
 // wantState waits until conn looks so.
-func wantState(t *testing.T, conn net.Conn, want peek.State) {
+func wantState(t *testing.T, conn net.Conn, want socket.State) {
 	t.Helper()
-	var got peek.State
+	var got socket.State
 	for start := time.Now(); time.Since(start) < 5*time.Second; runtime.Gosched() {
-		if got = peek.At(conn); got == want {
+		if got = socket.At(conn); got == want {
 			return
 		}
 	}
@@ -47,16 +47,16 @@ func wantState(t *testing.T, conn net.Conn, want peek.State) {
 func TestAt(t *testing.T) {
 	here, there := pair(t)
 	for range 100 {
-		if got := peek.At(here); got != peek.Quiet {
+		if got := socket.At(here); got != socket.Quiet {
 			t.Fatalf("a new connection: At = %d; want Quiet", got)
 		}
 	}
 	if _, err := there.Write([]byte("GET")); err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, here, peek.Data)
+	wantState(t, here, socket.Data)
 	for range 100 {
-		if got := peek.At(here); got != peek.Data {
+		if got := socket.At(here); got != socket.Data {
 			t.Fatalf("with bytes to read: At = %d; want Data", got)
 		}
 	}
@@ -64,7 +64,7 @@ func TestAt(t *testing.T) {
 	if n, err := here.Read(buffer); err != nil || string(buffer[:n]) != "GET" {
 		t.Errorf("after looking, Read = %q, %v; want all of it", buffer[:n], err)
 	}
-	wantState(t, here, peek.Quiet)
+	wantState(t, here, socket.Quiet)
 }
 
 // TestLookingLeavesReadersAlone: somebody may wait in Read meanwhile.
@@ -80,7 +80,7 @@ func TestLookingLeavesReadersAlone(t *testing.T) {
 		read <- string(buffer[:n])
 	}()
 	for range 1000 {
-		if got := peek.At(here); got != peek.Quiet {
+		if got := socket.At(here); got != socket.Quiet {
 			t.Fatalf("At = %d; want Quiet", got)
 		}
 	}
@@ -104,8 +104,8 @@ func TestClosed(t *testing.T) {
 			if err := c.end(there); err != nil {
 				t.Fatal(err)
 			}
-			wantState(t, here, peek.Closed)
-			if got := peek.At(here); got != peek.Closed {
+			wantState(t, here, socket.Closed)
+			if got := socket.At(here); got != socket.Closed {
 				t.Errorf("at the second look: At = %d; want Closed", got)
 			}
 		})
@@ -115,7 +115,7 @@ func TestClosed(t *testing.T) {
 func TestClosedHere(t *testing.T) {
 	here, _ := pair(t)
 	here.Close()
-	if got := peek.At(here); got != peek.Closed {
+	if got := socket.At(here); got != socket.Closed {
 		t.Errorf("At = %d; want Closed", got)
 	}
 }
@@ -125,11 +125,11 @@ func TestDataBeforeTheEnd(t *testing.T) {
 	here, there := pair(t)
 	there.Write([]byte("bye"))
 	there.Close()
-	wantState(t, here, peek.Data)
+	wantState(t, here, socket.Data)
 	if text, err := io.ReadAll(here); err != nil || string(text) != "bye" {
 		t.Errorf("read %q, %v; want bye", text, err)
 	}
-	wantState(t, here, peek.Closed)
+	wantState(t, here, socket.Closed)
 }
 
 // wrapped has an inner connection, as connections of a middleware do.
@@ -151,17 +151,17 @@ func TestBelowTLS(t *testing.T) {
 	if err := <-shaken; err != nil {
 		t.Fatal(err)
 	}
-	wantState(t, server, peek.Quiet)
-	wantState(t, wrapped{wrapped{server}}, peek.Quiet)
+	wantState(t, server, socket.Quiet)
+	wantState(t, wrapped{wrapped{server}}, socket.Quiet)
 	client.Write([]byte("hello"))
-	wantState(t, server, peek.Data)
+	wantState(t, server, socket.Data)
 	buffer := make([]byte, 10)
 	if n, err := server.Read(buffer); err != nil || string(buffer[:n]) != "hello" {
 		t.Errorf("after looking, Read = %q, %v; want hello", buffer[:n], err)
 	}
-	wantState(t, server, peek.Quiet)
+	wantState(t, server, socket.Quiet)
 	there.Close()
-	wantState(t, server, peek.Closed)
+	wantState(t, server, socket.Closed)
 }
 
 func TestNoSocket(t *testing.T) {
@@ -169,7 +169,7 @@ func TestNoSocket(t *testing.T) {
 	defer there.Close()
 	defer here.Close()
 	for _, conn := range []net.Conn{here, wrapped{here}, tls.Client(here, &tls.Config{})} {
-		if got := peek.At(conn); got != peek.Unknown {
+		if got := socket.At(conn); got != socket.Unknown {
 			t.Errorf("At = %d; want Unknown", got)
 		}
 	}
@@ -177,7 +177,7 @@ func TestNoSocket(t *testing.T) {
 
 func TestLookingAllocatesLittle(t *testing.T) {
 	here, _ := pair(t)
-	if n := testing.AllocsPerRun(100, func() { peek.At(here) }); n > 4 {
+	if n := testing.AllocsPerRun(100, func() { socket.At(here) }); n > 4 {
 		t.Errorf("a look makes %v allocations; want at most 4", n)
 	}
 }

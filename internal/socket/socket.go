@@ -1,7 +1,8 @@
-// Package peek tells whether the other side of a connection has hung up or has
-// sent something, without reading a byte of it, and asks questions on connections
-// on which neither is so.
-package peek
+// Package socket is for what the connections of package net keep to themselves. It
+// tells whether the other side has hung up or has sent something, without reading a
+// byte of it; it asks questions on connections on which neither is so; and it reads
+// and writes at the price of the system calls alone.
+package socket
 
 import (
 	"errors"
@@ -31,9 +32,6 @@ type Socket struct {
 	raw   syscall.RawConn // nil if there is none
 	state State
 	look  func(fd uintptr)
-
-	asking asking
-	step   func(fd uintptr) bool
 }
 
 // Of finds the socket of conn, see At.
@@ -72,14 +70,3 @@ func (s *Socket) Look() State {
 // ErrNotQuiet is the error of questions that were not asked, because the other side
 // has hung up or has sent something before.
 var ErrNotQuiet = errors.New("the connection is not quiet")
-
-// Ask looks at the connection, and if it is quiet, writes question and reads the first
-// of what comes back into answer, at the cost of three system calls. If it has sent
-// less than the question, the caller has to write the rest, and to read. The deadline
-// is that for reading. A socket below a TLS connection must not be asked.
-func (s *Socket) Ask(question, answer []byte) (sent, got int, err error) {
-	if s.raw == nil {
-		return 0, 0, nil
-	}
-	return s.ask(question, answer)
-}
