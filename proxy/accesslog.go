@@ -1,10 +1,10 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
-	"strings"
 	"time"
 
 	"pollbridge/cache"
@@ -58,33 +58,28 @@ const shortest = 8
 func (s *Server) maskedPath(target []byte) string {
 	path, _ := session.SplitTarget(target)
 	const longest = 256
-	shown := string(path[:min(len(path), longest)])
-	if !hasLongSegment(shown) {
-		return shown
-	}
-	segments := strings.Split(shown, "/")
-	for i, segment := range segments {
-		name, isJSON := strings.CutSuffix(segment, ".json")
-		extension := ""
-		if isJSON {
-			extension = ".json"
+	path = path[:min(len(path), longest)]
+	var buffer [longest + longest/4]byte
+	shown := buffer[:0]
+	for {
+		segment, rest, more := bytes.Cut(path, []byte("/"))
+		shown = s.appendMasked(shown, segment)
+		if !more {
+			return string(shown)
 		}
-		if len(name) > shortest && !s.table.Names(name) {
-			segments[i] = session.ShortToken(name) + "…" + extension
-		}
+		shown = append(shown, '/')
+		path = rest
 	}
-	return strings.Join(segments, "/")
 }
 
-func hasLongSegment(path string) bool {
-	length := 0
-	for i := range len(path) {
-		if length++; path[i] == '/' {
-			length = 0
-		}
-		if length > shortest {
-			return true
-		}
+func (s *Server) appendMasked(shown, segment []byte) []byte {
+	name, isJSON := bytes.CutSuffix(segment, []byte(".json"))
+	if len(name) <= shortest || s.table.Names(name) {
+		return append(shown, segment...)
 	}
-	return false
+	shown = append(append(shown, session.ShortToken(name)...), "…"...)
+	if isJSON {
+		shown = append(shown, ".json"...)
+	}
+	return shown
 }

@@ -12,6 +12,7 @@ import (
 type Table struct {
 	endpoints []*Endpoint
 	routes    []route
+	fixed     map[string]bool  // the segments of all paths that are no token
 	starts    map[string]Start // by path
 }
 
@@ -35,7 +36,7 @@ const maxTokenLength = 128
 // NewTable makes a table of endpoints, which it copies. Names have to be unique,
 // and no two endpoints may stand at the same method and path.
 func NewTable(endpoints []Endpoint) (*Table, error) {
-	t := &Table{starts: map[string]Start{}}
+	t := &Table{fixed: map[string]bool{}, starts: map[string]Start{}}
 	var errs []error
 	names := map[string]bool{}
 	places := map[string]string{}
@@ -54,6 +55,9 @@ func NewTable(endpoints []Endpoint) (*Table, error) {
 			}
 			places[place] = e.Name
 			t.routes = append(t.routes, r)
+			for segment := range strings.SplitSeq(r.before+"/"+r.after, "/") {
+				t.fixed[segment] = true
+			}
 		}
 		t.addStarts(&e)
 	}
@@ -77,17 +81,8 @@ func (t *Table) Endpoint(name string) (*Endpoint, bool) {
 }
 
 // Names reports whether a segment is a fixed part of an endpoint's path, so that it
-// is no token.
-func (t *Table) Names(segment string) bool {
-	for _, r := range t.routes {
-		for fixed := range strings.SplitSeq(r.before+"/"+r.after, "/") {
-			if fixed == segment {
-				return true
-			}
-		}
-	}
-	return false
-}
+// is no token. It allocates nothing.
+func (t *Table) Names(segment []byte) bool { return t.fixed[string(segment)] }
 
 // Match compares the raw bytes of a path, before any decoding: "%73tatus" or
 // "//status" may well reach the same session at the upstream, but only one

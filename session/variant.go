@@ -31,7 +31,7 @@ func (v *Variant) ShortToken() string { return ShortToken(v.Token) }
 
 // ShortToken cuts a token to the part that logs may show: its first 8 bytes, and
 // never more than half of it.
-func ShortToken(token string) string {
+func ShortToken[T string | []byte](token T) T {
 	return token[:min(8, len(token)/2)]
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
@@ -110,13 +111,20 @@ func appendAttr(line []byte, a *slog.Attr) (longer []byte, ok bool) {
 
 // plain reports whether a text certainly needs no quotes.
 func plain(text string) bool {
-	for i := range len(text) {
-		if !isPlain[text[i]] {
+	for i := 0; i < len(text); i++ {
+		if isPlain[text[i]] {
+			continue
+		}
+		if !strings.HasPrefix(text[i:], ellipsis) {
 			return false
 		}
+		i += len(ellipsis) - 1
 	}
 	return text != ""
 }
+
+// ellipsis stands where a text was cut.
+const ellipsis = "…"
 
 var isPlain = func() (table [256]bool) {
 	for c := byte('!'); c <= '~'; c++ {

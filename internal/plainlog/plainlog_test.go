@@ -30,6 +30,8 @@ func FuzzRecord(f *testing.F) {
 	f.Add(int64(1e18), int64(0), 0, "request", "path", "/a/b", int64(200), int64(1234567))
 	f.Add(int64(-1), int64(999999999), 3, "two words", "a key", `"`, int64(-1), int64(0))
 	f.Add(int64(0), int64(7e6), 4, "", "", "…", int64(0), int64(-1))
+	f.Add(int64(1e9), int64(0), 0, "cut…", "…", "/a/12345678….json", int64(0), int64(0))
+	f.Add(int64(1e9), int64(0), 0, "\xe2\x80", "a\xe2", "…\xe2\x80\xa7", int64(0), int64(0))
 	f.Add(int64(1e9), int64(999999), -4, "\xff", "a=b", `C:\temp`, int64(1), int64(59e9))
 	f.Fuzz(func(t *testing.T, second, nanosecond int64, level int, message, key, text string, number, duration int64) {
 		for _, zone := range []*time.Location{time.UTC, time.FixedZone("", 5*3600+1800), time.FixedZone("", -3600)} {
