@@ -58,7 +58,7 @@ func TestLinesWaitForEachOther(t *testing.T) {
 func TestMuchDoesNotWait(t *testing.T) {
 	var out sink
 	w := lines.New(&out, time.Hour)
-	line := strings.Repeat("x", 20<<10)
+	line := strings.Repeat("x", 150<<10)
 	w.Write([]byte(line))
 	w.Write([]byte(line))
 	out.want(t, line)
@@ -77,4 +77,18 @@ func TestErrorsAreTold(t *testing.T) {
 	if n, err := w.Write([]byte("b\n")); n != 2 || err != out.err {
 		t.Errorf("Write = %d, %v; want 2, %v", n, err, out.err)
 	}
+}
+
+// TestWritersDoNotWait: while lines are being written, others are gathered.
+func TestWritersDoNotWait(t *testing.T) {
+	out := slow{reached: make(chan struct{}, 10), open: make(chan struct{})}
+	w := lines.New(&out, time.Nanosecond)
+	w.Write([]byte("a\n"))
+	<-out.reached // by the timer
+	w.Write([]byte("b\n"))
+	w.Write([]byte("c\n"))
+	out.want(t)
+	close(out.open)
+	w.Flush()
+	out.want(t, "a\n", "b\nc\n")
 }
