@@ -29,7 +29,8 @@ func (c LogConfig) Validate() error {
 	return m.Err()
 }
 
-// Handler writes logs to w as c says. c must be valid.
+// Handler writes logs to w as c says, one line with each call of Write, which must be
+// safe for concurrent use. c must be valid.
 func (c LogConfig) Handler(w io.Writer) slog.Handler {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // which is valid

@@ -4,11 +4,15 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"pollbridge/internal/logtest"
 	"pollbridge/internal/plainlog"
 )
 
@@ -119,5 +123,35 @@ func BenchmarkRequest(b *testing.B) {
 					slog.String("path", "/some/path"), slog.Int("status", 200), slog.Duration("took", 1234567), slog.String("client", "127.0.0.1"))
 			}
 		})
+	}
+}
+
+// TestManyLogAtOnce: each line is whole.
+func TestManyLogAtOnce(t *testing.T) {
+	var out logtest.Buffer
+	h := plainlog.New(&out, slog.LevelInfo)
+	const writers, each = 4, 500
+	text := strings.Repeat("x", 100)
+	var writing sync.WaitGroup
+	for i := range writers {
+		writing.Go(func() {
+			for j := range each {
+				_ = plainlog.Log(h, time.Unix(int64(j), 0).UTC(), slog.LevelInfo, "msg", slog.Int("writer", i), slog.Int("line", j), slog.String("text", text))
+			}
+		})
+	}
+	writing.Wait()
+	lines := map[string]int{}
+	for line := range strings.Lines(out.String()) {
+		lines[line]++
+	}
+	for i := range writers {
+		for j := range each {
+			at := time.Unix(int64(j), 0).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+			want := fmt.Sprintf("time=%s level=INFO msg=msg writer=%d line=%d text=%s\n", at, i, j, text)
+			if lines[want] != 1 {
+				t.Fatalf("%q is there %d times; want once", want, lines[want])
+			}
+		}
 	}
 }
