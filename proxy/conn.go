@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pollbridge/internal/socket"
+
+	"github.com/gofiber/fiber/v2"
 )
 
 // patientListener gives connections a deadline for writing that moves with what is
@@ -15,9 +17,10 @@ import (
 // large documents; none would let dishonest ones hold connections for ever.
 type patientListener struct {
 	net.Listener
-	clock   *clock
-	closing *atomic.Bool // no connection is waited for any more
-	turns   *atomic.Uint64
+	clock      *clock
+	closing    *atomic.Bool // no connection is waited for any more
+	turns      *atomic.Uint64
+	departures *departures
 }
 
 func (l patientListener) Accept() (net.Conn, error) {
@@ -25,7 +28,12 @@ func (l patientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &patientConn{Conn: socket.Wrap(conn), clock: l.clock, closing: l.closing, turns: newTurns(l.turns), peer: newPeer(conn.RemoteAddr())}, nil
+	c := &patientConn{
+		Conn: socket.Wrap(conn), clock: l.clock, closing: l.closing, turns: newTurns(l.turns),
+		peer: newPeer(conn.RemoteAddr()), departures: l.departures,
+	}
+	l.departures.enter(&c.seat, conn)
+	return c, nil
 }
 
 // clock is the time, a little late. Asking for the exact one, and setting timers by
@@ -51,6 +59,10 @@ type patientConn struct {
 	served  atomic.Bool // something was read
 	turns   turns
 	peer    peer
+	numbers numbers
+
+	departures *departures // which has seat
+	seat       seat
 
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be
@@ -58,6 +70,29 @@ type patientConn struct {
 
 	large []byte // body of the answer that is written next, if pages holds it too
 	pages *paged // see pages.of
+}
+
+// connOf returns the connection that a request came on, or nil if it has another one.
+func connOf(c *fiber.Ctx) *patientConn {
+	conn := c.Context().Conn()
+	for {
+		if patient, ok := conn.(*patientConn); ok {
+			return patient
+		}
+		wrapped, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return nil
+		}
+		conn = wrapped.NetConn()
+	}
+}
+
+// seatOf returns the place of that connection, or nil.
+func seatOf(c *fiber.Ctx) *seat {
+	if conn := connOf(c); conn != nil {
+		return &conn.seat
+	}
+	return nil
 }
 
 // writeNext tells that the next answer ends with body, which is in pages, too, and
@@ -162,6 +197,7 @@ const (
 // on unread bytes, the kernel would reset it, and the client might never read the
 // answer that says why.
 func (c *patientConn) Close() error {
+	c.departures.leave(&c.seat)
 	c.doneWithLarge()
 	plain, ok := c.Conn.(*socket.Conn)
 	if ok && c.served.Load() && !c.closing.Load() && (c.interrupted.Load() || socket.At(plain) == socket.Data) {

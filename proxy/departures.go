@@ -2,8 +2,8 @@ package proxy
 
 import (
 	"net"
-	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pollbridge/internal/socket"
@@ -11,20 +11,30 @@ import (
 
 // departures notices clients that hang up while they wait. The HTTP engine does
 // not: it looks at a connection only when it reads or writes.
+//
+// Connections are entered here once for all their requests. To begin and to end a wait
+// touches nothing but the connection: what all requests write to, however little it is,
+// costs them more than anything else where there is more than one CPU.
 type departures struct {
-	mu      sync.Mutex
-	waiting []*waiter // guarded by mu
+	mu    sync.Mutex
+	seats []*seat // guarded by mu
 
 	quit chan struct{}
 	done sync.WaitGroup
 }
 
+// seat is the place of one connection.
+type seat struct {
+	conn   net.Conn
+	socket *socket.Socket // of conn, once it was looked at; belongs to look
+	place  int            // in departures.seats, guarded by the mutex there; -1: it is not
+	waiter atomic.Pointer[waiter]
+}
+
 // waiter is one client that waits.
 type waiter struct {
-	departures *departures
-	conn       net.Conn
-	client     interface{ gone() }
-	place      int // in waiting, guarded by the mutex there; -1: it is not
+	seat   *seat // nil: it is not watched
+	client interface{ gone() }
 }
 
 // goneFunc is a function as a client.
@@ -41,40 +51,51 @@ func newDepartures(interval time.Duration, tell func(time.Time)) *departures {
 	return d
 }
 
-// watch calls gone, once, if the other side of conn hangs up before stop is called.
-// gone must not block. It may still be running, but not begin, when stop returns.
-func (d *departures) watch(conn net.Conn, gone func()) *waiter {
+// enter gives conn a place, until leave is called with it.
+func (d *departures) enter(s *seat, conn net.Conn) {
+	s.conn = conn
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.place = len(d.seats)
+	d.seats = append(d.seats, s)
+}
+
+// leave may be called again, and then does nothing.
+func (d *departures) leave(s *seat) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if s.place < 0 {
+		return
+	}
+	end := len(d.seats) - 1
+	last := d.seats[end]
+	d.seats[s.place], last.place = last, s.place
+	d.seats[end] = nil
+	d.seats = d.seats[:end]
+	s.place = -1
+}
+
+// watch calls gone, once, if the other side hangs up before stop is called. gone must
+// not block. It may still be running, but not begin, when stop returns. On one seat
+// waits one client at a time. Nobody is watched whose seat is nil.
+func (s *seat) watch(gone func()) *waiter {
 	w := &waiter{}
-	d.watchFor(w, conn, goneFunc(gone))
+	s.watchFor(w, goneFunc(gone))
 	return w
 }
 
 // watchFor is watch, with memory of the caller's.
-func (d *departures) watchFor(w *waiter, conn net.Conn, client interface{ gone() }) {
-	w.departures, w.conn, w.client = d, conn, client
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	w.place = len(d.waiting)
-	d.waiting = append(d.waiting, w)
+func (s *seat) watchFor(w *waiter, client interface{ gone() }) {
+	w.seat, w.client = s, client
+	if s != nil {
+		s.waiter.Store(w)
+	}
 }
 
 func (w *waiter) stop() {
-	w.departures.mu.Lock()
-	defer w.departures.mu.Unlock()
-	w.departures.removeLocked(w)
-}
-
-// removeLocked moves the last one to where w was.
-func (d *departures) removeLocked(w *waiter) {
-	if w.place < 0 {
-		return
+	if w.seat != nil {
+		w.seat.waiter.CompareAndSwap(w, nil)
 	}
-	end := len(d.waiting) - 1
-	last := d.waiting[end]
-	d.waiting[w.place], last.place = last, w.place
-	d.waiting[end] = nil
-	d.waiting = d.waiting[:end]
-	w.place = -1
 }
 
 func (d *departures) close() {
@@ -85,26 +106,45 @@ func (d *departures) close() {
 func (d *departures) run(interval time.Duration, tell func(time.Time)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	var seats []*seat
 	for {
 		select {
 		case now := <-ticker.C:
 			tell(now)
-			d.look()
+			seats = d.taken(seats[:0])
+			for _, s := range seats {
+				s.look()
+			}
+			clear(seats)
 		case <-d.quit:
 			return
 		}
 	}
 }
 
-// look asks the kernel about each connection. It holds the lock meanwhile, so that
-// none of them can be closed, and its number given to another, under its eyes.
-func (d *departures) look() {
+// taken appends the seats on which somebody waits.
+func (d *departures) taken(seats []*seat) []*seat {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, w := range slices.Backward(d.waiting) { // what takes the place of a removed one was looked at
-		if socket.At(w.conn) == socket.Closed {
-			d.removeLocked(w)
-			w.client.gone()
+	for _, s := range d.seats {
+		if s.waiter.Load() != nil {
+			seats = append(seats, s)
 		}
+	}
+	return seats
+}
+
+// look asks the kernel whether the other side is there. A connection that was closed
+// here meanwhile has no client either.
+func (s *seat) look() {
+	w := s.waiter.Load()
+	if w == nil {
+		return
+	}
+	if s.socket == nil {
+		s.socket = socket.Of(s.conn)
+	}
+	if s.socket.Look() == socket.Closed && s.waiter.CompareAndSwap(w, nil) {
+		w.client.gone()
 	}
 }

@@ -18,6 +18,7 @@ func TestDepartures(t *testing.T) {
 	defer d.close()
 	const clients = 8
 	gone := make(chan int, 2*clients)
+	var seats [clients]seat
 	var waiters [clients]*waiter
 	var theirs [clients]net.Conn
 	for i := range clients {
@@ -29,11 +30,14 @@ func TestDepartures(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer ours.Close()
-		waiters[i] = d.watch(ours, func() { gone <- i })
+		d.enter(&seats[i], ours)
+		waiters[i] = seats[i].watch(func() { gone <- i })
 	}
-	for _, i := range []int{0, 3, 3, 7} { // the first, one in the middle, again, and the last
+	for _, i := range []int{0, 3, 3} { // stopping again does nothing
 		waiters[i].stop()
 	}
+	d.leave(&seats[7])
+	d.leave(&seats[7])
 	for i := range clients {
 		theirs[i].Close()
 	}
@@ -49,9 +53,38 @@ func TestDepartures(t *testing.T) {
 	if want := [clients]int{0, 1, 1, 0, 1, 1, 1, 0}; told != want {
 		t.Errorf("told %v; want %v", told, want)
 	}
+	for _, i := range []int{5, 0, 6, 1, 2, 3, 4} { // the first, the last, and those that took their places
+		d.leave(&seats[i])
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.waiting) > 0 || len(gone) > 0 {
-		t.Errorf("%d still wait, and %d more were told", len(d.waiting), len(gone))
+	if len(d.seats) > 0 || len(gone) > 0 {
+		t.Errorf("%d still have a place, and %d more were told", len(d.seats), len(gone))
 	}
+}
+
+// TestOneAfterAnother: whoever waits next on a connection is told of its end, and not
+// whoever has stopped.
+func TestOneAfterAnother(t *testing.T) {
+	here, there := socketPair(t)
+	d := newDepartures(time.Millisecond, func(time.Time) {})
+	defer d.close()
+	var s seat
+	d.enter(&s, here)
+	gone := make(chan string, 10)
+	first := s.watch(func() { gone <- "first" })
+	first.stop()
+	second := s.watch(func() { gone <- "second" })
+	first.stop() // too late to stop anybody else
+	there.Close()
+	if got := <-gone; got != "second" {
+		t.Errorf("told the %s; want the second", got)
+	}
+	second.stop()
+	s.watch(func() { gone <- "third" })
+	if got := <-gone; got != "third" {
+		t.Errorf("told the %s; want the third", got)
+	}
+	var none *seat
+	none.watch(func() { gone <- "nobody" }).stop()
 }

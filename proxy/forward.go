@@ -22,7 +22,7 @@ const smallBody = 16 << 10
 // call.
 func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
 	p := &passing{server: s, start: start}
-	s.departures.watchFor(&p.watched, c.Context().Conn(), p)
+	seatOf(c).watchFor(&p.watched, p)
 	var code int
 	var err error
 	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {

@@ -22,7 +22,7 @@ func (s *Server) hold(c *fiber.Ctx, v *session.Variant, wait time.Duration) (cac
 	}
 	ctx, leave := context.WithTimeout(s.running, wait)
 	defer leave()
-	defer s.departures.watch(c.Context().Conn(), leave).stop()
+	defer seatOf(c).watch(leave).stop()
 	for {
 		select {
 		case <-hold.News():

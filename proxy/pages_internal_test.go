@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/socket"
 	"pollbridge/session"
 )
 
@@ -266,15 +265,15 @@ func socketPair(t *testing.T) (here *patientConn, there net.Conn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := listener.Accept()
+	clock := &clock{}
+	clock.set(time.Now())
+	conn, err := patientListener{listener, clock, new(atomic.Bool), new(atomic.Uint64), &departures{}}.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock := &clock{}
-	clock.set(time.Now())
 	t.Cleanup(func() { conn.Close(); there.Close() })
 	there.SetDeadline(time.Now().Add(20 * time.Second))
-	return &patientConn{Conn: socket.Wrap(conn), clock: clock, turns: newTurns(new(atomic.Uint64))}, there
+	return conn.(*patientConn), there
 }
 
 // TestWriteLarge writes as the HTTP engine does: a head with some of the body, and what

@@ -27,15 +27,8 @@ func newPeer(remote net.Addr) peer {
 
 // peerOf returns who sent a request.
 func peerOf(c *fiber.Ctx) peer {
-	conn := c.Context().Conn()
-	for {
-		if patient, ok := conn.(*patientConn); ok {
-			return patient.peer
-		}
-		wrapped, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return newPeer(c.Context().RemoteAddr())
-		}
-		conn = wrapped.NetConn()
+	if conn := connOf(c); conn != nil {
+		return conn.peer
 	}
+	return newPeer(c.Context().RemoteAddr())
 }

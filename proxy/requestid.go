@@ -14,14 +14,29 @@ const headerRequestID = "X-Request-Id"
 var requestIDKey = []byte(headerRequestID)
 
 var (
-	processID  [16]byte // random, so that two processes give different ids; in hexadecimal digits
-	requestSeq atomic.Uint64
+	processID [16]byte // random, so that two processes give different ids; in hexadecimal digits
+	numbered  atomic.Uint64
 )
 
 func init() {
 	var id [len(processID) / 2]byte
 	rand.Read(id[:]) // never fails
 	hex.Encode(processID[:], id[:])
+}
+
+// numbers are those of the requests on one connection. They are taken from those of
+// the process many at a time: what all requests count up is never where it is needed.
+type numbers struct{ last, end uint64 }
+
+const numbersAtOnce = 64
+
+func (n *numbers) next() uint64 {
+	if n.last == n.end {
+		n.end = numbered.Add(numbersAtOnce)
+		n.last = n.end - numbersAtOnce
+	}
+	n.last++
+	return n.last
 }
 
 // identify gives every request an id, in the header of the answer: the client's own
@@ -34,9 +49,13 @@ func identify(c *fiber.Ctx, h head) {
 			return
 		}
 	}
+	number := new(numbers)
+	if conn := connOf(c); conn != nil {
+		number = &conn.numbers
+	}
 	var id [32]byte
 	var seq [8]byte
-	binary.BigEndian.PutUint64(seq[:], requestSeq.Add(1))
+	binary.BigEndian.PutUint64(seq[:], number.next())
 	copy(id[:], processID[:])
 	hex.Encode(id[16:], seq[:])
 	answer.SetCanonical(requestIDKey, id[:])

@@ -141,7 +141,7 @@ func New(cfg Config, o Options) (*Server, error) {
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	ln = patientListener{ln, s.clock, &s.closing, new(atomic.Uint64)}
+	ln = patientListener{ln, s.clock, &s.closing, new(atomic.Uint64), s.departures}
 	if s.tls != nil {
 		ln = tls.NewListener(ln, s.tls)
 	}
