@@ -8,11 +8,11 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// slots bounds the requests in flight. Polls may use all of them; what passes
-// through leaves a quarter free, so that slow uploads never keep polls waiting.
+// slots bounds the requests in flight. A quarter of them are for polls alone, so that
+// slow uploads never keep polls waiting; the others are for whoever comes.
 type slots struct {
-	all, forwards *semaphore.Weighted
-	rate          *rate.Limiter
+	common, reserved *semaphore.Weighted // reserved is nil if there are too few to share
+	rate             *rate.Limiter
 }
 
 // queueing is how long a request waits for a slot before it counts as overload.
@@ -24,15 +24,16 @@ func newSlots(cfg Config) *slots {
 	if cfg.Rate > 0 {
 		limit, burst = rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))
 	}
-	return &slots{
-		all:      semaphore.NewWeighted(n),
-		forwards: semaphore.NewWeighted(max(1, n-n/4)),
-		rate:     rate.NewLimiter(limit, burst),
+	s := &slots{common: semaphore.NewWeighted(n - n/4), rate: rate.NewLimiter(limit, burst)}
+	if n/4 > 0 {
+		s.reserved = semaphore.NewWeighted(n / 4)
 	}
+	return s
 }
 
 // forPoll waits for a slot and for the rate limit, no longer than ctx and than
-// queueing. The error is the cause of ctx, or a Failure.
+// queueing. The error is the cause of ctx, or a Failure; only if it is nil is there
+// something to release.
 func (s *slots) forPoll(ctx context.Context) (release func(), err error) {
 	if s.rate.Limit() != rate.Inf {
 		limited, cancel := context.WithTimeout(ctx, queueing)
@@ -41,31 +42,24 @@ func (s *slots) forPoll(ctx context.Context) (release func(), err error) {
 			return nil, overload(ctx, err)
 		}
 	}
-	if err := take(ctx, s.all); err != nil {
-		return nil, err
+	if s.reserved != nil {
+		if s.reserved.TryAcquire(1) {
+			return s.freeReserved, nil
+		}
+		if !s.common.TryAcquire(1) { // wait where no upload can be in the way
+			return s.freeReserved, take(ctx, s.reserved)
+		}
+		return s.freeForward, nil
 	}
-	return s.freePoll, nil
+	return s.freeForward, take(ctx, s.common)
 }
 
 // forForward waits for a slot, likewise. If the error is nil, the caller must call
 // freeForward.
-func (s *slots) forForward(ctx context.Context) error {
-	if err := take(ctx, s.forwards); err != nil {
-		return err
-	}
-	if err := take(ctx, s.all); err != nil {
-		s.forwards.Release(1)
-		return err
-	}
-	return nil
-}
+func (s *slots) forForward(ctx context.Context) error { return take(ctx, s.common) }
 
-func (s *slots) freePoll() { s.all.Release(1) }
-
-func (s *slots) freeForward() {
-	s.all.Release(1)
-	s.forwards.Release(1)
-}
+func (s *slots) freeForward()  { s.common.Release(1) }
+func (s *slots) freeReserved() { s.reserved.Release(1) }
 
 func take(ctx context.Context, s *semaphore.Weighted) error {
 	if s.TryAcquire(1) {

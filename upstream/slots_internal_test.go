@@ -1,0 +1,105 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// inFlight is what holds slots.
+type inFlight struct {
+	*slots
+	polls, forwards []func()
+}
+
+func (f *inFlight) poll(ctx context.Context) error {
+	release, err := f.forPoll(ctx)
+	if err == nil {
+		f.polls = append(f.polls, release)
+	}
+	return err
+}
+
+func (f *inFlight) forward(ctx context.Context) error {
+	err := f.forForward(ctx)
+	if err == nil {
+		f.forwards = append(f.forwards, f.freeForward)
+	}
+	return err
+}
+
+// fill lets as many in as find a slot at once.
+func fill(t *testing.T, enter func(context.Context) error) {
+	t.Helper()
+	for {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		err := enter(ctx)
+		cancel()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// TestWhoFindsASlot: never more than all are in flight, what passes through leaves a
+// quarter for polls, and polls may have what it leaves.
+func TestWhoFindsASlot(t *testing.T) {
+	for _, c := range []struct{ all, forwards int }{{1, 1}, {2, 2}, {3, 3}, {4, 3}, {8, 6}, {10, 8}, {256, 192}} {
+		synctest.Test(t, func(t *testing.T) {
+			f := inFlight{slots: newSlots(Config{MaxInflight: c.all})}
+			fill(t, f.forward)
+			if len(f.forwards) != c.forwards {
+				t.Errorf("of %d, %d pass through; want %d", c.all, len(f.forwards), c.forwards)
+			}
+			fill(t, f.poll)
+			if got := len(f.forwards) + len(f.polls); got != c.all {
+				t.Errorf("of %d, %d are in flight; want all", c.all, got)
+			}
+			for _, release := range f.forwards {
+				release()
+			}
+			fill(t, f.poll)
+			if len(f.polls) != c.all {
+				t.Errorf("of %d, %d polls are in flight; want all", c.all, len(f.polls))
+			}
+			for _, release := range f.polls {
+				release()
+			}
+			f.forwards = nil
+			fill(t, f.forward)
+			if len(f.forwards) != c.forwards {
+				t.Errorf("of %d, %d pass through after polls; want %d", c.all, len(f.forwards), c.forwards)
+			}
+		})
+	}
+}
+
+// TestWaitingForASlot: whoever waits gets the next one that is given back, and is told
+// after a while that there was none.
+func TestWaitingForASlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := inFlight{slots: newSlots(Config{MaxInflight: 4})}
+		fill(t, f.forward)
+		fill(t, f.poll)
+		start := time.Now()
+		for name, enter := range map[string]func(context.Context) error{"a poll": f.poll, "a request": f.forward} {
+			failure, ok := errors.AsType[*Failure](enter(t.Context()))
+			if !ok || failure.Reason != Overload || !failure.NotSent() {
+				t.Errorf("%s without a slot: %v; want %s", name, failure, Overload)
+			}
+			if waited := time.Since(start); waited != queueing {
+				t.Errorf("%s has waited for %v; want %v", name, waited, queueing)
+			}
+			start = time.Now()
+		}
+		time.AfterFunc(time.Second, f.polls[0])
+		time.AfterFunc(time.Second, f.forwards[0])
+		for name, enter := range map[string]func(context.Context) error{"a poll": f.poll, "a request": f.forward} {
+			if err := enter(t.Context()); err != nil || time.Since(start) != time.Second {
+				t.Errorf("%s, when one is given back: %v after %v; want nil after %v", name, err, time.Since(start), time.Second)
+			}
+		}
+	})
+}
