@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/textproto"
+	"slices"
 
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -23,6 +24,7 @@ const smallBody = 16 << 10
 func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
 	p := &passing{server: s, start: start}
 	seatOf(c).watchFor(&p.watched, p)
+	p.id = append(p.idMemory[:0], c.Response().Header.PeekBytes(requestIDKey)...)
 	var code int
 	var err error
 	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {
@@ -32,6 +34,8 @@ func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
 	}
 	if err != nil {
 		p.end()
+		c.Response().Reset() // it may have begun to be that of the upstream
+		c.Response().Header.SetCanonical(requestIDKey, p.id)
 		code = public(err).status
 	}
 	s.metrics.countPassthrough(code)
@@ -48,9 +52,11 @@ type passing struct {
 	start    *start // nil unless it is a start call
 	client   visitor
 	watched  waiter
-	upload   *clientBody        // nil unless it streams
-	response *fasthttp.Response // nil unless it was relayed
+	upload   *clientBody          // nil unless it streams
+	relayed  upstream.RelayedBody // unless it streams
 	over     bool
+	id       []byte // of the request
+	idMemory [32]byte
 }
 
 // gone is called when the client has left.
@@ -66,9 +72,6 @@ func (p *passing) end() {
 		p.upload.Close()
 	}
 	p.watched.stop()
-	if p.response != nil {
-		fasthttp.ReleaseResponse(p.response)
-	}
 }
 
 // stream passes a request through whose body is large or of unknown length, streaming
@@ -96,14 +99,10 @@ func (p *passing) stream(c *fiber.Ctx, begun []byte, length int) (code int, err 
 	if err != nil {
 		return 0, gatewayError(err)
 	}
-	a := answer{
+	return p.sendBack(c, answer{
 		status: response.StatusCode, length: int(response.ContentLength), body: response.Body,
-		large: response.Header, encoding: response.Header.Get(fasthttp.HeaderContentEncoding),
-	}
-	for _, value := range response.Header["Connection"] {
-		a.connection = append(a.connection, []byte(value))
-	}
-	return p.sendBack(c, a)
+		header: response.Header, encoding: response.Header.Get(fasthttp.HeaderContentEncoding),
+	})
 }
 
 // collected is a header for net/http.
@@ -134,13 +133,11 @@ func gatewayError(err error) error {
 
 // answer is what the upstream says to a request that passes through.
 type answer struct {
-	status     int
-	length     int                      // of the body; negative if that is not known
-	small      *fasthttp.ResponseHeader // of the answer to a request that was relayed, else nil
-	large      http.Header              // of that to one that streamed, else nil
-	connection [][]byte                 // values of Connection
-	encoding   string                   // of the content
-	body       io.ReadCloser
+	status   int
+	length   int         // of the body; negative if that is not known
+	header   http.Header // of the answer to a request that streamed; nil if it stands in the response
+	encoding string      // of the content
+	body     io.ReadCloser
 }
 
 // sendBack gives an answer to the client, streaming if it is not small. Until that is
@@ -154,20 +151,22 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 		}
 	}
 	response := c.Response()
+	a.copyBack(&response.Header)
+	response.Header.SetCanonical(requestIDKey, p.id)
+	response.SetStatusCode(a.status)
 	head := c.Method() == http.MethodHead
 	switch {
 	case head || a.status == http.StatusNoContent || a.status == http.StatusNotModified:
 		response.SkipBody = true
+		response.Header.Del(fasthttp.HeaderContentLength)
 		if head && a.length >= 0 {
 			response.Header.SetContentLength(a.length)
 		}
 	case 0 <= a.length && a.length <= smallBody:
-		whole := make([]byte, a.length)
-		if _, err := io.ReadFull(a.body, whole); err != nil {
+		if err := a.readWhole(response); err != nil {
 			a.body.Close()
 			return 0, gatewayError(upstream.BrokenAnswer(err))
 		}
-		response.SetBodyRaw(whole)
 	case a.length < 0 && !c.Request().Header.IsHTTP11():
 		whole, err := readForHTTP10(a.body)
 		if err != nil {
@@ -178,14 +177,28 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 	default:
 		response.SetBodyStream(&answerBody{a.body, p.end}, a.length)
 		response.ImmediateHeaderFlush = true // the body may be a long time coming
-		response.SetStatusCode(a.status)
-		a.copyBack(&response.Header)
 		return a.status, nil
 	}
-	response.SetStatusCode(a.status)
-	a.copyBack(&response.Header)
-	p.finish(a.body) // last: the fields are gone with it
+	p.finish(a.body)
 	return a.status, nil
+}
+
+// keptBody is the size in bytes up to which memory for the body of an answer stays with
+// the connection.
+const keptBody = 2 << 10
+
+// readWhole reads a body of known length into the response.
+func (a *answer) readWhole(response *fasthttp.Response) error {
+	if a.length > keptBody {
+		whole := make([]byte, a.length)
+		response.SetBodyRaw(whole)
+		_, err := io.ReadFull(a.body, whole)
+		return err
+	}
+	whole := slices.Grow(response.SwapBody(nil)[:0], a.length)[:a.length]
+	_, err := io.ReadFull(a.body, whole)
+	response.SwapBody(whole)
+	return err
 }
 
 func (p *passing) finish(body io.Closer) {

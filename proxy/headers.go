@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/netip"
 	"strings"
+	"sync"
 
 	"pollbridge/internal/hop"
 
@@ -64,7 +65,7 @@ func saysWhoAsks(canonical []byte) bool {
 // itself is believed only if the client is a trusted proxy.
 func (s *Server) addForwarded(c *fiber.Ctx, peer peer, trusted bool, yield func(name, value []byte) bool) bool {
 	request := &c.Request().Header
-	chain, proto, host := []byte(peer.text), scheme(c), request.Host()
+	chain, proto, host := peer.bytes, scheme(c), request.Host()
 	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
 			chain = append([]byte(joined(before)+", "), chain...)
@@ -135,27 +136,66 @@ func scheme(c *fiber.Ctx) []byte {
 	return plainHTTP
 }
 
-// copyBack writes the end-to-end fields of an answer.
+// copyBack makes the fields of the response the end-to-end ones of an answer, and what a
+// proxy has to add.
 func (a *answer) copyBack(to *fasthttp.ResponseHeader) {
 	to.SetNoDefaultContentType(true)
-	endsHere := hop.Named(a.connection)
-	add := func(name, value []byte) {
-		if !endsHere.Has(name) && string(name) != fasthttp.HeaderContentLength && string(name) != headerRequestID {
-			to.AddBytesKV(name, value)
-		}
-	}
-	if a.small != nil {
-		for name, value := range a.small.All() {
-			add(name, value)
-		}
-	}
-	for name, values := range a.large {
-		for _, value := range values {
-			add([]byte(name), []byte(value))
-		}
+	if a.header != nil {
+		a.copyFields(to)
+	} else {
+		keepEndToEnd(to)
 	}
 	to.AddBytesKV(viaKey, viaValue)
 }
+
+// copyFields copies the end-to-end fields of an answer.
+func (a *answer) copyFields(to *fasthttp.ResponseHeader) {
+	var connection [][]byte
+	for _, value := range a.header[fasthttp.HeaderConnection] {
+		connection = append(connection, []byte(value))
+	}
+	endsHere := hop.Named(connection)
+	for name, values := range a.header {
+		if endsHere.Has([]byte(name)) || name == fasthttp.HeaderContentLength || name == headerRequestID {
+			continue
+		}
+		for _, value := range values {
+			to.Add(name, value)
+		}
+	}
+}
+
+// keepEndToEnd takes away what was between the upstream and here of an answer that was
+// read into header.
+func keepEndToEnd(header *fasthttp.ResponseHeader) {
+	endsHere := hop.Named(header.PeekAll(fasthttp.HeaderConnection))
+	for name := range header.All() {
+		if endsHere.Has(name) || string(name) == headerRequestID {
+			copyEndToEnd(header, endsHere)
+			break
+		}
+	}
+	header.SetProtocol(nil)      // the client is answered in this server's,
+	header.SetStatusMessage(nil) // and with the usual words
+}
+
+// copyEndToEnd is for answers with fields that end here. They are not deleted, as that
+// would change the order of others.
+func copyEndToEnd(header *fasthttp.ResponseHeader, endsHere hop.Fields) {
+	all := headers.Get().(*fasthttp.ResponseHeader)
+	defer headers.Put(all)
+	header.CopyTo(all)
+	header.Reset()
+	header.SetNoDefaultContentType(true)
+	header.SetStatusCode(all.StatusCode())
+	for name, value := range all.All() {
+		if !endsHere.Has(name) && string(name) != headerRequestID {
+			header.AddBytesKV(name, value)
+		}
+	}
+}
+
+var headers = sync.Pool{New: func() any { return new(fasthttp.ResponseHeader) }}
 
 func joined(values [][]byte) string {
 	var texts []string

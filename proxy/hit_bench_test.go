@@ -92,7 +92,7 @@ func serveHits(b *testing.B, serve func(net.Listener) error) {
 type unused struct{}
 
 func (unused) URL(upstream.Target) (*url.URL, error) { panic("passed through") }
-func (unused) Relay(context.Context, upstream.Small, *fasthttp.Response) (io.ReadCloser, error) {
+func (unused) Relay(context.Context, upstream.Small, *fasthttp.ResponseHeader, *upstream.RelayedBody) error {
 	panic("passed through")
 }
 func (unused) Forward(*http.Request) (*http.Response, error) { panic("passed through") }

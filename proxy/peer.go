@@ -12,6 +12,7 @@ import (
 type peer struct {
 	address netip.Addr
 	text    string
+	bytes   []byte // text; nobody may write to them
 }
 
 // newPeer returns the peer with the address of a connection.
@@ -22,7 +23,8 @@ func newPeer(remote net.Addr) peer {
 	}
 	address, _ := netip.AddrFromSlice(ip)
 	address = address.Unmap()
-	return peer{address, address.String()}
+	text := address.String()
+	return peer{address, text, []byte(text)}
 }
 
 // peerOf returns who sent a request.

@@ -35,17 +35,12 @@ func (p *passing) relay(c *fiber.Ctx, begun []byte, length int) (code int, err e
 		}
 	}
 	request.Header = *lines
-	response := fasthttp.AcquireResponse()
-	p.response = response
-	body, err := p.server.upstream.Relay(&p.client, request, response)
-	if err != nil {
+	header := &c.Response().Header
+	if err := p.server.upstream.Relay(&p.client, request, header, &p.relayed); err != nil {
 		return 0, gatewayError(err)
 	}
-	a := answer{
-		status: response.StatusCode(), length: max(-1, response.Header.ContentLength()),
-		small: &response.Header, connection: response.Header.PeekAll(fasthttp.HeaderConnection), body: body,
-	}
-	if encoding := response.Header.ContentEncoding(); len(encoding) > 0 {
+	a := answer{status: header.StatusCode(), length: max(-1, header.ContentLength()), body: &p.relayed}
+	if encoding := header.ContentEncoding(); len(encoding) > 0 {
 		a.encoding = string(encoding)
 	}
 	return p.sendBack(c, a)

@@ -41,7 +41,7 @@ type Holder interface {
 type Forwarder interface {
 	URL(upstream.Target) (*url.URL, error)
 	Forward(*http.Request) (*http.Response, error)
-	Relay(context.Context, upstream.Small, *fasthttp.Response) (io.ReadCloser, error)
+	Relay(context.Context, upstream.Small, *fasthttp.ResponseHeader, *upstream.RelayedBody) error
 }
 
 // Options is what a Server needs besides its configuration. All of it is needed, but

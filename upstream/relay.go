@@ -29,27 +29,28 @@ func AppendField(dst []byte, name, value []byte) ([]byte, error) {
 }
 
 // Relay does for small requests what Forward does for all, at a third of the cost: it
-// sends one and reads the head of the answer into response. The body of the answer is
-// what Relay returns; until the caller has closed it, response must not be used again.
-func (c *Client) Relay(ctx context.Context, request Small, response *fasthttp.Response) (io.ReadCloser, error) {
+// sends one and reads the head of the answer into header, instead of what stands there.
+// If the error is nil, body, which was the zero value, becomes the body of the answer,
+// and the caller must Close it.
+func (c *Client) Relay(ctx context.Context, request Small, header *fasthttp.ResponseHeader, body *RelayedBody) error {
 	if err := checkLine(request.Method, string(request.Target)); err != nil {
-		return nil, err
+		return err
 	}
 	p, err := c.pass(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	body := &relayed{passage: p, response: response, head: request.Method == fasthttp.MethodHead}
-	if err := body.ask(ctx, request); err != nil {
-		return nil, p.failed(ctx, err)
+	body.passage, body.head = p, request.Method == fasthttp.MethodHead
+	if err := body.ask(ctx, request, header); err != nil {
+		return p.failed(ctx, err)
 	}
 	body.conn.moved = time.Now()
-	p.answered(response.StatusCode(), body.conn.moved)
-	return body, nil
+	p.answered(header.StatusCode(), body.conn.moved)
+	return nil
 }
 
 // ask sends the request and reads the head of the answer.
-func (b *relayed) ask(ctx context.Context, request Small) error {
+func (b *RelayedBody) ask(ctx context.Context, request Small, header *fasthttp.ResponseHeader) error {
 	c := b.passage.client
 	for {
 		conn, err := c.relays.get(ctx, b.passage.start)
@@ -59,7 +60,7 @@ func (b *relayed) ask(ctx context.Context, request Small) error {
 		b.conn, b.stay = conn, afterFunc(ctx, conn.close)
 		conn.request = c.appendRequest(conn.request[:0], request)
 		if err = conn.ask(); err == nil {
-			if err = b.readHead(); err == nil {
+			if err = b.readHead(header); err == nil {
 				return nil
 			}
 		}
@@ -75,15 +76,14 @@ func (b *relayed) ask(ctx context.Context, request Small) error {
 const interimMost = 100
 
 // readHead reads the head of the answer, and of interim ones before.
-func (b *relayed) readHead() error {
-	header := &b.response.Header
+func (b *RelayedBody) readHead(header *fasthttp.ResponseHeader) error {
 	for range interimMost {
 		header.SetNoDefaultContentType(true)
 		if err := header.Read(b.conn.in); err != nil {
 			return err
 		}
 		if status := header.StatusCode(); status < 100 || status > 199 || status == fasthttp.StatusSwitchingProtocols {
-			return b.prepareBody()
+			return b.prepare(header)
 		}
 	}
 	return errInterim
@@ -112,23 +112,22 @@ func (c *Client) appendRequest(dst []byte, request Small) []byte {
 	return append(append(dst, "\r\n"...), request.Body...)
 }
 
-// relayed is the body of an answer to a small request.
-type relayed struct {
-	passage  passage
-	response *fasthttp.Response
-	head     bool // the request was for the head only
-	conn     *relayConn
-	stay     func() bool // the connection is no longer closed when the caller leaves; false if it was
-	left     int         // bytes to come, if stream is nil
-	stream   io.Reader   // for a body whose length is not known
-	ended    bool        // the body was read to its end
-	lasting  bool        // another answer may follow this one
-	closed   bool
+// RelayedBody is the body of an answer to a small request. It belongs to one goroutine
+// at a time.
+type RelayedBody struct {
+	passage passage
+	head    bool // the request was for the head only
+	conn    *relayConn
+	stay    func() bool        // the connection is no longer closed when the caller leaves; false if it was
+	left    int                // bytes to come, if stream is nil
+	stream  *fasthttp.Response // its body is this one; for a body whose length is not known
+	ended   bool               // the body was read to its end
+	lasting bool               // another answer may follow this one
+	closed  bool
 }
 
-// prepareBody finds out how the body ends.
-func (b *relayed) prepareBody() error {
-	header := &b.response.Header
+// prepare finds out how the body ends.
+func (b *RelayedBody) prepare(header *fasthttp.ResponseHeader) error {
 	status, length := header.StatusCode(), header.ContentLength()
 	b.lasting = !header.ConnectionClose() && status != fasthttp.StatusSwitchingProtocols
 	switch {
@@ -138,22 +137,20 @@ func (b *relayed) prepareBody() error {
 		b.left, b.ended = length, length == 0
 	default:
 		b.lasting = b.lasting && length != identity
-		b.response.StreamBody = true
-		if err := b.response.ReadBody(b.conn.in, 0); err != nil {
-			return err
-		}
-		b.stream = b.response.BodyStream()
+		b.stream = &fasthttp.Response{StreamBody: true}
+		b.stream.Header.SetContentLength(length)
+		return b.stream.ReadBody(b.conn.in, 0)
 	}
 	return nil
 }
 
 // Read reads the body. An answer without one has ended at once.
-func (b *relayed) Read(p []byte) (n int, err error) {
+func (b *RelayedBody) Read(p []byte) (n int, err error) {
 	switch {
 	case b.ended:
 		return 0, io.EOF
 	case b.stream != nil:
-		n, err = b.stream.Read(p)
+		n, err = b.stream.BodyStream().Read(p)
 		b.ended = errors.Is(err, io.EOF)
 		return n, err
 	}
@@ -167,7 +164,7 @@ func (b *relayed) Read(p []byte) (n int, err error) {
 }
 
 // Close gives the connection back if the answer has ended and was not the last one.
-func (b *relayed) Close() error {
+func (b *RelayedBody) Close() error {
 	if b.closed {
 		return nil
 	}

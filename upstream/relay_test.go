@@ -26,14 +26,14 @@ type relayed struct {
 
 // relay sends a small request and reads the whole answer.
 func relay(ctx context.Context, c *upstream.Client, request upstream.Small) (relayed, error) {
-	var response fasthttp.Response
-	body, err := c.Relay(ctx, request, &response)
-	if err != nil {
+	var header fasthttp.ResponseHeader
+	var body upstream.RelayedBody
+	if err := c.Relay(ctx, request, &header, &body); err != nil {
 		return relayed{}, err
 	}
 	defer body.Close()
-	text, err := io.ReadAll(body)
-	return relayed{response.StatusCode(), string(text), &response.Header}, err
+	text, err := io.ReadAll(&body)
+	return relayed{header.StatusCode(), string(text), &header}, err
 }
 
 func small(method, target, body string) upstream.Small {
@@ -368,19 +368,18 @@ func TestRelayedBodyThatIsNotRead(t *testing.T) {
 	}))
 	c := newClient(t, s.URL)
 	for i := 1; i <= 5; i++ {
-		var response fasthttp.Response
-		body, err := c.Relay(t.Context(), small("GET", "/", ""), &response)
-		if err != nil {
+		var header fasthttp.ResponseHeader
+		var body upstream.RelayedBody
+		if err := c.Relay(t.Context(), small("GET", "/", ""), &header, &body); err != nil {
 			t.Fatal(err)
 		}
 		some := make([]byte, 10)
-		if _, err := io.ReadFull(body, some); err != nil || string(some) != strings.Repeat(fmt.Sprint(i), 10) {
+		if _, err := io.ReadFull(&body, some); err != nil || string(some) != strings.Repeat(fmt.Sprint(i), 10) {
 			t.Errorf("answer %d begins with %q, %v", i, some, err)
 		}
 		for range 2 {
 			body.Close()
 		}
-		response.Reset()
 	}
 }
 
