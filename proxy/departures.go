@@ -92,10 +92,10 @@ func (s *seat) watchFor(w *waiter, client interface{ gone() }) {
 	}
 }
 
-func (w *waiter) stop() {
-	if w.seat != nil {
-		w.seat.waiter.CompareAndSwap(w, nil)
-	}
+// stop reports whether it came in time: if not, gone is or was called. To stop again
+// comes too late.
+func (w *waiter) stop() (inTime bool) {
+	return w.seat == nil || w.seat.waiter.CompareAndSwap(w, nil)
 }
 
 func (d *departures) close() {

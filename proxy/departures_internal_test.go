@@ -33,8 +33,13 @@ func TestDepartures(t *testing.T) {
 		d.enter(&seats[i], ours)
 		waiters[i] = seats[i].watch(func() { gone <- i })
 	}
-	for _, i := range []int{0, 3, 3} { // stopping again does nothing
-		waiters[i].stop()
+	for _, i := range []int{0, 3} {
+		if !waiters[i].stop() {
+			t.Errorf("stopping %d came too late", i)
+		}
+	}
+	if waiters[3].stop() { // nothing more is done
+		t.Error("stopping came in time once more")
 	}
 	d.leave(&seats[7])
 	d.leave(&seats[7])
@@ -80,7 +85,9 @@ func TestOneAfterAnother(t *testing.T) {
 	if got := <-gone; got != "second" {
 		t.Errorf("told the %s; want the second", got)
 	}
-	second.stop()
+	if second.stop() {
+		t.Error("stopping came in time, after the client was told")
+	}
 	s.watch(func() { gone <- "third" })
 	if got := <-gone; got != "third" {
 		t.Errorf("told the %s; want the third", got)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"slices"
+	"sync"
 
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -22,7 +23,8 @@ const smallBody = 16 << 10
 // already; it must not be used again by the caller. start is nil unless it is a start
 // call.
 func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
-	p := &passing{server: s, start: start}
+	p := passings.Get().(*passing)
+	p.server, p.start = s, start
 	seatOf(c).watchFor(&p.watched, p)
 	p.id = append(p.idMemory[:0], c.Response().Header.PeekBytes(requestIDKey)...)
 	var code int
@@ -39,6 +41,7 @@ func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
 		code = public(err).status
 	}
 	s.metrics.countPassthrough(code)
+	p.useAgain()
 	return err
 }
 
@@ -55,8 +58,25 @@ type passing struct {
 	upload   *clientBody          // nil unless it streams
 	relayed  upstream.RelayedBody // unless it streams
 	over     bool
+	left     bool   // the client has, before it was over
 	id       []byte // of the request
 	idMemory [32]byte
+}
+
+// passings are for requests to come: what is made anew for each of them costs more by
+// pushing other memory out of the caches than by being made.
+var passings = sync.Pool{New: func() any { return new(passing) }}
+
+// useAgain gives p to a later request, unless something may still refer to it: what
+// streams is over later, and its body may be read by others even then.
+func (p *passing) useAgain() {
+	if !p.over || p.left || p.upload != nil {
+		return
+	}
+	p.client.renew()
+	p.server, p.start, p.id, p.over = nil, nil, nil, false
+	p.relayed = upstream.RelayedBody{}
+	passings.Put(p)
 }
 
 // gone is called when the client has left.
@@ -71,7 +91,7 @@ func (p *passing) end() {
 	if p.upload != nil {
 		p.upload.Close()
 	}
-	p.watched.stop()
+	p.left = !p.watched.stop()
 }
 
 // stream passes a request through whose body is large or of unknown length, streaming

@@ -19,8 +19,9 @@ type visitor struct {
 
 // afterwards is what is to be done when a visitor leaves.
 type afterwards struct {
-	visitor *visitor
-	do      func() // nil once it is done, or not to be done any more
+	visitor *visitor    // nil: not used
+	do      func()      // nil once it is done, or not to be done any more
+	stopped func() bool // stop, once it was made
 }
 
 var _ context.Context = (*visitor)(nil)
@@ -73,7 +74,18 @@ func (v *visitor) AfterFunc(f func()) (stop func() bool) {
 		v.after = append(v.after, a)
 	}
 	a.visitor, a.do = v, f
-	return a.stop
+	if a.stopped == nil {
+		a.stopped = a.stop
+	}
+	return a.stopped
+}
+
+// renew makes the visitor one that has not left. Nothing may be waiting for it.
+func (v *visitor) renew() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.err, v.done, v.after = nil, nil, nil
+	v.first.visitor, v.first.do = nil, nil
 }
 
 // Done is closed when the client has left.

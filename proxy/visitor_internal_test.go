@@ -30,6 +30,36 @@ func TestVisitorEndsItsChildren(t *testing.T) {
 	})
 }
 
+// TestVisitorIsRenewed: the next one has nothing of the one before.
+func TestVisitorIsRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &visitor{}
+		for i := range 3 {
+			var ran atomic.Int32
+			stop := v.AfterFunc(func() { ran.Add(1) })
+			second := v.AfterFunc(func() { ran.Add(10) })
+			if v.Err() != nil || !second() {
+				t.Fatalf("visitor %d has left before it did", i)
+			}
+			done := v.Done()
+			v.leave(errClientGone)
+			<-done
+			synctest.Wait()
+			if n := ran.Load(); n != 1 || stop() {
+				t.Errorf("visitor %d: %d ran; want 1, once", i, n)
+			}
+			v.renew()
+		}
+		stop := v.AfterFunc(func() { t.Error("it ran for another visitor") })
+		if !stop() {
+			t.Error("stopping came too late for one that has not left")
+		}
+		v.renew()
+		v.leave(errClientGone)
+		synctest.Wait()
+	})
+}
+
 func TestVisitorAfterFunc(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &visitor{}

@@ -16,7 +16,7 @@ import (
 // out: half of it the breaker rests, a quarter a probe may take while the upstream
 // is silent (see health), and a quarter is left for the next poll to come along.
 type guard struct {
-	breaker *gobreaker.TwoStepCircuitBreaker[struct{}]
+	breaker *gobreaker.CircuitBreaker[struct{}]
 	rest    time.Duration
 	log     *slog.Logger
 
@@ -32,7 +32,7 @@ type guard struct {
 
 func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gobreaker.State)) *guard {
 	g := &guard{rest: cfg.OpenFor / 2, probes: int64(cfg.Probes), log: log, notices: make(chan gobreaker.State, 16), quit: make(chan struct{})}
-	g.breaker = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+	g.breaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:         name,
 		MaxRequests:  uint32(cfg.Probes),
 		Interval:     cfg.Window,
@@ -65,18 +65,24 @@ func newGuard(name string, cfg BreakerConfig, log *slog.Logger, observe func(gob
 // errNoVerdict ends a request that says nothing about the upstream: its client left.
 var errNoVerdict = errors.New("no verdict")
 
-// enter asks whether a request may be sent. If so, the caller must call done
-// exactly once: with nil if the upstream answered sensibly.
-func (g *guard) enter() (done func(error), err error) {
-	tell, err := g.breaker.Allow()
-	if err != nil {
-		return nil, notSent(Open, g.reopens(), err)
+// run calls send if a request may be sent. Its verdict is nil if the upstream answered
+// sensibly; a panic is a failure. The error is a *Failure if send was not called.
+func (g *guard) run(send func() (verdict error)) error {
+	sent := false
+	_, err := g.breaker.Execute(func() (struct{}, error) {
+		sent = true
+		verdict := send()
+		g.note(verdict)
+		return struct{}{}, verdict
+	})
+	if !sent {
+		return notSent(Open, g.reopens(), err)
 	}
-	return func(verdict error) { g.note(verdict); tell(verdict) }, nil
+	return nil
 }
 
-// pass is enter for requests that may take as long as they like. They take no probe's
-// place while they are under way: the verdict counts when it is there. Of those that
+// pass is for requests that may take as long as they like. They take no probe's place
+// while they are under way: the verdict counts when it is there. Of those that
 // probe, no more are let through than of others. If the error is nil, the caller must
 // call judge exactly once.
 func (g *guard) pass() (probes bool, err error) {
@@ -102,9 +108,7 @@ func (g *guard) judge(probes bool, verdict error) {
 		g.passing.Add(-1)
 	}
 	g.note(verdict)
-	if done, err := g.breaker.Allow(); err == nil {
-		done(verdict)
-	}
+	_, _ = g.breaker.Execute(func() (struct{}, error) { return struct{}{}, verdict })
 }
 
 // note remembers why a request failed, for the log.

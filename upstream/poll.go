@@ -51,16 +51,22 @@ func (c *Client) Poll(ctx context.Context, v *session.Variant) (*session.Observa
 	}
 	defer release()
 	probing := c.guard.probing()
-	done, err := c.guard.enter()
-	if err != nil {
-		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, err))
-		return nil, err
+	var observation *session.Observation
+	notSent := c.guard.run(func() (verdict error) {
+		observation, verdict, err = c.measured(v, probing)
+		return verdict
+	})
+	if notSent != nil {
+		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, notSent))
+		return nil, notSent
 	}
-	verdict := errors.New("the poll did not end") // a panic is a failure
-	defer func() { done(verdict) }()
+	return observation, err
+}
 
+// measured is one exchange, and what the breaker is told of it.
+func (c *Client) measured(v *session.Variant, probing bool) (observation *session.Observation, verdict, err error) {
 	start := time.Now()
-	observation, err := c.exchange(v, c.health.patience(start, probing))
+	observation, err = c.exchange(v, c.health.patience(start, probing))
 	verdict = pollVerdict(err)
 	took := time.Since(start)
 	switch {
@@ -70,7 +76,7 @@ func (c *Client) Poll(ctx context.Context, v *session.Variant) (*session.Observa
 		c.health.failed(time.Now())
 	}
 	c.metrics.observePoll(v.Endpoint.Name, outcome(observation, err), took)
-	return observation, err
+	return observation, verdict, err
 }
 
 // pollVerdict is what the breaker is told. A 4xx that is no answer, such as the page

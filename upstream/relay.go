@@ -33,7 +33,7 @@ func AppendField(dst []byte, name, value []byte) ([]byte, error) {
 // If the error is nil, body, which was the zero value, becomes the body of the answer,
 // and the caller must Close it.
 func (c *Client) Relay(ctx context.Context, request Small, header *fasthttp.ResponseHeader, body *RelayedBody) error {
-	if err := checkLine(request.Method, string(request.Target)); err != nil {
+	if err := checkLine(request.Method, request.Target); err != nil {
 		return err
 	}
 	p, err := c.pass(ctx)

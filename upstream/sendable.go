@@ -13,15 +13,15 @@ import (
 var ErrInvalid = errors.New("upstream: the request cannot be sent as it stands")
 
 // checkLine allows what can be nothing but one request line.
-func checkLine(method, target string) error {
+func checkLine[T string | []byte](method string, target T) error {
 	if !httpguts.ValidHeaderFieldName(method) { // a method is a token too
 		return fmt.Errorf("%w: method", ErrInvalid)
 	}
-	if strings.HasPrefix(target, "/") && isGraphic(target) {
+	if len(target) > 0 && target[0] == '/' && isGraphic(target) {
 		return nil
 	}
 	breaks := func(r rune) bool { return r == ' ' || unicode.IsControl(r) }
-	if !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, breaks) {
+	if len(target) == 0 || target[0] != '/' || strings.ContainsFunc(string(target), breaks) {
 		return fmt.Errorf("%w: target", ErrInvalid)
 	}
 	return nil
@@ -29,7 +29,7 @@ func checkLine(method, target string) error {
 
 // isGraphic reports whether text is of visible ASCII characters only, as nearly all
 // targets are.
-func isGraphic(text string) bool {
+func isGraphic[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] <= ' ' || text[i] >= 0x7f {
 			return false
