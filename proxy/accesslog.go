@@ -29,50 +29,51 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 		return
 	}
 	now := time.Now()
-	line := append(make([]slog.Attr, 0, 9),
-		slog.String("id", requestID(c)),
-		slog.String("method", methodName(c.Request().Header.Method())),
-		slog.String("path", s.maskedPath(c.Request().Header.RequestURI())),
-		slog.Int("status", c.Response().StatusCode()),
-		slog.Duration("took", now.Sub(c.Context().Time())),
-		slog.String("client", s.clientAddress(c)),
-	)
+	line := plainlog.Begin(s.log.Handler(), now, level, "request")
+	line.Bytes("id", c.Response().Header.PeekBytes(requestIDKey))
+	line.String("method", methodName(c.Request().Header.Method()))
+	var buffer [longestShown + longestShown/4]byte
+	line.Bytes("path", s.appendMasked(buffer[:0], c.Request().Header.RequestURI()))
+	line.Int("status", c.Response().StatusCode())
+	line.Duration("took", now.Sub(c.Context().Time()))
+	line.String("client", s.clientAddress(c))
 	if came.how != 0 {
-		line = append(line, slog.String("answered", came.how.String()), slog.String("state", came.state.String()))
+		line.String("answered", came.how.String())
+		line.String("state", came.state.String())
 	}
 	if came.err != nil {
 		err := came.err
 		if public, ok := errors.AsType[*publicError](err); ok && public.cause != nil {
 			err = public.cause
 		}
-		line = append(line, slog.String("error", err.Error()))
+		line.String("error", err.Error())
 	}
-	_ = plainlog.Log(s.log.Handler(), now, level, "request", line...)
+	_ = line.End()
 }
 
 // shortest is the number of bytes that may be shown of anything.
 const shortest = 8
 
-// maskedPath is a path without its query, in which whatever could be a token is cut
+// longestShown is the number of bytes of a path of which something is shown.
+const longestShown = 256
+
+// appendMasked appends the path of a target, in which whatever could be a token is cut
 // to the part that may be shown: every long segment that no endpoint's path has.
-func (s *Server) maskedPath(target []byte) string {
+func (s *Server) appendMasked(shown, target []byte) []byte {
 	path, _ := session.SplitTarget(target)
-	const longest = 256
-	path = path[:min(len(path), longest)]
-	var buffer [longest + longest/4]byte
-	shown := buffer[:0]
+	path = path[:min(len(path), longestShown)]
 	for {
 		segment, rest, more := bytes.Cut(path, []byte("/"))
-		shown = s.appendMasked(shown, segment)
+		shown = s.appendSegment(shown, segment)
 		if !more {
-			return string(shown)
+			return shown
 		}
 		shown = append(shown, '/')
 		path = rest
 	}
 }
 
-func (s *Server) appendMasked(shown, segment []byte) []byte {
+func (s *Server) appendSegment(shown, segment []byte) []byte {
 	name, isJSON := bytes.CutSuffix(segment, []byte(".json"))
 	if len(name) <= shortest || s.table.Names(name) {
 		return append(shown, segment...)

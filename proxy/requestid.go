@@ -61,10 +61,6 @@ func identify(c *fiber.Ctx, h head) {
 	answer.SetCanonical(requestIDKey, id[:])
 }
 
-func requestID(c *fiber.Ctx) string {
-	return string(c.Response().Header.PeekBytes(requestIDKey))
-}
-
 func sensibleID(id []byte) bool {
 	if len(id) == 0 || len(id) > 128 {
 		return false

@@ -17,13 +17,15 @@ import (
 )
 
 // both logs with this handler and with that of slog.
-func both(t testing.TB, at time.Time, level slog.Level, message string, attrs ...slog.Attr) (got, want string) {
+func both(t testing.TB, at time.Time, level slog.Level, message string, fill func(*plainlog.Record)) (got, want string) {
 	t.Helper()
 	var ours, theirs bytes.Buffer
 	for _, handler := range []slog.Handler{
 		plainlog.New(&ours, slog.LevelInfo), slog.NewTextHandler(&theirs, &slog.HandlerOptions{Level: slog.LevelInfo}),
 	} {
-		if err := plainlog.Log(handler, at, level, message, attrs...); err != nil {
+		r := plainlog.Begin(handler, at, level, message)
+		fill(r)
+		if err := r.End(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -36,6 +38,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add(int64(0), int64(7e6), 4, "", "", "…", int64(0), int64(-1))
 	f.Add(int64(1e9), int64(0), 0, "cut…", "…", "/a/12345678….json", int64(0), int64(0))
 	f.Add(int64(1e9), int64(0), 0, "\xe2\x80", "a\xe2", "…\xe2\x80\xa7", int64(0), int64(0))
+	f.Add(int64(1e9), int64(0), 0, "\u2028", "a\u00a0b", "\U0001f600\ufffd", int64(0), int64(0))
 	f.Add(int64(1e9), int64(999999), -4, "\xff", "a=b", `C:\temp`, int64(1), int64(59e9))
 	f.Fuzz(func(t *testing.T, second, nanosecond int64, level int, message, key, text string, number, duration int64) {
 		for _, zone := range []*time.Location{time.UTC, time.FixedZone("", 5*3600+1800), time.FixedZone("", -3600)} {
@@ -43,8 +46,12 @@ func FuzzRecord(f *testing.F) {
 			if year := at.Year(); year < 0 || year > 9999 {
 				return
 			}
-			got, want := both(t, at, slog.Level(level), message,
-				slog.String(key, text), slog.Int64("number", number), slog.Duration("took", time.Duration(duration)))
+			got, want := both(t, at, slog.Level(level), message, func(r *plainlog.Record) {
+				r.String(key, text)
+				r.Int("number", int(number))
+				r.Bytes("bytes", []byte(text))
+				r.Duration("took", time.Duration(duration))
+			})
 			if got != want {
 				t.Errorf("written %q; want %q", got, want)
 			}
@@ -52,39 +59,35 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// TestNotOrdinary is for what slog's own handler has to write.
-func TestNotOrdinary(t *testing.T) {
-	for name, attr := range map[string]slog.Attr{
-		"nothing":  {},
-		"a group":  slog.Group("g", "a", 1, "b", "c"),
-		"an error": slog.Any("error", errors.New("it broke")),
-		"a time":   slog.Time("at", time.Unix(1, 2)),
-		"a bool":   slog.Bool("ok", true),
-		"a float":  slog.Float64("ratio", 0.5),
-		"nil":      slog.Any("nil", nil),
-	} {
-		if got, want := both(t, time.Now(), slog.LevelWarn, "msg", slog.Int("before", 1), attr, slog.Int("after", 2)); got != want {
-			t.Errorf("%s: written %q; want %q", name, got, want)
-		}
-	}
-	if got, want := both(t, time.Time{}, slog.LevelInfo, "msg"); got != want {
-		t.Errorf("without a time: written %q; want %q", got, want)
+func TestWithoutTime(t *testing.T) {
+	if got, want := both(t, time.Time{}, slog.LevelInfo, "msg", func(*plainlog.Record) {}); got != want {
+		t.Errorf("written %q; want %q", got, want)
 	}
 }
 
+// record logs one with up to one number.
+func record(h slog.Handler, at time.Time, message string, numbers ...int) {
+	r := plainlog.Begin(h, at, slog.LevelInfo, message)
+	for _, n := range numbers {
+		r.Int("a", n)
+	}
+	_ = r.End()
+}
+
 // TestBothEntrances: lines by way of a slog.Logger, and of one that was derived, stand
-// between the others.
+// between the others, and what was logged before is in none of them.
 func TestBothEntrances(t *testing.T) {
 	var ours, theirs bytes.Buffer
 	for _, h := range []slog.Handler{
 		plainlog.New(&ours, slog.LevelInfo), slog.NewTextHandler(&theirs, nil),
 	} {
 		at := time.Unix(1e9, 0)
-		_ = plainlog.Log(h, at, slog.LevelInfo, "first", slog.Int("a", 1))
+		record(h, at, "first", 1, 2, 3)
 		r := slog.NewRecord(at, slog.LevelInfo, "second", 0)
 		_ = h.Handle(context.Background(), r)
 		_ = h.WithAttrs([]slog.Attr{slog.Int("b", 2)}).WithGroup("group").Handle(context.Background(), r)
-		_ = plainlog.Log(h.WithGroup("group"), at, slog.LevelInfo, "third", slog.Int("a", 1))
+		record(h.WithGroup("group"), at, "third", 1)
+		record(h, at, "fourth")
 	}
 	if ours.String() != theirs.String() {
 		t.Errorf("written\n%s\nwant\n%s", ours.String(), theirs.String())
@@ -100,10 +103,25 @@ func TestTimeGoesOn(t *testing.T) {
 		if i%3 == 0 {
 			at = at.In(time.FixedZone("", 3600))
 		}
-		_, _ = plainlog.Log(fast, at, slog.LevelInfo, "msg"), plainlog.Log(usual, at, slog.LevelInfo, "msg")
+		record(fast, at, "msg")
+		record(usual, at, "msg")
 	}
 	if ours.String() != theirs.String() {
 		t.Error("other times are written than by slog")
+	}
+}
+
+// broken is a writer that fails.
+type broken struct{ error }
+
+func (b broken) Write([]byte) (int, error) { return 0, b.error }
+
+func TestErrorsAreTold(t *testing.T) {
+	want := errors.New("disk full")
+	for _, h := range []slog.Handler{plainlog.New(broken{want}, slog.LevelInfo), slog.NewTextHandler(broken{want}, nil)} {
+		if err := plainlog.Begin(h, time.Now(), slog.LevelInfo, "msg").End(); err != want {
+			t.Errorf("%T: End = %v; want %v", h, err, want)
+		}
 	}
 }
 
@@ -114,13 +132,24 @@ func TestLevel(t *testing.T) {
 	}
 }
 
+// request is a line as those of an access log.
+func request(h slog.Handler) {
+	r := plainlog.Begin(h, time.Now(), slog.LevelInfo, "request")
+	r.Bytes("id", []byte("7d2d8b1f3e6c9a500000000000001a2b"))
+	r.String("method", "GET")
+	r.Bytes("path", []byte("/some/path/12345678….json"))
+	r.Int("status", 200)
+	r.Duration("took", 1234567)
+	r.String("client", "127.0.0.1")
+	_ = r.End()
+}
+
 func BenchmarkRequest(b *testing.B) {
 	for name, h := range map[string]slog.Handler{"plainlog": plainlog.New(io.Discard, slog.LevelInfo), "slog": slog.NewTextHandler(io.Discard, nil)} {
 		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
 			for b.Loop() {
-				_ = plainlog.Log(h, time.Now(), slog.LevelInfo, "request",
-					slog.String("id", "7d2d8b1f3e6c9a500000000000001a2b"), slog.String("method", "GET"),
-					slog.String("path", "/some/path"), slog.Int("status", 200), slog.Duration("took", 1234567), slog.String("client", "127.0.0.1"))
+				request(h)
 			}
 		})
 	}
@@ -136,7 +165,11 @@ func TestManyLogAtOnce(t *testing.T) {
 	for i := range writers {
 		writing.Go(func() {
 			for j := range each {
-				_ = plainlog.Log(h, time.Unix(int64(j), 0).UTC(), slog.LevelInfo, "msg", slog.Int("writer", i), slog.Int("line", j), slog.String("text", text))
+				r := plainlog.Begin(h, time.Unix(int64(j), 0).UTC(), slog.LevelInfo, "msg")
+				r.Int("writer", i)
+				r.Int("line", j)
+				r.String("text", text)
+				_ = r.End()
 			}
 		})
 	}
