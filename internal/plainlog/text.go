@@ -22,6 +22,10 @@ func needsQuotes[T string | []byte](text T) bool {
 			}
 			continue
 		}
+		if rest := text[i:]; len(rest) >= len(ellipsis) && string(rest[:len(ellipsis)]) == ellipsis {
+			i += len(ellipsis) - 1
+			continue
+		}
 		var buffer [utf8.UTFMax]byte
 		r, size := utf8.DecodeRune(append(buffer[:0], text[i:min(i+utf8.UTFMax, len(text))]...))
 		if r == utf8.RuneError || unicode.IsSpace(r) || !unicode.IsPrint(r) {
@@ -31,6 +35,9 @@ func needsQuotes[T string | []byte](text T) bool {
 	}
 	return len(text) == 0
 }
+
+// ellipsis stands where a text was cut, so it is met more often than all others.
+const ellipsis = "…"
 
 // isSpecial has the characters for which there are quotes.
 var isSpecial = func() (table [utf8.RuneSelf]bool) {
