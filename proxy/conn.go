@@ -132,10 +132,10 @@ func (c *patientConn) Write(p []byte) (int, error) {
 // writeLarge writes a part of an answer with a large body: first its head, with what
 // of the body fits into the engine's buffer, then the rest of the body.
 func (c *patientConn) writeLarge(p []byte) (int, error) {
-	to := c.Conn.(*socket.Conn).TCPConn
+	to := c.Conn.(*socket.Conn)
 	body := c.large
 	if len(p) < largeBody/2 {
-		return writeMore(to, p)
+		return to.WriteMore(p)
 	}
 	defer c.doneWithLarge()
 	// Pages are sent whole: what stands before the first of them goes with the head.
@@ -143,11 +143,12 @@ func (c *patientConn) writeLarge(p []byte) (int, error) {
 	if len(p) <= part || len(p) > len(body) || &p[len(p)-1] != &body[len(body)-1] {
 		return to.Write(p)
 	}
-	n, err := writeMore(to, p[:part])
+	n, err := to.WriteMore(p[:part])
 	if err != nil {
 		return n, err
 	}
-	rest, err := writePages(to, c.pages.file, len(body), len(p)-part)
+	from := len(body) - (len(p) - part)
+	rest, err := to.WriteFile(c.pages.file, int64(from), len(body)-from)
 	n += rest
 	if err != nil { // of the file, or of the connection: then this fails, too
 		rest, err = to.Write(p[n:])

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package socket
+
+import (
+	"errors"
+	"os"
+)
+
+// WriteMore writes p.
+func (c *Conn) WriteMore(p []byte) (int, error) { return c.Write(p) }
+
+// WriteFile does nothing here: the error is errors.ErrUnsupported.
+func (c *Conn) WriteFile(*os.File, int64, int) (int, error) { return 0, errors.ErrUnsupported }
