@@ -15,6 +15,7 @@ import (
 	"pollbridge/admin"
 	"pollbridge/cache"
 	"pollbridge/config"
+	"pollbridge/internal/socket"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -298,7 +299,7 @@ func (b *bridge) start() error {
 }
 
 func (b *bridge) listen() (err error) {
-	if b.publicListener, err = net.Listen("tcp", b.cfg.Proxy.Listen); err != nil {
+	if b.publicListener, err = socket.Listen(b.cfg.Proxy.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	if b.privateListener, err = net.Listen("tcp", b.cfg.Admin.Listen); err != nil {
