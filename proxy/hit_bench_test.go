@@ -74,18 +74,21 @@ func (l *once) Accept() (net.Conn, error) {
 func (l *once) Close() error   { close(l.done); return nil }
 func (l *once) Addr() net.Addr { return &net.TCPAddr{} }
 
-// serveHits lets a server answer n requests on one connection.
-func serveHits(b *testing.B, serve func(net.Listener) error) {
+// serveEndlessly lets a server answer n requests on one connection.
+// It stops the server.
+func serveEndlessly(b *testing.B, request string, serve func(net.Listener) error, stop func(context.Context) error) {
 	ln := &once{make(chan net.Conn), make(chan struct{})}
 	served := make(chan error, 1)
 	go func() { served <- serve(ln) }()
-	conn := &endless{request: []byte(hitRequest), left: b.N, closed: make(chan struct{})}
+	conn := &endless{request: []byte(request), left: b.N, closed: make(chan struct{})}
 	b.ReportAllocs()
 	b.ResetTimer()
 	ln.conns <- conn
 	<-conn.closed
 	b.StopTimer()
-	ln.Close()
+	if err := stop(context.Background()); err != nil {
+		b.Error(err)
+	}
 	<-served
 }
 
@@ -136,7 +139,7 @@ func BenchmarkHit(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	serveHits(b, server.Serve)
+	serveEndlessly(b, hitRequest, server.Serve, server.Shutdown)
 }
 
 // BenchmarkBareFiber is what BenchmarkHit is compared with: it reads the same body
@@ -152,5 +155,5 @@ func BenchmarkBareFiber(b *testing.B) {
 		c.Set("Content-Type", "application/json")
 		return c.Send(answer)
 	})
-	serveHits(b, app.Listener)
+	serveEndlessly(b, hitRequest, app.Listener, app.ShutdownWithContext)
 }
