@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -9,7 +11,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // TestLeavingEndsNobodyElsesRequest: what a request needs is used again by others, also
@@ -56,29 +57,63 @@ func TestLeavingEndsNobodyElsesRequest(t *testing.T) {
 	asking.Wait()
 }
 
+// saying is an upstream that answers each connection with the same bytes and hangs up.
+func saying(t testing.TB, answer string) (url string) {
+	return rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		for line, err := r.ReadString('\n'); err == nil && line != "\r\n"; line, err = r.ReadString('\n') {
+		}
+		io.WriteString(conn, answer)
+	})
+}
+
+// TestHeadsAreOurs: whatever version and words the upstream uses, and however its body
+// ends, the head that clients get is one of this server.
+func TestHeadsAreOurs(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ answer, line, body string }{
+		{"HTTP/1.0 200 Fine\r\nContent-Length: 4\r\n\r\nbody", "HTTP/1.1 200 OK", "body"},
+		{"HTTP/1.0 200 Fine\r\nX: y\r\n\r\nuntil the end", "HTTP/1.1 200 OK", "until the end"},
+		{"HTTP/1.1 404 Nobody Home\r\nContent-Length: 4\r\n\r\nbody", "HTTP/1.1 404 Not Found", "body"},
+		{"HTTP/1.1 299 Hm\r\nTransfer-Encoding: chunked\r\nTrailer: X-T\r\n\r\n4\r\nbody\r\n0\r\nX-T: t\r\n\r\n", "HTTP/1.1 299 Unknown Status Code", "body"},
+		{"HTTP/1.1 200 OK\r\nConnection: close, X-Hop\r\nX-Hop: x\r\nKeep-Alive: 5\r\n\r\nuntil the end", "HTTP/1.1 200 OK", "until the end"},
+		{"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", "HTTP/1.1 200 OK", "body"},
+		{"HTTP/1.1 204 Nothing\r\nContent-Length: 4\r\n\r\n", "HTTP/1.1 204 No Content", ""},
+		{"HTTP/1.1 304 Same\r\nContent-Length: 4\r\nETag: x\r\n\r\n", "HTTP/1.1 304 Not Modified", ""},
+	} {
+		b := serve(t, saying(t, c.answer))
+		for range 2 { // the second has what the first leaves
+			conn := b.dial()
+			io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+			whole, err := io.ReadAll(conn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(whole)), nil)
+			if err != nil {
+				t.Fatalf("%.30q: %v in %q", c.answer, err, whole)
+			}
+			body, err := io.ReadAll(response.Body)
+			if line, _, _ := strings.Cut(string(whole), "\r\n"); line != c.line || string(body) != c.body || err != nil {
+				t.Errorf("%.30q: answered %q with %q, %v; want %q with %q", c.answer, line, body, err, c.line, c.body)
+			}
+			for _, name := range []string{"X-Hop", "Keep-Alive", "Link", "Trailer", "X-T"} {
+				if got := response.Header.Values(name); got != nil {
+					t.Errorf("%.30q: the client got %s: %q", c.answer, name, got)
+				}
+			}
+			if via := response.Header.Values("Via"); len(via) != 1 {
+				t.Errorf("%.30q: Via is %q; want one", c.answer, via)
+			}
+		}
+	}
+}
+
 // TestErrorsHaveNothingOfTheAnswer: an answer of which the head arrived, and then not
 // the body, is replaced by an error that has none of its fields.
 func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 	t.Parallel()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() {
-		for {
-			conn, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			conn.SetDeadline(time.Now().Add(10 * time.Second))
-			conn.Read(make([]byte, 4096))
-			io.WriteString(conn, "HTTP/1.1 200 Fine\r\nServer: theirs\r\nContent-Type: text/html\r\nContent-Encoding: br\r\nSet-Cookie: a=b\r\n"+
-				"Cache-Control: public\r\nX-Request-Id: theirs\r\nTrailer: X-T\r\nX-T: t\r\nContent-Length: 100\r\n\r\nonly a part")
-			conn.Close()
-		}
-	}()
-	b := serve(t, "http://"+ln.Addr().String())
+	b := serve(t, saying(t, "HTTP/1.1 200 Fine\r\nServer: theirs\r\nContent-Type: text/html\r\nContent-Encoding: br\r\nSet-Cookie: a=b\r\n"+
+		"Cache-Control: public\r\nX-Request-Id: theirs\r\nTrailer: X-T\r\nX-T: t\r\nContent-Length: 100\r\n\r\nonly a part"))
 	a := do(t, "GET", b.url+"/x", "", "X-Request-Id: mine")
 	if a.status != 502 || !strings.Contains(a.body, `"error_code":50002`) {
 		t.Errorf("answered %d %q; want 502 and an error", a.status, a.body)
