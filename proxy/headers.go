@@ -175,8 +175,9 @@ func keepEndToEnd(header *fasthttp.ResponseHeader) {
 			break
 		}
 	}
-	header.SetProtocol(nil)      // the client is answered in this server's,
-	header.SetStatusMessage(nil) // and with the usual words
+	// The first line is this server's own, with the usual words.
+	header.SetProtocol(nil)
+	header.SetStatusMessage(nil)
 }
 
 // copyEndToEnd is for answers with fields that end here. They are not deleted, as that
