@@ -22,27 +22,33 @@ const smallBody = 16 << 10
 // forward passes a request through. begun is the part of its body that was read
 // already; it must not be used again by the caller. start is nil unless it is a start
 // call.
-func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) error {
+func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) (err error) {
 	p := passings.Get().(*passing)
 	p.server, p.start = s, start
 	seatOf(c).watchFor(&p.watched, p)
 	p.id = append(p.idMemory[:0], c.Response().Header.PeekBytes(requestIDKey)...)
+	answered := false
+	defer func() {
+		if !answered { // there is an error, or a panic
+			p.end()
+			c.Response().Reset() // it may have begun to be that of the upstream
+			c.Response().Header.SetCanonical(requestIDKey, p.id)
+		}
+	}()
 	var code int
-	var err error
 	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {
 		code, err = p.relay(c, begun, length)
 	} else {
 		code, err = p.stream(c, begun, length)
 	}
 	if err != nil {
-		p.end()
-		c.Response().Reset() // it may have begun to be that of the upstream
-		c.Response().Header.SetCanonical(requestIDKey, p.id)
-		code = public(err).status
+		s.metrics.countPassthrough(public(err).status)
+		return err
 	}
+	answered = true
 	s.metrics.countPassthrough(code)
 	p.useAgain()
-	return err
+	return nil
 }
 
 // noBody is what the engine says of a request that has none, and nothing that says
@@ -70,10 +76,9 @@ var passings = sync.Pool{New: func() any { return new(passing) }}
 // useAgain gives p to a later request, unless something may still refer to it: what
 // streams is over later, and its body may be read by others even then.
 func (p *passing) useAgain() {
-	if !p.over || p.left || p.upload != nil {
+	if !p.over || p.left || p.upload != nil || !p.client.renew() {
 		return
 	}
-	p.client.renew()
 	p.server, p.start, p.id, p.over = nil, nil, nil, false
 	p.relayed = upstream.RelayedBody{}
 	passings.Put(p)
@@ -173,14 +178,14 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 	response := c.Response()
 	a.copyBack(&response.Header)
 	response.Header.SetCanonical(requestIDKey, p.id)
-	response.SetStatusCode(a.status)
 	head := c.Method() == http.MethodHead
 	switch {
 	case head || a.status == http.StatusNoContent || a.status == http.StatusNotModified:
 		response.SkipBody = true
-		response.Header.Del(fasthttp.HeaderContentLength)
 		if head && a.length >= 0 {
-			response.Header.SetContentLength(a.length)
+			response.Header.SetContentLength(a.length) // before the status, or it would not do so for 304
+		} else {
+			response.Header.Del(fasthttp.HeaderContentLength)
 		}
 	case 0 <= a.length && a.length <= smallBody:
 		if err := a.readWhole(response); err != nil {
@@ -197,8 +202,10 @@ func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
 	default:
 		response.SetBodyStream(&answerBody{a.body, p.end}, a.length)
 		response.ImmediateHeaderFlush = true // the body may be a long time coming
+		response.SetStatusCode(a.status)
 		return a.status, nil
 	}
+	response.SetStatusCode(a.status)
 	p.finish(a.body)
 	return a.status, nil
 }

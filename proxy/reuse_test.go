@@ -3,14 +3,23 @@ package proxy_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"pollbridge/proxy"
+	"pollbridge/session"
+	"pollbridge/upstream"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 )
 
 // TestLeavingEndsNobodyElsesRequest: what a request needs is used again by others, also
@@ -126,6 +135,57 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 			if got := a.header.Get(name); got != want[name] {
 				t.Errorf("the error has %s: %q; want %q", name, got, want[name])
 			}
+		}
+	}
+}
+
+// failing is an upstream client that panics when the head of an answer is there.
+type failing struct{ unused }
+
+func (failing) Relay(_ context.Context, _ upstream.Small, header *fasthttp.ResponseHeader, _ *upstream.RelayedBody) error {
+	header.Set("Set-Cookie", "a=b")
+	header.Set("Cache-Control", "max-age=600")
+	header.SetContentEncoding("gzip")
+	panic("what never happens")
+}
+
+// TestPanicsHaveNothingOfTheAnswer, either.
+func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
+	t.Parallel()
+	endpoints, _ := session.Dialect("marksign")
+	table, err := session.NewTable(endpoints)
+	fatal(t, err)
+	server, err := proxy.New(proxy.DefaultConfig(), proxy.Options{
+		Table: table, Upstream: failing{}, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+	})
+	fatal(t, err)
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	fatal(t, err)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(ln) }()
+	a := do(t, "GET", "http://"+ln.Addr().String()+"/x", "", "X-Request-Id: mine")
+	if a.status != 500 || a.header.Get("X-Request-Id") != "mine" {
+		t.Errorf("answered %d with the id %q; want 500 with mine", a.status, a.header.Get("X-Request-Id"))
+	}
+	for _, name := range []string{"Set-Cookie", "Cache-Control", "Content-Encoding"} {
+		if got := a.header.Get(name); got != "" {
+			t.Errorf("the error has %s: %q", name, got)
+		}
+	}
+	fatal(t, server.Shutdown(t.Context()))
+	fatal(t, <-served)
+}
+
+// TestHeadKeepsItsLength, which is that of the answer to a GET.
+func TestHeadKeepsItsLength(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"200 OK", "304 Not Modified", "404 Not Found"} {
+		b := serve(t, saying(t, "HTTP/1.1 "+line+"\r\nContent-Length: 77\r\n\r\n"))
+		conn := b.dial()
+		io.WriteString(conn, "HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		whole, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(whole), "HTTP/1.1 "+line+"\r\n") || !strings.Contains(string(whole), "\r\nContent-Length: 77\r\n") {
+			t.Errorf("HEAD was answered %q, %v; want %s with a length of 77", whole, err, line)
 		}
 	}
 }

@@ -80,12 +80,18 @@ func (v *visitor) AfterFunc(f func()) (stop func() bool) {
 	return a.stopped
 }
 
-// renew makes the visitor one that has not left. Nothing may be waiting for it.
-func (v *visitor) renew() {
+// renew makes the visitor one for another request, and reports whether it can be: not
+// if it has left, nor if a context was derived from it. That asks for Done, and when its
+// time is over, it may call what stops it even after it was cancelled.
+func (v *visitor) renew() (renewed bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.err, v.done, v.after = nil, nil, nil
+	if v.err != nil || v.done != nil {
+		return false
+	}
+	v.after = nil
 	v.first.visitor, v.first.do = nil, nil
+	return true
 }
 
 // Done is closed when the client has left.

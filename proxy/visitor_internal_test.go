@@ -35,20 +35,11 @@ func TestVisitorIsRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := &visitor{}
 		for i := range 3 {
-			var ran atomic.Int32
-			stop := v.AfterFunc(func() { ran.Add(1) })
-			second := v.AfterFunc(func() { ran.Add(10) })
-			if v.Err() != nil || !second() {
-				t.Fatalf("visitor %d has left before it did", i)
+			stop := v.AfterFunc(func() { t.Error("it ran, though it was stopped") })
+			second := v.AfterFunc(func() { t.Error("it ran, though it was stopped") })
+			if v.Err() != nil || !second() || !stop() || !v.renew() {
+				t.Fatalf("visitor %d is not like a new one", i)
 			}
-			done := v.Done()
-			v.leave(errClientGone)
-			<-done
-			synctest.Wait()
-			if n := ran.Load(); n != 1 || stop() {
-				t.Errorf("visitor %d: %d ran; want 1, once", i, n)
-			}
-			v.renew()
 		}
 		stop := v.AfterFunc(func() { t.Error("it ran for another visitor") })
 		if !stop() {
@@ -57,7 +48,24 @@ func TestVisitorIsRenewed(t *testing.T) {
 		v.renew()
 		v.leave(errClientGone)
 		synctest.Wait()
+		if v.renew() {
+			t.Error("renewed, though it has left")
+		}
 	})
+}
+
+// TestVisitorWithChildrenIsNotRenewed: contexts whose time is over may stop what they
+// asked of it after everything else is over.
+func TestVisitorWithChildrenIsNotRenewed(t *testing.T) {
+	for range 1000 {
+		v := &visitor{}
+		child, cancel := context.WithTimeout(v, 10*time.Microsecond)
+		<-child.Done()
+		cancel()
+		if v.renew() {
+			t.Fatal("renewed, though a context was derived from it")
+		}
+	}
 }
 
 func TestVisitorAfterFunc(t *testing.T) {

@@ -4,14 +4,13 @@ import (
 	"context"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 )
 
 // slots bounds the requests in flight. A quarter of them are for polls alone, so that
 // slow uploads never keep polls waiting; the others are for whoever comes.
 type slots struct {
-	common, reserved *semaphore.Weighted // reserved is nil if there are too few to share
+	common, reserved chan struct{} // hold what is free; reserved is nil if there are too few to share
 	rate             *rate.Limiter
 }
 
@@ -19,16 +18,24 @@ type slots struct {
 const queueing = 2 * time.Second
 
 func newSlots(cfg Config) *slots {
-	n := int64(cfg.MaxInflight)
+	n := cfg.MaxInflight
 	limit, burst := rate.Inf, 1
 	if cfg.Rate > 0 {
 		limit, burst = rate.Limit(cfg.Rate), max(1, int(cfg.Rate/10))
 	}
-	s := &slots{common: semaphore.NewWeighted(n - n/4), rate: rate.NewLimiter(limit, burst)}
+	s := &slots{common: free(n - n/4), rate: rate.NewLimiter(limit, burst)}
 	if n/4 > 0 {
-		s.reserved = semaphore.NewWeighted(n / 4)
+		s.reserved = free(n / 4)
 	}
 	return s
+}
+
+func free(n int) chan struct{} {
+	slots := make(chan struct{}, n)
+	for range n {
+		slots <- struct{}{}
+	}
+	return slots
 }
 
 // forPoll waits for a slot and for the rate limit, no longer than ctx and than
@@ -42,36 +49,48 @@ func (s *slots) forPoll(ctx context.Context) (release func(), err error) {
 			return nil, overload(ctx, err)
 		}
 	}
-	if s.reserved != nil {
-		if s.reserved.TryAcquire(1) {
-			return s.freeReserved, nil
-		}
-		if !s.common.TryAcquire(1) { // wait where no upload can be in the way
-			return s.freeReserved, take(ctx, s.reserved)
-		}
-		return s.freeForward, nil
+	select {
+	case <-s.reserved: // first, to leave the others to whoever needs them
+		return s.freeReserved, nil
+	default:
 	}
-	return s.freeForward, take(ctx, s.common)
+	select {
+	case <-s.common:
+		return s.freeForward, nil
+	default:
+	}
+	limited, cancel := context.WithTimeout(ctx, queueing)
+	defer cancel()
+	select {
+	case <-s.reserved:
+		return s.freeReserved, nil
+	case <-s.common:
+		return s.freeForward, nil
+	case <-limited.Done():
+		return nil, overload(ctx, limited.Err())
+	}
 }
 
 // forForward waits for a slot, likewise. If the error is nil, the caller must call
 // freeForward.
-func (s *slots) forForward(ctx context.Context) error { return take(ctx, s.common) }
-
-func (s *slots) freeForward()  { s.common.Release(1) }
-func (s *slots) freeReserved() { s.reserved.Release(1) }
-
-func take(ctx context.Context, s *semaphore.Weighted) error {
-	if s.TryAcquire(1) {
+func (s *slots) forForward(ctx context.Context) error {
+	select {
+	case <-s.common:
 		return nil
+	default:
 	}
 	limited, cancel := context.WithTimeout(ctx, queueing)
 	defer cancel()
-	if err := s.Acquire(limited, 1); err != nil {
-		return overload(ctx, err)
+	select {
+	case <-s.common:
+		return nil
+	case <-limited.Done():
+		return overload(ctx, limited.Err())
 	}
-	return nil
 }
+
+func (s *slots) freeForward()  { s.common <- struct{}{} }
+func (s *slots) freeReserved() { s.reserved <- struct{}{} }
 
 // overload tells a caller that left from one that was not let in.
 func overload(ctx context.Context, err error) error {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -100,6 +101,31 @@ func TestWaitingForASlot(t *testing.T) {
 			if err := enter(t.Context()); err != nil || time.Since(start) != time.Second {
 				t.Errorf("%s, when one is given back: %v after %v; want nil after %v", name, err, time.Since(start), time.Second)
 			}
+		}
+	})
+}
+
+// TestPollsWaitForAnySlot: whoever comes to find none free gets the first one that is,
+// whatever it was used for.
+func TestPollsWaitForAnySlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(Config{MaxInflight: 64})
+		var all sync.WaitGroup
+		for range 124 {
+			all.Go(func() {
+				release, err := s.forPoll(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				time.Sleep(900 * time.Millisecond)
+				release()
+			})
+		}
+		start := time.Now()
+		all.Wait()
+		if took := time.Since(start); took != 1800*time.Millisecond {
+			t.Errorf("124 polls of 0.9s with 64 slots took %v; want 1.8s", took)
 		}
 	})
 }

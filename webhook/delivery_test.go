@@ -375,8 +375,8 @@ func TestRetryAfter(t *testing.T) {
 	}{
 		{503, "3600", time.Hour, time.Hour},
 		{429, "3600", time.Hour, time.Hour},
-		{502, time.Now().Add(time.Hour).UTC().Format(http.TimeFormat), 59 * time.Minute, time.Hour},
-		{504, "99999999999999999999", 0, time.Second}, // no number
+		{502, "in an hour", 59 * time.Minute, time.Hour}, // as a date
+		{504, "99999999999999999999", 0, time.Second},    // no number
 		{504, "9223372036854775807", 24 * time.Hour, 24 * time.Hour},
 		{503, "-1", 0, time.Second},
 		{503, "Mon, 02 Jan 2006 15:04:05 GMT", 0, time.Second},
@@ -386,7 +386,11 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(fmt.Sprint(c.status, c.value), func(t *testing.T) {
 			t.Parallel()
 			r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
-				w.Header().Set("Retry-After", c.value)
+				value := c.value
+				if value == "in an hour" {
+					value = time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
+				}
+				w.Header().Set("Retry-After", value)
 				w.WriteHeader(c.status)
 			})
 			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r.Server)

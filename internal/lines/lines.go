@@ -36,8 +36,8 @@ func New(out io.Writer, delay time.Duration) *Writer {
 	return w
 }
 
-// Write keeps a copy of p. It blocks only while very much waits and the writer below
-// is slow. The error is that of an earlier line.
+// Write keeps a copy of p. It blocks only when as much waits as may: until that is
+// written. The error is that of an earlier line.
 func (w *Writer) Write(p []byte) (int, error) {
 	for {
 		if kept, err := w.keep(p); kept {
@@ -78,6 +78,9 @@ func (w *Writer) Flush() error {
 func (w *Writer) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if len(w.waiting) == 0 { // and the timer may not even be known yet
+		return nil
+	}
 	w.timer.Stop()
 	lines := w.waiting
 	w.waiting, w.spare = w.spare, nil

@@ -1,4 +1,4 @@
-//go:build unix && !linux
+//go:build unix && !(linux && (amd64 || arm64 || loong64 || ppc64le || riscv64 || s390x))
 
 package socket
 

@@ -1,19 +1,17 @@
-//go:build !race
+//go:build linux && (amd64 || arm64 || loong64 || ppc64le || riscv64 || s390x) && !race
 
 package socket
 
 import (
-	"errors"
 	"io"
 	"net"
-	"os"
 	"syscall"
 	"unsafe"
 )
 
 // direct is what a Conn needs for its system calls.
 type direct struct {
-	raw           syscall.RawConn // nil if it cannot be had: then the connection is closed
+	raw           syscall.RawConn
 	in            incoming
 	out           outgoing
 	asking        bool // the next step of in is the first one of a question
@@ -39,8 +37,8 @@ func (d *direct) prepare(conn *net.TCPConn) {
 	d.receive, d.send = d.receiveStep, d.sendStep
 }
 
-// largest is the size in bytes up to which the kernel is quick to take what is
-// written.
+// largest is the size in bytes of what the kernel is quick to copy. Meanwhile the
+// scheduler can do nothing else with this thread.
 const largest = 64 << 10
 
 // Read reads at least one byte, like every connection.
@@ -48,7 +46,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return c.TCPConn.Read(p)
 	}
-	c.in = incoming{to: p}
+	c.in = incoming{to: p[:min(len(p), largest)]}
 	err := c.raw.Read(c.receive)
 	return c.received(err)
 }
@@ -85,7 +83,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 // of what comes back into answer. The error is ErrNotQuiet if nothing was written.
 // While it asks, both deadlines have to be the same.
 func (c *Conn) Ask(question, answer []byte) (int, error) {
-	c.in, c.out = incoming{to: answer}, outgoing{rest: question}
+	c.in, c.out = incoming{to: answer[:min(len(answer), largest)]}, outgoing{rest: question}
 	c.asking = true
 	// The runtime forgets what it was told of this socket before it calls the first step,
 	// which looks. What comes after that it tells, so once the step has found nothing, it
@@ -161,15 +159,4 @@ func (d *direct) sendStep(fd uintptr) (done bool) {
 		}
 	}
 	return true
-}
-
-// opError is the error that package net would return.
-func (c *Conn) opError(op string, err error, errno syscall.Errno) error {
-	if raw, ok := errors.AsType[*net.OpError](err); ok {
-		err = raw.Err
-	}
-	if err == nil {
-		err = os.NewSyscallError(op, errno)
-	}
-	return &net.OpError{Op: op, Net: "tcp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }

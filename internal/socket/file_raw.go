@@ -1,7 +1,8 @@
+//go:build linux && (amd64 || arm64 || loong64 || ppc64le || riscv64 || s390x)
+
 package socket
 
 import (
-	"errors"
 	"io"
 	"os"
 	"syscall"
@@ -54,7 +55,8 @@ func (c *Conn) writeBy(n int, write func(fd uintptr, done int) (int, syscall.Err
 		return 0, err
 	}
 	done := 0
-	var failed error
+	var failed syscall.Errno
+	short := false
 	err = raw.Write(func(fd uintptr) bool {
 		for done < n {
 			more, errno := write(fd, done)
@@ -63,10 +65,10 @@ func (c *Conn) writeBy(n int, write func(fd uintptr, done int) (int, syscall.Err
 				return false
 			case errno == syscall.EINTR:
 			case errno != 0:
-				failed = os.NewSyscallError("write", errno)
+				failed = errno
 				return true
 			case more == 0: // the file is shorter
-				failed = io.ErrUnexpectedEOF
+				short = true
 				return true
 			default:
 				done += more
@@ -74,5 +76,11 @@ func (c *Conn) writeBy(n int, write func(fd uintptr, done int) (int, syscall.Err
 		}
 		return true
 	})
-	return done, errors.Join(err, failed)
+	switch {
+	case err != nil || failed != 0:
+		return done, c.opError("write", err, failed)
+	case short:
+		return done, io.ErrUnexpectedEOF
+	}
+	return done, nil
 }
