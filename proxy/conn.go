@@ -73,8 +73,10 @@ type patientConn struct {
 }
 
 // connOf returns the connection that a request came on, or nil if it has another one.
-func connOf(c *fiber.Ctx) *patientConn {
-	conn := c.Context().Conn()
+func connOf(c *fiber.Ctx) *patientConn { return patientBelow(c.Context().Conn()) }
+
+// patientBelow finds the connection that conn is, or that TLS runs over, or nil.
+func patientBelow(conn net.Conn) *patientConn {
 	for {
 		if patient, ok := conn.(*patientConn); ok {
 			return patient
@@ -213,17 +215,9 @@ func (c *patientConn) Close() error {
 // interrupt ends a Read on conn that is under way in another goroutine, and all that
 // follow.
 func interrupt(conn net.Conn) {
-	for {
-		if patient, ok := conn.(*patientConn); ok {
-			patient.interrupted.Store(true)
-			conn = patient.Conn
-			break
-		}
-		wrapped, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = wrapped.NetConn()
+	if patient := patientBelow(conn); patient != nil {
+		patient.interrupted.Store(true)
+		conn = patient.Conn
 	}
 	_ = conn.SetReadDeadline(time.Unix(1, 0))
 }
