@@ -9,9 +9,9 @@ func (s *Statuses) Erase(v *session.Variant) {
 	shard := s.shard(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	if place, busy := shard.slots[key]; busy {
-		place.known, place.unkept = nil, false
-		if place.flight == nil {
+	if slot, busy := shard.slots[key]; busy {
+		slot.known, slot.unkept = nil, false
+		if slot.flight == nil {
 			delete(shard.slots, key)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 )
 
@@ -21,7 +22,7 @@ func TestErase(t *testing.T) {
 		for _, settled := range []time.Duration{0, 2 * cache.SweepInterval} {
 			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
 			time.Sleep(settled) // its slot is gone
-			memory.Finals = cache.NewMemory(time.Hour, 64<<20)
+			memory.Finals = &testkit.Finals{Retain: time.Hour}
 			s.Erase(v)
 			if r, ok := s.Fresh([]byte(v.Key()), lt); ok {
 				t.Errorf("%v after the end it is still answered with %q", settled, r.Body)

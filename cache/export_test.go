@@ -2,8 +2,8 @@ package cache
 
 import "pollbridge/session"
 
-// Impatience is how long a client with a pending answer waits for a newer one.
-const Impatience = impatience
+// NewsTimeout is how long a client with a pending answer waits for a newer one.
+const NewsTimeout = newsTimeout
 
 // SweepInterval is how often slots are looked through.
 const SweepInterval = sweepInterval

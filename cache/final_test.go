@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 )
 
@@ -89,7 +90,7 @@ func TestFinalsOutlastTheCache(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config()
 		cfg.FinalTTL = time.Minute
-		s := newStatuses(t, cfg, inTurn(signed(), notFound()), with(cache.NewMemory(15*time.Minute, 1<<20)))
+		s := newStatuses(t, cfg, inTurn(signed(), notFound()), with(&testkit.Finals{Retain: 15 * time.Minute}))
 		v := question(t, "t", lt)
 		for range 13 {
 			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
@@ -226,75 +227,6 @@ func TestEachNewObservationIsToldOnce(t *testing.T) {
 		want(t, s, v.In(en), session.Refused, "no")
 		if got, want := strings.Join(told, ", "), "0 pending, 0 not_found, 0 refused, 1 refused"; got != want {
 			t.Errorf("was told %s; want %s", got, want)
-		}
-	})
-}
-
-func TestMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := cache.NewMemory(time.Minute, 10<<10)
-		try := func(token, body string) error {
-			o := said(session.Succeeded, body)
-			o.At = time.Now()
-			return m.Keep(t.Context(), question(t, token, lt), o)
-		}
-		keep := func(token, body string) {
-			if err := try(token, body); err != nil {
-				t.Errorf("Keep = %v", err)
-			}
-		}
-		knows := func(token string) bool {
-			all, err := m.Load(t.Context(), question(t, token, en))
-			if err != nil {
-				t.Errorf("Load = %v", err)
-			}
-			return len(all) == 1
-		}
-		keep("a", strings.Repeat("x", 4<<10))
-		time.Sleep(30 * time.Second)
-		keep("b", strings.Repeat("x", 4<<10))
-		if !knows("a") || !knows("b") || knows("c") {
-			t.Error("does not know just a and b")
-		}
-		keep("c", strings.Repeat("x", 4<<10))
-		if knows("a") || !knows("b") || !knows("c") {
-			t.Error("beyond its size it does not forget just the oldest")
-		}
-		if err := try("huge", strings.Repeat("x", 20<<10)); !errors.Is(err, cache.ErrTooLarge) || knows("huge") {
-			t.Errorf("Keep of more than its size = %v, kept %v; want ErrTooLarge, false", err, knows("huge"))
-		}
-		if !knows("b") || !knows("c") {
-			t.Error("forgot everything for one observation that it cannot keep")
-		}
-		keep("d", "small")
-		time.Sleep(time.Minute)
-		if knows("b") || knows("c") || knows("d") {
-			t.Error("knows what is older than it keeps")
-		}
-	})
-}
-
-// TestMemoryKeepsWhatCameFirst is finality again, one floor below.
-func TestMemoryKeepsWhatCameFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := cache.NewMemory(time.Minute, 1<<20)
-		v := question(t, "t", lt)
-		for _, o := range []*session.Observation{localized(session.Refused, "ne"), localized(session.Refused, "no"), localized(session.Failed, "later"), localized(session.Refused, "later")} {
-			o.At = time.Now()
-			if string(o.Body) == "no" {
-				o.Locale = en
-			}
-			if err := m.Keep(t.Context(), v, o); err != nil {
-				t.Fatal(err)
-			}
-		}
-		all, _ := m.Load(t.Context(), v)
-		var bodies []string
-		for _, o := range all {
-			bodies = append(bodies, string(o.Body))
-		}
-		if got := strings.Join(bodies, " "); got != "ne no" {
-			t.Errorf("holds %q; want both texts, in their order", got)
 		}
 	})
 }

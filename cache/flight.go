@@ -9,10 +9,13 @@ import (
 	"pollbridge/session"
 )
 
-// flight is one request to the upstream and everybody who waits for its answer. The
-// fields are set before done is closed, and may be read after it.
+// flight is one request to the upstream and everybody who waits for its answer. What
+// stands below done is set before that is closed, and may be read after it.
 type flight struct {
-	locale int // that is asked for
+	locale int           // that is asked for
+	origin string        // for which is asked
+	client chan struct{} // closed once a client waits, see clientLocked
+	joined bool          // client is closed; guarded by the shard's mutex
 	done   chan struct{}
 	known  *record // what is known after it
 	err    error   // why it brought nothing
@@ -20,79 +23,97 @@ type flight struct {
 	unkept bool    // Finals could not keep it
 }
 
-func newFlight(locale int, known *record) *flight {
-	return &flight{locale: locale, done: make(chan struct{}), known: known, err: errAborted}
+func newFlight(locale int, known *record, origin string) *flight {
+	return &flight{
+		locale: locale, origin: origin, client: make(chan struct{}),
+		done: make(chan struct{}), known: known, err: errAborted,
+	}
+}
+
+// clientLocked says that a client waits, and not only a watch.
+func (f *flight) clientLocked() {
+	if !f.joined {
+		f.joined = true
+		close(f.client)
+	}
 }
 
 var (
-	errAborted   = errors.New("cache: the request for the upstream was aborted")
-	errImpatient = errors.New("cache: the upstream has not answered yet")
+	errAborted     = errors.New("cache: the request for the upstream was aborted")
+	errNoAnswerYet = errors.New("cache: the upstream has not answered yet")
 )
 
-// wait waits for the flight to end, but no longer than ctx, and than patience if
-// that is more than 0.
-func (f *flight) wait(ctx context.Context, patience time.Duration) error {
-	var impatient <-chan time.Time
-	if patience > 0 {
-		timer := time.NewTimer(patience)
+// wait waits for the flight to end, but no longer than ctx, and than timeout if that is
+// more than 0: then the error is errNoAnswerYet.
+func (f *flight) wait(ctx context.Context, timeout time.Duration) error {
+	var timedOut <-chan time.Time
+	if timeout > 0 {
+		timer := time.NewTimer(timeout)
 		defer timer.Stop()
-		impatient = timer.C
+		timedOut = timer.C
 	}
 	select {
 	case <-f.done:
 		return nil
-	case <-impatient:
-		return errImpatient
+	case <-timedOut:
+		return errNoAnswerYet
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// fly asks the upstream and puts what it says into the slot. It runs in a goroutine
-// of its own, since the client that started it may leave while others wait.
-func (s *Statuses) fly(v *session.Variant, f *flight, shard *shard, place *slot) {
+// run asks the upstream and puts what it says into the slot. It runs in a goroutine of
+// its own, since the client that started it may leave while others wait.
+func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) {
 	var brought *record
 	err := errAborted
 	defer func() {
-		if p := recover(); p != nil {
-			s.options.Log.Error("panic while asking the upstream", "panic", fmt.Sprint(p))
-			err = errAborted
-		}
-		// The record is stored before the flight leaves the slot: whoever looked
-		// into ristretto too early finds the one or the other.
+		// The record is stored before the flight leaves the slot: whoever looked into
+		// ristretto too early finds the one or the other.
 		if brought != nil {
 			s.remember(brought)
 			f.known = brought
 		}
 		f.err = err
 		shard.mu.Lock()
-		place.flight, place.err = nil, err
+		slot.flight, slot.last = nil, failure{err: err, at: time.Now(), origin: f.origin}
 		if brought != nil {
-			place.known = brought
-			place.unkept = place.unkept || f.unkept
-		}
-		if err != nil {
-			place.failed = time.Now()
+			slot.known = brought
+			slot.unkept = slot.unkept || f.unkept
 		}
 		shard.mu.Unlock()
 		close(f.done)
 	}()
+	defer s.recovered(&err)
 	brought, err = s.ask(v, f)
+}
+
+// recovered makes errAborted of a panic. It has to be deferred.
+func (s *Statuses) recovered(err *error) {
+	if p := recover(); p != nil {
+		s.options.Log.Error("panic while asking the upstream", "panic", fmt.Sprint(p))
+		if err != nil {
+			*err = errAborted
+		}
+	}
 }
 
 // ask finds out the newest about v, which f.known may be older than.
 func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	known := f.known
-	if known.useful(s.cfg, time.Now()) <= 0 {
-		known = s.load(v)
-		if known.serving(v.Locale) != nil {
+	if useless := s.useful(known, time.Now()) <= 0; useless || known.restored {
+		stored := s.load(v)
+		if stored.serving(v.Locale) != nil {
 			f.loaded = true
 			// A crash may have come after Finals had it, and before anybody was told.
-			s.observed(v, known.newest)
-			return known, nil
+			s.observed(v, stored.newest)
+			return stored, nil
+		}
+		if useless || stored != nil {
+			known = stored
 		}
 	}
-	o, err := s.options.Poller.Poll(context.Background(), v)
+	o, err := s.options.Poller.Poll(context.Background(), v, s.pollOptions(v, f.origin, f.client))
 	if err != nil {
 		return known, err
 	}
@@ -104,6 +125,7 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		f.unkept = !s.keep(v, o)
 	}
 	s.observed(v, o)
+	next.other = s.otherFinal(v, o)
 	return next, nil
 }
 
@@ -113,14 +135,14 @@ func (s *Statuses) observed(v *session.Variant, o *session.Observation) {
 	}
 }
 
-// finalsPatience is how long an answer waits for Finals: a store that hangs is as good
+// finalsTimeout is how long an answer waits for Finals: a store that hangs is as good
 // as none.
-const finalsPatience = 5 * time.Second
+const finalsTimeout = 5 * time.Second
 
 // keep makes a final observation durable and reports whether it is. If not, it is
 // answered all the same: a bridge must not add failures of its own.
 func (s *Statuses) keep(v *session.Variant, o *session.Observation) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), finalsPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
 	defer cancel()
 	err := s.options.Finals.Keep(ctx, v, o)
 	if err != nil {
@@ -134,14 +156,32 @@ func (s *Statuses) keep(v *session.Variant, o *session.Observation) bool {
 
 // load returns what Finals knows about v's question, or nil.
 func (s *Statuses) load(v *session.Variant) *record {
-	ctx, cancel := context.WithTimeout(context.Background(), finalsPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
 	defer cancel()
 	observations, err := s.options.Finals.Load(ctx, v)
-	if err != nil {
-		s.options.Log.Error("final answers could not be read", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
-	}
+	s.logUnread(v, err)
 	if len(observations) == 0 {
 		return nil
 	}
-	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now().UnixNano()}
+	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now()}
+}
+
+// otherFinal returns the final answer to another variant of v's session, or nil, where
+// the upstream has forgotten the session: it may give that answer only once, to whoever
+// asks first. An answer to a credential that is refused is nobody's.
+func (s *Statuses) otherFinal(v *session.Variant, o *session.Observation) *session.Observation {
+	if o.State != session.NotFound || o.Status == 401 || o.Status == 403 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
+	defer cancel()
+	other, err := s.options.Finals.Other(ctx, v)
+	s.logUnread(v, err)
+	return other
+}
+
+func (s *Statuses) logUnread(v *session.Variant, err error) {
+	if err != nil {
+		s.options.Log.Error("final answers could not be read", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
+	}
 }

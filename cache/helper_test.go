@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 )
 
@@ -123,7 +124,7 @@ func inTurn(answers ...any) *poller {
 	}}
 }
 
-func (p *poller) Poll(_ context.Context, v *session.Variant) (*session.Observation, error) {
+func (p *poller) Poll(_ context.Context, v *session.Variant, _ session.PollOptions) (*session.Observation, error) {
 	p.mu.Lock()
 	p.polls = append(p.polls, time.Now())
 	n := len(p.polls)
@@ -170,7 +171,7 @@ type finals struct {
 	kept []*session.Observation
 }
 
-func newFinals() *finals { return &finals{Finals: cache.NewMemory(time.Hour, 64<<20)} }
+func newFinals() *finals { return &finals{Finals: &testkit.Finals{Retain: time.Hour}} }
 
 func (f *finals) Keep(ctx context.Context, v *session.Variant, o *session.Observation) error {
 	if f.hook != nil {
@@ -261,7 +262,7 @@ func describe(r cache.Result, err error) string {
 // pollFunc is a Poller that is one function.
 type pollFunc func(*session.Variant) (*session.Observation, error)
 
-func (f pollFunc) Poll(_ context.Context, v *session.Variant) (*session.Observation, error) {
+func (f pollFunc) Poll(_ context.Context, v *session.Variant, _ session.PollOptions) (*session.Observation, error) {
 	return f(v)
 }
 

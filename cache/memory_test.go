@@ -231,3 +231,7 @@ func (forgetful) Keep(context.Context, *session.Variant, *session.Observation) e
 func (forgetful) Load(context.Context, *session.Variant) ([]*session.Observation, error) {
 	return nil, nil
 }
+
+func (forgetful) Other(context.Context, *session.Variant) (*session.Observation, error) {
+	return nil, nil
+}

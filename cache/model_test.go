@@ -82,6 +82,7 @@ func play(t *testing.T, plan []step, maxSize cache.Size) error {
 		bodies [3]string               // that are final, by locale
 		served [3]*session.Observation // the last answer of the upstream to each locale that counted
 	)
+	failed := time.Now().Add(-time.Hour) // the last poll that brought nothing
 	for i, step := range plan {
 		time.Sleep(step.wait)
 		if step.evicted {
@@ -92,11 +93,17 @@ func play(t *testing.T, plan []step, maxSize cache.Size) error {
 		r, err := get(t.Context(), s, v[step.locale])
 		at := fmt.Sprintf("step %d in locale %d: %s", i, step.locale, describe(r, err))
 
+		if polled && time.Since(failed) < cfg.PendingTTL {
+			return fmt.Errorf("%s: asked again %v after a failure", at, time.Since(failed))
+		}
+		if polled && asked == nil {
+			failed = time.Now()
+		}
 		if polled && last != nil && time.Since(last.At) < ttl(cfg, last) && !replaced(served, last) {
 			return fmt.Errorf("%s: asked again %v after an answer that is fresh for %v", at, time.Since(last.At), ttl(cfg, last))
 		}
 		if err != nil {
-			if !errors.Is(err, errDown) || !polled {
+			if !errors.Is(err, errDown) || time.Since(failed) >= cfg.PendingTTL {
 				return fmt.Errorf("%s: an error without a failure", at)
 			}
 			if end.Final() {

@@ -13,10 +13,15 @@ type record struct {
 	key    string
 	newest *session.Observation
 	others []*session.Observation
-	// loaded is when Finals gave a final record back, in Unix nanoseconds; 0 for what
-	// was observed here. It is fresh from then on: Finals decides when it is
-	// forgotten.
-	loaded int64
+	// other is the final answer to another variant of a session that the upstream has
+	// forgotten: it is served instead.
+	other *session.Observation
+	// loaded is when Finals gave a final record back; zero for what was observed here.
+	// It is fresh from then on, as long as final answers are retained.
+	loaded time.Time
+	// restored means that the record comes from before a restart: it is served where the
+	// upstream fails, and never fresh.
+	restored bool
 	// settled means that no other locale can be had any more: the upstream has
 	// forgotten the session, so what there is serves every locale.
 	settled bool
@@ -76,6 +81,9 @@ func (r *record) serving(locale int) *session.Observation {
 	if r == nil {
 		return nil
 	}
+	if r.other != nil {
+		return r.other
+	}
 	for o := range r.all {
 		if o.Serves(locale) {
 			return o
@@ -95,27 +103,37 @@ func (r *record) final() *session.Observation {
 	return r.newest
 }
 
-// left is how much longer an observation of this record is fresh. A final record
-// ages as a whole.
-func (r *record) left(cfg Config, o *session.Observation, now time.Time) time.Duration {
+// left is how much longer an observation of a record is fresh. A final record ages as a
+// whole, and one with the answer to another variant as what the upstream said itself.
+func (s *Statuses) left(r *record, o *session.Observation, now time.Time) time.Duration {
 	switch {
-	case !o.State.Final():
-		return cfg.ttl(o) - o.Age(now)
-	case r.loaded != 0:
-		return cfg.ttl(o) - max(0, now.Sub(time.Unix(0, r.loaded)))
+	case r.restored:
+		return 0
+	case !r.newest.State.Final():
+		if o == r.other {
+			o = r.newest
+		}
+		return s.cfg.ttl(o) - o.Age(now)
 	}
-	return cfg.ttl(o) - r.newest.Age(now)
+	fresh := s.cfg.FinalTTL - r.newest.Age(now)
+	if !r.loaded.IsZero() {
+		fresh = s.cfg.FinalTTL - max(0, now.Sub(r.loaded))
+	}
+	if s.options.Retain > 0 {
+		fresh = min(fresh, s.options.Retain-r.newest.Age(now))
+	}
+	return fresh
 }
 
 // useful is how much longer the record is of any use: fresh, or served though stale.
-func (r *record) useful(cfg Config, now time.Time) time.Duration {
+func (s *Statuses) useful(r *record, now time.Time) time.Duration {
 	if r == nil {
 		return 0
 	}
 	if r.newest.State == session.Pending {
-		return max(cfg.PendingTTL, cfg.StaleIfError) - r.newest.Age(now)
+		return max(s.cfg.PendingTTL, s.cfg.StaleIfError) - r.newest.Age(now)
 	}
-	return r.left(cfg, r.newest, now)
+	return s.left(r, r.newest, now)
 }
 
 // cost is about how many bytes of memory the record takes.

@@ -27,6 +27,9 @@ type Result struct {
 	Expired bool
 	// TTL is how much longer the observation is fresh; negative if it is stale.
 	TTL time.Duration
+	// OtherVariant means that the observation was made of another variant of the
+	// session, as the upstream has forgotten the session since.
+	OtherVariant bool
 	// Err is why a stale observation is given.
 	Err error
 }

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"hash/maphash"
 	"sync"
@@ -17,30 +18,55 @@ type shard struct {
 	slots map[string]*slot // guarded by mu, as what it points to
 }
 
-// slot is the place of one question while it is busy: while a flight is under way,
-// and after that until its window has passed and ristretto was seen to hold what it
-// brought. It is what makes the promises hold when ristretto drops something.
+// slot is for one question while it is busy: while a flight is under way, and after that
+// until its window has passed and ristretto was seen to hold what it brought. It is what
+// makes the promises hold when ristretto drops something.
 type slot struct {
 	flight *flight // nil when none is under way
 	known  *record // nil when nothing is known
-	err    error   // of the last flight
-	failed time.Time
-	unkept bool // what is known is final, but Finals could not keep it
+	last   failure // of the last flight
+	unkept bool    // what is known is final, but Finals could not keep it
+	origin string  // that waits for a poll, so the next one is made for it
 }
 
-// seat is what a client finds when it comes to a slot.
-type seat struct {
+// failure is why a flight brought nothing.
+type failure struct {
+	err    error // nil: it brought something
+	at     time.Time
+	origin string // for which the upstream was asked
+}
+
+// remembered reports whether everybody is told of the failure, and the upstream not
+// asked again. What cost the upstream nothing is not remembered.
+func (f failure) remembered(window time.Duration) bool {
+	if f.err == nil || time.Since(f.at) >= window {
+		return false
+	}
+	var unsent interface{ NotSent() bool }
+	return !errors.As(f.err, &unsent) || !unsent.NotSent()
+}
+
+// concerns reports whether the clients of an origin may be told. The upstream may have
+// answered as it did because of the origin, so what it said is for that one only.
+func (f failure) concerns(origin string) bool {
+	var answered interface{ Answered() bool }
+	return f.origin == origin || !errors.As(f.err, &answered) || !answered.Answered()
+}
+
+// lookup is what a caller finds about a question.
+type lookup struct {
 	known   *record
-	flight  *flight // to wait for; nil if known is fresh, or the upstream just failed
-	started bool    // by this client
-	err     error   // why there is no flight though known is not fresh
+	flight  *flight       // to wait for; nil if there is none
+	started bool          // by this caller
+	err     error         // why there is no flight though known is not fresh
+	wait    time.Duration // until the upstream may be asked for this caller; 0 if there is nothing to wait for
 }
 
-func (s seat) how() How {
+func (l lookup) how() How {
 	switch {
-	case s.flight.loaded:
+	case l.flight.loaded:
 		return Hit
-	case s.started:
+	case l.started:
 		return Miss
 	}
 	return Collapsed
@@ -50,47 +76,58 @@ func (s *Statuses) shard(key string) *shard {
 	return &s.shards[maphash.String(s.seed, key)%shardCount]
 }
 
-// sit finds out what is known about v's question, and if that is not fresh, joins
-// the flight that is under way or starts one.
-func (s *Statuses) sit(v *session.Variant) seat {
+// asker is who asks.
+type asker struct {
+	origin  string // of the page; empty if there is none
+	learned bool   // nothing has to be learned about the origin
+	watch   bool   // nobody waits for the answer
+}
+
+// look finds out what is known about v's question, and if that is not enough for a,
+// joins the flight that is under way or starts one.
+func (s *Statuses) look(v *session.Variant, a asker) lookup {
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	place, ok := shard.slots[v.Key()]
-	if !ok {
-		// Only now: a slot that went a moment ago has left its record in ristretto,
-		// and what ristretto held before that is out of date.
-		place = &slot{known: s.remembered([]byte(v.Key()))}
+	slot := s.slotLocked(shard, v.Key())
+	found := lookup{known: slot.known}
+	fresh, isFresh := s.fresh(slot.known, v.Locale)
+	switch {
+	case isFresh && (a.learned || fresh.State.Final()):
+		return found
+	case slot.flight != nil:
+	case isFresh: // the window is over when that is not fresh any more
+		found.wait = fresh.TTL
+		slot.origin = a.origin
+		shard.slots[v.Key()] = slot
+		return found
+	case slot.last.remembered(s.cfg.PendingTTL) && slot.last.concerns(a.origin):
+		found.err = slot.last.err
+		return found
+	case slot.last.remembered(s.cfg.PendingTTL):
+		found.err, found.wait = errNoAnswerYet, s.cfg.PendingTTL-time.Since(slot.last.at)
+		return found
+	default:
+		slot.flight = newFlight(v.Locale, slot.known, cmp.Or(slot.origin, a.origin))
+		slot.origin = ""
+		found.started = true
+		shard.slots[v.Key()] = slot
+		f := slot.flight
+		s.flights.Go(func() { s.run(v, f, shard, slot) })
 	}
-	here := seat{known: place.known}
-	if _, fresh := s.fresh(place.known, v.Locale); fresh {
-		return here
+	found.flight = slot.flight
+	if !a.watch {
+		slot.flight.clientLocked()
 	}
-	if place.flight == nil && s.heldDown(place, v.Locale) {
-		here.err = place.err
-		return here
-	}
-	if place.flight == nil {
-		f := newFlight(v.Locale, place.known)
-		place.flight, here.started = f, true
-		shard.slots[v.Key()] = place
-		s.flights.Go(func() { s.fly(v, f, shard, place) })
-	}
-	here.flight = place.flight
-	return here
+	return found
 }
 
-// heldDown reports whether a question has to wait because the upstream just failed
-// to answer it: who can be told "waiting" need not try again at once. Failures that
-// cost the upstream nothing hold nobody down.
-func (s *Statuses) heldDown(place *slot, locale int) bool {
-	now := time.Now()
-	if place.err == nil || now.Sub(place.failed) >= s.cfg.PendingTTL {
-		return false
+// slotLocked returns the slot of a question, or one that is not in the shard yet.
+func (s *Statuses) slotLocked(shard *shard, key string) *slot {
+	if slot, ok := shard.slots[key]; ok {
+		return slot
 	}
-	var unsent interface{ NotSent() bool }
-	if errors.As(place.err, &unsent) && unsent.NotSent() {
-		return false
-	}
-	return s.cfg.mayServeStale(place.known.serving(locale), now)
+	// Only now: a slot that went a moment ago has left its record in ristretto, and what
+	// ristretto held before that is out of date.
+	return &slot{known: s.remembered([]byte(key))}
 }

@@ -85,51 +85,55 @@ func TestStaleSurvivesRistretto(t *testing.T) {
 	})
 }
 
-func TestFailuresAreNotRemembered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := inTurn(errDown, errDown, pending())
-		s := newStatuses(t, config(), p)
-		v := question(t, "t", lt)
-		for range 2 {
-			if r, err := get(t.Context(), s, v); !errors.Is(err, errDown) {
-				t.Errorf("Get = %s; want the failure", describe(r, err))
-			}
-		}
-		want(t, s, v, session.Pending, `{"status":"waiting"}`)
-		wantPolls(t, p, 3)
-	})
-}
-
-// TestHoldDown: after a failure the upstream is left alone for a window, as long as
-// clients can be told "waiting".
-func TestHoldDown(t *testing.T) {
+// TestFailuresAreRememberedForAWindow: everybody who asks within it is told the same, and
+// the upstream is left alone. What was not sent cost it nothing.
+func TestFailuresAreRememberedForAWindow(t *testing.T) {
 	for _, c := range []struct {
 		name    string
+		before  any // that the upstream says
 		failure error
 		polls   int // within one window after the first failure
 	}{
-		{"it was asked", errDown, 1},
-		{"it was asked, says a wrapped error", fmt.Errorf("poll: %w", errDown), 1},
-		{"it was not asked", errNotSent, 10},
-		{"it was not asked, says a wrapped error", fmt.Errorf("poll: %w", errNotSent), 10},
+		{"nothing is known", nil, errDown, 1},
+		{"nothing is known, says a wrapped error", nil, fmt.Errorf("poll: %w", errDown), 1},
+		{"nothing is known, and it was not asked", nil, errNotSent, 10},
+		{"pending is known", pending(), errDown, 1},
+		{"pending is known, and it was not asked", pending(), fmt.Errorf("poll: %w", errNotSent), 10},
+		{"not found is known", notFound(), errDown, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				p := inTurn(pending(), c.failure)
+				answers := []any{c.failure}
+				if c.before != nil {
+					answers = []any{c.before, c.failure}
+				}
+				p := inTurn(answers...)
 				s := newStatuses(t, config(), p)
 				v := question(t, "t", lt)
-				want(t, s, v, session.Pending, `{"status":"waiting"}`)
-				time.Sleep(time.Second)
-				for i := range 10 {
-					if r := want(t, s, v.In(i%2), session.Pending, `{"status":"waiting"}`); r.How != cache.Stale || !errors.Is(r.Err, c.failure) {
-						t.Errorf("%s, Err %v; want stale, %v", r.How, r.Err, c.failure)
-					}
+				if c.before != nil {
+					get(t.Context(), s, v)
+					time.Sleep(2 * time.Second)
+				}
+				before := p.count()
+				var told []string
+				for range 10 {
+					r, err := get(t.Context(), s, v)
+					told = append(told, describe(r, err))
 					time.Sleep(99 * time.Millisecond)
 				}
-				wantPolls(t, p, 1+c.polls)
-				time.Sleep(10 * time.Millisecond)
-				want(t, s, v, session.Pending, `{"status":"waiting"}`)
-				wantPolls(t, p, 2+c.polls)
+				if got := p.count() - before; got != c.polls {
+					t.Errorf("%d polls within a window; want %d", got, c.polls)
+				}
+				for _, text := range told {
+					if text != told[0] {
+						t.Errorf("told %q, then %q", told[0], text)
+					}
+				}
+				time.Sleep(100 * time.Millisecond)
+				get(t.Context(), s, v)
+				if got := p.count() - before; got != c.polls+1 {
+					t.Errorf("%d polls after the window; want one more", got)
+				}
 			})
 		})
 	}
@@ -162,8 +166,8 @@ func TestHangingUpstream(t *testing.T) {
 		for range 3 {
 			asked := time.Now()
 			r := want(t, s, v, session.Pending, `{"status":"waiting"}`)
-			if took := time.Since(asked); took != cache.Impatience || r.How != cache.Stale || r.Err == nil {
-				t.Errorf("answered %s after %v, Err %v; want stale after %v, with a reason", r.How, took, r.Err, cache.Impatience)
+			if took := time.Since(asked); took != cache.NewsTimeout || r.How != cache.Stale || r.Err == nil {
+				t.Errorf("answered %s after %v, Err %v; want stale after %v, with a reason", r.How, took, r.Err, cache.NewsTimeout)
 			}
 		}
 		wantPolls(t, p, 2)

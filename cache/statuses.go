@@ -16,10 +16,11 @@ import (
 )
 
 // Poller asks the upstream once. It returns within bounded time whatever becomes of
-// ctx, and decides itself when not to ask. An error that has a method NotSent which
-// says true means that the upstream was not asked.
+// ctx, and decides itself when not to ask. An error may have two methods: NotSent says
+// true if the upstream was not asked, Answered if it answered something that is no
+// observation, but that clients are told.
 type Poller interface {
-	Poll(ctx context.Context, v *session.Variant) (*session.Observation, error)
+	Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error)
 }
 
 // Options is what Statuses needs besides its configuration.
@@ -27,6 +28,9 @@ type Options struct {
 	Poller Poller
 	Finals Finals
 	Log    *slog.Logger
+	// Retain is how long after it was made a final observation is served; then the
+	// upstream is asked again. 0 sets no bound.
+	Retain time.Duration
 	// Observe is told of each new observation before anybody is answered with it, and
 	// of final ones that Finals gave back, of which it may have been told before. Who
 	// asked waits for it. Nil means that nobody wants to know.
@@ -42,19 +46,20 @@ type Statuses struct {
 	cfg     Config
 	options Options
 
-	store  *ristretto.Cache[[]byte, *record]
-	seed   maphash.Seed
-	shards [shardCount]shard
+	store   *ristretto.Cache[[]byte, *record]
+	seed    maphash.Seed
+	shards  [shardCount]shard
+	origins *origins
 
 	flights  sync.WaitGroup
 	sweeping sync.WaitGroup
 	quit     chan struct{}
 }
 
-// impatience is how long a client waits for news when there is a pending answer
-// that it could have instead: an upstream that hangs then does not make clients give
-// up. The request goes on, and its answer is there for the next one who asks.
-const impatience = 2 * time.Second
+// newsTimeout is how long a client waits for news when there is a pending answer that
+// it could have instead: an upstream that hangs then does not make clients give up. The
+// request goes on, and its answer is there for the next one who asks.
+const newsTimeout = 2 * time.Second
 
 // New returns an empty cache. The caller must Close it.
 func New(cfg Config, o Options) (*Statuses, error) {
@@ -68,7 +73,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	s := &Statuses{cfg: cfg, options: o, store: store, seed: maphash.MakeSeed(), quit: make(chan struct{})}
+	s := &Statuses{cfg: cfg, options: o, store: store, seed: maphash.MakeSeed(), origins: newOrigins(), quit: make(chan struct{})}
 	for i := range s.shards {
 		s.shards[i].slots = map[string]*slot{}
 	}
@@ -105,8 +110,8 @@ func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
 		return Result{}, false
 	}
 	now := time.Now()
-	left := known.left(s.cfg, o, now)
-	return Result{Observation: o, Made: now, How: Hit, TTL: left}, left > 0
+	left := s.left(known, o, now)
+	return Result{Observation: o, Made: now, How: Hit, TTL: left, OtherVariant: o == known.other}, left > 0
 }
 
 // remembered is what ristretto holds for a key. The key is compared in full:
@@ -124,32 +129,88 @@ func (s *Statuses) remembered(key []byte) *record {
 // ctx, and the error is then its cause; a ctx that ends disturbs nobody else.
 //
 // While the upstream gives no answer, the last pending observation is given instead.
-// Where there is none, the error is the poller's.
+// Where there is none, the error is the poller's; everybody who asks within a window is
+// told the same.
 func (s *Statuses) Get(ctx context.Context, v *session.Variant) (Result, error) {
+	return s.get(ctx, v, asker{learned: true})
+}
+
+// GetFor is Get for the page of an origin. If the upstream was not asked for that origin
+// of late, the next poll is made for it, and GetFor waits for that: then [Statuses.CORS]
+// knows what the page may read. It gives up after a few windows.
+func (s *Statuses) GetFor(ctx context.Context, v *session.Variant, origin string) (Result, error) {
+	return s.get(ctx, v, asker{origin: origin})
+}
+
+// Refresh is Get for a watch: the poll gives way to those of clients.
+func (s *Statuses) Refresh(ctx context.Context, v *session.Variant) (Result, error) {
+	return s.get(ctx, v, asker{learned: true, watch: true})
+}
+
+func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (Result, error) {
 	expired := false
-	for {
-		seat := s.sit(v)
-		if result, ok := s.fresh(seat.known, v.Locale); ok {
+	for round := 1; ; round++ {
+		if !a.learned {
+			_, known := s.CORS(v, a.origin)
+			a.learned = known || round > originRounds
+		}
+		found := s.look(v, a)
+		if result, ok := s.fresh(found.known, v.Locale); ok && found.flight == nil && found.wait == 0 {
+			if !a.learned {
+				s.learn(ctx, v, a.origin)
+			}
 			return result, nil
 		}
-		expired = expired || seat.known.serving(v.Locale) != nil
-		if seat.flight == nil {
-			return s.insteadOfNews(seat.known, v.Locale, seat.err)
+		expired = expired || found.known.serving(v.Locale) != nil
+		switch {
+		case found.wait > 0:
+			if result, ok := s.stale(found.known, v.Locale, found.err); ok && found.err != nil {
+				return result, nil
+			}
+			if err := sleep(ctx, found.wait); err != nil {
+				return Result{}, err
+			}
+			continue
+		case found.flight == nil:
+			return s.insteadOfNews(found.known, v.Locale, found.err)
 		}
-		if err := seat.flight.wait(ctx, s.patience(seat.known, v.Locale)); err != nil {
-			if errors.Is(err, errImpatient) {
-				return s.insteadOfNews(seat.known, v.Locale, err)
+		if err := found.flight.wait(ctx, s.waitFor(found.known, v.Locale)); err != nil {
+			if errors.Is(err, errNoAnswerYet) {
+				return s.insteadOfNews(found.known, v.Locale, err)
 			}
 			return Result{}, err
 		}
-		if result, ok := s.landed(seat, v.Locale); ok {
+		result, ok := s.landed(found, v.Locale)
+		ended := failure{err: found.flight.err, origin: found.flight.origin}
+		switch {
+		case ok && s.hasLearned(v, a):
 			result.Expired = expired
 			return result, nil
+		case ended.err != nil && ended.concerns(a.origin):
+			return s.insteadOfNews(found.flight.known, v.Locale, ended.err)
 		}
-		if seat.flight.err != nil {
-			return s.insteadOfNews(seat.flight.known, v.Locale, seat.flight.err)
-		}
-		// The flight brought a text for people in another locale: ask for ours.
+		// The flight brought a text for people in another locale, or was for another
+		// origin: ask for ours.
+	}
+}
+
+// hasLearned reports whether nothing has to be learned about the asker's origin any more.
+func (s *Statuses) hasLearned(v *session.Variant, a asker) bool {
+	if a.learned {
+		return true
+	}
+	_, known := s.CORS(v, a.origin)
+	return known
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -159,16 +220,8 @@ func (s *Statuses) Get(ctx context.Context, v *session.Variant) (Result, error) 
 func (s *Statuses) Known(v *session.Variant) (Result, bool) {
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
-	place, busy := shard.slots[v.Key()]
-	var known *record
-	err := error(errImpatient)
-	if busy {
-		known, err = place.known, cmp.Or(place.err, err)
-	}
+	known, err := s.slotLocked(shard, v.Key()).knownNow()
 	shard.mu.Unlock()
-	if known == nil {
-		known = s.remembered([]byte(v.Key()))
-	}
 	if result, ok := s.fresh(known, v.Locale); ok {
 		return result, true
 	}
@@ -176,42 +229,76 @@ func (s *Statuses) Known(v *session.Variant) (Result, bool) {
 	return result, err == nil
 }
 
+// knownNow returns what is known, and why it may not be the newest.
+func (s *slot) knownNow() (*record, error) { return s.known, cmp.Or(s.last.err, errNoAnswerYet) }
+
 // landed is what a flight that brought something means for a locale.
-func (s *Statuses) landed(seat seat, locale int) (Result, bool) {
-	if seat.flight.err != nil {
+func (s *Statuses) landed(l lookup, locale int) (Result, bool) {
+	if l.flight.err != nil {
 		return Result{}, false
 	}
-	known := seat.flight.known
+	known := l.flight.known
 	o := known.serving(locale)
 	if o == nil {
 		return Result{}, false
 	}
 	now := time.Now()
-	left := known.left(s.cfg, o, now)
+	left := s.left(known, o, now)
 	// What a flight brought counts as fresh for those who waited for it, even if it
 	// may not be kept.
-	return Result{Observation: o, Made: now, How: seat.how(), TTL: left}, left > 0 || o == known.newest || seat.flight.locale == locale
+	usable := left > 0 || o == known.newest || l.flight.locale == locale
+	return Result{Observation: o, Made: now, How: l.how(), TTL: left, OtherVariant: o == known.other}, usable
 }
 
-// patience is how long a waiter waits for a flight; 0 means as long as it takes.
-func (s *Statuses) patience(known *record, locale int) time.Duration {
-	if o := known.serving(locale); s.cfg.mayServeStale(o, time.Now().Add(impatience)) {
-		return impatience
+// waitFor is how long a flight is waited for; 0 means as long as it takes.
+func (s *Statuses) waitFor(known *record, locale int) time.Duration {
+	if o := known.serving(locale); s.cfg.mayServeStale(o, time.Now().Add(newsTimeout)) {
+		return newsTimeout
 	}
 	return 0
 }
 
 // insteadOfNews answers when the upstream gave no answer.
 func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, error) {
-	now := time.Now()
-	if o := known.serving(locale); s.cfg.mayServeStale(o, now) {
-		return Result{Observation: o, Made: now, How: Stale, TTL: known.left(s.cfg, o, now), Err: err}, nil
+	if result, ok := s.stale(known, locale, err); ok {
+		return result, nil
 	}
-	if o := known.final(); o != nil && known.left(s.cfg, o, now) > 0 {
+	now := time.Now()
+	if o := known.final(); o != nil && s.left(known, o, now) > 0 {
 		// Better in the other language than not at all.
-		return Result{Observation: o, Made: now, How: Hit, TTL: known.left(s.cfg, o, now)}, nil
+		return Result{Observation: o, Made: now, How: Hit, TTL: s.left(known, o, now)}, nil
 	}
 	return Result{}, err
+}
+
+// stale is the last pending answer, if it may be given although it is not fresh.
+func (s *Statuses) stale(known *record, locale int, err error) (Result, bool) {
+	now := time.Now()
+	o := known.serving(locale)
+	if !s.cfg.mayServeStale(o, now) {
+		return Result{}, false
+	}
+	return Result{Observation: o, Made: now, How: Stale, TTL: s.left(known, o, now), Err: err}, true
+}
+
+// Restore takes a pending observation of v that was stored before a restart. It is
+// served while the upstream fails, as if it had been made now, and replaced by the next
+// one that is made.
+func (s *Statuses) Restore(v *session.Variant, o *session.Observation) {
+	if o.State != session.Pending {
+		return
+	}
+	again := *o
+	again.At = time.Now()
+	shard := s.shard(v.Key())
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	slot := s.slotLocked(shard, v.Key())
+	if slot.known == nil {
+		slot.known = &record{key: v.Key(), newest: &again, restored: true}
+		s.remember(slot.known)
+		shard.slots[v.Key()] = slot // until ristretto was seen to hold it
+	}
 }
 
 // Size returns how many answers are held in memory, and about how many bytes of it
@@ -224,7 +311,7 @@ func (s *Statuses) Size() (entries, bytes int64) {
 // remember gives a record to ristretto, for as long as it may be of use.
 func (s *Statuses) remember(known *record) {
 	key := []byte(known.key)
-	left := known.useful(s.cfg, time.Now())
+	left := s.useful(known, time.Now())
 	if left <= 0 || known.newest.State.Final() {
 		// An older record may still be on its way into ristretto, which then keeps
 		// that one and refuses this. A deletion comes after it in any case.

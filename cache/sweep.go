@@ -30,8 +30,8 @@ func (s *Statuses) sweepShard(shard *shard) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	now := time.Now()
-	for key, place := range shard.slots {
-		if s.disposable(place, now, len(shard.slots)) {
+	for key, slot := range shard.slots {
+		if s.disposable(slot, now, len(shard.slots)) {
 			delete(shard.slots, key)
 		}
 	}
@@ -39,16 +39,14 @@ func (s *Statuses) sweepShard(shard *shard) {
 
 // disposable reports whether a slot may go. It offers ristretto what it seems to
 // have dropped.
-func (s *Statuses) disposable(place *slot, now time.Time, slots int) bool {
-	known := place.known
+func (s *Statuses) disposable(slot *slot, now time.Time, slots int) bool {
+	known := slot.known
 	switch {
-	case place.flight != nil:
+	case slot.flight != nil, slot.last.remembered(s.cfg.PendingTTL):
 		return false
-	case known.useful(s.cfg, now) <= 0:
+	case s.useful(known, now) <= 0:
 		return true
-	case place.err != nil && now.Sub(place.failed) < s.cfg.PendingTTL:
-		return false
-	case !known.newest.State.Final() && known.left(s.cfg, known.newest, now) > 0:
+	case !known.newest.State.Final() && s.left(known, known.newest, now) > 0:
 		return false
 	}
 	held := s.remembered([]byte(known.key))
@@ -56,7 +54,7 @@ func (s *Statuses) disposable(place *slot, now time.Time, slots int) bool {
 		return true
 	}
 	s.remember(known)
-	if known.newest.State.Final() && held == nil && !place.unkept {
+	if known.newest.State.Final() && held == nil && !slot.unkept {
 		return true // Finals has it
 	}
 	return slots > maxLingering/shardCount

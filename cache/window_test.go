@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 )
 
@@ -33,9 +34,9 @@ func TestOnePollPerWindow(t *testing.T) {
 				v := question(t, "one", lt)
 				s := newStatuses(t, cfg, pollFunc(func(asked *session.Variant) (*session.Observation, error) {
 					if asked.Token == "one" {
-						return p.Poll(t.Context(), asked)
+						return p.Poll(t.Context(), asked, session.PollOptions{})
 					}
-					return others.Poll(t.Context(), asked)
+					return others.Poll(t.Context(), asked, session.PollOptions{})
 				}))
 				var clients sync.WaitGroup
 				for i := range 64 {
@@ -118,7 +119,7 @@ func TestEachStateIsFreshForItsTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := inTurn(c.answer)
 				// Finals has forgotten it by then.
-				s := newStatuses(t, config(), p, with(cache.NewMemory(time.Minute, 1<<20)))
+				s := newStatuses(t, config(), p, with(&testkit.Finals{Retain: time.Minute}))
 				v := question(t, "t", lt)
 				r := want(t, s, v, c.answer.State, string(c.answer.Body))
 				if r.How != cache.Miss || r.TTL != c.window || r.Expired {
@@ -229,7 +230,7 @@ func TestSlotGoneBetweenTwoLooks(t *testing.T) {
 	unlock := s.LockSlot(v)
 	answer := make(chan string)
 	go func() { answer <- describe(s.Get(t.Context(), v)) }()
-	blocked(t, "cache.(*Statuses).sit")
+	blocked(t, "cache.(*Statuses).look")
 	done := signed()
 	done.At = time.Now()
 	s.Remember(v, done)
