@@ -193,6 +193,13 @@ func (f *finals) Load(ctx context.Context, v *session.Variant) ([]*session.Obser
 	return f.Finals.Load(ctx, v)
 }
 
+func (f *finals) Other(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+	if f.fail != nil {
+		return nil, f.fail
+	}
+	return f.Finals.Other(ctx, v)
+}
+
 func (f *finals) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()

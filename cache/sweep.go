@@ -46,6 +46,8 @@ func (s *Statuses) disposable(slot *slot, now time.Time, slots int) bool {
 		return false
 	case s.useful(known, now) <= 0:
 		return true
+	case slot.origin != "":
+		return false
 	case !known.newest.State.Final() && s.left(known, known.newest, now) > 0:
 		return false
 	}
