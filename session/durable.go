@@ -66,6 +66,7 @@ func (t *Table) ReadDurable(durable []byte) (*Variant, error) {
 	if err != nil {
 		return nil, fmt.Errorf("session: a stored variant cannot be asked for: %w", err)
 	}
+	parts[4] = v.Endpoint.withoutIgnored(parts[4])
 	if parts[4] == "" && parts[5] == v.fields {
 		return v, nil
 	}

@@ -61,8 +61,9 @@ type Endpoint struct {
 	Credential Credential
 	Answer     AnswerFormat
 
-	before, after string // the path around the token, without the locale's prefix
-	index         int    // in its Table
+	before, after string   // the path around the token, without the locale's prefix
+	index         int      // in its Table
+	ignored       []string // query fields that say nothing; see NewTable
 }
 
 // Path returns the path at which token is asked for in a locale, as an index into

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -35,13 +36,20 @@ const maxTokenLength = 128
 
 // NewTable makes a table of endpoints, which it copies. Names have to be unique,
 // and no two endpoints may stand at the same method and path.
-func NewTable(endpoints []Endpoint) (*Table, error) {
+//
+// Query fields that are ignored, at endpoints that take the credential from the query,
+// are neither part of a variant nor sent upstream, such as the one by which a client
+// makes each of its requests another one. A credential's field is never ignored.
+func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 	t := &Table{fixed: map[string]bool{}, starts: map[string]Start{}}
 	var errs []error
 	names := map[string]bool{}
 	places := map[string]string{}
 	for i, e := range endpoints {
 		e.index = i
+		if e.Credential.In == InQuery {
+			e.ignored = slices.DeleteFunc(slices.Clone(ignored), func(name string) bool { return readsAs([]byte(name), e.Credential.Name) })
+		}
 		if names[e.Name] {
 			errs = append(errs, fmt.Errorf("endpoint %q stands twice: names have to be unique", e.Name))
 		}

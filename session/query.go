@@ -30,6 +30,7 @@ func (r *Request) readQuery(raw []byte) bool {
 		case own.In != InHeader && readsAs(name, own.Name):
 			return false
 		case string(name) == "token" && bytes.Equal(value, r.token):
+		case slices.Contains(r.endpoint.ignored, string(name)):
 		default:
 			folded := strings.ToLower(strings.ToUpper(phpName.Replace(string(name))))
 			if other, taken := names[folded]; taken && other != string(name) {
@@ -88,6 +89,15 @@ func readsAs(name []byte, known string) bool {
 	text, known := strings.TrimLeft(string(name), " "), phpName.Replace(known)
 	array, _, _ := strings.Cut(text, "[")
 	return strings.EqualFold(phpName.Replace(text), known) || strings.EqualFold(phpName.Replace(array), known)
+}
+
+// withoutIgnored takes ignored fields out of an encoded query.
+func (e *Endpoint) withoutIgnored(query string) string {
+	parameters := strings.Split(query, "&")
+	return strings.Join(slices.DeleteFunc(parameters, func(parameter string) bool {
+		name, _, ok := splitParameter([]byte(parameter))
+		return ok && slices.Contains(e.ignored, string(name))
+	}), "&")
 }
 
 func encodeParameter(name, value string) string {

@@ -126,12 +126,6 @@ func (r *Request) readBody(body []byte) bool {
 	if len(body) > MaxBody {
 		return false
 	}
-	if own := r.endpoint.Credential; own.In == InBody {
-		if credential, ok := plainCredential(body, own.Name); ok {
-			r.credential = append(r.credential, credential...)
-			return true
-		}
-	}
 	r.source.Reset()
 	r.source.Write(body)
 	r.decoder.Reset(&r.source) // refuses duplicate names and invalid UTF-8
