@@ -38,6 +38,9 @@ func (f *flight) clientLocked() {
 	}
 }
 
+// asked reports whether the upstream was. It may be called after done is closed.
+func (f *flight) asked() bool { return !f.loaded && !unsent(f.err) }
+
 var (
 	errAborted     = errors.New("cache: the request for the upstream was aborted")
 	errNoAnswerYet = errors.New("cache: the upstream has not answered yet")

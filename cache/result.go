@@ -17,12 +17,15 @@ const (
 	Stale                    // with the last pending answer, because the upstream gave none
 )
 
-// Result is an answer to one request.
+// Result is an answer to one request. With an error, only Asked and Expired say
+// something.
 type Result struct {
 	*session.Observation
 	// Made is when the result was made, for telling the observation's age.
 	Made time.Time
 	How  How
+	// Asked means that the upstream was asked while this request waited.
+	Asked bool
 	// Expired means that an older observation was known, which had to be replaced.
 	Expired bool
 	// TTL is how much longer the observation is fresh; negative if it is stale.

@@ -39,11 +39,13 @@ type failure struct {
 // remembered reports whether everybody is told of the failure, and the upstream not
 // asked again. What cost the upstream nothing is not remembered.
 func (f failure) remembered(window time.Duration) bool {
-	if f.err == nil || time.Since(f.at) >= window {
-		return false
-	}
-	var unsent interface{ NotSent() bool }
-	return !errors.As(f.err, &unsent) || !unsent.NotSent()
+	return f.err != nil && time.Since(f.at) < window && !unsent(f.err)
+}
+
+// unsent reports whether an error says that the upstream was not asked.
+func unsent(err error) bool {
+	var says interface{ NotSent() bool }
+	return errors.As(err, &says) && says.NotSent()
 }
 
 // concerns reports whether the clients of an origin may be told. The upstream may have

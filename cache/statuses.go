@@ -147,13 +147,14 @@ func (s *Statuses) Refresh(ctx context.Context, v *session.Variant) (Result, err
 	return s.get(ctx, v, asker{learned: true, watch: true})
 }
 
-func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (Result, error) {
-	expired := false
+func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result Result, err error) {
+	asked, expired := false, false
+	defer func() {
+		result.Asked = asked
+		result.Expired = asked && expired
+	}()
 	for round := 1; ; round++ {
-		if !a.learned {
-			_, known := s.CORS(v, a.origin)
-			a.learned = known || round > originRounds
-		}
+		a.learned = a.learned || round > originRounds || s.learnedOf(v, a.origin)
 		found := s.look(v, a)
 		if result, ok := s.fresh(found.known, v.Locale); ok && found.flight == nil && found.wait == 0 {
 			if !a.learned {
@@ -175,31 +176,28 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (Result
 			return s.insteadOfNews(found.known, v.Locale, found.err)
 		}
 		if err := found.flight.wait(ctx, s.waitFor(found.known, v.Locale)); err != nil {
+			asked = true
 			if errors.Is(err, errNoAnswerYet) {
 				return s.insteadOfNews(found.known, v.Locale, err)
 			}
 			return Result{}, err
 		}
-		result, ok := s.landed(found, v.Locale)
+		asked = asked || found.flight.asked()
 		ended := failure{err: found.flight.err, origin: found.flight.origin}
-		switch {
-		case ok && s.hasLearned(v, a):
-			result.Expired = expired
-			return result, nil
-		case ended.err != nil && ended.concerns(a.origin):
+		if ended.err != nil && ended.concerns(a.origin) {
 			return s.insteadOfNews(found.flight.known, v.Locale, ended.err)
+		}
+		if result, ok := s.landed(found, v.Locale); ok && (a.learned || s.learnedOf(v, a.origin)) {
+			return result, nil
 		}
 		// The flight brought a text for people in another locale, or was for another
 		// origin: ask for ours.
 	}
 }
 
-// hasLearned reports whether nothing has to be learned about the asker's origin any more.
-func (s *Statuses) hasLearned(v *session.Variant, a asker) bool {
-	if a.learned {
-		return true
-	}
-	_, known := s.CORS(v, a.origin)
+// learnedOf reports whether the upstream was asked for an origin of late.
+func (s *Statuses) learnedOf(v *session.Variant, origin string) bool {
+	_, known := s.CORS(v, origin)
 	return known
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pollbridge/cache"
-	"pollbridge/internal/plainlog"
 	"pollbridge/session"
 
 	"github.com/gofiber/fiber/v2"
@@ -17,7 +16,7 @@ import (
 // logAccess writes a line for a request, after errors became an answer. Polls that
 // bring nothing new are written at level debug only: there are many, and metrics
 // count them.
-func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
+func (s *Server) logAccess(c *fiber.Ctx, to target, came outcome) {
 	level := slog.LevelInfo
 	switch {
 	case c.Response().StatusCode() >= 500:
@@ -25,30 +24,28 @@ func (s *Server) logAccess(c *fiber.Ctx, came outcome) {
 	case came.how == cache.Hit, came.how != 0 && came.state == session.Pending:
 		level = slog.LevelDebug
 	}
-	if !s.log.Enabled(context.Background(), level) {
+	ctx := context.Background()
+	if !s.log.Enabled(ctx, level) {
 		return
 	}
-	now := time.Now()
-	line := plainlog.Begin(s.log.Handler(), now, level, "request")
-	line.Bytes("id", c.Response().Header.PeekBytes(requestIDKey))
-	line.String("method", methodName(c.Request().Header.Method()))
-	var buffer [longestShown + longestShown/4]byte
-	line.Bytes("path", s.appendMasked(buffer[:0], c.Request().Header.RequestURI()))
-	line.Int("status", c.Response().StatusCode())
-	line.Duration("took", now.Sub(c.Context().Time()))
-	line.String("client", s.clientAddress(c))
+	attributes := append(make([]slog.Attr, 0, 9),
+		slog.String("id", string(c.Response().Header.PeekBytes(requestIDKey))),
+		slog.String("method", string(c.Request().Header.Method())),
+		slog.String("path", s.masked(to.path)),
+		slog.Int("status", c.Response().StatusCode()),
+		slog.Duration("took", time.Since(c.Context().Time())),
+		slog.String("client", s.clientAddress(c)),
+	)
 	if came.how != 0 {
-		line.String("answered", came.how.String())
-		line.String("state", came.state.String())
+		attributes = append(attributes, slog.String("answered", came.how.String()), slog.String("state", came.state.String()))
 	}
-	if came.err != nil {
-		err := came.err
+	if err := came.err; err != nil {
 		if public, ok := errors.AsType[*publicError](err); ok && public.cause != nil {
 			err = public.cause
 		}
-		line.String("error", err.Error())
+		attributes = append(attributes, slog.String("error", err.Error()))
 	}
-	_ = line.End()
+	s.log.LogAttrs(ctx, level, "request", attributes...)
 }
 
 // shortest is the number of bytes that may be shown of anything.
@@ -57,16 +54,16 @@ const shortest = 8
 // longestShown is the number of bytes of a path of which something is shown.
 const longestShown = 256
 
-// appendMasked appends the path of a target, in which whatever could be a token is cut
-// to the part that may be shown: every long segment that no endpoint's path has.
-func (s *Server) appendMasked(shown, target []byte) []byte {
-	path, _ := session.SplitTarget(target)
+// masked is a path in which whatever could be a token is cut to the part that may be
+// shown: every long segment that no endpoint's path has.
+func (s *Server) masked(path []byte) string {
+	var shown []byte
 	path = path[:min(len(path), longestShown)]
 	for {
 		segment, rest, more := bytes.Cut(path, []byte("/"))
 		shown = s.appendSegment(shown, segment)
 		if !more {
-			return shown
+			return string(shown)
 		}
 		shown = append(shown, '/')
 		path = rest

@@ -22,6 +22,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/simulator"
@@ -105,7 +106,7 @@ func serve(t testing.TB, upstreamURL string, changes ...func(*settings)) *bridge
 	fatal(t, err)
 	b.keeper = watch.NewKeeper(max(s.interval, s.cache.PendingTTL), b.refresh)
 	b.statuses, err = cache.New(s.cache, cache.Options{
-		Poller: b.upstream, Finals: cache.NewMemory(s.cache.FinalTTL, s.cache.MaxSize), Log: log, Observe: b.keeper.Observe,
+		Poller: b.upstream, Finals: &testkit.Finals{}, Log: log, Observe: b.keeper.Observe,
 	})
 	fatal(t, err)
 	b.server, err = proxy.New(s.proxy, proxy.Options{
@@ -144,7 +145,6 @@ func (b *bridge) stop() {
 		b.keeper.Close()
 		b.statuses.Close()
 		b.upstream.Close()
-		b.server.DropPages() // which the next test may count
 		for what, text := range map[string]string{"log": b.log.String(), "metrics": b.metrics()} {
 			for _, mark := range []string{secretMark, tokenMark} {
 				if i := strings.Index(text, mark); i >= 0 {

@@ -12,12 +12,29 @@ import (
 
 // appendCacheStatus says in the words of RFC 9211 where an answer came from.
 func appendCacheStatus(dst []byte, r cache.Result) []byte {
-	dst = append(dst, "pollbridge"...)
+	dst = appendForwarded(append(dst, "pollbridge"...), r)
+	dst = append(dst, "; ttl="...)
+	dst = strconv.AppendInt(dst, int64(math.Floor(float64(r.TTL)/float64(time.Second))), 10)
 	switch {
-	case r.How == cache.Hit:
-		dst = append(dst, "; hit"...)
-	case r.How == cache.Stale && !asked(r.Err):
-		dst = append(dst, "; hit"...)
+	case r.How == cache.Stale:
+		dst = append(append(dst, "; detail="...), detail(r.Err)...)
+	case r.OtherVariant:
+		dst = append(dst, "; detail=other-variant"...)
+	}
+	return dst
+}
+
+// appendErrorStatus is appendCacheStatus for a request that got no observation.
+func appendErrorStatus(dst []byte, r cache.Result, err error) []byte {
+	dst = appendForwarded(append(dst, "pollbridge"...), r)
+	return append(append(dst, "; detail="...), detail(err)...)
+}
+
+// appendForwarded says whether the upstream was asked because of this request.
+func appendForwarded(dst []byte, r cache.Result) []byte {
+	switch {
+	case !r.Asked:
+		return append(dst, "; hit"...)
 	case r.How == cache.Stale, r.Expired:
 		dst = append(dst, "; fwd=stale"...)
 	default:
@@ -26,21 +43,10 @@ func appendCacheStatus(dst []byte, r cache.Result) []byte {
 	if r.How == cache.Collapsed {
 		dst = append(dst, "; collapsed"...)
 	}
-	dst = append(dst, "; ttl="...)
-	dst = strconv.AppendInt(dst, int64(math.Floor(float64(r.TTL)/float64(time.Second))), 10)
-	if r.How == cache.Stale {
-		dst = append(dst, "; detail="...)
-		dst = append(dst, detail(r.Err)...)
-	}
 	return dst
 }
 
-func asked(err error) bool {
-	failure, ok := errors.AsType[*upstream.Failure](err)
-	return !ok || !failure.NotSent()
-}
-
-// detail is a token of RFC 9651: why a stale answer was given.
+// detail is a token of RFC 9651: why the upstream gave no answer.
 func detail(err error) string {
 	if failure, ok := errors.AsType[*upstream.Failure](err); ok {
 		return string(failure.Reason)

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -12,74 +11,55 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// patientListener gives connections a deadline for writing that moves with what is
-// written. One deadline for a whole answer would cut off slow but honest readers of
-// large documents; none would let dishonest ones hold connections for ever.
-type patientListener struct {
+// clientListener accepts connections of clients.
+type clientListener struct {
 	net.Listener
-	clock      *clock
-	closing    *atomic.Bool // no connection is waited for any more
-	turns      *atomic.Uint64
-	departures *departures
+	lingering *lingering
 }
 
-func (l patientListener) Accept() (net.Conn, error) {
+func (l clientListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	c := &patientConn{
-		Conn: socket.Wrap(conn), clock: l.clock, closing: l.closing, turns: newTurns(l.turns),
-		peer: newPeer(conn.RemoteAddr()), departures: l.departures,
-	}
-	l.departures.enter(&c.seat, conn)
-	return c, nil
+	return &clientConn{Conn: conn, lingering: l.lingering, peer: newPeer(conn.RemoteAddr())}, nil
 }
 
-// clock is the time, a little late. Asking for the exact one, and setting timers by
-// it, is a tenth of what answering from memory costs.
-type clock struct{ nanoseconds atomic.Int64 }
-
-func (c *clock) set(t time.Time) { c.nanoseconds.Store(t.UnixNano()) }
-func (c *clock) now() time.Time  { return time.Unix(0, c.nanoseconds.Load()) }
-
 const (
-	writePatience  = 30 * time.Second
+	writeTimeout   = 30 * time.Second
 	slowestReading = 16 << 10 // bytes a second
 	deadlineSlack  = 2 * time.Second
 )
 
-// patientConn sets deadlines late: a timer is only touched when it would be wrong by
-// more than the slack. Reading belongs to one goroutine at a time, and so does
+// clientConn is the connection of a client. Its deadline for writing moves with what is
+// written: one for a whole answer would cut off slow but honest readers of large
+// documents; none would let dishonest ones hold connections for ever.
+//
+// A deadline is set anew only when the one that is set would be wrong by more than the
+// slack: timers are not free. Reading belongs to one goroutine at a time, and so does
 // writing.
-type patientConn struct {
+type clientConn struct {
 	net.Conn
-	clock   *clock
-	closing *atomic.Bool
-	served  atomic.Bool // something was read
-	turns   turns
-	peer    peer
-	numbers numbers
+	peer      peer
+	lingering *lingering
 
-	departures *departures // which has seat
-	seat       seat
+	served      atomic.Bool // something was read
+	unread      atomic.Bool // an answer was given before the request had come whole
+	interrupted atomic.Bool // reading was
+	held        atomic.Bool // an answer was made that has not been written
 
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be
-	interrupted   atomic.Bool
-
-	large []byte // body of the answer that is written next, if pages holds it too
-	pages *paged // see pages.of
 }
 
 // connOf returns the connection that a request came on, or nil if it has another one.
-func connOf(c *fiber.Ctx) *patientConn { return patientBelow(c.Context().Conn()) }
+func connOf(c *fiber.Ctx) *clientConn { return clientConnBelow(c.Context().Conn()) }
 
-// patientBelow finds the connection that conn is, or that TLS runs over, or nil.
-func patientBelow(conn net.Conn) *patientConn {
+// clientConnBelow finds the connection that conn is, or that TLS runs over, or nil.
+func clientConnBelow(conn net.Conn) *clientConn {
 	for {
-		if patient, ok := conn.(*patientConn); ok {
-			return patient
+		if client, ok := conn.(*clientConn); ok {
+			return client
 		}
 		wrapped, ok := conn.(interface{ NetConn() net.Conn })
 		if !ok {
@@ -89,89 +69,37 @@ func patientBelow(conn net.Conn) *patientConn {
 	}
 }
 
-// seatOf returns the place of that connection, or nil.
-func seatOf(c *fiber.Ctx) *seat {
-	if conn := connOf(c); conn != nil {
-		return &conn.seat
-	}
-	return nil
-}
+// NetConn lets others look at the connection below.
+func (c *clientConn) NetConn() net.Conn { return c.Conn }
 
-// writeNext tells that the next answer ends with body, which is in pages, too, and
-// releases them afterwards. It may only be called while nothing is written.
-func (c *patientConn) writeNext(body []byte, pages *paged) {
-	c.doneWithLarge()
-	c.large, c.pages = body, pages
-}
-
-// doneWithLarge is for Close, too, which another goroutine may call on an idle
-// connection.
-func (c *patientConn) doneWithLarge() {
-	if c.pages != nil {
-		c.pages.release()
-		c.large, c.pages = nil, nil
-	}
-}
-
-// NetConn lets package socket look at it.
-func (c *patientConn) NetConn() net.Conn { return c.Conn }
-
-func (c *patientConn) Write(p []byte) (int, error) {
-	c.turns.written()
-	allowed := writePatience + time.Duration(len(p)/slowestReading)*time.Second
-	if now := c.clock.now(); c.writing.Sub(now) < allowed-writePatience/2 {
+func (c *clientConn) Write(p []byte) (int, error) {
+	c.held.Store(false)
+	allowed := writeTimeout + time.Duration(len(p)/slowestReading)*time.Second
+	// The time of now, and not of when the request came: the process may have been
+	// stopped in between.
+	if now := time.Now(); c.writing.Sub(now) < allowed-deadlineSlack {
 		c.writing = now.Add(allowed)
 		if err := c.Conn.SetWriteDeadline(c.writing); err != nil {
 			return 0, err
 		}
 	}
-	if c.large != nil {
-		return c.writeLarge(p)
-	}
 	return c.Conn.Write(p)
-}
-
-// writeLarge writes a part of an answer with a large body: first its head, with what
-// of the body fits into the engine's buffer, then the rest of the body.
-func (c *patientConn) writeLarge(p []byte) (int, error) {
-	to := c.Conn.(*socket.Conn)
-	body := c.large
-	if len(p) < largeBody/2 {
-		return to.WriteMore(p)
-	}
-	defer c.doneWithLarge()
-	// Pages are sent whole: what stands before the first of them goes with the head.
-	part := -(len(body) - len(p)) & (os.Getpagesize() - 1)
-	if len(p) <= part || len(p) > len(body) || &p[len(p)-1] != &body[len(body)-1] {
-		return to.Write(p)
-	}
-	n, err := to.WriteMore(p[:part])
-	if err != nil {
-		return n, err
-	}
-	from := len(body) - (len(p) - part)
-	rest, err := to.WriteFile(c.pages.file, int64(from), len(body)-from)
-	n += rest
-	if err != nil { // of the file, or of the connection: then this fails, too
-		rest, err = to.Write(p[n:])
-		n += rest
-	}
-	return n, err
 }
 
 // SetReadDeadline takes effect with the next Read: most often there is none, because
 // what is wanted has already been read.
-func (c *patientConn) SetReadDeadline(t time.Time) error {
+func (c *clientConn) SetReadDeadline(t time.Time) error {
 	c.want = t
 	return nil
 }
 
 // SetDeadline takes effect at once.
-func (c *patientConn) SetDeadline(t time.Time) error {
+func (c *clientConn) SetDeadline(t time.Time) error {
+	c.reading, c.want, c.writing = t, t, t
 	return c.Conn.SetDeadline(t)
 }
 
-func (c *patientConn) Read(p []byte) (int, error) {
+func (c *clientConn) Read(p []byte) (int, error) {
 	if late := c.want.Sub(c.reading); late < 0 || late > deadlineSlack {
 		c.reading = c.want
 		if err := c.Conn.SetReadDeadline(c.want); err != nil {
@@ -186,28 +114,16 @@ func (c *patientConn) Read(p []byte) (int, error) {
 	if !c.served.Load() {
 		c.served.Store(true)
 	}
-	c.turns.beforeRead()
 	return c.Conn.Read(p)
 }
 
-// Bounds on reading what a client still sends to a connection that is being closed.
-const (
-	lingering     = time.Second
-	lingeringMost = 4 << 20 // bytes
-)
-
-// Close waits a moment for a client that is still sending: were the connection closed
-// on unread bytes, the kernel would reset it, and the client might never read the
-// answer that says why.
-func (c *patientConn) Close() error {
-	c.departures.leave(&c.seat)
-	c.doneWithLarge()
-	plain, ok := c.Conn.(*socket.Conn)
-	if ok && c.served.Load() && !c.closing.Load() && (c.interrupted.Load() || socket.At(plain) == socket.Data) {
-		_ = plain.CloseWrite()
-		_ = plain.SetReadDeadline(time.Now().Add(lingering))
-		// Another goroutine may be reading, for which only what is below is made.
-		_, _ = io.CopyN(io.Discard, plain.TCPConn, lingeringMost)
+// Close waits for a client that is still sending: were the connection closed on unread
+// bytes, the kernel would reset it, and the client might never read the answer that
+// says why.
+func (c *clientConn) Close() error {
+	tcp, ok := c.Conn.(*net.TCPConn)
+	if ok && c.served.Load() && (c.unread.Load() || c.interrupted.Load() || socket.At(tcp) == socket.Data) {
+		c.lingering.linger(tcp)
 	}
 	return c.Conn.Close()
 }
@@ -215,9 +131,9 @@ func (c *patientConn) Close() error {
 // interrupt ends a Read on conn that is under way in another goroutine, and all that
 // follow.
 func interrupt(conn net.Conn) {
-	if patient := patientBelow(conn); patient != nil {
-		patient.interrupted.Store(true)
-		conn = patient.Conn
+	if client := clientConnBelow(conn); client != nil {
+		client.interrupted.Store(true)
+		conn = client.Conn
 	}
 	_ = conn.SetReadDeadline(time.Unix(1, 0))
 }

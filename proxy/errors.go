@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"pollbridge/cache"
 	"pollbridge/session"
 	"pollbridge/upstream"
 
@@ -47,14 +48,41 @@ var errSlowBody = refusal(http.StatusRequestTimeout, "the body of the request di
 
 var errBrokenBody = ambiguous("the body of the request could not be read")
 
-// handleError answers an error: the one place where errors become HTTP. Texts are
-// fixed, so nothing of a request or of the network behind can leak.
+// statusError is why a status request got no observation.
+type statusError struct {
+	result cache.Result
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+// writeError answers an error: the one place where errors become HTTP. What the upstream
+// said that is no observation is told as it is. Our own texts are fixed, so nothing of a
+// request or of the network behind can leak.
+func (s *Server) writeError(c *fiber.Ctx, err error) {
+	status, isStatus := errors.AsType[*statusError](err)
+	failure, failed := errors.AsType[*upstream.Failure](err)
+	if isStatus && failed && failure.Answer != nil {
+		writeContent(c.Response(), failure.Answer)
+	} else {
+		writePublic(c.Context(), public(err))
+	}
+	if isStatus {
+		c.Response().Header.AddBytesKV(cacheStatusKey, appendErrorStatus(nil, status.result, err))
+	}
+}
+
+// handleError answers requests that the HTTP engine could not read.
 func (s *Server) handleError(c *fiber.Ctx, err error) error {
-	writeError(c.Context(), public(err))
+	writePublic(c.Context(), public(err))
 	return nil
 }
 
-func writeError(c *fasthttp.RequestCtx, e *publicError) {
+func writePublic(c *fasthttp.RequestCtx, e *publicError) {
+	if conn := clientConnBelow(c.Conn()); conn != nil && e.close {
+		conn.unread.Store(true) // the client may still be sending
+	}
 	response := &c.Response
 	response.ResetBody()
 	response.SetStatusCode(e.status)

@@ -1,14 +1,13 @@
 package proxy
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"io"
-	"iter"
 	"net/http"
-	"net/textproto"
-	"slices"
-	"sync"
+	"net/http/httptrace"
 
-	"pollbridge/session"
 	"pollbridge/upstream"
 
 	"github.com/gofiber/fiber/v2"
@@ -16,131 +15,102 @@ import (
 )
 
 // smallBody is the size in bytes up to which bodies of requests and answers are held
-// whole: that frees connections sooner, and costs less.
+// whole: that frees connections sooner.
 const smallBody = 16 << 10
+
+// noBody is what the engine says of a request that has none, and nothing that says so.
+const noBody = -2
 
 // forward passes a request through. begun is the part of its body that was read
 // already; it must not be used again by the caller. start is nil unless it is a start
 // call.
-func (s *Server) forward(c *fiber.Ctx, begun []byte, start *start) (err error) {
-	p := passings.Get().(*passing)
-	p.server, p.start = s, start
-	seatOf(c).watchFor(&p.watched, p)
-	p.id = append(p.idMemory[:0], c.Response().Header.PeekBytes(requestIDKey)...)
-	answered := false
-	defer func() {
-		if !answered { // there is an error, or a panic
-			p.end()
-			c.Response().Reset() // it may have begun to be that of the upstream
-			c.Response().Header.SetCanonical(requestIDKey, p.id)
-		}
-	}()
-	var code int
-	if length := c.Request().Header.ContentLength(); 0 <= length && length <= smallBody || length == noBody {
-		code, err = p.relay(c, begun, length)
-	} else {
-		code, err = p.stream(c, begun, length)
-	}
+func (s *Server) forward(c *fiber.Ctx, to target, begun []byte, start *start) error {
+	code, err := s.exchange(c, to, begun, start)
 	if err != nil {
-		s.metrics.countPassthrough(public(err).status)
-		return err
+		code = public(err).status
 	}
-	answered = true
 	s.metrics.countPassthrough(code)
-	p.useAgain()
-	return nil
+	return err
 }
 
-// noBody is what the engine says of a request that has none, and nothing that says
-// so.
-const noBody = -2
-
-// passing is one request that passes through.
-type passing struct {
-	server   *Server
-	start    *start // nil unless it is a start call
-	client   visitor
-	watched  waiter
-	upload   *clientBody          // nil unless it streams
-	relayed  upstream.RelayedBody // unless it streams
-	over     bool
-	left     bool   // the client has, before it was over
-	id       []byte // of the request
-	idMemory [32]byte
+// exchange is one request that passes through. It ends when the answer was sent, which
+// may be after exchange has returned.
+type exchange struct {
+	server *Server
+	cancel context.CancelCauseFunc
+	hangup *waiter
+	body   *requestBody // nil if the request is held whole
 }
 
-// passings are for requests to come: what is made anew for each of them costs more by
-// pushing other memory out of the caches than by being made.
-var passings = sync.Pool{New: func() any { return new(passing) }}
-
-// useAgain gives p to a later request, unless something may still refer to it: what
-// streams is over later, and its body may be read by others even then.
-func (p *passing) useAgain() {
-	if !p.over || p.left || p.upload != nil || !p.client.renew() {
-		return
+// end is to be called when the answer has been sent, or when there is none.
+func (e *exchange) end() {
+	if e.body != nil {
+		e.body.Close()
 	}
-	p.server, p.start, p.id, p.over = nil, nil, nil, false
-	p.relayed = upstream.RelayedBody{}
-	passings.Put(p)
+	e.hangup.stop()
+	e.cancel(nil)
 }
 
-// gone is called when the client has left.
-func (p *passing) gone() { p.client.leave(errClientGone) }
-
-// end is to be called when the answer has been sent. Further calls do nothing.
-func (p *passing) end() {
-	if p.over {
-		return
-	}
-	p.over = true
-	if p.upload != nil {
-		p.upload.Close()
-	}
-	p.left = !p.watched.stop()
-}
-
-// stream passes a request through whose body is large or of unknown length, streaming
-// both ways.
-func (p *passing) stream(c *fiber.Ctx, begun []byte, length int) (code int, err error) {
-	target := c.Request().Header.RequestURI()
-	path, query := session.SplitTarget(target)
-	url, err := p.server.upstream.URL(upstream.Target{Path: string(path), Query: string(query), ForceQuery: len(path) < len(target)})
+// exchange returns the status code that the client gets.
+func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (code int, err error) {
+	url, err := s.upstream.URL(to.upstream())
 	if err != nil {
 		return 0, err
 	}
-	p.upload = newClientBody(c, begun, length)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	e := &exchange{server: s, cancel: cancel}
+	e.hangup = s.hangups.watch(c.Context().Conn(), func() { cancel(errClientGone) })
+	answered := false
+	defer func() {
+		if !answered { // there is an error, or a panic
+			e.end()
+		}
+	}()
 	request := &http.Request{
-		Method:        string(c.Request().Header.Method()),
-		URL:           url,
-		Host:          url.Host,
-		Header:        collected(p.server.forwarded(c)),
-		Body:          p.upload,
-		ContentLength: int64(length),
+		Method: string(c.Request().Header.Method()), URL: url, Host: url.Host, Header: s.forwarded(c, to),
 	}
-	if p.start != nil {
-		request.Body = tap{p.upload, p.start}
+	if err := e.setBody(c, request, begun, start); err != nil {
+		return 0, err
 	}
-	response, err := p.server.upstream.Forward(request.WithContext(&p.client))
+	interim := newInterim(c)
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: interim.forward})
+	response, err := s.upstream.Forward(request.WithContext(ctx))
+	interim.stop()
 	if err != nil {
 		return 0, gatewayError(err)
 	}
-	return p.sendBack(c, answer{
-		status: response.StatusCode, length: int(response.ContentLength), body: response.Body,
-		header: response.Header, encoding: response.Header.Get(fasthttp.HeaderContentEncoding),
-	})
+	if err := e.sendBack(c, response, start); err != nil {
+		return 0, err
+	}
+	answered = true
+	return response.StatusCode, nil
 }
 
-// collected is a header for net/http.
-func collected(fields iter.Seq2[[]byte, []byte]) http.Header {
-	header := make(http.Header, 16)
-	for name, value := range fields {
-		canonical := textproto.CanonicalMIMEHeaderKey(string(name))
-		header[canonical] = append(header[canonical], string(value))
+// setBody gives the request its body, which is held whole if it is small.
+func (e *exchange) setBody(c *fiber.Ctx, request *http.Request, begun []byte, start *start) error {
+	length := c.Request().Header.ContentLength()
+	switch {
+	case length == noBody, length == 0:
+		request.Body = http.NoBody
+		return nil
+	case 0 < length && length <= smallBody:
+		whole, err := wholeBody(c, begun, length)
+		if err != nil {
+			return err
+		}
+		if start != nil {
+			_, _ = start.Write(whole) // never fails
+		}
+		request.Body = io.NopCloser(bytes.NewReader(whole))
+	default:
+		e.body = newRequestBody(c, begun, length)
+		request.Body = e.body
+		if start != nil {
+			request.Body = tap{e.body, start}
+		}
 	}
-	if _, given := header["User-Agent"]; !given {
-		header["User-Agent"] = []string{""} // else net/http sends its own
-	}
-	return header
+	request.ContentLength = int64(length)
+	return nil
 }
 
 // gatewayError names errors in terms of a gateway.
@@ -156,95 +126,80 @@ func gatewayError(err error) error {
 	return e
 }
 
-// answer is what the upstream says to a request that passes through.
-type answer struct {
-	status   int
-	length   int         // of the body; negative if that is not known
-	header   http.Header // of the answer to a request that streamed; nil if it stands in the response
-	encoding string      // of the content
-	body     io.ReadCloser
-}
-
 // sendBack gives an answer to the client, streaming if it is not small. Until that is
 // over the engine leaves the body of the request alone, so an upstream may answer
-// while it still reads. It returns the status code that the client gets.
-func (p *passing) sendBack(c *fiber.Ctx, a answer) (code int, err error) {
-	if p.start != nil {
-		if err := p.start.answered(&a); err != nil {
-			a.body.Close()
-			return 0, err
+// while it still reads. It closes the body of the answer if there is an error.
+func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (err error) {
+	defer func() {
+		if err != nil {
+			answer.Body.Close()
+		}
+	}()
+	if start != nil {
+		if err := start.answered(answer); err != nil {
+			return err
 		}
 	}
 	response := c.Response()
-	a.copyBack(&response.Header)
-	response.Header.SetCanonical(requestIDKey, p.id)
+	length := int(answer.ContentLength)
 	head := c.Method() == http.MethodHead
+	bodiless := head || answer.StatusCode == http.StatusNoContent || answer.StatusCode == http.StatusNotModified
+	var whole []byte
+	if !bodiless && 0 <= length && length <= smallBody {
+		whole = make([]byte, length)
+		if _, err := io.ReadFull(answer.Body, whole); err != nil {
+			return gatewayError(upstream.BrokenAnswer(err))
+		}
+	}
+	copyBack(&response.Header, answer.Header)
 	switch {
-	case head || a.status == http.StatusNoContent || a.status == http.StatusNotModified:
+	case bodiless:
 		response.SkipBody = true
-		if head && a.length >= 0 {
-			response.Header.SetContentLength(a.length) // before the status, or it would not do so for 304
+		if head && length >= 0 {
+			response.Header.SetContentLength(length) // before the status, or it would not do so for 304
 		} else {
 			response.Header.Del(fasthttp.HeaderContentLength)
 		}
-	case 0 <= a.length && a.length <= smallBody:
-		if err := a.readWhole(response); err != nil {
-			a.body.Close()
-			return 0, gatewayError(upstream.BrokenAnswer(err))
-		}
-	case a.length < 0 && !c.Request().Header.IsHTTP11():
-		whole, err := readForHTTP10(a.body)
-		if err != nil {
-			a.body.Close()
-			return 0, err
-		}
+	case whole != nil:
 		response.SetBodyRaw(whole)
+	case length < 0 && !c.Request().Header.IsHTTP11():
+		response.SetStatusCode(answer.StatusCode)
+		e.server.streams.Respond(c.Context(), func(w *bufio.Writer) error {
+			defer e.end()
+			defer answer.Body.Close()
+			return copyFlushing(w, answer.Body)
+		})
+		return nil
 	default:
-		response.SetBodyStream(&answerBody{a.body, p.end}, a.length)
+		response.SetBodyStream(&answerBody{answer.Body, e.end}, length)
 		response.ImmediateHeaderFlush = true // the body may be a long time coming
-		response.SetStatusCode(a.status)
-		return a.status, nil
+		response.SetStatusCode(answer.StatusCode)
+		return nil
 	}
-	response.SetStatusCode(a.status)
-	p.finish(a.body)
-	return a.status, nil
+	response.SetStatusCode(answer.StatusCode)
+	answer.Body.Close()
+	e.end()
+	return nil
 }
 
-// keptBody is the size in bytes up to which memory for the body of an answer stays with
-// the connection.
-const keptBody = 2 << 10
-
-// readWhole reads a body of known length into the response.
-func (a *answer) readWhole(response *fasthttp.Response) error {
-	if a.length > keptBody {
-		whole := make([]byte, a.length)
-		response.SetBodyRaw(whole)
-		_, err := io.ReadFull(a.body, whole)
-		return err
+// copyFlushing copies what comes as it comes.
+func copyFlushing(w *bufio.Writer, r io.Reader) error {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := r.Read(buffer)
+		if _, failed := w.Write(buffer[:n]); failed != nil {
+			return failed
+		}
+		if failed := w.Flush(); failed != nil {
+			return failed
+		}
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	whole := slices.Grow(response.SwapBody(nil)[:0], a.length)[:a.length]
-	_, err := io.ReadFull(a.body, whole)
-	response.SwapBody(whole)
-	return err
-}
-
-func (p *passing) finish(body io.Closer) {
-	body.Close()
-	p.end()
-}
-
-// readForHTTP10 reads an answer of unknown length for a client that cannot be told
-// where it ends while it streams.
-func readForHTTP10(body io.Reader) ([]byte, error) {
-	const most = 8 << 20
-	whole, err := io.ReadAll(io.LimitReader(body, most+1))
-	if err != nil {
-		return nil, gatewayError(upstream.BrokenAnswer(err))
-	}
-	if len(whole) > most {
-		return nil, refusal(http.StatusHTTPVersionNotSupported, "this answer needs HTTP/1.1")
-	}
-	return whole, nil
 }
 
 // answerBody is the body of an answer on its way to the client.

@@ -50,6 +50,28 @@ func TestPassThroughUnchanged(t *testing.T) {
 	}
 }
 
+// TestNamesThatReadTheSame: CGI servers take "_" for "-", so who is not trusted could say
+// there what it may not say here.
+func TestNamesThatReadTheSame(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	a := do(t, "GET", b.url+"/x", "", "X_Forwarded_For: 6.6.6.6", "X-Forwarded_Proto: https", "x_forwarded-host: h", "X_Real_IP: 6.6.6.6",
+		"Transfer_Encoding: chunked", "Content_Length: 5", "X_Request_Id: a", "Pollbridge_Webhook: b", "X_Forwarded_Anything: c",
+		"Proxy_Authorization: d", "Via_: e", "X_Mine: kept", "Access_Token: kept")
+	if a.status != 200 {
+		t.Fatalf("answered %d", a.status)
+	}
+	for name := range rec.last(t).header {
+		if strings.Contains(name, "_") && name != "X_mine" && name != "Access_token" && name != "Via_" {
+			t.Errorf("the upstream saw %s", name)
+		}
+	}
+	if seen := rec.last(t).header; seen.Get("X_mine") != "kept" || seen.Get("Access_token") != "kept" {
+		t.Errorf("fields of another meaning did not pass: %v", seen)
+	}
+}
+
 // TestNearlyStatusRequests sends what is no status request to the path of one: none
 // of it may be answered from memory, and all of it arrives as it was sent.
 func TestNearlyStatusRequests(t *testing.T) {
@@ -284,6 +306,12 @@ func TestAnswersWithoutBody(t *testing.T) {
 		io.WriteString(conn, test.method+" "+test.path+" HTTP/1.1\r\nHost: h\r\nX-A: b\r\n\r\nGET /0 HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		r := bufio.NewReader(conn)
 		first, err := http.ReadResponse(r, &http.Request{Method: test.method})
+		if test.path == "/103" && err == nil {
+			if first.StatusCode != 103 || first.Header.Get("Link") != "</x>" {
+				t.Errorf("the interim answer is %d with %v; want 103 with its Link", first.StatusCode, first.Header)
+			}
+			first, err = http.ReadResponse(r, &http.Request{Method: test.method})
+		}
 		if err != nil {
 			t.Errorf("%s %s: %v", test.method, test.path, err)
 			continue

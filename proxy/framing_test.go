@@ -99,7 +99,9 @@ func TestFraming(t *testing.T) {
 		{"a chunk without CRLF", post("Transfer-Encoding: chunked\r\n", "5\r\nhello0\r\n\r\n"+smuggled), true, ""},
 		{"a control byte in the path", "GET /fi\x01rst HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
 		{"a space in the path", "GET /fi rst HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
-		{"absolute form", "GET http://evil/first HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
+		{"absolute form of another scheme", "GET ftp://other/first HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
+		{"absolute form without a host", "GET http:///first HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
+		{"absolute form with a user", "GET http://a@other/first HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
 		{"asterisk form", "OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
 		{"no slash", "GET first HTTP/1.1\r\nHost: h\r\n\r\n", true, ""},
 		{"HTTP/9.9", "GET /first HTTP/9.9\r\nHost: h\r\n\r\n", true, ""},
@@ -335,8 +337,6 @@ func TestClearRefusals(t *testing.T) {
 		{"TRACE", "TRACE /x HTTP/1.1\r\nHost: h\r\n\r\n", 405, "TRACE is not supported"},
 		{"CONNECT", "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n", 405, "CONNECT is not supported"},
 		{"CONNECT to a path", "CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\n", 405, "CONNECT is not supported"},
-		{"websocket", "GET /x HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n\r\n", 501, "changing the protocol"},
-		{"websocket for a status", "POST " + statusPath(token) + " HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", 501, "changing the protocol"},
 	} {
 		answers := b.send(test.raw + after)
 		if len(answers) != 1 || answers[0].status != test.want || !strings.Contains(answers[0].body, test.message) || !answers[0].raw.Close {
@@ -346,9 +346,54 @@ func TestClearRefusals(t *testing.T) {
 	if n := rec.count(); n > 0 {
 		t.Errorf("the upstream saw %d requests, want none", n)
 	}
-	t.Log("an offer of HTTP/2 is no demand")
-	a := do(t, "GET", b.url+"/x", "", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__")
-	if seen := rec.last(t); a.status != 200 || len(seen.header["Upgrade"])+len(seen.header["Http2-Settings"])+len(seen.header["Connection"]) > 0 {
-		t.Errorf("Upgrade: h2c: %d, the upstream saw %v; want it ignored", a.status, seen.header)
+}
+
+// TestOffersToUpgradeAreIgnored: they are no demands (RFC 9110, 7.8).
+func TestOffersToUpgradeAreIgnored(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url)
+	for _, offer := range []string{"h2c", "TLS/1.2", "h2c, TLS/1.2", "TLS/1.0, HTTP/2.0", "websocket", "WebSocket", "IRC/6.9"} {
+		for _, request := range []struct{ method, path, body string }{
+			{"GET", "/x", ""}, {"POST", statusPath(token), asking("sesame-1")},
+		} {
+			a := do(t, request.method, b.url+request.path, request.body, "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+offer, "HTTP2-Settings: AAMAAABkAAQAAP__")
+			if seen := rec.last(t); a.status != 200 || len(seen.header["Upgrade"])+len(seen.header["Http2-Settings"])+len(seen.header["Connection"]) > 0 {
+				t.Errorf("Upgrade: %s to %s: %d, the upstream saw %v; want it ignored", offer, request.path, a.status, seen.header)
+			}
+		}
+	}
+}
+
+// TestAbsoluteForm: its authority takes the place of Host, and never chooses where the
+// request goes (RFC 9112, 3.2.2).
+func TestAbsoluteForm(t *testing.T) {
+	t.Parallel()
+	rec := record(t, nil)
+	b := serve(t, rec.url+"/base")
+	for _, test := range []struct{ target, path, host string }{
+		{"http://other/x?y=1", "/base/x?y=1", "other"},
+		{"HTTP://other:81/x", "/base/x", "other:81"},
+		{"https://other/a%2Fb/../c", "/base/a%2Fb/../c", "other"},
+		{"http://other", "/base/", "other"},
+		{"http://other?x", "/base/?x", "other"},
+		{"http://[::1]:8080/", "/base/", "[::1]:8080"},
+	} {
+		rec.reset()
+		answers := b.send("GET " + test.target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		if got := statuses(answers); !slices.Equal(got, []int{200}) {
+			t.Errorf("%s: answered %v", test.target, answers)
+			continue
+		}
+		seen := rec.last(t)
+		if seen.target != test.path || seen.header.Get("X-Forwarded-Host") != test.host || "http://"+seen.host != rec.url {
+			t.Errorf("%s: the upstream %s saw %s for %s; want %s for %s", test.target, seen.host, seen.target, seen.header.Get("X-Forwarded-Host"), test.path, test.host)
+		}
+	}
+	rec.reset()
+	body := asking("sesame-1")
+	answers := b.send(fmt.Sprintf("POST http://other%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", statusPath(token), len(body), body))
+	if len(answers) != 1 || answers[0].header.Get("Cache-Status") == "" {
+		t.Errorf("a status request in absolute form: %v; want it to be one", answers)
 	}
 }

@@ -16,29 +16,38 @@ type outcome struct {
 	how   cache.How // 0 unless it was a status request that got an answer
 	state session.State
 	err   error // why the upstream gave no answer
+	cors  cors  // what a page that asks may read
 }
 
 // handle answers every request. The order is the behaviour.
 func (s *Server) handle(c *fiber.Ctx) error {
 	header := &c.Request().Header
+	if conn := connOf(c); conn != nil {
+		conn.unread.Store(false)
+		defer conn.held.Store(true)
+	}
 	h, err := readHead(header)
-	identify(c, h)
-	err = cmp.Or(refuseMethods(header), err, refuseUpgrades(header, h))
+	id := identify(c, h)
+	to, malformed := readTarget(header.RequestURI())
+	err = cmp.Or(refuseMethods(header), err, malformed)
 	var came outcome
 	if err == nil {
-		came, err = s.dispatch(c, h)
+		came, err = s.dispatch(c, h, to)
 	}
 	if err != nil {
 		came.err = err
-		writeError(c.Context(), public(err))
+		c.Response().Reset() // it may have begun to be another one
+		c.Response().Header.SetBytesV(headerRequestID, id)
+		s.writeError(c, err)
 	}
-	s.logAccess(c, came)
+	came.cors.apply(&c.Response().Header)
+	s.logAccess(c, to, came)
 	return nil
 }
 
 // dispatch tells status requests from everything else. A panic becomes an error:
 // the HTTP engine would let it end the process.
-func (s *Server) dispatch(c *fiber.Ctx, h head) (came outcome, err error) {
+func (s *Server) dispatch(c *fiber.Ctx, h head, to target) (came outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.log.Error("panic while answering a request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -46,13 +55,12 @@ func (s *Server) dispatch(c *fiber.Ctx, h head) (came outcome, err error) {
 		}
 	}()
 	header := &c.Request().Header
-	path, query := session.SplitTarget(header.RequestURI())
-	if match, ok := s.table.Match(header.Method(), path); ok {
-		return s.status(c, h, match, query)
+	if match, ok := s.table.Match(header.Method(), to.path); ok {
+		return s.status(c, h, match, to)
 	}
-	start, err := s.started(c, h, path, query)
+	start, err := s.started(c, h, to)
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{}, s.forward(c, nil, start)
+	return outcome{}, s.forward(c, to, nil, start)
 }

@@ -9,16 +9,13 @@ import (
 // head is what one pass over the header of a request finds out. Most requests have
 // none of these fields, and asking for each of them by name is not free.
 type head struct {
-	authorization, contentEncoding, prefer, requestID, upgrade, webhook bool
+	authorization, contentEncoding, origin, prefer, requestID, webhook bool
 }
 
 // readHead reads the header lines as they were sent and refuses requests whose end
 // two servers could see in different places, which is how requests are smuggled past
 // a proxy (RFC 9112, 11.2). The HTTP engine has refused others before.
 func readHead(header *fasthttp.RequestHeader) (head, error) {
-	if target := header.RequestURI(); len(target) == 0 || target[0] != '/' {
-		return head{}, ambiguous("the request target is not a path")
-	}
 	if version := header.Protocol(); string(version) != "HTTP/1.1" && string(version) != "HTTP/1.0" {
 		return head{}, ambiguous("the HTTP version is not 1.0 or 1.1")
 	}
@@ -46,6 +43,8 @@ func readLines(raw []byte) (h head, err error) {
 				lengths++
 			}
 			h.contentEncoding = h.contentEncoding || is(line, "content-encoding:")
+		case 'o', 'O':
+			h.origin = h.origin || is(line, "origin:")
 		case 'p', 'P':
 			h.prefer = h.prefer || is(line, "prefer:")
 			h.webhook = h.webhook || is(line, "pollbridge-webhook:")
@@ -56,8 +55,6 @@ func readLines(raw []byte) (h head, err error) {
 					return head{}, ambiguous("the transfer encoding is not chunked")
 				}
 			}
-		case 'u', 'U':
-			h.upgrade = h.upgrade || is(line, "upgrade:")
 		case 'x', 'X':
 			h.requestID = h.requestID || is(line, "x-request-id:")
 		}

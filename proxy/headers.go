@@ -1,11 +1,11 @@
 package proxy
 
 import (
-	"bytes"
-	"iter"
+	"net/http"
 	"net/netip"
+	"net/textproto"
+	"slices"
 	"strings"
-	"sync"
 
 	"pollbridge/internal/hop"
 
@@ -14,100 +14,84 @@ import (
 )
 
 // isOwn reports whether this proxy writes the field with this canonical name itself.
-func isOwn(canonical []byte) bool {
-	switch string(canonical) {
-	case "Host", headerRequestID, "Content-Length", "Expect", "Pollbridge-Webhook",
-		"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "Forwarded":
+func isOwn(name string) bool {
+	switch name {
+	case "Host", headerRequestID, "Content-Length", "Expect", headerWebhook, "Forwarded":
 		return true
 	}
-	return false
+	return strings.HasPrefix(name, "X-Forwarded-")
 }
 
-// What is written into the header of each request.
-var (
-	viaKey, viaValue          = []byte("Via"), []byte("1.1 pollbridge")
-	forKey, protoKey, hostKey = []byte("X-Forwarded-For"), []byte("X-Forwarded-Proto"), []byte("X-Forwarded-Host")
-	plainHTTP, secureHTTP     = []byte("http"), []byte("https")
-)
+// saysWhoAsks reports whether a field is one that proxies write about the client: from
+// anybody else it is a lie, or might be.
+func saysWhoAsks(name string) bool {
+	return strings.HasPrefix(name, "X-Forwarded-") || name == "X-Real-Ip"
+}
 
-// forwarded gives the header lines that the upstream gets: the end-to-end fields of
-// the request in their order, and what a proxy has to add. The slices are valid until
-// the next line only; names may be in any case.
-func (s *Server) forwarded(c *fiber.Ctx) iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		header := &c.Request().Header
-		endsHere := hop.Named(header.PeekAll("Connection"))
-		peer := peerOf(c)
-		trusted := s.trusts(peer.address)
-		var buffer [64]byte
-		for name, value := range header.AllInOrder() {
-			canonical := appendCanonical(buffer[:0], name)
-			if endsHere.Has(canonical) || isOwn(canonical) || !trusted && saysWhoAsks(canonical) {
-				continue
-			}
-			if !yield(name, value) {
-				return
-			}
-		}
-		_ = yield(viaKey, viaValue) &&
-			yield(requestIDKey, c.Response().Header.PeekBytes(requestIDKey)) &&
-			s.addForwarded(c, peer, trusted, yield)
+// readsAsOther reports whether a name is one that servers which take "_" for "-", as
+// those of CGI do, would read as that of a field that ends here or says who asks.
+func readsAsOther(name string) bool {
+	if !strings.Contains(name, "_") {
+		return false
 	}
+	other := textproto.CanonicalMIMEHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	return isOwn(other) || saysWhoAsks(other) || other == "Via" || hop.Fields{}.Has([]byte(other))
 }
 
-// saysWhoAsks reports whether a field is one of those that proxies write about the
-// client: from anybody else they are a lie, or might be.
-func saysWhoAsks(canonical []byte) bool {
-	return bytes.HasPrefix(canonical, []byte("X-Forwarded-")) || string(canonical) == "X-Real-Ip"
+const via = "1.1 pollbridge"
+
+// forwarded returns the header that the upstream gets: the end-to-end fields of the
+// request, and what a proxy has to add.
+func (s *Server) forwarded(c *fiber.Ctx, to target) http.Header {
+	request := &c.Request().Header
+	endsHere := hop.Named(request.PeekAll("Connection"))
+	peer := peerOf(c)
+	trusted := s.trusts(peer.address)
+	header := make(http.Header, 16)
+	for key, value := range request.AllInOrder() {
+		name := textproto.CanonicalMIMEHeaderKey(string(key))
+		switch {
+		case endsHere.Has([]byte(name)), readsAsOther(name):
+		case isOwn(name) && !(trusted && saysWhoAsks(name)), !trusted && saysWhoAsks(name):
+		default:
+			header[name] = append(header[name], string(value))
+		}
+	}
+	if _, given := header["User-Agent"]; !given {
+		header["User-Agent"] = []string{""} // else net/http sends its own
+	}
+	header.Add("Via", via)
+	header[headerRequestID] = []string{string(c.Response().Header.PeekBytes(requestIDKey))}
+	s.addForwarded(header, c, to, peer, trusted)
+	return header
 }
 
 // addForwarded tells the upstream whom the request came from. What a client says of
 // itself is believed only if the client is a trusted proxy.
-func (s *Server) addForwarded(c *fiber.Ctx, peer peer, trusted bool, yield func(name, value []byte) bool) bool {
+func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, peer peer, trusted bool) {
 	request := &c.Request().Header
-	chain, proto, host := peer.bytes, scheme(c), request.Host()
+	chain, proto, host := peer.text, scheme(c), to.host(request)
 	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
-			chain = append([]byte(joined(before)+", "), chain...)
+			chain = joined(before) + ", " + chain
 		}
 		if given := request.Peek("X-Forwarded-Proto"); len(given) > 0 {
-			proto = given
+			proto = string(given)
 		}
 		if given := request.Peek("X-Forwarded-Host"); len(given) > 0 {
-			host = given
+			host = string(given)
 		}
 		for _, given := range request.PeekAll("Forwarded") {
-			if !yield([]byte("Forwarded"), given) {
-				return false
-			}
+			header.Add("Forwarded", string(given))
 		}
 	}
-	return yield(forKey, chain) && yield(protoKey, proto) && yield(hostKey, host)
-}
-
-// appendCanonical appends a field name as net/http would write it.
-func appendCanonical(dst, name []byte) []byte {
-	upper := true
-	for _, c := range name {
-		switch {
-		case upper && 'a' <= c && c <= 'z':
-			c -= 'a' - 'A'
-		case !upper && 'A' <= c && c <= 'Z':
-			c += 'a' - 'A'
-		}
-		dst = append(dst, c)
-		upper = c == '-'
-	}
-	return dst
+	header["X-Forwarded-For"] = []string{chain}
+	header["X-Forwarded-Proto"] = []string{proto}
+	header["X-Forwarded-Host"] = []string{host}
 }
 
 func (s *Server) trusts(address netip.Addr) bool {
-	for _, network := range s.trusted {
-		if network.Contains(address) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.trusted, func(network netip.Prefix) bool { return network.Contains(address) })
 }
 
 // clientAddress is the address of the client as far as it can be believed: the last
@@ -129,33 +113,22 @@ func (s *Server) clientAddress(c *fiber.Ctx) string {
 	return address.String()
 }
 
-func scheme(c *fiber.Ctx) []byte {
+func scheme(c *fiber.Ctx) string {
 	if c.Context().IsTLS() {
-		return secureHTTP
+		return "https"
 	}
-	return plainHTTP
+	return "http"
 }
 
-// copyBack makes the fields of the response the end-to-end ones of an answer, and what a
-// proxy has to add.
-func (a *answer) copyBack(to *fasthttp.ResponseHeader) {
+// copyBack copies the end-to-end fields of an answer, and adds what a proxy has to.
+func copyBack(to *fasthttp.ResponseHeader, header http.Header) {
 	to.SetNoDefaultContentType(true)
-	if a.header != nil {
-		a.copyFields(to)
-	} else {
-		keepEndToEnd(to)
-	}
-	to.AddBytesKV(viaKey, viaValue)
-}
-
-// copyFields copies the end-to-end fields of an answer.
-func (a *answer) copyFields(to *fasthttp.ResponseHeader) {
 	var connection [][]byte
-	for _, value := range a.header[fasthttp.HeaderConnection] {
+	for _, value := range header[fasthttp.HeaderConnection] {
 		connection = append(connection, []byte(value))
 	}
 	endsHere := hop.Named(connection)
-	for name, values := range a.header {
+	for name, values := range header {
 		if endsHere.Has([]byte(name)) || name == fasthttp.HeaderContentLength || name == headerRequestID {
 			continue
 		}
@@ -163,40 +136,8 @@ func (a *answer) copyFields(to *fasthttp.ResponseHeader) {
 			to.Add(name, value)
 		}
 	}
+	to.Add("Via", via)
 }
-
-// keepEndToEnd takes away what was between the upstream and here of an answer that was
-// read into header.
-func keepEndToEnd(header *fasthttp.ResponseHeader) {
-	endsHere := hop.Named(header.PeekAll(fasthttp.HeaderConnection))
-	for name := range header.All() {
-		if endsHere.Has(name) || string(name) == headerRequestID {
-			copyEndToEnd(header, endsHere)
-			break
-		}
-	}
-	// The first line is this server's own, with the usual words.
-	header.SetProtocol(nil)
-	header.SetStatusMessage(nil)
-}
-
-// copyEndToEnd is for answers with fields that end here. They are not deleted, as that
-// would change the order of others.
-func copyEndToEnd(header *fasthttp.ResponseHeader, endsHere hop.Fields) {
-	all := headers.Get().(*fasthttp.ResponseHeader)
-	defer headers.Put(all)
-	header.CopyTo(all)
-	header.Reset()
-	header.SetNoDefaultContentType(true)
-	header.SetStatusCode(all.StatusCode())
-	for name, value := range all.All() {
-		if !endsHere.Has(name) && string(name) != headerRequestID {
-			header.AddBytesKV(name, value)
-		}
-	}
-}
-
-var headers = sync.Pool{New: func() any { return new(fasthttp.ResponseHeader) }}
 
 func joined(values [][]byte) string {
 	var texts []string

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -19,7 +20,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 )
 
 const hitRequest = "POST /smartid/sign/status/0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11.json HTTP/1.1\r\n" +
@@ -94,15 +94,12 @@ func serveEndlessly(b *testing.B, request string, serve func(net.Listener) error
 
 type unused struct{}
 
-func (unused) URL(upstream.Target) (*url.URL, error) { panic("passed through") }
-func (unused) Relay(context.Context, upstream.Small, *fasthttp.ResponseHeader, *upstream.RelayedBody) error {
-	panic("passed through")
-}
+func (unused) URL(upstream.Target) (*url.URL, error)         { panic("passed through") }
 func (unused) Forward(*http.Request) (*http.Response, error) { panic("passed through") }
 
 type always struct{ *session.Observation }
 
-func (a always) Poll(context.Context, *session.Variant) (*session.Observation, error) {
+func (a always) Poll(context.Context, *session.Variant, session.PollOptions) (*session.Observation, error) {
 	o := *a.Observation
 	o.At = time.Now()
 	return &o, nil
@@ -125,7 +122,7 @@ func BenchmarkHit(b *testing.B) {
 		},
 	}}}
 	log := slog.New(slog.DiscardHandler)
-	statuses, err := cache.New(cfg, cache.Options{Poller: waiting, Finals: cache.NewMemory(time.Hour, cache.MinSize), Log: log})
+	statuses, err := cache.New(cfg, cache.Options{Poller: waiting, Finals: &testkit.Finals{}, Log: log})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"time"
 
 	"pollbridge/cache"
 	"pollbridge/session"
@@ -11,29 +10,40 @@ import (
 )
 
 // hold answers at once unless the state is pending; then it waits for another one,
-// but no longer than the client wants to, and than the server runs.
-func (s *Server) hold(c *fiber.Ctx, v *session.Variant, wait time.Duration) (cache.Result, error) {
+// but no longer than the client wants to, counted from when its request was received,
+// and than the server runs.
+func (s *Server) hold(c *fiber.Ctx, r *statusRequest, v *session.Variant) (cache.Result, error) {
 	// Held before asked: no change can fall between the two.
 	hold := s.holder.Hold(v)
 	defer hold.Release()
-	result, err := s.statuses.Get(s.serving, v)
+	if allowed := s.corsOf(r, v); allowed.known || !allowed.asked {
+		if known, ok := s.statuses.Known(v); ok && known.State == session.Pending {
+			return s.wait(c, r, v, hold.News())
+		}
+	}
+	result, err := s.get(s.serving, r, v)
 	if err != nil || result.State != session.Pending {
 		return result, err
 	}
-	ctx, leave := context.WithTimeout(s.running, wait)
-	defer leave()
-	defer seatOf(c).watch(leave).stop()
+	return s.wait(c, r, v, hold.News())
+}
+
+// wait is for a session that was seen pending.
+func (s *Server) wait(c *fiber.Ctx, r *statusRequest, v *session.Variant, news <-chan struct{}) (cache.Result, error) {
+	ctx, stop := context.WithDeadline(s.running, c.Context().Time().Add(r.wait))
+	defer stop()
+	defer s.hangups.watch(c.Context().Conn(), stop).stop()
 	for {
 		select {
-		case <-hold.News():
+		case <-news:
 		case <-ctx.Done():
 			// A client that has left may have closed its own half only.
 			if known, ok := s.statuses.Known(v); ok {
 				return known, nil
 			}
-			return result, nil
+			return s.get(s.serving, r, v)
 		}
-		result, err = s.statuses.Get(s.serving, v)
+		result, err := s.get(s.serving, r, v)
 		if err != nil || result.State != session.Pending {
 			return result, err
 		}

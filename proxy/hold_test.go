@@ -38,10 +38,10 @@ func TestPreferWait(t *testing.T) {
 		{[]string{`foo="a, wait=7"`, "wait=5"}, "wait=5"},
 		{[]string{`foo="a, wait=7"`}, ""},
 		{[]string{"wait=5, wait=9"}, "wait=5"},
-		{[]string{"wait=60"}, "wait=60"},
-		{[]string{"wait=61"}, "wait=60"},
-		{[]string{"wait=2147483648"}, "wait=60"},
-		{[]string{"wait=99999999999999999999999"}, "wait=60"},
+		{[]string{"wait=55"}, "wait=55"},
+		{[]string{"wait=56"}, "wait=55"},
+		{[]string{"wait=2147483648"}, "wait=55"},
+		{[]string{"wait=99999999999999999999999"}, "wait=55"},
 		{[]string{"wait=-1"}, ""},
 		{[]string{"wait=+5"}, ""},
 		{[]string{"wait=5.5"}, ""},
@@ -98,7 +98,7 @@ func TestHeldPoll(t *testing.T) {
 	eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") >= 2 })
 	fatal(t, sim.Finish(signing.Token, simulator.Refused))
 	for range 2 {
-		if a := <-held; !strings.Contains(a.body, "40020") || a.header.Get("Preference-Applied") != "wait=60" {
+		if a := <-held; !strings.Contains(a.body, "40020") || a.header.Get("Preference-Applied") != "wait=55" {
 			t.Errorf("answered %q with %v; want refused", a.body, a.header)
 		}
 	}
@@ -259,5 +259,34 @@ func TestHeldWithNothingKnown(t *testing.T) {
 	}
 	if b.keeper.Held() != 0 {
 		t.Error("the session is still held")
+	}
+}
+
+// TestWaitCountsFromTheRequest, however long the upstream takes, and makes no answer
+// worse: what is known is given when the time is over.
+func TestWaitCountsFromTheRequest(t *testing.T) {
+	t.Parallel()
+	const slow = 1500 * time.Millisecond
+	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		select {
+		case <-time.After(slow):
+		case <-r.Context().Done():
+		}
+		respond(w, 200, waiting)
+	})
+	b := serve(t, rec.url, func(s *settings) { s.cache.PendingTTL = 100 * time.Millisecond })
+	for _, test := range []struct {
+		what        string
+		least, most time.Duration
+	}{
+		{"never seen: as a plain poll", slow, 2 * slow},
+		{"seen, and out of date", 900 * time.Millisecond, slow - 100*time.Millisecond},
+		{"once more", 900 * time.Millisecond, slow - 100*time.Millisecond},
+	} {
+		start := time.Now()
+		a := b.poll(token, "sesame-1", "Prefer: wait=1")
+		if took := time.Since(start); a.status != 200 || a.body != waiting || took < test.least || took > test.most*slowdown {
+			t.Errorf("%s: %d %q after %v; want waiting after %v to %v", test.what, a.status, a.body, took, test.least, test.most)
+		}
 	}
 }

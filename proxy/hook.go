@@ -46,38 +46,34 @@ func (s *Server) target(header *fasthttp.RequestHeader) (webhook.AttachOptions, 
 // isURL reports whether a value can be taken for the URL of a webhook at all. Which
 // ones are allowed is decided elsewhere.
 func isURL(value string) bool {
-	for i := range len(value) {
-		if value[i] <= ' ' || value[i] >= 0x7f {
-			return false
-		}
-	}
 	u, err := url.Parse(value)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+	return err == nil && isGraphic([]byte(value)) && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // hooked answers a status request that names a webhook, after that is registered:
 // whoever names one may rely on it alone. Where the upstream does not say that the
 // session exists, nothing is registered: anybody could have made up its token.
-func (s *Server) hooked(c *fiber.Ctx, v *visit, wait time.Duration) (outcome, error) {
+func (s *Server) hooked(c *fiber.Ctx, r *statusRequest) (outcome, error) {
 	target, err := s.target(&c.Request().Header)
 	if err != nil {
 		return outcome{}, err
 	}
-	variant := v.request.Variant()
-	result, err := s.statuses.Get(s.serving, variant)
+	variant := r.Variant()
+	result, err := s.get(s.serving, r, variant)
+	allowed := s.corsOf(r, variant)
 	if err != nil {
 		s.metrics.countError(variant.Endpoint)
-		return outcome{}, err
+		return outcome{cors: allowed}, &statusError{result, err}
 	}
-	if result.State == session.Pending || result.State.Final() {
+	if !result.OtherVariant && (result.State == session.Pending || result.State.Final()) {
 		if err := s.attach(variant, target); err != nil {
-			return outcome{}, unhooked(err)
+			return outcome{cors: allowed}, unhooked(err)
 		}
 	}
-	if wait > 0 && result.State == session.Pending {
-		return s.ask(c, v, wait)
+	if r.wait > 0 && result.State == session.Pending {
+		return s.ask(c, r, variant)
 	}
-	return s.answer(c, v, result, wait), nil
+	return s.answer(c, r, result, allowed), nil
 }
 
 // unhooked is why a webhook could not be registered, in terms of the client.

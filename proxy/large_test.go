@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,50 +108,19 @@ func wantBody(t *testing.T, what, body, want string) {
 	t.Fatalf("%s: %d bytes that differ from byte %d on; want %d", what, len(body), i, len(want))
 }
 
-// descriptors counts what the process has open, and what of it are answers in memory.
-func descriptors(t *testing.T) (all, answers int) {
+// descriptors counts what the process has open.
+func descriptors(t *testing.T) int {
 	t.Helper()
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		t.Skip("not on this system")
 	}
-	for _, entry := range entries {
-		if target, err := os.Readlink("/proc/self/fd/" + entry.Name()); err == nil {
-			all++
-			if strings.HasPrefix(target, "/memfd:answer") {
-				answers++
-			}
-		}
-	}
-	return all, answers
-}
-
-func wantPaged(t *testing.T, want int) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		return
-	}
-	if _, got := descriptors(t); got != want {
-		t.Errorf("%d answers are sent from memory files; want %d", got, want)
-	}
-}
-
-func withoutPaged(t *testing.T) {
-	t.Helper()
-	if runtime.GOOS != "linux" {
-		return
-	}
-	eventually(t, "the memory files of other tests go", func() bool {
-		runtime.GC()
-		_, n := descriptors(t)
-		return n == 0
-	})
+	return len(entries)
 }
 
 // TestLargeAnswers come byte for byte, however often, and so does what comes before
 // and after them on their connection.
 func TestLargeAnswers(t *testing.T) {
-	withoutPaged(t)
 	b := serveLarge(t)
 	conn := b.dial()
 	r := bufio.NewReader(conn)
@@ -162,7 +130,7 @@ func TestLargeAnswers(t *testing.T) {
 		fatal(t, err)
 		return wantAnswer(t, r, what, want)
 	}
-	for i, size := range largeSizes {
+	for _, size := range largeSizes {
 		token := largeToken(size)
 		first := exchange(fmt.Sprint(size, " bytes, first"), token, largeAnswer(token))
 		for n := range 4 {
@@ -177,7 +145,6 @@ func TestLargeAnswers(t *testing.T) {
 			}
 			exchange("a small one after "+what, "tok1", waiting)
 		}
-		wantPaged(t, i) // the first is too small
 	}
 }
 
@@ -261,7 +228,6 @@ func TestLargeAnswersOverHTTP10(t *testing.T) {
 
 func TestLargeAnswersOverTLS(t *testing.T) {
 	certFile, keyFile := certificateFiles(t)
-	withoutPaged(t)
 	b := serveLarge(t, func(s *settings) { s.proxy.TLS = proxy.TLSConfig{CertFile: certFile, KeyFile: keyFile} })
 	conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true})
 	fatal(t, err)
@@ -277,7 +243,6 @@ func TestLargeAnswersOverTLS(t *testing.T) {
 			wantAnswer(t, r, "a small one", waiting)
 		}
 	}
-	wantPaged(t, 0)
 }
 
 // TestLargeAnswersInTwoLocales: each has its own.
@@ -331,7 +296,6 @@ func TestLargeAnswersToManyAtOnce(t *testing.T) {
 
 // TestLargeAnswersToClientsThatLeave leave nothing behind.
 func TestLargeAnswersToClientsThatLeave(t *testing.T) {
-	withoutPaged(t)
 	b := serveLarge(t)
 	token := largeToken(8 << 20)
 	for range 3 {
@@ -340,7 +304,7 @@ func TestLargeAnswersToClientsThatLeave(t *testing.T) {
 		}
 	}
 	client.CloseIdleConnections()
-	before, _ := descriptors(t)
+	before := descriptors(t)
 	for i := range 40 {
 		conn, err := net.Dial("tcp", b.addr)
 		fatal(t, err)
@@ -357,39 +321,7 @@ func TestLargeAnswersToClientsThatLeave(t *testing.T) {
 		conn.Close()
 	}
 	eventually(t, "all they had open is closed", func() bool {
-		all, _ := descriptors(t)
-		return all <= before
+		return descriptors(t) <= before
 	})
-	wantPaged(t, 1)
-	b.server.DropPages()
-	eventually(t, "nobody is thought to be sent it still", func() bool { _, n := descriptors(t); return n == 0 })
 	wantBody(t, "after all that", b.poll(token, "sesame-1").body, largeAnswer(token))
-}
-
-// TestLargeAnswersForgottenMidway: who is still sent one gets all of it.
-func TestLargeAnswersForgottenMidway(t *testing.T) {
-	withoutPaged(t)
-	b := serveLarge(t)
-	b.server.KeepPages(9 << 20)
-	slow := largeToken(8 << 20)
-	for range 3 {
-		b.poll(slow, "sesame-1")
-	}
-	conn := b.dial()
-	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
-	_, err := io.WriteString(conn, asks(slow)+asks("tok1"))
-	fatal(t, err)
-	r := bufio.NewReaderSize(conn, 1000)
-	_, err = r.Peek(1000)
-	fatal(t, err)
-
-	other := largeToken(2 << 20)
-	for range 4 {
-		wantBody(t, "another client", b.poll(other, "sesame-1").body, largeAnswer(other))
-	}
-	runtime.GC()
-	wantPaged(t, 2) // the one that is kept, and the one that is still being sent
-	wantAnswer(t, r, "the slow client", largeAnswer(slow))
-	wantAnswer(t, r, "a small one after it", waiting)
-	eventually(t, "the forgotten file goes", func() bool { _, n := descriptors(t); return n == 1 })
 }

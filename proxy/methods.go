@@ -14,16 +14,6 @@ import (
 var methods = append(slices.Clone(fiber.DefaultMethods),
 	"QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "SEARCH", "LINK", "UNLINK", "PURGE")
 
-// methodName is string, which need not be made for the methods that are served.
-func methodName(method []byte) string {
-	for _, name := range methods {
-		if name == string(method) {
-			return name
-		}
-	}
-	return string(method)
-}
-
 // refuseUnknownMethods answers other methods in the form of all other refusals; the
 // router would not let them come to a handler.
 func refuseUnknownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
@@ -32,7 +22,7 @@ func refuseUnknownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler 
 			next(c)
 			return
 		}
-		writeError(c, refusal(http.StatusNotImplemented, "the method of the request is not supported"))
+		writePublic(c, refusal(http.StatusNotImplemented, "the method of the request is not supported"))
 	}
 }
 

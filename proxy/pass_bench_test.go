@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"log/slog"
 	"net"
-	"runtime"
 	"testing"
 
 	"pollbridge/proxy"
@@ -46,8 +45,8 @@ func parrot(tb testing.TB) (address string) {
 	return ln.Addr().String()
 }
 
-// passing returns a server that passes everything through to a parrot.
-func passing(tb testing.TB) *proxy.Server {
+// newPassThrough returns a server that passes everything through to a parrot.
+func newPassThrough(tb testing.TB) *proxy.Server {
 	log := slog.New(slog.DiscardHandler)
 	cfg := upstream.DefaultConfig()
 	cfg.URL = "http://" + parrot(tb)
@@ -72,32 +71,6 @@ func passing(tb testing.TB) *proxy.Server {
 
 // BenchmarkPassThrough is for a small request; the upstream's share of the time is in it.
 func BenchmarkPassThrough(b *testing.B) {
-	server := passing(b)
+	server := newPassThrough(b)
 	serveEndlessly(b, passRequest, server.Serve, server.Shutdown)
-}
-
-// TestPassThroughAllocatesNothing, once what it needs is there.
-func TestPassThroughAllocatesNothing(t *testing.T) {
-	if slowdown > 1 {
-		t.Skip("pools forget at random for the race detector")
-	}
-	server := passing(t)
-	ln := &once{make(chan net.Conn), make(chan struct{})}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
-	const requests = 5000
-	var before, after runtime.MemStats
-	for _, stats := range []*runtime.MemStats{&before, &after} { // the first requests make what is used again
-		conn := &endless{request: []byte(passRequest), left: requests, closed: make(chan struct{})}
-		ln.conns <- conn
-		<-conn.closed
-		runtime.ReadMemStats(stats)
-	}
-	if each := float64(after.Mallocs-before.Mallocs) / requests; each > 0.5 {
-		t.Errorf("each request makes %.2f allocations; want none", each)
-	}
-	if err := server.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	<-served
 }

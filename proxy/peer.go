@@ -12,7 +12,6 @@ import (
 type peer struct {
 	address netip.Addr
 	text    string
-	bytes   []byte // text; nobody may write to them
 }
 
 // newPeer returns the peer with the address of a connection.
@@ -23,8 +22,7 @@ func newPeer(remote net.Addr) peer {
 	}
 	address, _ := netip.AddrFromSlice(ip)
 	address = address.Unmap()
-	text := address.String()
-	return peer{address, text, []byte(text)}
+	return peer{address, address.String()}
 }
 
 // peerOf returns who sent a request.

@@ -10,8 +10,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// maxWait is the longest time for which a request is held.
-const maxWait = 60 * time.Second
+// maxWait is the longest time for which a request is held: many proxies and clients give
+// up after 60 seconds.
+const maxWait = 55 * time.Second
 
 const headerPrefer = "Prefer"
 

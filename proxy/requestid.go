@@ -24,48 +24,31 @@ func init() {
 	hex.Encode(processID[:], id[:])
 }
 
-// numbers are those of the requests on one connection. They are taken from those of
-// the process many at a time: what all requests count up is never where it is needed.
-type numbers struct{ last, end uint64 }
-
-const numbersAtOnce = 64
-
-func (n *numbers) next() uint64 {
-	if n.last == n.end {
-		n.end = numbered.Add(numbersAtOnce)
-		n.last = n.end - numbersAtOnce
-	}
-	n.last++
-	return n.last
-}
-
 // identify gives every request an id, in the header of the answer: the client's own
 // if it sent a sensible one.
-func identify(c *fiber.Ctx, h head) {
-	answer := &c.Response().Header
+func identify(c *fiber.Ctx, h head) (id []byte) {
 	if h.requestID {
-		if id := c.Request().Header.Peek(headerRequestID); sensibleID(id) {
-			answer.SetCanonical(requestIDKey, id)
-			return
-		}
+		id = c.Request().Header.Peek(headerRequestID)
 	}
-	number := new(numbers)
-	if conn := connOf(c); conn != nil {
-		number = &conn.numbers
+	if !sensibleID(id) {
+		var number [8]byte
+		binary.BigEndian.PutUint64(number[:], numbered.Add(1))
+		id = hex.AppendEncode(append(make([]byte, 0, 32), processID[:]...), number[:])
 	}
-	var id [32]byte
-	var seq [8]byte
-	binary.BigEndian.PutUint64(seq[:], number.next())
-	copy(id[:], processID[:])
-	hex.Encode(id[16:], seq[:])
-	answer.SetCanonical(requestIDKey, id[:])
+	c.Response().Header.SetCanonical(requestIDKey, id)
+	return id
 }
 
 func sensibleID(id []byte) bool {
 	if len(id) == 0 || len(id) > 128 {
 		return false
 	}
-	for _, b := range id {
+	return isGraphic(id)
+}
+
+// isGraphic reports whether text is of visible ASCII characters only.
+func isGraphic(text []byte) bool {
+	for _, b := range text {
 		if b <= ' ' || b >= 0x7f {
 			return false
 		}

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -12,23 +13,25 @@ import (
 	"net/netip"
 	"net/url"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/accept"
+	"pollbridge/internal/http10"
 	"pollbridge/session"
 	"pollbridge/upstream"
 	"pollbridge/watch"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/valyala/fasthttp"
 )
 
 // Statuses answers status requests; see cache.Statuses.
 type Statuses interface {
 	Fresh(key []byte, locale int) (cache.Result, bool)
 	Get(ctx context.Context, v *session.Variant) (cache.Result, error)
+	GetFor(ctx context.Context, v *session.Variant, origin string) (cache.Result, error)
+	CORS(v *session.Variant, origin string) (fields []session.Field, known bool)
 	Known(v *session.Variant) (cache.Result, bool)
 }
 
@@ -41,7 +44,6 @@ type Holder interface {
 type Forwarder interface {
 	URL(upstream.Target) (*url.URL, error)
 	Forward(*http.Request) (*http.Response, error)
-	Relay(context.Context, upstream.Small, *fasthttp.ResponseHeader, *upstream.RelayedBody) error
 }
 
 // Options is what a Server needs besides its configuration. All of it is needed, but
@@ -73,12 +75,11 @@ type Server struct {
 	tls      *tls.Config
 	metrics  *metrics
 
-	app        *fiber.App
-	visits     sync.Pool // of *visit
-	departures *departures
-	clock      *clock
-	pages      *pages
-	closing    atomic.Bool
+	app            *fiber.App
+	statusRequests sync.Pool // of *statusRequest
+	hangups        *hangups
+	lingering      *lingering
+	streams        http10.Streams
 
 	running context.Context // ends when the server drains: nobody is held any more
 	drain   context.CancelCauseFunc
@@ -89,12 +90,12 @@ type Server struct {
 // Bounds on what clients may take. A request must arrive within readTimeout, except
 // for a body, which only has to keep coming.
 const (
-	maxConnections  = 64 << 10
-	maxHeader       = 16 << 10
-	readTimeout     = 10 * time.Second
-	idleTimeout     = 75 * time.Second
-	departureChecks = 250 * time.Millisecond
-	drainPatience   = 5 * time.Second // then requests that wait for the upstream are told to try again
+	maxConnections = 64 << 10
+	maxHeader      = 16 << 10
+	readTimeout    = 10 * time.Second
+	idleTimeout    = 75 * time.Second
+	hangupChecks   = 250 * time.Millisecond
+	drainTimeout   = 5 * time.Second // then requests that wait for the upstream are told to try again
 )
 
 // New returns a server that is not listening yet.
@@ -107,12 +108,11 @@ func New(cfg Config, o Options) (*Server, error) {
 		table: o.Table, statuses: o.Statuses, holder: o.Holder, upstream: o.Upstream, log: o.Log,
 		watches: o.Watches, webhooks: o.Webhooks,
 		trusted: cfg.TrustedProxies, tls: secure,
-		metrics: newMetrics(o.Registry, o.Table),
-		clock:   &clock{},
-		pages:   newPages(),
+		metrics:   newMetrics(o.Registry, o.Table),
+		hangups:   newHangups(hangupChecks),
+		lingering: &lingering{},
 	}
-	s.departures = newDepartures(departureChecks, s.clock.set)
-	s.visits.New = func() any { return new(visit) }
+	s.statusRequests.New = func() any { return new(statusRequest) }
 	s.running, s.drain = context.WithCancelCause(context.Background())
 	s.serving, s.hurry = context.WithCancelCause(context.Background())
 	s.app = fiber.New(fiber.Config{
@@ -141,7 +141,7 @@ func New(cfg Config, o Options) (*Server, error) {
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	ln = patientListener{ln, s.clock, &s.closing, new(atomic.Uint64), s.departures}
+	ln = clientListener{accept.Retrying(ln, s.log), s.lingering}
 	if s.tls != nil {
 		ln = tls.NewListener(ln, s.tls)
 	}
@@ -151,10 +151,17 @@ func (s *Server) Serve(ln net.Listener) error {
 // Shutdown stops accepting, answers held requests with what is known, and waits for
 // the requests in flight, but no longer than ctx. It may be called once.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.closing.Store(true)
 	s.drain(errDraining)
-	defer time.AfterFunc(drainPatience, func() { s.hurry(errDraining) }).Stop()
+	s.lingering.close()
+	defer time.AfterFunc(drainTimeout, func() { s.hurry(errDraining) }).Stop()
 	err := s.app.ShutdownWithContext(ctx)
-	s.departures.close()
+	streamed := make(chan struct{})
+	go func() { s.streams.Wait(); close(streamed) }()
+	select {
+	case <-streamed:
+	case <-ctx.Done():
+		err = cmp.Or(err, ctx.Err())
+	}
+	s.hangups.close()
 	return err
 }

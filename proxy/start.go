@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"sync"
 	"time"
 
@@ -40,12 +41,12 @@ type start struct {
 }
 
 // started returns the start call that a request is, or nil.
-func (s *Server) started(c *fiber.Ctx, h head, path, query []byte) (*start, error) {
+func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
 	if s.watches == nil && !h.webhook {
 		return nil, nil
 	}
 	header := &c.Request().Header
-	call, ok := s.table.Start(header.Method(), path)
+	call, ok := s.table.Start(header.Method(), to.path)
 	if !ok {
 		return nil, nil
 	}
@@ -58,9 +59,9 @@ func (s *Server) started(c *fiber.Ctx, h head, path, query []byte) (*start, erro
 		p.target = &target
 	}
 	if call.Endpoint.Credential.In == session.InBody {
-		p.body = call.InBody(query, header)
+		p.body = call.InBody(to.query, header)
 	} else {
-		p.credential, _ = call.Credential(query, header)
+		p.credential, _ = call.Credential(to.query, header)
 	}
 	return p, nil
 }
@@ -99,21 +100,21 @@ func (t tap) Read(p []byte) (int, error) {
 // answered reads the answer to the call, if that says that a session has begun: before
 // the client is told so, it is watched. Such an answer is small; what turns out not to
 // be passes on as it came.
-func (p *start) answered(a *answer) error {
-	if a.status < 200 || a.status > 299 || a.length > smallBody {
+func (p *start) answered(answer *http.Response) error {
+	if answer.StatusCode < 200 || answer.StatusCode > 299 || answer.ContentLength > smallBody {
 		return nil
 	}
-	whole, err := io.ReadAll(io.LimitReader(a.body, smallBody+1))
+	whole, err := io.ReadAll(io.LimitReader(answer.Body, smallBody+1))
 	if err != nil {
 		return gatewayError(upstream.BrokenAnswer(err))
 	}
-	body := a.body
-	a.body = reread{io.MultiReader(bytes.NewReader(whole), body), body}
+	body := answer.Body
+	answer.Body = reread{io.MultiReader(bytes.NewReader(whole), body), body}
 	if len(whole) > smallBody {
 		return nil
 	}
-	a.length = len(whole)
-	p.begin(a.status, plain(whole, a))
+	answer.ContentLength = int64(len(whole))
+	p.begin(answer.StatusCode, plain(whole, answer.Header.Get(fasthttp.HeaderContentEncoding)))
 	return nil
 }
 
@@ -124,13 +125,13 @@ type reread struct {
 }
 
 // plain decodes a small body, should the client have asked for a compressed one.
-func plain(body []byte, a *answer) []byte {
-	if a.encoding == "" {
+func plain(body []byte, encoding string) []byte {
+	if encoding == "" {
 		return body
 	}
 	response := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(response)
-	response.Header.SetContentEncoding(a.encoding)
+	response.Header.SetContentEncoding(encoding)
 	response.SetBodyRaw(body)
 	decoded, err := response.BodyUncompressedWithLimit(session.MaxBody)
 	if err != nil {

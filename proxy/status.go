@@ -2,55 +2,63 @@ package proxy
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"strconv"
 	"time"
 
 	"pollbridge/cache"
-	"pollbridge/internal/socket"
 	"pollbridge/session"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
 )
 
-// visit is the memory that one status request needs; it is used again by the next.
-type visit struct {
-	request session.Request
+// statusRequest is the memory that one status request needs; it is used again by the
+// next.
+type statusRequest struct {
+	session.Request
 	body    []byte
 	scratch []byte
+	origin  string        // of the page that asks; empty if there is none
+	wait    time.Duration // that the client prefers; 0: it does not want to wait
 }
 
 // status answers a request that matched an endpoint, unless it turns out to be no
 // status request: then it passes through.
-func (s *Server) status(c *fiber.Ctx, h head, match session.Match, query []byte) (outcome, error) {
-	v := s.visits.Get().(*visit)
-	defer s.visits.Put(v)
-	if err := v.readBody(c.Request()); err != nil {
+func (s *Server) status(c *fiber.Ctx, h head, match session.Match, to target) (outcome, error) {
+	r := s.statusRequests.Get().(*statusRequest)
+	defer s.statusRequests.Put(r)
+	if err := r.readBody(c.Request()); err != nil {
 		return outcome{}, err
 	}
-	if h.contentEncoding || len(v.body) > session.MaxBody || !v.request.Read(match, v.incoming(c, h, match.Endpoint, query)) {
+	if h.contentEncoding || len(r.body) > session.MaxBody || !r.Read(match, r.incoming(c, h, match.Endpoint, to.query)) {
 		if h.webhook {
 			return outcome{}, errHookless
 		}
-		return outcome{}, s.forward(c, bytes.Clone(v.body), nil)
+		return outcome{}, s.forward(c, to, bytes.Clone(r.body), nil)
 	}
-	var wait time.Duration
+	r.origin, r.wait = "", 0
+	if h.origin {
+		r.origin = originOf(&c.Request().Header)
+	}
 	if h.prefer {
-		wait = waitPreference(&c.Request().Header)
+		r.wait = waitPreference(&c.Request().Header)
 	}
 	if h.webhook {
-		return s.hooked(c, v, wait)
+		return s.hooked(c, r)
 	}
-	result, fresh := s.statuses.Fresh(v.request.Key(), v.request.Locale())
-	if !fresh || wait > 0 && result.State == session.Pending {
-		return s.ask(c, v, wait)
+	if r.origin == "" {
+		result, fresh := s.statuses.Fresh(r.Key(), r.Locale())
+		if fresh && (r.wait == 0 || result.State != session.Pending) {
+			return s.answer(c, r, result, cors{}), nil
+		}
 	}
-	return s.answer(c, v, result, wait), nil
+	return s.ask(c, r, r.Variant())
 }
 
-func (v *visit) incoming(c *fiber.Ctx, h head, endpoint *session.Endpoint, query []byte) session.Incoming {
-	in := session.Incoming{Query: query, Body: v.body}
+func (r *statusRequest) incoming(c *fiber.Ctx, h head, endpoint *session.Endpoint, query []byte) session.Incoming {
+	in := session.Incoming{Query: query, Body: r.body}
 	if h.authorization || endpoint.Credential.In == session.InHeader {
 		in.Header = &c.Request().Header
 	}
@@ -59,19 +67,19 @@ func (v *visit) incoming(c *fiber.Ctx, h head, endpoint *session.Endpoint, query
 
 // readBody reads what is needed to know whether this is a status request: the whole
 // body, or a byte more than one may have.
-func (v *visit) readBody(request *fasthttp.Request) error {
-	v.body = v.body[:0]
+func (r *statusRequest) readBody(request *fasthttp.Request) error {
+	r.body = r.body[:0]
 	stream := request.BodyStream()
 	if stream == nil {
-		v.body = append(v.body, request.Body()...)
+		r.body = append(r.body, request.Body()...)
 		return nil
 	}
-	for len(v.body) <= session.MaxBody {
-		if len(v.body) == cap(v.body) {
-			v.body = append(v.body, make([]byte, max(512, cap(v.body)))...)[:len(v.body)]
+	for len(r.body) <= session.MaxBody {
+		if len(r.body) == cap(r.body) {
+			r.body = append(r.body, make([]byte, max(512, cap(r.body)))...)[:len(r.body)]
 		}
-		n, err := stream.Read(v.body[len(v.body):cap(v.body)])
-		v.body = v.body[:len(v.body)+n]
+		n, err := stream.Read(r.body[len(r.body):cap(r.body)])
+		r.body = r.body[:len(r.body)+n]
 		if err == io.EOF {
 			return nil
 		}
@@ -84,65 +92,85 @@ func (v *visit) readBody(request *fasthttp.Request) error {
 
 // ask answers what memory could not: it waits for the upstream, and if the client
 // prefers so, for the state to change.
-func (s *Server) ask(c *fiber.Ctx, v *visit, wait time.Duration) (outcome, error) {
-	variant := v.request.Variant()
+func (s *Server) ask(c *fiber.Ctx, r *statusRequest, v *session.Variant) (outcome, error) {
 	var result cache.Result
 	var err error
-	if wait > 0 {
-		result, err = s.hold(c, variant, wait)
+	if r.wait > 0 {
+		result, err = s.hold(c, r, v)
 	} else {
-		result, err = s.statuses.Get(s.serving, variant)
+		result, err = s.get(s.serving, r, v)
 	}
+	allowed := s.corsOf(r, v)
 	if err != nil {
-		s.metrics.countError(variant.Endpoint)
-		return outcome{}, err
+		s.metrics.countError(v.Endpoint)
+		return outcome{cors: allowed}, &statusError{result, err}
 	}
-	return s.answer(c, v, result, wait), nil
+	return s.answer(c, r, result, allowed), nil
+}
+
+// get is an ordinary poll.
+func (s *Server) get(ctx context.Context, r *statusRequest, v *session.Variant) (cache.Result, error) {
+	if r.origin != "" {
+		return s.statuses.GetFor(ctx, v, r.origin)
+	}
+	return s.statuses.Get(ctx, v)
+}
+
+func (s *Server) corsOf(r *statusRequest, v *session.Variant) cors {
+	if r.origin == "" {
+		return cors{}
+	}
+	fields, known := s.statuses.CORS(v, r.origin)
+	return cors{true, known, fields}
 }
 
 var (
 	cacheStatusKey       = []byte("Cache-Status")
 	ageKey               = []byte("Age")
 	preferenceAppliedKey = []byte("Preference-Applied")
+	cacheControlKey      = []byte("Cache-Control")
+	noStore              = []byte("no-store")
 )
 
-// sendPages lets a large body be sent without a copy, where that can be.
-func (s *Server) sendPages(c *fiber.Ctx, content *session.Content) {
-	conn, ok := c.Context().Conn().(*patientConn)
-	if !ok { // with TLS, all of it has to be encrypted
-		return
+// answer writes an observation out.
+func (s *Server) answer(c *fiber.Ctx, r *statusRequest, result cache.Result, allowed cors) outcome {
+	s.metrics.countResult(r.Endpoint(), result.How)
+	header := &c.Response().Header
+	age := writeContent(c.Response(), result.Content)
+	// After the lines of caches that are nearer to the origin.
+	r.scratch = appendCacheStatus(r.scratch[:0], result)
+	header.AddBytesKV(cacheStatusKey, r.scratch)
+	r.scratch = strconv.AppendInt(r.scratch[:0], age+int64(result.Age(result.Made)/time.Second), 10)
+	header.SetCanonical(ageKey, r.scratch)
+	if r.wait > 0 {
+		r.scratch = strconv.AppendInt(append(r.scratch[:0], "wait="...), int64(r.wait/time.Second), 10)
+		header.SetCanonical(preferenceAppliedKey, r.scratch)
 	}
-	if _, ok := conn.Conn.(*socket.Conn); !ok {
-		return
-	}
-	if file := s.pages.of(content); file != nil {
-		conn.writeNext(content.Body, file)
-	}
+	return outcome{how: result.How, state: result.State, err: result.Err, cors: allowed}
 }
 
-// answer writes an observation out.
-func (s *Server) answer(c *fiber.Ctx, v *visit, result cache.Result, wait time.Duration) outcome {
-	s.metrics.countResult(v.request.Endpoint(), result.How)
-	response := c.Response()
+// writeContent writes what the upstream said, and returns the age that it had then, in
+// seconds. Where nothing is said about caching, nobody further on may keep the answer.
+func writeContent(response *fasthttp.Response, content *session.Content) (age int64) {
 	header := &response.Header
-	response.SetStatusCode(result.Status)
+	response.SetStatusCode(content.Status)
 	header.SetNoDefaultContentType(true)
-	for _, field := range result.Header {
+	cacheable := false
+	for _, field := range content.Header {
+		switch string(field.Name) {
+		case "Age":
+			age, _ = strconv.ParseInt(string(field.Value), 10, 32)
+			age = max(0, age)
+			continue
+		case "Cache-Control", "Expires":
+			cacheable = true
+		}
 		header.AddBytesKV(field.Name, field.Value)
 	}
-	// After the lines of caches that are nearer to the origin.
-	v.scratch = appendCacheStatus(v.scratch[:0], result)
-	header.AddBytesKV(cacheStatusKey, v.scratch)
-	v.scratch = strconv.AppendInt(v.scratch[:0], int64(result.Age(result.Made)/time.Second), 10)
-	header.SetCanonical(ageKey, v.scratch)
-	if wait > 0 {
-		v.scratch = strconv.AppendInt(append(v.scratch[:0], "wait="...), int64(wait/time.Second), 10)
-		header.SetCanonical(preferenceAppliedKey, v.scratch)
+	if !cacheable {
+		header.SetCanonical(cacheControlKey, noStore)
 	}
 	// The body is shared and stays as it is: the response only reads it.
-	response.SetBodyRaw(result.Body)
-	if len(result.Body) >= largeBody {
-		s.sendPages(c, result.Content)
-	}
-	return outcome{how: result.How, state: result.State, err: result.Err}
+	response.SetBodyRaw(content.Body)
+	return age
 }

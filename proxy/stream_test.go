@@ -266,7 +266,7 @@ func TestHalfClosedClient(t *testing.T) {
 		conn := b.dial()
 		io.WriteString(conn, raw)
 		eventually(t, "the request was read", func() bool {
-			return running("upstream.(*Client).Relay") || b.keeper.Held() > 0
+			return running("upstream.(*Client).Forward") || b.keeper.Held() > 0
 		})
 		conn.(*net.TCPConn).CloseWrite()
 		for _, a := range readAnswers(t, conn) {

@@ -37,7 +37,6 @@ type Client struct {
 	polls    *fasthttp.HostClient
 	contents contents
 
-	relays      *relayPool
 	forwards    *http.Transport
 	stopRenewal func()
 }
@@ -73,8 +72,7 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	c.guard = newGuard(base.Host, breaker, o.Log, c.metrics.observeBreaker)
 	c.polls = newPollPool(cfg, d)
 	c.forwards = newForwardPool(cfg, d)
-	c.relays = &relayPool{dialer: d, patience: max(forwardPatience, cfg.Timeout), most: cfg.MaxInflight}
-	c.stopRenewal = every(relayIdle, func() { c.relays.closeIdle(relayIdle) })
+	c.stopRenewal = func() {}
 	return c, nil
 }
 
@@ -86,7 +84,6 @@ func (c *Client) Breaker() string { return c.guard.breaker.State().String() }
 func (c *Client) Close() {
 	c.stopRenewal()
 	c.polls.CloseIdleConnections()
-	c.relays.closeIdle(0)
 	c.guard.close()
 }
 

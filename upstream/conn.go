@@ -119,7 +119,6 @@ func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn = socket.Wrap(conn)
 	if d.tls == nil {
 		return conn, nil
 	}

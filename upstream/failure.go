@@ -36,6 +36,7 @@ type Failure struct {
 	Reason Reason
 	// RetryAfter is when asking again makes sense; at least a second.
 	RetryAfter time.Duration
+	Answer     *session.Content
 	sent       bool
 	callers    bool // probably the request's own fault
 	err        error

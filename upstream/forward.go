@@ -20,9 +20,7 @@ func newForwardPool(cfg Config, d *dialer) *http.Transport {
 		DialContext:        dial,
 		DialTLSContext:     dial,
 		DisableCompression: true, // or it would ask for gzip and unpack it
-		// Only large uploads go this way. A connection that is used once cannot hold
-		// anything that was meant for somebody else.
-		DisableKeepAlives:      true,
+
 		MaxConnsPerHost:        cfg.MaxInflight,
 		MaxResponseHeaderBytes: 64 << 10,
 	}

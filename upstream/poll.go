@@ -43,7 +43,7 @@ func newPollPool(cfg Config, d *dialer) *fasthttp.HostClient {
 // *Failure where there is none. It blocks for at most a few seconds to be admitted,
 // and then as long as health and the timeout allow; ctx governs only the former,
 // because an answer that is given up may have been the only one.
-func (c *Client) Poll(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+func (c *Client) Poll(ctx context.Context, v *session.Variant, _ session.PollOptions) (*session.Observation, error) {
 	release, err := c.slots.forPoll(ctx)
 	if err != nil {
 		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, err))

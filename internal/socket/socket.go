@@ -1,11 +1,8 @@
-// Package socket is for what the connections of package net keep to themselves. It
-// tells whether the other side has hung up or has sent something, without reading a
-// byte of it; it asks questions on connections on which neither is so; and it reads
-// and writes at the price of the system calls alone.
+// Package socket tells whether the other side of a connection has hung up or has sent
+// something, without reading a byte of it.
 package socket
 
 import (
-	"errors"
 	"net"
 	"syscall"
 )
@@ -31,7 +28,6 @@ func At(conn net.Conn) State { return Of(conn).Look() }
 type Socket struct {
 	raw   syscall.RawConn // nil if there is none
 	state State
-	look  func(fd uintptr)
 }
 
 // Of finds the socket of conn, see At.
@@ -43,30 +39,24 @@ func Of(conn net.Conn) *Socket {
 		}
 		conn = wrapped.NetConn()
 	}
-	s := &Socket{state: Closed}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		s.state = Unknown
-		return s
+		return &Socket{state: Unknown}
 	}
-	if raw, err := socket.SyscallConn(); err == nil {
-		s.raw = raw
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return &Socket{state: Closed}
 	}
-	s.look = func(fd uintptr) { s.state = look(fd) }
-	return s
+	return &Socket{raw: raw}
 }
 
-// Look does what At does, and allocates nothing.
+// Look does what At does.
 func (s *Socket) Look() State {
 	if s.raw == nil {
 		return s.state
 	}
-	if err := s.raw.Control(s.look); err != nil {
+	if err := s.raw.Control(func(fd uintptr) { s.state = look(fd) }); err != nil {
 		return Closed
 	}
 	return s.state
 }
-
-// ErrNotQuiet is the error of questions that were not asked, because the other side
-// has hung up or has sent something before.
-var ErrNotQuiet = errors.New("the connection is not quiet")

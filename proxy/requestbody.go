@@ -11,10 +11,10 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// clientBody is the body of a request on its way to the upstream. It borrows the
+// requestBody is the body of a request on its way to the upstream. It borrows the
 // engine's stream, which is the engine's again once Close has returned; the
 // transport that reads it may still be doing so when the answer is already there.
-type clientBody struct {
+type requestBody struct {
 	conn net.Conn
 
 	reading sync.Mutex // held while the body is read; guards what follows
@@ -22,25 +22,25 @@ type clientBody struct {
 	stream  io.Reader  // nil when there is nothing more
 	left    int        // bytes still to come; negative if that is not known
 	start   time.Time
-	taken   int // bytes that have come
-	ended   bool
+	taken   int   // bytes that have come
+	ended   error // that the stream has ended with: io.EOF, if it came whole
 
 	mu     sync.Mutex
 	closed bool // guarded by mu
 }
 
-// newClientBody is for a body of length bytes, or of an unknown length if that is
+// newRequestBody is for a body of length bytes, or of an unknown length if that is
 // negative, of which begun has been read.
-func newClientBody(c *fiber.Ctx, begun []byte, length int) *clientBody {
-	b := &clientBody{start: time.Now(), conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
+func newRequestBody(c *fiber.Ctx, begun []byte, length int) *requestBody {
+	b := &requestBody{start: time.Now(), conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
 	if b.stream == nil { // the engine has read all of it
 		b.begun = c.Request().Body()
 	}
 	return b
 }
 
-// Bounds on slow uploads: whoever stays slower than this would only hold a place that
-// others could use.
+// Bounds on slow uploads: whoever stays slower than this would only keep others from
+// being served.
 const (
 	uploadGrace   = 30 * time.Second
 	slowestUpload = 4 << 10 // bytes a second, on the average
@@ -48,7 +48,7 @@ const (
 
 // Read gives each read as long as a whole request may otherwise take: one deadline
 // for all of it would end long uploads. Only uploads that hardly move are ended.
-func (b *clientBody) Read(p []byte) (int, error) {
+func (b *requestBody) Read(p []byte) (int, error) {
 	b.reading.Lock()
 	defer b.reading.Unlock()
 	n, err := b.readLocked(p)
@@ -62,20 +62,20 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (b *clientBody) readLocked(p []byte) (int, error) {
+func (b *requestBody) readLocked(p []byte) (int, error) {
 	if len(b.begun) > 0 {
 		n := copy(p, b.begun)
 		b.begun = b.begun[n:]
 		return n, nil
 	}
-	if b.stream == nil || b.ended {
+	if b.stream == nil || b.ended != nil {
 		return 0, io.EOF
 	}
 	if !b.extendDeadline() {
 		return 0, io.ErrClosedPipe
 	}
 	n, err := b.stream.Read(p)
-	b.ended = err != nil
+	b.ended = err
 	switch {
 	case err == nil, err == io.EOF:
 		return n, err
@@ -93,14 +93,14 @@ func brokenBody(err error) error {
 	return errBrokenBody
 }
 
-func (b *clientBody) isClosed() bool {
+func (b *requestBody) isClosed() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.closed
 }
 
 // extendDeadline reports whether reading may go on.
-func (b *clientBody) extendDeadline() bool {
+func (b *requestBody) extendDeadline() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	deadline := time.Now().Add(readTimeout)
@@ -111,8 +111,9 @@ func (b *clientBody) extendDeadline() bool {
 	return !b.closed && b.conn.SetReadDeadline(deadline) == nil
 }
 
-// Close ends reading, also one that is under way.
-func (b *clientBody) Close() error {
+// Close ends reading, also one that is under way. The connection remembers whether the
+// client may still be sending.
+func (b *requestBody) Close() error {
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()
@@ -121,5 +122,20 @@ func (b *clientBody) Close() error {
 		b.reading.Lock()
 	}
 	defer b.reading.Unlock()
+	if client := clientConnBelow(b.conn); client != nil && b.stream != nil && b.ended != io.EOF && b.left != 0 {
+		client.unread.Store(true)
+	}
 	return nil
+}
+
+// wholeBody reads a body of a known length.
+func wholeBody(c *fiber.Ctx, begun []byte, length int) ([]byte, error) {
+	body := make([]byte, length)
+	if _, err := io.ReadFull(newRequestBody(c, begun, length), body); err != nil {
+		if errors.Is(err, errSlowBody) {
+			return nil, errSlowBody
+		}
+		return nil, errBrokenBody
+	}
+	return body, nil
 }

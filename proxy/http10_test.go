@@ -1,0 +1,65 @@
+package proxy_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// TestStreamsToHTTP10: an answer of unknown length ends with the connection, is never
+// held whole, and ends in a reset where it breaks off.
+func TestStreamsToHTTP10(t *testing.T) {
+	t.Parallel()
+	const piece = 64 << 10
+	const pieces = 200 // 12.5 MB
+	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+		request, err := http.ReadRequest(r)
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n")
+		for i := range pieces {
+			if request.URL.Path == "/breaks" && i == pieces/2 {
+				return
+			}
+			if _, err := io.WriteString(conn, "10000\r\n"+strings.Repeat("x", piece)+"\r\n"); err != nil {
+				return
+			}
+		}
+		io.WriteString(conn, "0\r\n\r\n")
+	})
+	b := serve(t, url)
+	ask := func(path, fields string) (head *http.Response, n int64, err error) {
+		conn := b.dial()
+		io.WriteString(conn, "GET "+path+" HTTP/1.0\r\n"+fields+"\r\n")
+		r := bufio.NewReader(conn)
+		head, err = http.ReadResponse(r, nil)
+		fatal(t, err)
+		n, err = io.Copy(io.Discard, head.Body)
+		return head, n, err
+	}
+	for _, fields := range []string{"", "Host: h\r\n", "Host: h\r\nConnection: keep-alive\r\n"} {
+		head, n, err := ask("/whole", fields)
+		if err != nil || n != piece*pieces || len(head.TransferEncoding) > 0 || !head.Close || head.Header.Get("Content-Type") != "text/plain" || head.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%q: %d bytes, %v with %v %v; want all of them, unchunked, and the end of the connection", fields, n, err, head.TransferEncoding, head.Header)
+		}
+	}
+	if _, n, err := ask("/breaks", ""); err == nil || !isReset(err) || n >= piece*pieces {
+		t.Errorf("an answer that breaks off: %d bytes, %v; want a reset", n, err)
+	}
+	t.Log("a drain waits for what is being streamed")
+	conn := b.dial()
+	io.WriteString(conn, "GET /whole HTTP/1.0\r\n\r\n")
+	r := bufio.NewReader(conn)
+	head, err := http.ReadResponse(r, nil)
+	fatal(t, err)
+	stopped := make(chan struct{})
+	go func() { b.stop(); close(stopped) }()
+	if n, err := io.Copy(io.Discard, head.Body); err != nil || n != piece*pieces {
+		t.Errorf("during a drain: %d bytes, %v; want all of them", n, err)
+	}
+	<-stopped
+}

@@ -1,0 +1,57 @@
+package proxy
+
+import (
+	"bytes"
+	"strings"
+
+	"pollbridge/upstream"
+
+	"github.com/valyala/fasthttp"
+)
+
+// target is what a request is for.
+type target struct {
+	path, query []byte // parts of the request, as received
+	hasQuery    bool   // there is a question mark
+	authority   string // that a target in absolute form names instead of Host
+}
+
+// readTarget reads the target of a request: a path or, in absolute form, a URL (RFC
+// 9112, 3.2). The authority of the latter never chooses where the request goes.
+func readTarget(raw []byte) (target, error) {
+	var t target
+	if scheme, rest, absolute := bytes.Cut(raw, []byte("://")); absolute && len(raw) > 0 && raw[0] != '/' {
+		if !bytes.EqualFold(scheme, []byte("http")) && !bytes.EqualFold(scheme, []byte("https")) {
+			return t, ambiguous("the request target has a scheme other than http and https")
+		}
+		end := bytes.IndexAny(rest, "/?#")
+		if end < 0 {
+			end = len(rest)
+		}
+		t.authority = string(rest[:end])
+		if t.authority == "" || strings.ContainsAny(t.authority, "@\\") {
+			return t, ambiguous("the request target has no plain host")
+		}
+		if raw = rest[end:]; len(raw) == 0 || raw[0] == '?' {
+			raw = append([]byte("/"), raw...)
+		}
+	}
+	if len(raw) == 0 || raw[0] != '/' {
+		return t, ambiguous("the request target is not a path")
+	}
+	t.path, t.query, t.hasQuery = bytes.Cut(raw, []byte("?"))
+	return t, nil
+}
+
+// upstream is the target as the upstream's client takes it.
+func (t target) upstream() upstream.Target {
+	return upstream.Target{Path: string(t.path), Query: string(t.query), ForceQuery: t.hasQuery}
+}
+
+// host is the host that the client asked for.
+func (t target) host(request *fasthttp.RequestHeader) string {
+	if t.authority != "" {
+		return t.authority
+	}
+	return string(request.Host())
+}

@@ -1,0 +1,130 @@
+package proxy_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestAnswersThatAreNoObservation: the upstream is asked once a window, and everybody is
+// told the same: what it said, unless it failed.
+func TestAnswersThatAreNoObservation(t *testing.T) {
+	t.Parallel()
+	const page = "<html>no</html>"
+	for _, test := range []struct {
+		name   string
+		status int // of the upstream
+		header map[string]string
+		body   string
+		want   int
+		told   bool // what the upstream said
+	}{
+		{"a page that forbids", 403, map[string]string{"Content-Type": "text/html"}, page, 403, true},
+		{"a page that knows nothing", 404, map[string]string{"Content-Type": "text/html"}, page, 404, true},
+		{"too many requests", 429, map[string]string{"Retry-After": "1"}, "slow down", 429, true},
+		{"a redirect", 302, map[string]string{"Location": "https://other.example/login"}, "", 302, true},
+		{"an error of the server", 500, nil, page, 503, false},
+		{"unavailable", 503, map[string]string{"Retry-After": "7"}, page, 503, false},
+		{"a transient code", 200, nil, `{"status":"error","error_code":50001}`, 503, false},
+		{"a page instead of JSON", 200, map[string]string{"Content-Type": "text/html"}, page, 503, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+				for name, value := range test.header {
+					w.Header().Set(name, value)
+				}
+				w.Header().Set("Set-Cookie", "sid=sesame-cookie")
+				w.WriteHeader(test.status)
+				w.Write([]byte(test.body))
+			})
+			b := serve(t, rec.url, func(s *settings) { s.cache.PendingTTL = time.Minute })
+			var clients sync.WaitGroup
+			for range 10 {
+				clients.Go(func() {
+					for range 5 {
+						a := b.poll(token, "sesame-1")
+						told := a.body == test.body
+						if a.status != test.want || told != test.told || !told && !strings.Contains(a.body, `"error_code":50002`) {
+							t.Errorf("%d %q; want %d, what the upstream said: %v", a.status, a.body, test.want, test.told)
+						}
+						for name, value := range test.header {
+							if (test.told || name == "Retry-After") && a.header.Get(name) != value {
+								t.Errorf("%s = %q; want %q", name, a.header.Get(name), value)
+							}
+						}
+						if a.header.Get("Set-Cookie") != "" {
+							t.Errorf("a cookie for one client was given to another: %v", a.header)
+						}
+						if a.header.Get("Cache-Control") != "no-store" && test.told {
+							t.Errorf("Cache-Control = %q; want no-store", a.header.Get("Cache-Control"))
+						}
+					}
+				})
+			}
+			clients.Wait()
+			if n := rec.count(); n != 1 {
+				t.Errorf("the upstream was asked %d times in one window", n)
+			}
+		})
+	}
+}
+
+// TestAgeAndCaches: who keeps answers in front of us must not keep one that says waiting.
+func TestAgeAndCaches(t *testing.T) {
+	t.Parallel()
+	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+		switch r.URL.Path {
+		case statusPath("aged"):
+			w.Header().Set("Age", "100")
+		case statusPath("says"):
+			w.Header().Set("Cache-Control", "private, max-age=1")
+		case statusPath("expires"):
+			w.Header().Set("Expires", "0")
+		}
+		respond(w, 200, waiting)
+	})
+	b := serve(t, rec.url, func(s *settings) { s.cache.PendingTTL = time.Minute })
+	for _, test := range []struct {
+		token, control string
+	}{
+		{"plain", "no-store"}, {"aged", "no-store"}, {"says", "private, max-age=1"}, {"expires", ""},
+	} {
+		for i, status := range []string{"pollbridge; fwd=miss; ttl=59", "pollbridge; hit; ttl=59"} {
+			a := b.poll(test.token, "sesame-1")
+			if a.header.Get("Cache-Control") != test.control || a.header.Get("Cache-Status") != status {
+				t.Errorf("%s, request %d: Cache-Control %q, Cache-Status %q; want %q, %q", test.token, i, a.header.Get("Cache-Control"), a.header.Get("Cache-Status"), test.control, status)
+			}
+			if age := a.header.Values("Age"); len(age) != 1 || (test.token == "aged") != strings.HasPrefix(age[0], "10") {
+				t.Errorf("%s: Age %q; want the upstream's and ours", test.token, age)
+			}
+		}
+	}
+}
+
+// TestOtherVariantIsAnswered where the upstream gives a final answer only once.
+func TestOtherVariantIsAnswered(t *testing.T) {
+	t.Parallel()
+	var once sync.Once
+	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		answered := false
+		once.Do(func() {
+			answered = true
+			respond(w, 200, `{"status":"ok","file":{"content":"signed"}}`)
+		})
+		if !answered {
+			respond(w, 404, `{"status":"error","message":"not found","error_code":40402}`)
+		}
+	})
+	b := serve(t, rec.url)
+	first := b.poll(token, "sesame-1")
+	second := do(t, "POST", b.url+statusPath(token), `{"access_token":"sesame-1","page":2}`)
+	if first.status != 200 || second.status != 200 || second.body != first.body || !strings.Contains(second.header.Get("Cache-Status"), "detail=other-variant") {
+		t.Errorf("the other variant: %d %q, %q; want the final answer, and that it is another's", second.status, second.body, second.header.Get("Cache-Status"))
+	}
+	if a := do(t, "POST", b.url+statusPath(token), `{"access_token":"sesame-2","page":2}`); a.status != 404 {
+		t.Errorf("another caller: %d %q; want 404", a.status, a.body)
+	}
+}
