@@ -32,6 +32,7 @@ type Store struct {
 	health  health
 
 	sweepOnce sync.Once // later, what looks unfinished may be under way
+	keeping   exclusive // the final answers of a session are stored one after the other
 
 	mu        sync.Mutex
 	engine    *server.Server // guarded by mu, as all below; nil while it is down
