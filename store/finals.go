@@ -85,7 +85,7 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	}
 	for _, h := range holders {
 		if err := f.giveUp(ctx, h, a.question); err != nil {
-			f.s.log.Warn("a document is stored twice for a while", "session", a.session, "error", err)
+			f.s.log.Warn("a second copy of a final answer could not be removed yet", "session", a.session, "error", err)
 		}
 	}
 	return nil
@@ -156,7 +156,7 @@ func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use
 		}
 		switch {
 		case errors.Is(err, ErrDamaged):
-			f.s.log.Error("a final answer cannot be read and is left out", "session", a.session, "error", err)
+			f.s.log.Error("final answer cannot be read, skipping it", "session", a.session, "error", err)
 		case err != nil:
 			return false, err
 		case o != nil:

@@ -71,7 +71,7 @@ func newRecord(v *session.Variant, state session.State, seen, now time.Time) rec
 
 const recordVersion = 1
 
-var errRecord = errors.New("watch: not the record of a session")
+var errRecord = errors.New("watch: not a session record")
 
 func (r record) append(dst []byte) []byte {
 	announced := byte(0)
@@ -94,7 +94,7 @@ func readRecord(table *session.Table, value []byte) (record, error) {
 		return record{}, errRecord
 	}
 	if value[0] != recordVersion {
-		return record{}, fmt.Errorf("watch: a session was stored in the form %d, which this version does not know", value[0])
+		return record{}, fmt.Errorf("watch: session record has format version %d, which this version does not know", value[0])
 	}
 	r := record{end: End(value[1]), announced: value[2] == 1}
 	value = value[3:]

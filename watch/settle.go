@@ -109,7 +109,7 @@ func (w *Watcher) stored(ctx context.Context, id string) (record, error) {
 	}
 	known, err := readRecord(w.options.Table, row.Value)
 	if err != nil {
-		w.options.Log.Warn("the record of a session cannot be read", "session", id, "error", err)
+		w.options.Log.Warn("session record cannot be read, replacing it", "session", id, "error", err)
 		return record{}, ErrNotFound
 	}
 	return known, nil

@@ -53,8 +53,8 @@ type Options struct {
 
 // Errors that callers branch on.
 var (
-	ErrFull     = errors.New("watch: as many sessions are watched as may be (watch.max)")
-	ErrNotFound = errors.New("watch: there is no such session")
+	ErrFull     = errors.New("watch: watch.max reached")
+	ErrNotFound = errors.New("watch: no such session")
 	ErrClosed   = errors.New("watch: closed")
 )
 
@@ -184,7 +184,7 @@ func (w *Watcher) settleRest() {
 	w.mu.Unlock()
 	for _, e := range rest {
 		if err := w.settle(ctx, e); err != nil {
-			w.options.Log.Error("a change of a watched session is lost", "session", e.id, "error", err)
+			w.options.Log.Error("change of a watched session is lost", "session", e.id, "error", err)
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (w *Watcher) giveBack() {
 			return
 		}
 		if err := item.Release(); err != nil {
-			w.options.Log.Debug("a watch could not be given back", "session", item.Name, "error", err)
+			w.options.Log.Debug("watch could not be released", "session", item.Name, "error", err)
 		}
 	}
 }
