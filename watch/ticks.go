@@ -21,7 +21,7 @@ func itemName(id string, generation uint64) string {
 // take is given the items of the queue: those of registrations a moment ago, and after
 // a start, all that were watched before.
 func (w *Watcher) take(item *store.Item) {
-	r, err := readRecord(w.options.Table, item.Value)
+	r, err := w.readRecord(item.Value)
 	id, _, _ := strings.Cut(item.Name, "-")
 	item.Value = nil // it is not needed any more, and there may be many
 	if err != nil {
