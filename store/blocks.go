@@ -11,13 +11,13 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 
 	"github.com/minio/highwayhash"
-	"github.com/nats-io/nats-server/v2/server"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -46,7 +46,7 @@ const (
 //
 // A record that is damaged inside is logged, too: the engine leaves it out. With an
 // index, the values in large records are not read.
-func checkBlocks(dir string, log server.Logger) error {
+func checkBlocks(dir string, log *slog.Logger) error {
 	streams, err := glob(dir, streamsPattern)
 	if err != nil {
 		return err
@@ -58,9 +58,11 @@ func checkBlocks(dir string, log server.Logger) error {
 		if err != nil {
 			return errors.Join(err, checks.Wait())
 		}
+		slices.SortFunc(blocks, func(a, b string) int { return cmp.Compare(blockNumber(a), blockNumber(b)) })
 		believed := indexed(filepath.Join(stream, "msgs", indexName), blocks)
-		for _, block := range blocks {
-			checks.Go(func() error { return judgeBlock(filepath.Base(stream), block, believed, log) })
+		for i, block := range blocks {
+			newest := i == len(blocks)-1
+			checks.Go(func() error { return judgeBlock(filepath.Base(stream), block, newest, believed, log) })
 		}
 	}
 	return checks.Wait()
@@ -68,11 +70,14 @@ func checkBlocks(dir string, log server.Logger) error {
 
 // judgeBlock checks a block and says what to do if it is damaged: in the log if the
 // engine can go on with what is left.
-func judgeBlock(stream, block string, believed bool, log server.Logger) error {
+func judgeBlock(stream, block string, newest, believed bool, log *slog.Logger) error {
 	at, err := checkBlock(stream, block, believed, log)
 	switch {
+	case errors.Is(err, errCutOff) && !believed && newest && isLastRecord(stream, block, at):
+		log.Info("dropped an incomplete record at the end of a data file: it was being written when the process stopped", "file", block)
+		return nil
 	case errors.Is(err, ErrDamaged) && !believed:
-		log.Errorf("%s is damaged at byte %d: what follows in that file is lost, restore the data directory from a backup (after the loss of power, the end of the newest file may be incomplete: that was not acknowledged with sync: always)", block, at)
+		log.Error("data file is damaged: what follows in it is lost, restore the data directory from a backup", "file", block, "offset", at)
 		return nil
 	case errors.Is(err, ErrDamaged):
 		return fmt.Errorf("%w: %s is damaged at byte %d: restore the data directory from a backup (without one: remove %s beside it, and what follows that byte in that file is lost)",
@@ -92,15 +97,14 @@ func glob(dir, pattern string) ([]string, error) {
 	return paths, err
 }
 
-// indexed reports whether the index was written when the last block ended as it does
-// now. It holds that end before its own checksum.
+// indexed reports whether the index was written when the last of the blocks ended as it
+// does now. It holds that end before its own checksum.
 func indexed(index string, blocks []string) bool {
 	content, err := os.ReadFile(index)
 	if err != nil || len(content) < 2*recordSum || len(blocks) == 0 {
 		return false
 	}
-	last := slices.MaxFunc(blocks, func(a, b string) int { return cmp.Compare(blockNumber(a), blockNumber(b)) })
-	end, err := tail(last)
+	end, err := tail(blocks[len(blocks)-1])
 	return err == nil && bytes.Equal(end, content[len(content)-2*recordSum:len(content)-recordSum])
 }
 
@@ -127,7 +131,7 @@ func tail(path string) ([]byte, error) {
 
 // checkBlock reads a block's records; with an index, of large ones that follow the one
 // before them the head only. It returns where what follows cannot be believed.
-func checkBlock(stream, path string, believed bool, log server.Logger) (at int64, err error) {
+func checkBlock(stream, path string, believed bool, log *slog.Logger) (at int64, err error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return 0, err
@@ -152,8 +156,11 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 			return at, cutOff(err)
 		}
 		size := int64(binary.LittleEndian.Uint32(head[:]) &^ recordHeaders)
-		if size < recordHead+recordSum || size > recordMost || size > info.Size()-at {
+		switch {
+		case size < recordHead+recordSum, size > recordMost:
 			return at, ErrDamaged
+		case size > info.Size()-at:
+			return at, errCutOff
 		}
 		sequence := binary.LittleEndian.Uint64(head[4:])
 		tomb := sequence&recordTomb != 0
@@ -179,7 +186,7 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 			lost = !sound || !divided(head[:], content)
 		}
 		if lost {
-			log.Errorf("%s is damaged at byte %d: one record is lost, restore the data directory from a backup", path, at)
+			log.Error("data file is damaged: one record is lost, restore the data directory from a backup", "file", path, "offset", at)
 		}
 		if !tomb {
 			last = max(last, sequence)
@@ -188,12 +195,22 @@ func checkBlock(stream, path string, believed bool, log server.Logger) (at int64
 	}
 }
 
+var errCutOff = fmt.Errorf("%w: a record is cut off", ErrDamaged)
+
 // cutOff says that a record which is cut off is damaged.
 func cutOff(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return ErrDamaged
+		return errCutOff
 	}
 	return err
+}
+
+// isLastRecord reports whether no other record follows one that is cut off, as when the
+// process was killed while it wrote that: else its length is wrong. Subjects are in
+// clear, and each begins with the stream's name.
+func isLastRecord(stream, path string, at int64) bool {
+	content, err := os.ReadFile(path)
+	return err == nil && bytes.Count(content[min(at, int64(len(content))):], []byte(stream+".")) <= 1
 }
 
 // skip passes n bytes, and does not read them if they are many.

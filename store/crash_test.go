@@ -18,6 +18,12 @@ import (
 	"pollbridge/store"
 )
 
+// shared is the body that many variants of one session have in common, which are asked
+// for as in sharing.
+var shared = strings.Repeat("s", 5<<20)
+
+const sharing = `{"access_token":"planted-credential","x":%d}`
+
 const childRound = "POLLBRIDGE_STORE_CHILD_ROUND"
 
 // writeUntilKilled writes to the store in dir, and prints a line for what it is about
@@ -86,6 +92,14 @@ func writeUntilKilled(dir, round string) {
 		err := finals.Keep(ctx, variant(endpoints, fmt.Sprintf("%s-%d", round, i), planted), answer(lt, body))
 		check(err)
 		say("final", i)
+	})
+	forever(func(i int) {
+		// Three answers share a body, then the next takes it over.
+		shared := answer(lt, shared)
+		shared.At = made.Add(time.Duration(i/3) * time.Minute)
+		err := finals.Keep(ctx, variant(endpoints, "shared-"+round, fmt.Sprintf(sharing, i)), shared)
+		check(err)
+		say("shared", i)
 	})
 	out := make(chan *store.Item, 100)
 	_, err = work.Take(ctx, "lane", 100, func(i *store.Item) { out <- i })
@@ -189,6 +203,17 @@ func survived(t *testing.T, s *store.Store, round string, counts map[string]int)
 		if want := 6 << 20; len(got) == 1 && i%4 == 0 && len(got[0].Body) != want {
 			t.Errorf("final answer %d has %d bytes", i, len(got[0].Body))
 		}
+	}
+	endpoints, _ := session.Dialect("marksign")
+	for i := 1; i <= counts["shared"]; i++ {
+		got := must(f.Load(within(t), question(t, endpoints, "shared-"+round, fmt.Sprintf(sharing, i))))(t)
+		if len(got) == 0 || string(got[0].Body) != shared {
+			t.Errorf("%d answers are left of number %d, which shares its body", len(got), i)
+		}
+	}
+	id := s.SessionID(question(t, endpoints, "shared-"+round, planted))
+	if chunks := must(f.ChunksOf(within(t), id))(t); chunks > 2*2 {
+		t.Errorf("there are %d chunks of a body that is shared; want those of two copies at most", chunks)
 	}
 }
 

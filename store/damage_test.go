@@ -204,7 +204,7 @@ func TestSubjectsThatAreCutShort(t *testing.T) {
 				}
 				defer s.Close()
 				loads(t, finals(t, s), ask(t, "token"))
-				if !strings.Contains(log.String(), block+" is damaged at byte 0") {
+				if !strings.Contains(log.String(), "data file is damaged") || !strings.Contains(log.String(), "file="+block+" offset=0") {
 					t.Errorf("an answer is lost, and the log says %q", log.String())
 				}
 			})

@@ -42,6 +42,22 @@ func openDirectory(dir string) (*os.File, error) {
 	return file, nil
 }
 
+// openMark is what the lock holds while the store is open: a process that finds it there
+// knows that the one before was killed.
+const openMark = "open\n"
+
+// markOpen marks the store as open, and reports whether it still was.
+func markOpen(lock *os.File) (unclean bool, err error) {
+	info, err := lock.Stat()
+	if err != nil || info.Size() > 0 {
+		return err == nil, err
+	}
+	_, err = lock.WriteAt([]byte(openMark), 0)
+	return false, err
+}
+
+func markClosed(lock *os.File) error { return lock.Truncate(0) }
+
 func leaveDirectory(lock *os.File) error { return errors.Join(unlockFile(lock), lock.Close()) }
 
 // tryDirectory finds out whether the directory can be written and has room.

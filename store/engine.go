@@ -20,8 +20,8 @@ const (
 
 // startEngine starts a server on the engine's directory, unless that is damaged in a way
 // the server does not survive.
-func startEngine(cfg Config, dir string, log server.Logger, patience time.Duration) (*server.Server, error) {
-	if err := checkBlocks(dir, log); err != nil {
+func startEngine(cfg Config, dir string, log engineLog, patience time.Duration) (*server.Server, error) {
+	if err := checkBlocks(dir, log.log); err != nil {
 		return nil, err
 	}
 	engine, err := server.NewServer(&server.Options{
@@ -44,11 +44,11 @@ func startEngine(cfg Config, dir string, log server.Logger, patience time.Durati
 	engine.Start()
 	if !engine.ReadyForConnections(patience) {
 		stopEngine(engine)
-		return nil, errors.New("it did not become ready in time")
+		return nil, errors.New("the embedded NATS server did not become ready in time")
 	}
 	if !engine.JetStreamEnabled() {
 		stopEngine(engine)
-		return nil, errors.New("its streams cannot be used")
+		return nil, errors.New("JetStream is not available")
 	}
 	return engine, nil
 }
@@ -73,10 +73,10 @@ func (l engineLog) Tracef(string, ...any)  {}
 func (l engineLog) Warnf(format string, args ...any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
 	if strings.Contains(text, "outdated") || strings.Contains(text, "prior state file") {
-		l.log.Debug("The engine reads its files anew, as after any crash", "message", text)
+		l.log.Debug("embedded NATS server rebuilds its state, as after any unclean stop", "message", text)
 		return
 	}
-	l.log.Warn("The engine warns", "message", text)
+	l.log.Warn("embedded NATS server warning", "message", text)
 	if strings.Contains(text, "disabling JetStream") {
 		l.failed(errors.New(text))
 	}
@@ -84,7 +84,7 @@ func (l engineLog) Warnf(format string, args ...any) {
 
 func (l engineLog) Errorf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	l.log.Error("The engine reports an error", "message", text)
+	l.log.Error("embedded NATS server error", "message", text)
 	for _, sign := range []string{"ritical write error", "will be DISABLED", "no space left", "read-only file system", "input/output error"} {
 		if strings.Contains(text, sign) {
 			l.failed(errors.New(text))
@@ -95,6 +95,6 @@ func (l engineLog) Errorf(format string, args ...any) {
 
 func (l engineLog) Fatalf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	l.log.Error("The engine reports an error", "message", text)
+	l.log.Error("embedded NATS server error", "message", text)
 	l.failed(errors.New(text))
 }

@@ -10,12 +10,36 @@ import (
 
 // KeepHalf leaves what a process leaves that is killed while it keeps an answer.
 func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) error {
-	return f.write(ctx, f.question(v, v.Locale).chunk("killed", "0"), body)
+	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killed"}.chunk("0"), body)
+}
+
+// KeepInFirstForm stores an answer as versions did that did not share bodies.
+func (f *Finals) KeepInFirstForm(ctx context.Context, v *session.Variant, o *session.Observation) error {
+	return f.keepBody(ctx, answer{question: f.question(v, int(o.Locale))}, appendHead(nil, o), o.Body)
+}
+
+// KeepInUnknownForm stores an answer as a later version might.
+func (f *Finals) KeepInUnknownForm(ctx context.Context, v *session.Variant, o *session.Observation) error {
+	return f.write(ctx, f.question(v, int(o.Locale)).subject("answer", "3", "x"), appendHead(nil, o))
 }
 
 // LoseChunk erases one part of the large answers to v.
 func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number string) error {
-	return f.s.purge(ctx, f.stream, f.question(v, v.Locale).chunk("*", number))
+	return f.s.purge(ctx, f.stream, answer{question: f.question(v, v.Locale), upload: "*"}.chunk(number))
+}
+
+// ChunksOf is how many there are of one session.
+func (f *Finals) ChunksOf(ctx context.Context, sessionID string) (int, error) {
+	return f.s.count(ctx, finalsID, finalsID+".chunk."+sessionID+".>")
+}
+
+// Bytes is how much of the disk is taken.
+func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
+	info, err := f.stream.Info(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.Bytes, nil
 }
 
 // Chunks is how many parts of large answers there are.

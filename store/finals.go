@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,11 +16,13 @@ import (
 	"pollbridge/session"
 )
 
-// Finals keeps final answers for Config.Retain, encrypted. It implements what package
-// cache needs. It is safe for concurrent use.
+// Finals keeps final answers, encrypted, and gives each back until Config.Retain has
+// passed since it was made. It implements what package cache needs. It is safe for
+// concurrent use.
 //
 // An answer is one message, or, if it is large, several and then one that tells of
-// them: without that one there is no answer.
+// them: without that one there is no answer. A body that several answers of a session
+// have in common is stored with one of them.
 type Finals struct {
 	s      *Store
 	stream jetstream.Stream
@@ -30,13 +32,16 @@ const (
 	finalsID  = "FINALS"
 	maxFinal  = 64 << 20
 	chunkSize = 4 << 20
-	whole     = "whole" // stands for the name of an upload
+	// leastShared is the size of a body from which on it is worth looking whether another
+	// answer has it.
+	leastShared = 1 << 10
 )
 
 // Finals opens the place for final answers and makes it if it is not there.
 func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{
-		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"}, MaxAge: s.cfg.Retain,
+		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"},
+		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true,
 	})
 	if err != nil {
 		return nil, err
@@ -46,25 +51,9 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	return f, err
 }
 
-// question is what answers are kept for: a variant in one locale. It holds hashes
-// instead of secrets.
-type question struct{ session, variant, locale string }
-
-func (f *Finals) question(v *session.Variant, locale int) question {
-	return question{
-		session: f.s.SessionID(v),
-		variant: f.s.keys.hash("variant", string(v.Identity())),
-		locale:  f.s.keys.hash("locale", v.Endpoint.Locales[locale].Name),
-	}
-}
-
-func (q question) answers(upload string) string {
-	return strings.Join([]string{finalsID, "answer", q.session, q.variant, q.locale, upload}, ".")
-}
-
-func (q question) chunk(upload, number string) string {
-	return strings.Join([]string{finalsID, "chunk", q.session, q.variant, q.locale, upload, number}, ".")
-}
+// spare is how long the engine keeps an answer after nobody is given it any more:
+// another answer that was made a moment later may share its body.
+func (s *Store) spare() time.Duration { return s.cfg.Retain / 30 }
 
 // Keep stores o as an answer to v. When it returns nil, that is durable, and Load finds
 // it. ErrTooLarge is for answers of more than 64 MiB.
@@ -75,111 +64,184 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	if o.Size() > maxFinal {
 		return ErrTooLarge
 	}
-	q := f.question(v, int(o.Locale))
-	head := appendHead(nil, o)
-	if len(head)+len(o.Body) <= chunkSize {
-		return f.write(ctx, q.answers(whole), append(head, o.Body...))
+	a, head := f.answerTo(v, o), appendHead(nil, o)
+	if len(o.Body) < leastShared {
+		return f.keepBody(ctx, a, head, o.Body)
 	}
-	return f.keepLarge(ctx, q, head, o.Body)
+	leave, err := f.s.keeping.enter(ctx, a.session)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	holders, err := f.holders(ctx, a)
+	if err != nil {
+		return err
+	}
+	if n := len(holders); n > 0 && o.At.Before(holders[n-1].at.Add(f.s.spare()/2)) {
+		return f.write(ctx, a.subject(), head)
+	}
+	if err := f.keepBody(ctx, a, head, o.Body); err != nil {
+		return err
+	}
+	for _, h := range holders {
+		if err := f.giveUp(ctx, h, a.question); err != nil {
+			f.s.log.Warn("a second copy of a final answer could not be removed yet", "session", a.session, "error", err)
+		}
+	}
+	return nil
 }
 
-func (f *Finals) keepLarge(ctx context.Context, q question, head, body []byte) (err error) {
-	upload := nuid.Next()
+// keepBody stores an answer with its body.
+func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err error) {
+	if len(head)+len(body) <= chunkSize {
+		a.upload = whole
+		return f.write(ctx, a.subject(), append(head, body...))
+	}
+	a.upload = nuid.Next()
 	defer func() {
 		if err != nil {
-			f.s.purge(context.WithoutCancel(ctx), f.stream, q.chunk(upload, "*")) // else sweep does
+			f.s.purge(context.WithoutCancel(ctx), f.stream, a.chunk("*")) // else sweep does
 		}
 	}()
 	chunks := 0
 	for chunk := range slices.Chunk(body, chunkSize) {
-		if err := f.write(ctx, q.chunk(upload, strconv.Itoa(chunks)), chunk); err != nil {
+		if err := f.write(ctx, a.chunk(strconv.Itoa(chunks)), chunk); err != nil {
 			return err
 		}
 		chunks++
 	}
 	// The size says of how much body the answer is the head.
-	return f.write(ctx, q.answers(upload), append(binary.AppendUvarint(nil, uint64(len(body))), head...))
+	return f.write(ctx, a.subject(), append(binary.AppendUvarint(nil, uint64(len(body))), head...))
 }
 
-func (f *Finals) write(ctx context.Context, subject string, content []byte) error {
-	_, err := f.s.publish(ctx, &nats.Msg{Subject: subject, Data: f.s.keys.encrypt(placeOf("final", subject), content)})
+func (f *Finals) write(ctx context.Context, subject string, content []byte, options ...jetstream.PublishOpt) error {
+	_, err := f.s.publish(ctx, &nats.Msg{Subject: subject, Data: f.s.keys.encrypt(placeOf("final", subject), content)}, options...)
 	return err
 }
 
-// Load returns the observations that were kept for v's key, in that order, with the
+// Load returns the observations that were kept for v's key, the oldest first, with the
 // times at which they were made. One that cannot be read is logged and left out.
 func (f *Finals) Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error) {
 	var observations []*session.Observation
-	var answers []*message
 	q := f.question(v, v.Locale)
-	q.locale = "*"
-	// One after the other: there are few, and for most questions none, which is found
-	// out with every first poll of a session.
-	for from := uint64(1); ; from = answers[len(answers)-1].sequence + 1 {
-		m, err := f.s.get(ctx, finalsID, getRequest{Sequence: from, NextFor: q.answers("*")})
-		if errors.Is(err, ErrNotFound) {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		answers = append(answers, m)
-	}
-	for _, answer := range answers {
-		o, err := f.read(ctx, v, answer)
-		if errors.Is(err, ErrDamaged) {
-			f.s.log.Error("A final answer cannot be read and is left out", "session", q.session, "error", err)
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if o != nil {
-			observations = append(observations, o)
-		}
-	}
-	return observations, nil
+	err := f.each(ctx, v, q.session+"."+q.variant+".>", func(_ question, o *session.Observation) bool {
+		observations = append(observations, o)
+		return true
+	})
+	slices.SortStableFunc(observations, func(a, b *session.Observation) int { return a.At.Compare(b.At) })
+	return observations, err
 }
 
-// read returns the observation of an answer, or nil if it is in a locale that the
-// endpoint does not have any more.
-func (f *Finals) read(ctx context.Context, v *session.Variant, m *message) (*session.Observation, error) {
-	tokens := strings.Split(m.subject, ".")
-	q, upload := question{tokens[2], tokens[3], tokens[4]}, tokens[5]
+// Other returns an observation that was kept for another variant of v's session, in
+// whatever locale, or nil if there is none. It costs hardly anything then.
+func (f *Finals) Other(ctx context.Context, v *session.Variant) (other *session.Observation, err error) {
+	own := f.question(v, v.Locale)
+	err = f.each(ctx, v, own.session+".>", func(q question, o *session.Observation) bool {
+		if q.variant != own.variant {
+			other = o
+		}
+		return other == nil
+	})
+	return other, err
+}
+
+// each calls f for the answers of v's endpoint that match, until it returns false. What
+// cannot be read is logged.
+func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use func(question, *session.Observation) bool) error {
+	return f.messages(ctx, finalsID+".answer."+match, func(m *message) (bool, error) {
+		a, err := readAnswer(m.subject)
+		var o *session.Observation
+		if err == nil {
+			o, err = f.read(ctx, v, a, m)
+		}
+		switch {
+		case errors.Is(err, ErrDamaged):
+			f.s.log.Error("final answer cannot be read, skipping it", "session", a.session, "error", err)
+		case err != nil:
+			return false, err
+		case o != nil:
+			return use(a.question, o), nil
+		}
+		return true, nil
+	})
+}
+
+// messages calls use for what matches, one after the other: there are few, and for most
+// questions none, which is found out with every first poll of a session.
+func (f *Finals) messages(ctx context.Context, match string, use func(*message) (more bool, err error)) error {
+	for from := uint64(1); ; {
+		m, err := f.s.get(ctx, finalsID, getRequest{Sequence: from, NextFor: match})
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if more, err := use(m); err != nil || !more {
+			return err
+		}
+		from = m.sequence + 1
+	}
+}
+
+// read returns the observation of an answer, or nil if its time is over or it is in a
+// locale that the endpoint does not have any more.
+func (f *Finals) read(ctx context.Context, v *session.Variant, a answer, m *message) (*session.Observation, error) {
 	locale := slices.IndexFunc(v.Endpoint.Locales, func(l session.Locale) bool {
-		return f.s.keys.hash("locale", l.Name) == q.locale
+		return f.s.keys.hash("locale", l.Name) == a.locale
 	})
 	if locale < 0 {
 		return nil, nil
 	}
-	content, err := f.s.keys.decrypt(nil, placeOf("final", m.subject), m.data)
-	if err != nil {
+	o, size, err := f.open(a, m, locale)
+	if err != nil || f.isOver(o) {
 		return nil, err
 	}
-	if upload != whole {
-		if content, err = f.readLarge(ctx, q, upload, content); err != nil {
-			return nil, err
-		}
+	switch a.upload {
+	case whole:
+	case elsewhere:
+		o.Body, err = f.sharedBody(ctx, a)
+	default:
+		o.Body, err = f.chunks(ctx, a, size)
 	}
-	return readObservation(content, locale)
+	return o, err
 }
 
-func (f *Finals) readLarge(ctx context.Context, q question, upload string, content []byte) ([]byte, error) {
-	size, n := binary.Uvarint(content)
-	if n <= 0 || size > maxFinal {
-		return nil, ErrDamaged
+// isOver reports whether an observation was made too long ago to be given to anybody.
+func (f *Finals) isOver(o *session.Observation) bool {
+	return o != nil && !time.Now().Before(o.At.Add(f.s.cfg.Retain))
+}
+
+// open decrypts the message of an answer. Where that is not whole, size is that of the
+// body, which is elsewhere.
+func (f *Finals) open(a answer, m *message, locale int) (o *session.Observation, size uint64, err error) {
+	content, err := f.s.keys.decrypt(nil, placeOf("final", m.subject), m.data)
+	if err != nil {
+		return nil, 0, err
 	}
-	content = append(make([]byte, 0, len(content)-n+int(size)), content[n:]...)
-	total := len(content) + int(size)
+	if a.inChunks() {
+		n := 0
+		if size, n = binary.Uvarint(content); n <= 0 || size > maxFinal {
+			return nil, 0, ErrDamaged
+		}
+		content = content[n:]
+	}
+	o, err = readObservation(content, locale)
+	return o, size, err
+}
+
+// chunks returns the body of a large answer.
+func (f *Finals) chunks(ctx context.Context, a answer, size uint64) ([]byte, error) {
+	body := make([]byte, 0, size)
 	var damage error
 	next := 0
-	err := f.s.scan(ctx, finalsID, q.chunk(upload, "*"), 1, maxFinal/chunkSize, func(m *message) bool {
-		if m.subject != q.chunk(upload, strconv.Itoa(next)) || len(content)+len(m.data)-sealOverhead > total {
+	err := f.s.scan(ctx, finalsID, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
+		if m.subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.data)-sealOverhead) > size {
 			damage = ErrDamaged
 			return false
 		}
 		next++
-		content, damage = f.s.keys.decrypt(content, placeOf("final", m.subject), m.data)
+		body, damage = f.s.keys.decrypt(body, placeOf("final", m.subject), m.data)
 		return damage == nil
 	})
 	switch {
@@ -187,10 +249,10 @@ func (f *Finals) readLarge(ctx context.Context, q question, upload string, conte
 		return nil, err
 	case damage != nil:
 		return nil, damage
-	case len(content) != total:
+	case uint64(len(body)) != size:
 		return nil, fmt.Errorf("%w: a part of it is missing", ErrDamaged)
 	}
-	return content, nil
+	return body, nil
 }
 
 // Forget erases the answers to all variants of a session, in all locales.
@@ -198,13 +260,17 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	if err := checkTokens(sessionID); err != nil {
 		return err
 	}
-	err := f.s.purge(ctx, f.stream, finalsID+".answer."+sessionID+".>")
+	leave, err := f.s.keeping.enter(ctx, sessionID)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	err = f.s.purge(ctx, f.stream, finalsID+".answer."+sessionID+".>")
 	return errors.Join(err, f.s.purge(ctx, f.stream, finalsID+".chunk."+sessionID+".>"))
 }
 
 // sweep erases the chunks of answers that were never finished.
 func (f *Finals) sweep(ctx context.Context) error {
-	uploads := map[string]string{} // subject of the chunks, by that of their answer
 	ctx, cancel, err := f.s.use(ctx)
 	if err != nil {
 		return err
@@ -214,15 +280,18 @@ func (f *Finals) sweep(ctx context.Context) error {
 	if err != nil {
 		return f.s.failed("read", err)
 	}
+	uploads := map[answer]bool{} // whether each was finished
 	for subject := range info.State.Subjects {
-		tokens := strings.Split(subject, ".")
-		q := question{tokens[2], tokens[3], tokens[4]}
-		uploads[q.answers(tokens[5])] = q.chunk(tokens[5], "*")
+		uploads[uploadOf(subject)] = false
 	}
-	for answer, chunks := range uploads {
-		_, err := f.s.last(ctx, finalsID, answer)
-		if errors.Is(err, ErrNotFound) {
-			err = f.s.purge(ctx, f.stream, chunks)
+	for upload, finished := range uploads {
+		err := f.messages(ctx, upload.matchAnswers(), func(m *message) (bool, error) {
+			a, err := readAnswer(m.subject)
+			finished = finished || err == nil && a.upload == upload.upload
+			return !finished, nil
+		})
+		if err == nil && !finished {
+			err = f.s.purge(ctx, f.stream, upload.chunk("*"))
 		}
 		if err != nil {
 			return err

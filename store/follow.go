@@ -60,7 +60,7 @@ func insist(ctx context.Context, log *slog.Logger, f func() error) bool {
 			return true
 		}
 		if pause == longestPause && ctx.Err() == nil {
-			log.Warn("Following a journal does not get on", "error", err)
+			log.Warn("event follower is not making progress", "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -147,11 +147,11 @@ func (s *Store) watchHealth() {
 			}
 		}
 		if s.Err() != nil {
-			s.log.Error("The store cannot be used", "error", s.Err())
+			s.log.Error("store is unusable", "error", s.Err())
 			if !s.revive(started, ticker) {
 				return
 			}
-			s.log.Info("The store can be used again")
+			s.log.Info("store is usable again")
 			lastTrial = time.Now()
 			continue
 		}
@@ -170,7 +170,7 @@ func sameDirectory(started os.FileInfo, dir string) error {
 		return err
 	}
 	if !os.SameFile(started, now) {
-		return errors.New("somebody put another directory in its place")
+		return errors.New("the directory was replaced by another one")
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (s *Store) tryWrite() {
 	switch {
 	case err == nil, s.ctx.Err() != nil:
 	case errors.Is(err, context.DeadlineExceeded):
-		s.log.Warn("The store is slow: a small write takes longer than it should", "limit", trialTimeout)
+		s.log.Warn("store is slow: a small write was not finished in time", "limit", trialTimeout)
 	default:
 		s.fail(err)
 	}
@@ -202,7 +202,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			continue
 		}
 		if err := s.restart(); err != nil {
-			s.log.Error("The store cannot be used yet", "error", err)
+			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
 		s.recovered()

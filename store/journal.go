@@ -157,7 +157,7 @@ func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries
 		last = m.sequence
 		entry, err := j.entry(m, nil)
 		if err != nil {
-			j.s.log.Error("An entry cannot be decrypted and is left out", "journal", j.name, "sequence", m.sequence, "error", err)
+			j.s.log.Error("journal entry cannot be decrypted, skipping it", "journal", j.name, "sequence", m.sequence, "error", err)
 			return true
 		}
 		entries = append(entries, entry)

@@ -72,7 +72,7 @@ type listing struct {
 	dense bool // so the next window is read as a whole
 }
 
-var errMuch = errors.New("store: more than expected")
+var errMuch = errors.New("store: more records than expected")
 
 // window returns what matches between two sequences, the newest first. Where there is
 // more than most the error may be errMuch, unless the window is as narrow as the first.
@@ -144,7 +144,7 @@ func matches(match, key string) bool {
 func (t *Table) readable(m *message) (Record, bool) {
 	record, err := t.record(m)
 	if err != nil {
-		t.s.log.Error("A record cannot be decrypted and is left out", "table", t.name, "key", record.Key, "error", err)
+		t.s.log.Error("record cannot be decrypted, skipping it", "table", t.name, "key", record.Key, "error", err)
 	}
 	return record, err == nil
 }

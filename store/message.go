@@ -216,6 +216,17 @@ func (s *Store) purge(ctx context.Context, stream jetstream.Stream, match string
 	return s.failed("erase", stream.Purge(ctx, jetstream.WithPurgeSubject(match)))
 }
 
+// erase erases one message. It is no error if there is none any more.
+func (s *Store) erase(ctx context.Context, stream jetstream.Stream, id string, sequence uint64) error {
+	err := stream.DeleteMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
+		if _, gone := s.get(ctx, id, getRequest{Sequence: sequence}); errors.Is(gone, ErrNotFound) {
+			return nil
+		}
+	}
+	return err
+}
+
 // bounds returns the newest and the oldest sequence that a stream may hold. The
 // newest grows only; it is 0 where nothing was ever written.
 func (s *Store) bounds(ctx context.Context, stream jetstream.Stream) (newest, oldest uint64, err error) {

@@ -14,7 +14,7 @@ const (
 // the program, never from outside.
 func checkName(name string) error {
 	if name == "" || len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" {
-		return fmt.Errorf("store: %q is no name: want lower-case letters", name)
+		return fmt.Errorf("store: %q is not a valid name: want lower-case letters", name)
 	}
 	return nil
 }
@@ -37,7 +37,7 @@ func checkKey(key string) error {
 	}
 	for token := range strings.SplitSeq(key, ".") {
 		if !isToken(token) {
-			return fmt.Errorf("store: %q is no key: want tokens of letters, digits, -, _ and =, separated by dots", key)
+			return fmt.Errorf("store: %q is not a valid key: want tokens of letters, digits, -, _ and =, separated by dots", key)
 		}
 	}
 	return nil
@@ -47,7 +47,7 @@ func checkKey(key string) error {
 func checkTokens(tokens ...string) error {
 	for _, token := range tokens {
 		if !isToken(token) || len(token) > maxKey {
-			return fmt.Errorf("store: %q is no single token of a key", token)
+			return fmt.Errorf("store: %q is not a single token of a key", token)
 		}
 	}
 	return nil
@@ -57,7 +57,7 @@ func checkMatch(match string) error {
 	tokens := strings.Split(match, ".")
 	for i, token := range tokens {
 		if !isToken(token) && token != "*" && (token != ">" || i != len(tokens)-1) {
-			return fmt.Errorf("store: %q matches no keys: want a key in which * stands for one token and a > at the end for all further ones", match)
+			return fmt.Errorf("store: %q is not a valid match: want a key in which * stands for one token and a > at the end for all further ones", match)
 		}
 	}
 	return nil

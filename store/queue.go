@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -131,16 +130,4 @@ func (q *Queue) Waiting(ctx context.Context, lane string) (now, later int, err e
 	}
 	later, err = q.s.count(ctx, q.id, q.at(lane, "*"))
 	return now, later, err
-}
-
-// erase removes the message of an item, however it was handed out. It is no error if
-// there is none any more.
-func (q *Queue) erase(ctx context.Context, sequence uint64) error {
-	err := q.stream.DeleteMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
-		if _, gone := q.s.get(ctx, q.id, getRequest{Sequence: sequence}); errors.Is(gone, ErrNotFound) {
-			return nil
-		}
-	}
-	return err
 }

@@ -23,8 +23,10 @@ type Store struct {
 	log  *slog.Logger
 	keys *keys
 	lock *os.File
-	nc   *nats.Conn
-	js   jetstream.JetStream
+	// opened means that the store was in use, so that it can be marked as closed.
+	opened bool
+	nc     *nats.Conn
+	js     jetstream.JetStream
 
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
@@ -32,6 +34,7 @@ type Store struct {
 	health  health
 
 	sweepOnce sync.Once // later, what looks unfinished may be under way
+	keeping   exclusive // the final answers of a session are stored one after the other
 
 	mu        sync.Mutex
 	engine    *server.Server // guarded by mu, as all below; nil while it is down
@@ -49,11 +52,11 @@ type Options struct {
 // Errors that callers branch on.
 var (
 	ErrNotFound = errors.New("store: not found")
-	ErrConflict = errors.New("store: changed by somebody else meanwhile") // also: it exists already
-	ErrTooLarge = errors.New("store: larger than can be kept")
+	ErrConflict = errors.New("store: changed concurrently") // also: it exists already
+	ErrTooLarge = errors.New("store: too large to be stored")
 	ErrLocked   = errors.New("store: the data directory is in use by another process")
-	ErrUnusable = errors.New("store: it cannot be used now")         // disk full or gone; it may come back
-	ErrDamaged  = errors.New("store: what is stored cannot be read") // a wrong key, or damage
+	ErrUnusable = errors.New("store: unusable at the moment")     // disk full or gone; it may come back
+	ErrDamaged  = errors.New("store: stored data cannot be read") // a wrong key, or damage
 )
 
 // Open opens the engine in cfg.Dir, which it makes if it is not there, or fails with
@@ -67,6 +70,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if cfg.Cluster.Listen != "" {
 		return nil, errors.New("store: cluster.listen is set, but several instances cannot be joined yet: leave it empty")
 	}
+	begun := time.Now()
 	lock, err := openDirectory(cfg.Dir)
 	if err != nil {
 		return nil, err
@@ -77,6 +81,12 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.shutdown())
 	}
+	if unclean, err := markOpen(lock); err != nil {
+		return nil, errors.Join(err, s.shutdown())
+	} else if unclean {
+		s.tellRecovered(ctx, time.Since(begun))
+	}
+	s.opened = true
 	s.running.Go(s.watchHealth)
 	return s, nil
 }
@@ -105,6 +115,17 @@ func (s *Store) open(ctx context.Context) error {
 	return err
 }
 
+// tellRecovered logs that everything is there though the process that had the store
+// before did not close it.
+func (s *Store) tellRecovered(ctx context.Context, took time.Duration) {
+	var streams int
+	var size uint64
+	if info, err := s.js.AccountInfo(ctx); err == nil {
+		streams, size = info.Streams, info.Store
+	}
+	s.log.Info("recovered the store after an unclean stop", "streams", streams, "bytes", size, "took", took.Round(time.Millisecond))
+}
+
 func (s *Store) engineDir() string { return filepath.Join(s.cfg.Dir, engineName) }
 
 func (s *Store) startEngine(ctx context.Context) error {
@@ -114,7 +135,7 @@ func (s *Store) startEngine(ctx context.Context) error {
 	}
 	engine, err := startEngine(s.cfg, s.engineDir(), engineLog{s.log, s.fail}, patience)
 	if err != nil {
-		return fmt.Errorf("store: start the engine in %s: %w", s.engineDir(), err)
+		return fmt.Errorf("store: start the embedded NATS server in %s: %w", s.engineDir(), err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -138,10 +159,10 @@ func (s *Store) connect() error {
 		nats.ReconnectBufSize(-1),     // what was not sent has failed
 		nats.SyncQueueLen(4*maxBatch), // more than a scan asks for at a time; its memory is taken for each
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			s.log.Warn("The connection to the engine reports an error", "error", err)
+			s.log.Warn("connection to the embedded NATS server: error", "error", err)
 		}))
 	if err != nil {
-		return fmt.Errorf("store: reach the engine: %w", err)
+		return fmt.Errorf("store: connect to the embedded NATS server: %w", err)
 	}
 	s.nc = nc
 	s.js, err = jetstream.New(nc)
@@ -157,7 +178,7 @@ func (d doorway) InProcessConn() (net.Conn, error) {
 	engine := d.s.engine
 	d.s.mu.Unlock()
 	if engine == nil {
-		return nil, errors.New("store: the engine is down")
+		return nil, errors.New("store: the embedded NATS server is down")
 	}
 	return engine.InProcessConn()
 }
@@ -190,7 +211,11 @@ func (s *Store) shutdown() error {
 		s.nc.Close()
 	}
 	s.stopEngine()
-	return leaveDirectory(s.lock)
+	var err error
+	if s.opened {
+		err = markClosed(s.lock)
+	}
+	return errors.Join(err, leaveDirectory(s.lock))
 }
 
 // ID derives an id from parts: prefix and 26 characters of a keyed hash, which says

@@ -44,7 +44,7 @@ func (q *Queue) Take(ctx context.Context, name string, n int, f func(*Item)) (*T
 		return nil, err
 	}
 	if n < 1 {
-		return nil, fmt.Errorf("store: a taker of %d items: want at least one", n)
+		return nil, fmt.Errorf("store: taking %d items: want at least one", n)
 	}
 	t := &Taker{n: n, f: f, stopped: make(chan struct{}), caughtUp: make(chan struct{})}
 	if err := q.occupy(name, t); err != nil {
@@ -76,7 +76,7 @@ func (q *Queue) occupy(name string, t *Taker) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.taker != nil {
-		return fmt.Errorf("store: somebody takes from lane %s of queue %s already", name, q.name)
+		return fmt.Errorf("store: lane %s of queue %s already has a consumer", name, q.name)
 	}
 	l.taker, t.lane = t, l
 	return nil
@@ -155,7 +155,7 @@ func (t *Taker) run(ctx context.Context, consumer jetstream.Consumer) {
 				return
 			}
 			if err != nil && s.Err() == nil {
-				s.log.Warn("Items of a queue come late", "queue", t.lane.q.name, "error", err)
+				s.log.Warn("queue items are delayed", "queue", t.lane.q.name, "error", err)
 			}
 			select {
 			case <-ctx.Done():
@@ -240,13 +240,13 @@ func (l *lane) take(m jetstream.Msg) *Item {
 	s := l.q.s
 	place, err := m.Metadata()
 	if err != nil {
-		s.log.Error("An item cannot be read and is left out", "queue", l.q.name, "error", err)
+		s.log.Error("queue item cannot be read, skipping it", "queue", l.q.name, "error", err)
 		return nil
 	}
 	name := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
 	value, err := s.keys.decrypt(nil, l.q.place(l.name, name), m.Data())
 	if err != nil {
-		s.log.Error("An item cannot be decrypted and is removed", "queue", l.q.name, "name", name, "error", err)
+		s.log.Error("queue item cannot be decrypted, removing it", "queue", l.q.name, "name", name, "error", err)
 		m.Term()
 		return nil
 	}

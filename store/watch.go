@@ -74,7 +74,7 @@ func (w *watcher) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		anew := w.t.s.anew()
 		if err := w.round(ctx, anew); err != nil && ctx.Err() == nil && w.t.s.Err() == nil {
-			w.t.s.log.Warn("Changes of a table come late", "table", w.t.name, "error", err)
+			w.t.s.log.Warn("table changes are delayed", "table", w.t.name, "error", err)
 		}
 		select {
 		case <-ctx.Done():

@@ -76,8 +76,13 @@ func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter t
 		return true
 	}
 	e.missing = time.Time{}
-	if o.State != session.Pending || e.announced {
+	if o.State != session.Pending {
 		return false // nobody has described this state: it may still become another one
+	}
+	changed := e.keepPending(v, o)
+	e.dirty = e.dirty || changed
+	if e.announced {
+		return changed
 	}
 	e.announced = true
 	if e.state != session.Pending {
@@ -115,12 +120,16 @@ func (e *entry) merge(known record, found bool) {
 		e.dirty = true // it was being watched once more when the process ended
 	case known.end == Watching:
 		e.created, e.generation = known.created, known.generation
+		fresher := e.pending != nil && (known.pending == nil || e.pending.At.After(known.pending.At) && !sameAnswer(e.pending, known.pending))
+		if !fresher {
+			e.pending = known.pending
+		}
 		if known.announced {
 			e.announced = true
 			e.changes = slices.DeleteFunc(e.changes, func(c change) bool { return c.kind == webhook.TypePending })
 		}
 		if e.end == Watching && (known.announced || e.state == session.Unknown) {
-			e.state, e.changed, e.dirty = known.state, known.changed, false
+			e.state, e.changed, e.dirty = known.state, known.changed, fresher
 		}
 	case known.end != Final && e.end == Final:
 		e.created = known.created // seen after all

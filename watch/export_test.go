@@ -1,6 +1,9 @@
 package watch
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Due returns when a session is due; false if it is not watched.
 func (w *Watcher) Due(id string) (time.Time, bool) {
@@ -20,3 +23,37 @@ func AdaptiveWait(interval, age time.Duration) time.Duration { return adaptive(i
 func RetryAfter(interval time.Duration, failures int) time.Duration {
 	return retryAfter(interval, failures)
 }
+
+// PendingFor is how long a pending answer that is stored is not replaced.
+const PendingFor = pendingFor
+
+// PutInFirstForm stores the record of a session as the version did that had no pending
+// answers.
+func (w *Watcher) PutInFirstForm(ctx context.Context, id string) error {
+	row, err := w.sessions.Get(ctx, id)
+	if err != nil {
+		return err
+	}
+	r, err := w.readRecord(row.Value)
+	if err != nil {
+		return err
+	}
+	r.pending = nil
+	value, variant := r.append(nil), r.variant.AppendDurable(nil)
+	value = value[:len(value)-len(variant)-1]
+	value[0] = firstRecordVersion
+	_, err = w.sessions.Put(ctx, id, append(value, variant...), 0)
+	return err
+}
+
+// Writes counts how often the record of any session was written.
+func (w *Watcher) Writes(ctx context.Context) (uint64, error) {
+	rows, err := w.sessions.List(ctx, ">", 0, 1)
+	if err != nil || len(rows) == 0 {
+		return 0, err
+	}
+	return rows[0].Revision, nil
+}
+
+// Forget erases the record of a session, as happens a while after its end.
+func (w *Watcher) Forget(ctx context.Context, id string) error { return w.sessions.Delete(ctx, id) }

@@ -12,16 +12,16 @@ func newMetrics(registry prometheus.Registerer) *metrics {
 	m := &metrics{
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "pollbridge_watch_lag_seconds",
-			Help:    "From when a watched session was due to be polled until it was.",
+			Help:    "Delay between when a watched session was due to be polled and when it was polled.",
 			Buckets: []float64{.005, .02, .1, .5, 1, 2, 5, 15, 60},
 		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pollbridge_watches_refused_total",
-			Help: "Sessions that were not watched because as many were as may be.",
+			Help: "Sessions that were not watched because watch.max was reached.",
 		}),
 		failed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pollbridge_watch_store_failures_total",
-			Help: "Times that a watch or a change of state could not be made durable; it is tried again.",
+			Help: "Failed attempts to store a watch or a change of state; each is retried.",
 		}),
 	}
 	registry.MustRegister(m.lag, m.refused, m.failed)

@@ -62,6 +62,9 @@ type record struct {
 	// generation tells this watch of the session from earlier ones; it grows.
 	generation       uint64
 	created, changed time.Time
+	// pending is what the upstream last said while the session was pending, if that is
+	// known; see keepPending.
+	pending *session.Observation
 }
 
 // newRecord is of a session that is watched from now on.
@@ -69,9 +72,13 @@ func newRecord(v *session.Variant, state session.State, seen, now time.Time) rec
 	return record{variant: v, state: state, created: seen, changed: seen, generation: uint64(now.UnixNano())}
 }
 
-const recordVersion = 1
+// The form of a record. The first one has no pending answer.
+const (
+	firstRecordVersion = 1
+	recordVersion      = 2
+)
 
-var errRecord = errors.New("watch: not the record of a session")
+var errRecord = errors.New("watch: not a session record")
 
 func (r record) append(dst []byte) []byte {
 	announced := byte(0)
@@ -84,17 +91,23 @@ func (r record) append(dst []byte) []byte {
 	dst = binary.AppendVarint(dst, r.changed.UnixNano())
 	name := r.state.String()
 	dst = append(append(dst, byte(len(name))), name...)
+	pending := r.pending
+	if r.end != Watching {
+		pending = nil // nobody is answered with it any more
+	}
+	dst = appendPending(dst, r.variant, pending)
 	return r.variant.AppendDurable(dst)
 }
 
 // readRecord reads what append wrote. Where only the variant cannot be read, the rest
 // is returned with the error.
-func readRecord(table *session.Table, value []byte) (record, error) {
+func (w *Watcher) readRecord(value []byte) (record, error) {
 	if len(value) < 3 {
 		return record{}, errRecord
 	}
-	if value[0] != recordVersion {
-		return record{}, fmt.Errorf("watch: a session was stored in the form %d, which this version does not know", value[0])
+	version := value[0]
+	if version != recordVersion && version != firstRecordVersion {
+		return record{}, fmt.Errorf("watch: session record has format version %d, which this version does not know", version)
 	}
 	r := record{end: End(value[1]), announced: value[2] == 1}
 	value = value[3:]
@@ -119,7 +132,17 @@ func readRecord(table *session.Table, value []byte) (record, error) {
 			r.state = s
 		}
 	}
+	value = value[1+len(name):]
+	var pending []byte
+	if version != firstRecordVersion {
+		var ok bool
+		if pending, value, ok = cutPending(value); !ok {
+			return record{}, errRecord
+		}
+	}
 	var err error
-	r.variant, err = table.ReadDurable(value[1+len(name):])
+	if r.variant, err = w.options.Table.ReadDurable(value); err == nil {
+		r.pending = w.pending.read(r.variant, pending)
+	}
 	return r, err
 }

@@ -211,6 +211,6 @@ func (w *Watcher) refused(id string, err error) {
 	tell := w.refusals.may(time.Now())
 	w.mu.Unlock()
 	if tell {
-		w.options.Log.Error("sessions are not watched, because as many are as may be (watch.max)", "max", w.cfg.Max, "session", id)
+		w.options.Log.Error("watch.max reached, session is not watched", "max", w.cfg.Max, "session", id)
 	}
 }

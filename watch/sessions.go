@@ -66,7 +66,7 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 		}
 		for _, row := range rows {
 			before = row.Revision
-			known, err := readRecord(w.options.Table, row.Value)
+			known, err := w.readRecord(row.Value)
 			if err != nil {
 				continue // of an endpoint that is not configured any more
 			}

@@ -107,9 +107,9 @@ func (w *Watcher) stored(ctx context.Context, id string) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	known, err := readRecord(w.options.Table, row.Value)
+	known, err := w.readRecord(row.Value)
 	if err != nil {
-		w.options.Log.Warn("the record of a session cannot be read", "session", id, "error", err)
+		w.options.Log.Warn("session record cannot be read, replacing it", "session", id, "error", err)
 		return record{}, ErrNotFound
 	}
 	return known, nil

@@ -21,11 +21,11 @@ func itemName(id string, generation uint64) string {
 // take is given the items of the queue: those of registrations a moment ago, and after
 // a start, all that were watched before.
 func (w *Watcher) take(item *store.Item) {
-	r, err := readRecord(w.options.Table, item.Value)
+	r, err := w.readRecord(item.Value)
 	id, _, _ := strings.Cut(item.Name, "-")
 	item.Value = nil // it is not needed any more, and there may be many
 	if err != nil {
-		w.options.Log.Error("a watch cannot be taken up", "session", id, "error", err)
+		w.options.Log.Error("watch cannot be resumed", "session", id, "error", err)
 		r.variant = nil
 	}
 	w.mu.Lock()
@@ -241,7 +241,7 @@ func (w *Watcher) retry(e *entry, err error) {
 	e.failures++
 	wait := storeRetryAfter(e.failures)
 	if w.complaints.may(time.Now()) {
-		w.options.Log.Error("changes of watched sessions are not durable yet", "session", e.id, "again", wait, "error", err)
+		w.options.Log.Error("changes of watched sessions are not stored yet", "session", e.id, "again", wait, "error", err)
 	}
 	w.schedule(e, time.Now().Add(jittered(wait)))
 }

@@ -37,7 +37,7 @@ type Finals interface {
 type Ask func(ctx context.Context, v *session.Variant) (*session.Observation, error)
 
 // Options is what a Watcher needs besides its configuration. All of it is needed, but
-// for Erase.
+// for Erase and Restore.
 type Options struct {
 	Store  *store.Store
 	Table  *session.Table
@@ -45,7 +45,10 @@ type Options struct {
 	Finals Finals
 	Ask    Ask
 	// Erase makes memory forget what it knows about a question. Nil: nothing does.
-	Erase    func(*session.Variant)
+	Erase func(*session.Variant)
+	// Restore is told by Start of the last pending answer to each watch that is taken up,
+	// as far as it was stored; At is when that was first given. Nil: nobody wants to know.
+	Restore  func(*session.Variant, *session.Observation)
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -53,8 +56,8 @@ type Options struct {
 
 // Errors that callers branch on.
 var (
-	ErrFull     = errors.New("watch: as many sessions are watched as may be (watch.max)")
-	ErrNotFound = errors.New("watch: there is no such session")
+	ErrFull     = errors.New("watch: watch.max reached")
+	ErrNotFound = errors.New("watch: no such session")
 	ErrClosed   = errors.New("watch: closed")
 )
 
@@ -74,6 +77,7 @@ type Watcher struct {
 	watches  *store.Queue
 	next     schedule
 	metrics  *metrics
+	pending  pendingAnswers
 
 	ctx     context.Context // ends when the watcher is closed
 	cancel  context.CancelCauseFunc
@@ -134,12 +138,38 @@ func (w *Watcher) Start() error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	w.taker = taker
+	w.restore()
 	w.running.Go(w.dispatch)
 	for range workers {
 		w.running.Go(w.workUntilClosed)
 	}
 	w.running.Go(w.renewUntilClosed)
 	return nil
+}
+
+// restore tells Options.Restore what it wants to know, the sessions that changed last
+// first. It takes no longer than a start may.
+func (w *Watcher) restore() {
+	if w.options.Restore == nil {
+		return
+	}
+	const most, page = 2 * time.Second, 256
+	ctx, cancel := context.WithTimeout(w.ctx, most)
+	defer cancel()
+	for before, more := uint64(0), true; more; {
+		rows, err := w.sessions.List(ctx, ">", before, page)
+		if err != nil {
+			w.options.Log.Warn("pending answers were not all restored", "error", err)
+			return
+		}
+		for _, row := range rows {
+			before = row.Revision
+			if known, err := w.readRecord(row.Value); err == nil && known.end == Watching && known.pending != nil {
+				w.options.Restore(known.variant, known.pending)
+			}
+		}
+		more = len(rows) == page
+	}
 }
 
 // TakenUp returns a channel that is closed when all watches of before were taken up.
@@ -184,7 +214,7 @@ func (w *Watcher) settleRest() {
 	w.mu.Unlock()
 	for _, e := range rest {
 		if err := w.settle(ctx, e); err != nil {
-			w.options.Log.Error("a change of a watched session is lost", "session", e.id, "error", err)
+			w.options.Log.Error("change of a watched session is lost", "session", e.id, "error", err)
 		}
 	}
 }
@@ -196,7 +226,7 @@ func (w *Watcher) giveBack() {
 			return
 		}
 		if err := item.Release(); err != nil {
-			w.options.Log.Debug("a watch could not be given back", "session", item.Name, "error", err)
+			w.options.Log.Debug("watch could not be released", "session", item.Name, "error", err)
 		}
 	}
 }

@@ -507,7 +507,7 @@ func TestEndpointsThatAreNotConfigured(t *testing.T) {
 	l.table, err = session.NewTable(endpoints)
 	fatal(t, err)
 	l.open()
-	await(t, "the watch to be looked at", func() bool { return l.w.Live() == 1 && strings.Contains(l.log.String(), "cannot be taken up") })
+	await(t, "the watch to be looked at", func() bool { return l.w.Live() == 1 && strings.Contains(l.log.String(), "cannot be resumed") })
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
 	}

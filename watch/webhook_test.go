@@ -107,3 +107,35 @@ func TestAbandonedByTheRealService(t *testing.T) {
 		t.Errorf("seen to succeed after all: %v", types)
 	}
 }
+
+// TestAfterRetainNothingIsToldAgain: what is asked anew after everything but its events
+// was forgotten makes no event, and so no delivery, whatever the answers are then.
+func TestAfterRetainNothingIsToldAgain(t *testing.T) {
+	t.Parallel()
+	l := &hooked{lab: unopened(t)}
+	l.start()
+	defer l.stop()
+	_, err := l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/"})
+	fatal(t, err)
+	v := l.variant("tok")
+	l.say("tok", session.Pending)
+	l.w.Observe(v, observation(session.Pending))
+	l.w.Observe(v, observation(session.Succeeded))
+	await(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	want := []string{"pending", "succeeded"}
+	for _, later := range [][]session.State{{session.Succeeded}, {session.Refused}, {session.Pending, session.Succeeded}, {session.Succeeded}} {
+		fatal(t, l.w.Forget(t.Context(), l.w.Subject(v).Session))
+		if later[0] == session.Refused { // memory of the process knows of no event either
+			l.stop()
+			l.start()
+		}
+		for _, state := range later {
+			l.say("tok", state)
+			l.w.Observe(v, observation(state))
+		}
+		await(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+		if types := l.types(); !slices.Equal(types, want) {
+			t.Errorf("after %v there are %v; want %v", later, types, want)
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package store_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/internal/logtest"
+	"pollbridge/store"
+)
+
+// TestTheStartAfterAKillReadsAsNormal: one line says what happened, and nothing in the
+// log alarms anybody; also where the last record of each file is incomplete.
+func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
+	t.Parallel()
+	running := t.TempDir()
+	s, shut := open(t, config(running))
+	defer shut()
+	for i := range 20 {
+		key := fmt.Sprint("k", i)
+		must(table(t, s, 0).Put(within(t), key, []byte(key), time.Hour))(t)
+		must(journal(t, s).Append(within(t), key, []byte(key), 0))(t)
+		if err := queue(t, s, time.Minute).AddAt(within(t), "later", key, nil, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		keep(t, finals(t, s), ask(t, key), answer(lt, key))
+	}
+	for _, torn := range []bool{false, true} {
+		killed := filepath.Join(t.TempDir(), "data")
+		if err := os.CopyFS(killed, os.DirFS(running)); err != nil {
+			t.Fatal(err)
+		}
+		files := 0
+		if torn {
+			files = tearLastRecords(t, killed)
+		}
+		for _, want := range []int{1, 0} { // the second time it was closed
+			var log logtest.Buffer
+			s, err := store.Open(within(t), config(killed), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(must(table(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
+				t.Errorf("%d records of 20 are left", n)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			text := log.String()
+			if strings.Contains(text, "level=WARN") || strings.Contains(text, "level=ERROR") ||
+				strings.Count(text, "recovered the store after an unclean stop") != want ||
+				strings.Count(text, "dropped an incomplete record") != files*want {
+				t.Errorf("torn %v: the log says\n%s", torn, text)
+			}
+		}
+	}
+}
+
+// tearLastRecords appends half of its first record to the newest block of each stream.
+func tearLastRecords(t *testing.T, dir string) (files int) {
+	t.Helper()
+	blocks := must(fs.Glob(os.DirFS(dir), "engine/jetstream/*/streams/*/msgs/1.blk"))(t)
+	for _, block := range blocks {
+		path := filepath.Join(dir, block)
+		content := must(os.ReadFile(path))(t)
+		if len(content) == 0 {
+			continue
+		}
+		size := binary.LittleEndian.Uint32(content) &^ (1 << 31)
+		write(t, path, append(content, content[:size/2]...))
+		files++
+	}
+	if files < 4 {
+		t.Fatalf("%d files", files)
+	}
+	return files
+}
