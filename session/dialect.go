@@ -23,6 +23,7 @@ func Dialect(name string) (endpoints []Endpoint, known bool) {
 	return make(), true
 }
 
+// The endpoints of each dialect, and the public source of each, are in docs/dialects.md.
 var dialects = map[string]func() []Endpoint{
 	"marksign":    marksign,
 	"dokobit":     dokobit,
@@ -50,7 +51,11 @@ func marksign() []Endpoint {
 func dokobit() []Endpoint {
 	return family("GET", Credential{InQuery, "access_token"}, []Locale{{}}, [][2]string{
 		{"smartid-sign", "/smartid/sign/status/"},
+		{"smartid-auth", "/smartid/login/status/"},
 		{"mobile-sign", "/mobile/sign/status/"},
+		{"mobile-sign-hash", "/mobile/sign/hash/status/"},
+		{"mobile-auth", "/mobile/login/status/"},
+		{"mobile-auth-v2", "/v2/mobile/login/status/"},
 		{"audkenniapp-sign", "/audkenniapp/sign/status/"},
 	})
 }
@@ -58,7 +63,9 @@ func dokobit() []Endpoint {
 func elpako() []Endpoint {
 	return family("GET", Credential{InQuery, "access_token"}, []Locale{{}}, [][2]string{
 		{"smartid-sign", "/api/v1/smartid/sign/status/"},
+		{"smartid-auth", "/api/v1/smart-id/login/status/"},
 		{"mobile-sign", "/api/v1/mobile/sign/status/"},
+		{"mobile-auth", "/api/v1/mobile/login/status/"},
 	})
 }
 

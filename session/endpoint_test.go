@@ -141,10 +141,14 @@ func TestDialects(t *testing.T) {
 			"POST /mobile/status/T.json", "POST /en/mobile/status/T.json",
 		}},
 		{"dokobit", "access_token", session.InQuery, []string{
-			"GET /smartid/sign/status/T.json", "GET /mobile/sign/status/T.json", "GET /audkenniapp/sign/status/T.json",
+			"GET /smartid/sign/status/T.json", "GET /smartid/login/status/T.json",
+			"GET /mobile/sign/status/T.json", "GET /mobile/sign/hash/status/T.json",
+			"GET /mobile/login/status/T.json", "GET /v2/mobile/login/status/T.json",
+			"GET /audkenniapp/sign/status/T.json",
 		}},
 		{"elpako", "access_token", session.InQuery, []string{
-			"GET /api/v1/smartid/sign/status/T.json", "GET /api/v1/mobile/sign/status/T.json",
+			"GET /api/v1/smartid/sign/status/T.json", "GET /api/v1/smart-id/login/status/T.json",
+			"GET /api/v1/mobile/sign/status/T.json", "GET /api/v1/mobile/login/status/T.json",
 		}},
 	} {
 		var requests []string

@@ -115,10 +115,12 @@ func (r *Request) readHeader(header Header) bool {
 }
 
 // readBody reads a JSON object: the credential if it stands there, and every
-// further member but a token that only repeats the path's.
+// further member but a token that only repeats the path's. A GET request has no body
+// but such a token.
 func (r *Request) readBody(body []byte) bool {
 	if r.endpoint.Method != http.MethodPost {
-		return len(body) == 0
+		token, isToken := bytes.CutPrefix(body, []byte("token=")) // a form, as Dokobit's PHP client sends it with a GET
+		return len(body) == 0 || isToken && bytes.Equal(token, r.token)
 	}
 	if len(body) == 0 {
 		return r.endpoint.Credential.In != InBody

@@ -96,6 +96,8 @@ func TestReadsWhatClientsSend(t *testing.T) {
 			status + "t.json?access_token=s%2Bx", "", "", "s+x"},
 		{"a query with more", dokobit, "GET", status + "t.json?x=&access_token=s&token=t", "", nil,
 			status + "t.json?access_token=s&x=", "", "", "s"},
+		{"a query, with the token repeated in a form as Dokobit's PHP client does", dokobit, "GET", status + "t.json?access_token=s", "token=t", nil,
+			status + "t.json?access_token=s", "", "", "s"},
 		{"a bearer token", bearer, "GET", "/document/42/check-status", "", header{"Authorization": {"bearer  abc"}},
 			"/document/42/check-status", "", "", "abc"},
 	} {
@@ -222,6 +224,8 @@ func TestPassesThroughWhatCanBeReadTwice(t *testing.T) {
 		{"query: none", dokobit, "GET", status + "t.json", "", nil},
 		{"query: empty parameter", dokobit, "GET", status + "t.json?access_token=a&&", "", nil},
 		{"query: a body too", dokobit, "GET", status + "t.json?access_token=a", good, nil},
+		{"query: a form with another token", dokobit, "GET", status + "t.json?access_token=a", "token=T", nil},
+		{"query: a form with more", dokobit, "GET", status + "t.json?access_token=a", "token=t&x=1", nil},
 		{"bearer: none", bearer, "GET", "/document/42/check-status", "", nil},
 		{"bearer: empty", bearer, "GET", "/document/42/check-status", "", header{"Authorization": {"Bearer "}}},
 		{"bearer: twice", bearer, "GET", "/document/42/check-status", "", header{"Authorization": {"Bearer a", "Bearer b"}}},

@@ -27,10 +27,16 @@ var startPaths = map[string]string{
 	"/mobile/sign-hash/status/":  "/mobile/sign/hash.json",
 	"/mobile/status/":            "/mobile/login.json",
 
+	"/smartid/login/status/":    "/smartid/login.json",
+	"/mobile/sign/hash/status/": "/mobile/sign/hash.json",
+	"/mobile/login/status/":     "/mobile/login.json",
+	"/v2/mobile/login/status/":  "/v2/mobile/login.json",
 	"/audkenniapp/sign/status/": "/audkenniapp/sign.json",
 
-	"/api/v1/smartid/sign/status/": "/api/v1/smartid/sign.json",
-	"/api/v1/mobile/sign/status/":  "/api/v1/mobile/sign.json",
+	"/api/v1/smartid/sign/status/":   "/api/v1/smartid/sign.json",
+	"/api/v1/smart-id/login/status/": "/api/v1/smart-id/login.json",
+	"/api/v1/mobile/sign/status/":    "/api/v1/mobile/sign.json",
+	"/api/v1/mobile/login/status/":   "/api/v1/mobile/login.json",
 }
 
 // StartPath returns the path of the call that starts the endpoint's sessions in a

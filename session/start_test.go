@@ -14,8 +14,16 @@ func TestStartCalls(t *testing.T) {
 			"/mobile/sign.json": "mobile-sign", "/mobile/sign/hash.json": "mobile-sign-hash", "/mobile/login.json": "mobile-auth",
 			"/en/smartid/sign.json": "smartid-sign en", "/en/mobile/sign/hash.json": "mobile-sign-hash en", "/en/mobile/login.json": "mobile-auth en",
 		},
-		"dokobit": {"/smartid/sign.json": "smartid-sign", "/mobile/sign.json": "mobile-sign", "/audkenniapp/sign.json": "audkenniapp-sign"},
-		"elpako":  {"/api/v1/smartid/sign.json": "smartid-sign", "/api/v1/mobile/sign.json": "mobile-sign"},
+		"dokobit": {
+			"/smartid/sign.json": "smartid-sign", "/smartid/login.json": "smartid-auth",
+			"/mobile/sign.json": "mobile-sign", "/mobile/sign/hash.json": "mobile-sign-hash",
+			"/mobile/login.json": "mobile-auth", "/v2/mobile/login.json": "mobile-auth-v2",
+			"/audkenniapp/sign.json": "audkenniapp-sign",
+		},
+		"elpako": {
+			"/api/v1/smartid/sign.json": "smartid-sign", "/api/v1/smart-id/login.json": "smartid-auth",
+			"/api/v1/mobile/sign.json": "mobile-sign", "/api/v1/mobile/login.json": "mobile-auth",
+		},
 	} {
 		for path, name := range want {
 			start, ok := table(t, dialect).Start([]byte("POST"), []byte(path))
