@@ -70,8 +70,17 @@ func TestHostileReceivers(t *testing.T) {
 				}
 			}
 		}), 0, webhook.ErrorBroken},
-		{"drips its answer", hijack(drip(head)), 200, webhook.ErrorTimeout},
-		{"breaks off", hijack(func(c net.Conn) { io.WriteString(c, head+"xxx") }), 200, webhook.ErrorBroken},
+		{"drips its answer", hijack(drip(head)), 200, ""},
+		{"drips its failure", hijack(drip(strings.Replace(head, "200 OK", "500 Oh", 1))), 500, webhook.ErrorStatus},
+		{"never ends", hijack(func(c net.Conn) { io.WriteString(c, head); io.Copy(io.Discard, c) }), 200, ""},
+		{"breaks off", hijack(func(c net.Conn) { io.WriteString(c, head+"xxx") }), 200, ""},
+		{"answers with broken chunks", hijack(func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		}), 201, ""},
+		{"switches protocols", hijack(func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}), 101, webhook.ErrorStatus},
 		{"answers 1 GB", func(w http.ResponseWriter, _ received, _ int) {
 			chunk := make([]byte, 1<<20)
 			for range 1024 {
@@ -110,7 +119,7 @@ func TestHostileReceivers(t *testing.T) {
 				state = webhook.StateDead
 			}
 			d := b.ended(sub, state)
-			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || len(a.Answer) > 4096 {
+			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || len(a.Answer) > 4096 || a.Duration > b.cfg.Timeout/2+2*time.Second {
 				t.Errorf("%d attempts; the first: status %d, %q (%s), took %v, %d bytes of answer", len(d.Attempts), a.Status, a.Error, a.Detail, a.Duration, len(a.Answer))
 			}
 			if n := r.count(); n != 1 {

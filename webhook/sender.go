@@ -20,7 +20,7 @@ import (
 const (
 	ErrorStatus   = "status"   // the receiver answered, but not 2xx
 	ErrorRedirect = "redirect" // the receiver answered 3xx, which is not followed
-	ErrorTimeout  = "timeout"  // no answer, or no end of it, in time
+	ErrorTimeout  = "timeout"  // no answer in time
 	ErrorDNS      = "dns"      // the host's name has no address
 	ErrorRefused  = "refused"  // the address is none that webhooks may go to
 	ErrorTLS      = "tls"      // no trust in the receiver's certificate, or no handshake
@@ -29,10 +29,10 @@ const (
 )
 
 const (
-	keptAnswer    = 4 << 10
-	drainedAnswer = 64 << 10
-	mostHeader    = 64 << 10
-	mostWait      = 24 * time.Hour // that Retry-After can ask for
+	keptAnswer = 4 << 10
+	answerTime = time.Second // for reading that much once the head has come
+	mostHeader = 64 << 10
+	mostWait   = 24 * time.Hour // that Retry-After can ask for
 )
 
 // sender makes attempts. It follows no redirect, uses no proxy, and connects to no
@@ -91,8 +91,9 @@ type outcome struct {
 	gone       bool          // it wants no more webhooks
 }
 
-// send makes one attempt. It returns when the answer was read or ctx has ended, and
-// no later than Config.Timeout.
+// send makes one attempt. The head of the answer decides, whatever becomes of the
+// body. It returns when the beginning of that was read or ctx has ended, and no later
+// than Config.Timeout.
 func (s *sender) send(ctx context.Context, m message) outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
@@ -100,13 +101,12 @@ func (s *sender) send(ctx context.Context, m message) outcome {
 	o := outcome{Attempt: Attempt{At: start}}
 	response, err := s.request(ctx, m, start)
 	if err == nil {
-		defer response.Body.Close()
 		o.Status = response.StatusCode
-		o.Answer, err = readAnswer(response.Body)
+		o.Answer = readAnswer(response, cancel)
 	}
 	o.Duration = time.Since(start)
 	switch {
-	case err != nil && (o.Status == 0 || o.Status/100 == 2):
+	case err != nil:
 		o.Error, o.Detail = classify(err)
 	case o.Status/100 == 2:
 	case o.Status/100 == 3:
@@ -142,17 +142,16 @@ func (s *sender) request(ctx context.Context, m message, at time.Time) (*http.Re
 	return s.client.Do(request)
 }
 
-// readAnswer returns the beginning of an answer. It reads no more than is good for
-// using the connection again.
-func readAnswer(body io.Reader) (string, error) {
-	kept, err := io.ReadAll(io.LimitReader(body, keptAnswer))
-	if err == nil {
-		_, err = io.CopyN(io.Discard, body, drainedAnswer-keptAnswer)
-		if err == io.EOF {
-			err = nil
-		}
+// readAnswer returns the beginning of an answer and closes its body: a connection with
+// more on it is not used again. It calls cancel where that takes too long.
+func readAnswer(response *http.Response, cancel context.CancelFunc) string {
+	defer response.Body.Close()
+	if response.StatusCode < 200 { // the body of a 101 is the connection
+		return ""
 	}
-	return strings.ToValidUTF8(strings.ReplaceAll(string(kept), "\x00", ""), "\uFFFD"), err
+	defer time.AfterFunc(answerTime, cancel).Stop()
+	kept, _ := io.ReadAll(io.LimitReader(response.Body, keptAnswer)) // what has come is told
+	return strings.ToValidUTF8(strings.ReplaceAll(string(kept), "\x00", ""), "\uFFFD")
 }
 
 // classify says what went wrong without the URL, which may hold a secret.
@@ -170,7 +169,7 @@ func classify(err error) (class, detail string) {
 	case errors.Is(err, errRefused):
 		return ErrorRefused, refusal(err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
-		return ErrorTimeout, "no answer, or no end of it, in time"
+		return ErrorTimeout, "no answer in time"
 	case errors.As(err, &dns):
 		return ErrorDNS, "the host's name has no address"
 	case errors.As(err, &certificate):
