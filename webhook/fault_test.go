@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +16,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -200,6 +203,35 @@ func TestTLS(t *testing.T) {
 				t.Errorf("Test = %q (%s), %v; want %q", a.Error, a.Detail, err, c.want)
 			}
 		})
+	}
+}
+
+// TestCAFile: a private authority vouches besides those of the system, not instead.
+func TestCAFile(t *testing.T) {
+	t.Parallel()
+	system, systemRoots := certificate(t, time.Now().Add(time.Hour), "hooks.example")
+	private, _ := certificate(t, time.Now().Add(time.Hour), "hooks.example")
+	nobodys, _ := certificate(t, time.Now().Add(time.Hour), "hooks.example")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	for i, shown := range []tls.Certificate{system, private, nobodys} {
+		r := &receiver{}
+		r.Server = httptest.NewUnstartedServer(r)
+		r.TLS = &tls.Config{Certificates: []tls.Certificate{shown}}
+		r.Config.ErrorLog = log.New(io.Discard, "", 0)
+		r.StartTLS()
+		t.Cleanup(r.Close)
+		b := newBridge(t, func(b *bridge) {
+			b.cfg.CAFile = file
+			b.options.SetDialing(resolver, systemRoots)
+		}, r.Server)
+		sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", portOf(t, r.URL))})
+		if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Succeeded() != (i < 2) {
+			t.Errorf("receiver %d: Test = %q (%s), %v", i, a.Error, a.Detail, err)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -71,6 +72,26 @@ func newSender(cfg Config, userAgent string, d dialing) *sender {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
+}
+
+// trusted returns the authorities that may vouch for receivers: the system's, or those
+// of a test, and besides them those of Config.CAFile. Nil means the system's alone.
+func trusted(cfg Config, system *x509.CertPool) (*x509.CertPool, error) {
+	pem, err := cfg.authorities()
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	if pem == nil {
+		return system, nil
+	}
+	if system == nil {
+		if system, err = x509.SystemCertPool(); err != nil {
+			return nil, fmt.Errorf("reading the certificates that the system trusts: %w", err)
+		}
+	}
+	roots := system.Clone()
+	roots.AppendCertsFromPEM(pem)
+	return roots, nil
 }
 
 func (s *sender) close() { s.client.CloseIdleConnections() }

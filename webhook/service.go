@@ -115,6 +115,10 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
+	var err error
+	if o.dialing.roots, err = trusted(cfg, o.dialing.roots); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
 	s := &Service{
 		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
