@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"pollbridge/store"
 )
 
@@ -269,10 +271,19 @@ func (s *Service) attempt(l *lane, log logger, item *store.Item, sub *subscripti
 	d.Attempts = append(d.Attempts, o.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
+	s.tell(l, sub, o)
 	if o.Succeeded() {
 		return s.succeeded(ctx, log, sub, e, d)
 	}
 	return s.failed(ctx, log, item, sub, d, o)
+}
+
+// tell has the log say what an attempt changes, unless the subscription's end says more.
+func (s *Service) tell(l *lane, sub *subscription, o outcome) {
+	if now := s.registry.get(sub.ID); now == nil || now.Disabled != "" || o.gone && !sub.Bound {
+		return
+	}
+	s.receivers.attempted(sub, o.Attempt, l.breaker.State() == gobreaker.StateOpen)
 }
 
 func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, e *event, d *delivery) verdict {
@@ -297,6 +308,7 @@ func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub 
 	}
 	s.failedAgain(ctx, log, sub.ID)
 	if d.Tries > len(s.cfg.Retries) {
+		s.receivers.gaveUp(sub)
 		return s.conclude(ctx, log, d, StateDead, "no retry is left")
 	}
 	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
@@ -332,7 +344,7 @@ func (s *Service) conclude(ctx context.Context, log logger, d *delivery, state, 
 	}
 	s.metrics.deliveries.WithLabelValues(state).Inc()
 	if state == StateDead {
-		log.Warn("a delivery is given up", "event", d.Type, "reason", reason, "attempts", d.Tries)
+		log.Debug("webhook delivery is dead", "event", d.Type, "reason", reason, "attempts", d.Tries)
 	}
 	return s.settle(ctx, log, d)
 }

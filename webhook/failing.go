@@ -56,7 +56,13 @@ func (f *failures) since(id string) time.Time {
 	return f.by[id].since
 }
 
-func (s *Service) forgetFailures(id string) { s.failures.end(id) }
+// forgetFailures begins anew with a subscription.
+func (s *Service) forgetFailures(sub *subscription) {
+	s.failures.end(sub.ID)
+	if !sub.Bound { // else the lane is not its own
+		s.receivers.forget(sub.lane)
+	}
+}
 
 func (s *Service) failingSince(sub *subscription) time.Time {
 	if since := s.failures.since(sub.ID); !since.IsZero() {
@@ -94,7 +100,8 @@ func (s *Service) failedAgain(ctx context.Context, log logger, id string) {
 	case warned.IsZero() && now.Sub(f.since) >= half:
 		if err = s.operational(ctx, sub, TypeFailing, episode(f.since), "", f.since); err == nil {
 			err = s.noteFailing(ctx, id, f, now)
-			log.Warn("a subscription is failing and will be disabled if that goes on", "since", f.since)
+			log.Warn("webhook subscription will be disabled if its receiver goes on failing",
+				"host", hostOfURL(sub.URL), "failing_since", f.since, "disabled_after", s.disableAfter)
 		}
 	case !sub.Failing.Equal(f.since) && (!sub.Failing.IsZero() || now.Sub(f.since) >= noteAfter),
 		sub.Failing.Equal(f.since) && now.Sub(sub.FailedLast) >= s.quiet()/8: // after a restart, that is all there is
@@ -177,7 +184,10 @@ func (s *Service) disable(ctx context.Context, sub *subscription, reason, episod
 	case err != nil:
 		return err
 	}
-	s.log.Warn("a subscription is disabled", "subscription", sub.ID, "reason", reason)
+	if !sub.Bound { // else its receiver is told of, not each session
+		s.receivers.forget(sub.lane)
+		s.log.Warn("webhook subscription disabled", "subscription", sub.ID, "host", hostOfURL(sub.URL), "reason", reason)
+	}
 	return nil
 }
 

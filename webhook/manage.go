@@ -117,7 +117,7 @@ func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (S
 		return Subscription{}, err
 	}
 	if p.Enabled != nil && *p.Enabled {
-		s.forgetFailures(id)
+		s.forgetFailures(sub)
 		s.lanes.ensure(sub.lane)
 	}
 	return s.viewOf(sub), nil
@@ -256,7 +256,7 @@ func (s *Service) drop(ctx context.Context, sub *subscription) error {
 		return fmt.Errorf("webhook: deleting a subscription: %w", err)
 	}
 	s.registry.remove(sub.ID, sub.revision, false)
-	s.forgetFailures(sub.ID)
+	s.forgetFailures(sub)
 	s.caughtUp.Delete(sub.ID)
 	return nil
 }

@@ -35,19 +35,20 @@ type Service struct {
 	queue         *store.Queue
 	renewal       time.Duration // of the queue
 
-	sender   *sender
-	metrics  *metrics
-	registry *registry
-	lanes    *lanes
-	failures failures
-	erased   erased
-	heads    *recent[*event]     // last events by key, see record
-	fresh    *recent[fresh]      // by item, see fanOut
-	fanned   uint64              // place up to which events may have been fanned out; fanOut's own
-	caughtUp sync.Map            // ids of bound subscriptions, see catchUp
-	loads    *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
-	files    *semaphore.Weighted // bounds the memory of documents on their way
-	room     int64               // of files
+	sender    *sender
+	metrics   *metrics
+	registry  *registry
+	lanes     *lanes
+	failures  failures
+	receivers receiverLog
+	erased    erased
+	heads     *recent[*event]     // last events by key, see record
+	fresh     *recent[fresh]      // by item, see fanOut
+	fanned    uint64              // place up to which events may have been fanned out; fanOut's own
+	caughtUp  sync.Map            // ids of bound subscriptions, see catchUp
+	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
+	files     *semaphore.Weighted // bounds the memory of documents on their way
+	room      int64               // of files
 
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
@@ -123,7 +124,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
 		heads: newRecent[*event](mostHeads), fresh: newRecent[fresh](mostFresh),
-		failures: failures{by: map[string]failing{}}, loads: semaphore.NewWeighted(mostLoads),
+		failures: failures{by: map[string]failing{}}, receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}}, loads: semaphore.NewWeighted(mostLoads),
 		room: cmp.Or(o.room, mostFiles), mostBound: cmp.Or(o.mostBound, mostBound),
 		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
 	}
@@ -229,6 +230,7 @@ func (s *Service) tidy() {
 			return
 		case <-tick.C:
 			s.lanes.sweep(s.living, laneIdle)
+			s.receivers.sweep(s.quiet())
 		}
 	}
 }
