@@ -217,7 +217,7 @@ func (s *Service) Test(ctx context.Context, id string) (Attempt, error) {
 		return Attempt{}, err
 	}
 	now := time.Now()
-	payload, err := encode(envelope{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description}})
+	payload, err := encode(envelope{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description, Verbatim: verbatim}})
 	if err != nil {
 		return Attempt{}, err
 	}
