@@ -108,7 +108,7 @@ func (s *Service) failedAgain(ctx context.Context, log logger, id string) {
 		err = s.noteFailing(ctx, id, f, warned)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		log.Warn("a failing subscription cannot be noted now", "error", err)
+		log.Warn("cannot store that a subscription is failing", "error", err)
 	}
 }
 
@@ -157,7 +157,7 @@ func (s *Service) worked(ctx context.Context, id string) {
 		return
 	}
 	if err := s.noteWorking(ctx, id, sub.Failing); err != nil && !errors.Is(err, ErrNotFound) {
-		s.log.Warn("a subscription that works again cannot be noted now", "subscription", id, "error", err)
+		s.log.Warn("cannot store that a subscription works again", "subscription", id, "error", err)
 	}
 }
 

@@ -94,7 +94,7 @@ func (s *Service) List(_ context.Context, after string, limit int) (page []Subsc
 	if after != "" {
 		last := slices.IndexFunc(all, func(sub *subscription) bool { return sub.ID == after })
 		if last < 0 {
-			return nil, "", &FieldError{"after", "want a cursor as it was answered; what it stands for may be deleted by now"}
+			return nil, "", &FieldError{"after", "must be a cursor that the API returned, of a subscription that still exists"}
 		}
 		all = all[last+1:]
 	}

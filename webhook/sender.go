@@ -143,7 +143,7 @@ func (s *sender) send(ctx context.Context, m message) outcome {
 func (s *sender) request(ctx context.Context, m message, at time.Time) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url, bytes.NewReader(m.payload))
 	if err != nil {
-		return nil, errors.New("the URL cannot be used") // the error would repeat it
+		return nil, errors.New("the URL is invalid") // the error would repeat it
 	}
 	signature, err := Sign(m.id, at, m.payload, m.keys...)
 	if err != nil {
@@ -192,7 +192,7 @@ func classify(err error) (class, detail string) {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
 		return ErrorTimeout, "no answer in time"
 	case errors.As(err, &dns):
-		return ErrorDNS, "the host's name has no address"
+		return ErrorDNS, "the host name does not resolve"
 	case errors.As(err, &certificate):
 		return ErrorTLS, "the certificate is not trusted: " + certificate.Err.Error()
 	case errors.As(err, &record):
@@ -204,7 +204,7 @@ func classify(err error) (class, detail string) {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return ErrorConnect, "no route to the host"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return ErrorBroken, "the connection was closed before the end of the answer"
+		return ErrorBroken, "the connection was closed before an answer"
 	}
 	return ErrorBroken, "the request failed"
 }

@@ -183,7 +183,7 @@ func (s *Service) subscriptionChanged(c store.Change) {
 	}
 	sub, err := s.readSubscription(c.Record)
 	if err != nil {
-		s.log.Error("a subscription cannot be read, it is left out", "error", err)
+		s.log.Error("skipping an unreadable subscription", "error", err)
 		return
 	}
 	s.registry.put(sub)
@@ -214,7 +214,7 @@ func (s *Service) Start() error {
 	s.background.Go(func() { s.lanes.resume(s.living, s.registry.lanes()) })
 	s.background.Go(func() {
 		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
-			s.log.Error("events are not delivered any more", "error", err)
+			s.log.Error("event delivery has stopped", "error", err)
 		}
 	})
 	s.background.Go(s.tidy)
