@@ -132,6 +132,7 @@ func TestEverySetting(t *testing.T) {
 		"webhook.allow_http":        {"true", "true"},
 		"webhook.allow_networks":    {"10.0.0.0/8", "[10.0.0.0/8]"},
 		"webhook.allow_ports":       {"80, 443", "[80, 443]"},
+		"webhook.ca_file":           {certFile, certFile},
 		"webhook.header_hosts":      {"a.test=" + secret + ",b.test=" + secret, "{a.test: " + secret + ", b.test: " + secret + "}"},
 		"store.dir":                 {"/data", "/data"},
 		"store.sync":                {"interval", "interval"},

@@ -27,7 +27,7 @@ const mostBound = 200_000
 // came before, it is delivered to it too.
 func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
 	if !isToken(subject.Session) {
-		return Subscription{}, &FieldError{"session", "want the id of a session: ses_…"}
+		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
 	}
 	sub, err := s.bound(subject, o)
 	if err != nil {
@@ -37,7 +37,7 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 		return s.viewOf(existing), s.catchUp(ctx, existing)
 	}
 	if len(s.registry.boundTo(subject.Session)) >= mostAttached {
-		return Subscription{}, &FieldError{"url", fmt.Sprintf("the session has %d webhooks already", mostAttached)}
+		return Subscription{}, &FieldError{"url", fmt.Sprintf("the session already has %d webhooks", mostAttached)}
 	}
 	if over, err := s.isOver(ctx, sub); err != nil || over {
 		return sub.view(), err
@@ -75,7 +75,7 @@ func (s *Service) bound(subject Subject, o AttachOptions) (*subscription, error)
 		sub.Secret = NewSecret()
 	}
 	if !isSecret(sub.Secret) {
-		return nil, &FieldError{"secret", "want whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
+		return nil, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
 	}
 	sub.completeKeys()
 	return sub, s.check(sub)
@@ -119,7 +119,7 @@ func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
 // *TargetError.
 func (s *Service) HeaderTarget(value string) (AttachOptions, error) {
 	if len(s.cfg.HeaderHosts) == 0 {
-		return AttachOptions{}, &TargetError{"is not in use here: no webhook.header_hosts are configured"}
+		return AttachOptions{}, &TargetError{"not enabled: webhook.header_hosts is empty"}
 	}
 	u, err := s.sender.checkURL(value)
 	if err != nil {

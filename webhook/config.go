@@ -1,10 +1,13 @@
 package webhook
 
 import (
+	"crypto/x509"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +32,9 @@ type Config struct {
 	AllowNetworks []netip.Prefix `koanf:"allow_networks"`
 	// AllowPorts are the ports that webhooks may reach. At least one.
 	AllowPorts []int `koanf:"allow_ports"`
+	// CAFile holds, as PEM, certificates of authorities that may vouch for receivers,
+	// besides those that the system trusts. Empty: none.
+	CAFile string `koanf:"ca_file"`
 	// HeaderHosts are the hosts that a request may name in its Pollbridge-Webhook
 	// header, each with the secret that signs what goes there: whsec_ and the
 	// base64 of 24 to 64 bytes. None turns the header off.
@@ -50,7 +56,7 @@ func DefaultConfig() Config {
 }
 
 // Validate returns all mistakes in c, joined; each names its key, and none
-// repeats a secret.
+// repeats a secret. It reads CAFile.
 func (c Config) Validate() error {
 	var m check.Mistakes
 	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 15s")
@@ -64,8 +70,26 @@ func (c Config) Validate() error {
 	for i, port := range c.AllowPorts {
 		m.Want(port >= 1 && port <= 65535, fmt.Sprintf("allow_ports[%d]", i), port, "a port between 1 and 65535")
 	}
+	if _, err := c.authorities(); err != nil {
+		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
+	}
 	c.validateHeaderHosts(&m)
 	return m.Err()
+}
+
+// authorities returns what CAFile holds, or nil without one.
+func (c Config) authorities() ([]byte, error) {
+	if c.CAFile == "" {
+		return nil, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, check.Reason(err)
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return nil, errors.New("no certificate in it")
+	}
+	return pem, nil
 }
 
 func (c Config) validateHeaderHosts(m *check.Mistakes) {

@@ -3,6 +3,8 @@ package webhook_test
 import (
 	"encoding/base64"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +19,10 @@ func headerSecret(length int) string {
 func TestConfigValidate(t *testing.T) {
 	hosts := func(host, secret string) func(*webhook.Config) {
 		return func(c *webhook.Config) { c.HeaderHosts = map[string]string{host: secret} }
+	}
+	noPEM := filepath.Join(t.TempDir(), "no.pem")
+	if err := os.WriteFile(noPEM, []byte("text"), 0o600); err != nil {
+		t.Fatal(err)
 	}
 	const noSecret = "header_hosts.example.com: want whsec_"
 	for _, test := range []struct {
@@ -33,6 +39,8 @@ func TestConfigValidate(t *testing.T) {
 		{"concurrency", func(c *webhook.Config) { c.Concurrency = -1 }, `concurrency: "-1": want at least 1`},
 		{"no port", func(c *webhook.Config) { c.AllowPorts = nil }, `allow_ports: is empty`},
 		{"port", func(c *webhook.Config) { c.AllowPorts = []int{443, 65536} }, `allow_ports[1]: "65536": want a port`},
+		{"missing CA", func(c *webhook.Config) { c.CAFile = noPEM + "x" }, `but: no such file or directory`},
+		{"CA without certificate", func(c *webhook.Config) { c.CAFile = noPEM }, `want a PEM file with at least one certificate, but: no certificate in it`},
 		{"host with port", hosts("example.com:443", headerSecret(32)), `header_hosts: "example.com:443": want a host name`},
 		{"host in upper case", hosts("Example.com", headerSecret(32)), `want a host name in lower case`},
 		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `has a secret where a host belongs`},

@@ -63,11 +63,11 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 func (f DeliveryFilter) match() (string, error) {
 	for _, field := range [][2]string{{"subscription", f.Subscription}, {"session", f.Session}} {
 		if field[1] != "" && !isToken(field[1]) {
-			return "", &FieldError{field[0], "want an id as it was answered"}
+			return "", &FieldError{field[0], "must be an id that the API returned"}
 		}
 	}
 	if f.State != "" && !slices.Contains(States(), f.State) {
-		return "", &FieldError{"state", "want one of " + strings.Join(States(), ", ")}
+		return "", &FieldError{"state", "must be one of " + strings.Join(States(), ", ")}
 	}
 	return orAny(f.Subscription) + "." + orAny(f.Session) + ".*", nil
 }
@@ -108,7 +108,7 @@ func (s *Service) listDeliveries(ctx context.Context, f DeliveryFilter, match st
 			d, err = readDelivery(r)
 		}
 		if err != nil {
-			s.log.Error("a delivery cannot be read, it is left out", "error", err)
+			s.log.Error("skipping an unreadable delivery", "error", err)
 			d = &delivery{}
 		}
 		page = append(page, listed{d, at})

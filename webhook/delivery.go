@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/sony/gobreaker/v2"
+
 	"pollbridge/store"
 )
 
@@ -158,12 +160,12 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 	defer cancel()
 	var w work
 	if err := json.Unmarshal(item.Value, &w); err != nil {
-		s.log.Error("an item of work cannot be read, it is left out", "item", item.Name, "error", err)
+		s.log.Error("skipping an unreadable item of the delivery queue", "item", item.Name, "error", err)
 		return done
 	}
 	e, d, err := s.read(ctx, item, w)
 	if err != nil {
-		s.log.Warn("a delivery cannot be read now", "subscription", w.Subscription, "error", err)
+		s.log.Warn("cannot read a delivery, trying again", "subscription", w.Subscription, "error", err)
 		return again
 	}
 	sub := s.registry.get(w.Subscription)
@@ -183,7 +185,7 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 		if d.revision == 0 {
 			return done // erased, and nobody knows of it
 		}
-		return s.conclude(ctx, log, d, StateDead, "the event is not kept any more")
+		return s.conclude(ctx, log, d, StateDead, "the event is no longer stored")
 	case sub == nil:
 		if d.revision == 0 {
 			return done
@@ -196,7 +198,7 @@ func (s *Service) deliver(l *lane, item *store.Item) verdict {
 	case d.Tries > 0 && !e.Final && !e.operational():
 		switch over, err := s.finalDelivered(ctx, d); {
 		case err != nil:
-			log.Warn("a delivery cannot be read now", "error", err)
+			log.Warn("cannot read a delivery, trying again", "error", err)
 			return again
 		case over:
 			return s.conclude(ctx, log, d, StateSuperseded, "")
@@ -269,10 +271,19 @@ func (s *Service) attempt(l *lane, log logger, item *store.Item, sub *subscripti
 	d.Attempts = append(d.Attempts, o.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
+	s.tell(l, sub, o)
 	if o.Succeeded() {
 		return s.succeeded(ctx, log, sub, e, d)
 	}
 	return s.failed(ctx, log, item, sub, d, o)
+}
+
+// tell has the log say what an attempt changes, unless the subscription's end says more.
+func (s *Service) tell(l *lane, sub *subscription, o outcome) {
+	if now := s.registry.get(sub.ID); now == nil || now.Disabled != "" || o.gone && !sub.Bound {
+		return
+	}
+	s.receivers.attempted(sub, o.Attempt, l.breaker.State() == gobreaker.StateOpen)
 }
 
 func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, e *event, d *delivery) verdict {
@@ -290,19 +301,20 @@ func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, 
 func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub *subscription, d *delivery, o outcome) verdict {
 	if o.gone {
 		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
-			log.Warn("a subscription whose receiver is gone cannot be disabled now", "error", err)
+			log.Warn("cannot disable a subscription whose receiver answered 410, trying again", "error", err)
 			return again
 		}
 		return s.conclude(ctx, log, d, StateDead, "the receiver answered 410: the subscription is disabled")
 	}
 	s.failedAgain(ctx, log, sub.ID)
 	if d.Tries > len(s.cfg.Retries) {
-		return s.conclude(ctx, log, d, StateDead, "no retry is left")
+		s.receivers.gaveUp(sub)
+		return s.conclude(ctx, log, d, StateDead, "no retries left")
 	}
 	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.writeDelivery(ctx, d); err != nil {
-		log.Warn("an attempt cannot be noted now, it will be repeated", "error", err)
+		log.Warn("cannot store an attempt, it will be repeated", "error", err)
 		return again
 	}
 	s.metrics.deliveries.WithLabelValues("retried").Inc()
@@ -313,11 +325,11 @@ func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub 
 func (s *Service) later(ctx context.Context, log logger, item *store.Item, d *delivery) verdict {
 	value, err := json.Marshal(work{d.subscription, d.subject, d.Event, d.Place, d.Round, true})
 	if err != nil {
-		log.Error("a retry cannot be encoded", "error", err)
+		log.Error("cannot encode a retry", "error", err)
 		return again
 	}
 	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
-		log.Warn("a retry cannot be scheduled now", "error", err)
+		log.Warn("cannot schedule a retry, trying again", "error", err)
 		return again
 	}
 	return done
@@ -327,12 +339,12 @@ func (s *Service) later(ctx context.Context, log logger, item *store.Item, d *de
 func (s *Service) conclude(ctx context.Context, log logger, d *delivery, state, reason string) verdict {
 	d.State, d.Reason, d.Next = state, reason, time.Time{}
 	if err := s.writeDelivery(ctx, d); err != nil {
-		log.Warn("the end of a delivery cannot be noted now", "state", state, "error", err)
+		log.Warn("cannot store the end of a delivery, trying again", "state", state, "error", err)
 		return again
 	}
 	s.metrics.deliveries.WithLabelValues(state).Inc()
 	if state == StateDead {
-		log.Warn("a delivery is given up", "event", d.Type, "reason", reason, "attempts", d.Tries)
+		log.Debug("webhook delivery is dead", "event", d.Type, "reason", reason, "attempts", d.Tries)
 	}
 	return s.settle(ctx, log, d)
 }
@@ -349,7 +361,7 @@ func (s *Service) settle(ctx context.Context, log logger, d *delivery) verdict {
 		err = s.dead.Delete(ctx, d.key())
 	}
 	if err != nil {
-		log.Warn("the list of dead deliveries cannot be written now", "error", err)
+		log.Warn("cannot update the list of dead deliveries, trying again", "error", err)
 		return again
 	}
 	return done
@@ -378,7 +390,7 @@ func (s *Service) release(ctx context.Context, log logger, sub *subscription, e 
 		err = s.drop(ctx, sub)
 	}
 	if err != nil {
-		log.Warn("a subscription whose session is over is kept for a while", "error", err)
+		log.Warn("cannot remove the subscription of a finished session, it will expire", "error", err)
 	}
 }
 

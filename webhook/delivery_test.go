@@ -601,6 +601,16 @@ func TestTestEvent(t *testing.T) {
 	if got := r.wait(t, 1)[0]; got.Type != webhook.TypeTest || webhook.Verify(got.header, got.body, time.Now(), sub.Secret) != nil {
 		t.Errorf("the receiver got %s", got.body)
 	}
+	// What a receiver that encodes anew would verify is not what was signed.
+	var decoded any
+	got := r.got()[0]
+	if err := json.Unmarshal(got.body, &decoded); err != nil || !strings.HasSuffix(string(got.body), `,"verbatim":{"slash":"\/","letter":"\u0117","number":1.0}}}`) {
+		t.Errorf("%v in %s", err, got.body)
+	}
+	anew, err := json.Marshal(decoded)
+	if err != nil || webhook.Verify(got.header, anew, time.Now(), sub.Secret) == nil {
+		t.Errorf("%v, and encoded anew it is verified: %s", err, anew)
+	}
 	if _, err := b.Test(t.Context(), "sub_nobody"); err != webhook.ErrNotFound {
 		t.Errorf("Test of nobody = %v", err)
 	}

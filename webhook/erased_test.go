@@ -79,7 +79,7 @@ func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 	close(there)
 	d := b.ended(sub, webhook.StateDead)
 	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
-	if d = b.ended(sub, webhook.StateDead); len(d.Attempts) != 2 || d.Attempts[0].Answer != "" || d.Reason != "no retry is left" {
+	if d = b.ended(sub, webhook.StateDead); len(d.Attempts) != 2 || d.Attempts[0].Answer != "" || d.Reason != "no retries left" {
 		t.Errorf("%+v; want the two attempts after it was erased", d)
 	}
 	if n := r.count(); n != 3 {

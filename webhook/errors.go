@@ -11,12 +11,12 @@ var (
 	// more.
 	ErrNotFound = errors.New("webhook: not found")
 	// ErrDisabled means that nothing is sent to a subscription that is disabled.
-	ErrDisabled = errors.New("webhook: the subscription is disabled: enable it first")
+	ErrDisabled = errors.New("webhook: the subscription is disabled, enable it first")
 	// ErrFull means that as many subscriptions are attached to sessions as can be. Each
 	// ends with its session.
-	ErrFull = errors.New("webhook: too many sessions have a webhook of their own: try again later")
+	ErrFull = errors.New("webhook: too many sessions have their own webhook, try again later")
 	// ErrUnderWay means that a delivery is not over, so it cannot be started again.
-	ErrUnderWay = errors.New("webhook: the delivery is under way")
+	ErrUnderWay = errors.New("webhook: the delivery is in progress")
 )
 
 // FieldError is a value that cannot be used, in the words of whoever gave it. It

@@ -71,7 +71,7 @@ func (e *event) first() uint64 {
 // no error, but published is false.
 func (s *Service) Changed(ctx context.Context, c Change) (published bool, err error) {
 	if !slices.Contains(sessionTypes(), c.Type) {
-		return false, fmt.Errorf("webhook: %q is no event of a session", c.Type)
+		return false, fmt.Errorf("webhook: %q is not an event of a session", c.Type)
 	}
 	return s.record(ctx, c.Session, c.Type, func(last *event) (*event, error) {
 		if last.Final {
@@ -203,7 +203,7 @@ func (s *Service) Events(ctx context.Context, after string, limit int, wait time
 		after = cursor(entry.Sequence)
 		e, err := readEvent(entry)
 		if err != nil {
-			s.log.Error("an event cannot be read, it is left out", "error", err)
+			s.log.Error("skipping an unreadable event", "error", err)
 			continue
 		}
 		page = append(page, Event{ID: e.ID, Cursor: after, Type: e.Type, Subject: e.subject, Payload: e.payload})
@@ -228,7 +228,7 @@ func readCursor(field, text string) (uint64, error) {
 	}
 	place, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
-		return 0, &FieldError{Field: field, Problem: "want a cursor as it was answered"}
+		return 0, &FieldError{Field: field, Problem: "must be a cursor that the API returned"}
 	}
 	return place, nil
 }

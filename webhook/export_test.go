@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"log/slog"
 	"net"
 	"net/http"
 	"time"
@@ -77,3 +78,25 @@ func (s *Service) Age(ctx context.Context, id string, by time.Duration) error {
 // SetBounds sets how many bytes of documents may be on their way, and how many
 // subscriptions can be attached.
 func (o *Options) SetBounds(room int64, mostBound int) { o.room, o.mostBound = room, mostBound }
+
+// Receiver is one that a receiverLog tells of.
+type Receiver struct{ log receiverLog }
+
+func NewReceiver(log *slog.Logger, now func() time.Time) *Receiver {
+	return &Receiver{receiverLog{log: log, now: now, by: map[string]*receiverState{}}}
+}
+
+// Answers is an attempt that is answered so.
+func (r *Receiver) Answers(status int) {
+	a := Attempt{Status: status}
+	if status != http.StatusNoContent {
+		a.Error = ErrorStatus
+	}
+	r.log.attempted(&subscription{ID: "sub_a", lane: "sub_a", URL: "https://hooks.example/"}, a, false)
+}
+
+// Sweep also reports how many receivers are remembered.
+func (r *Receiver) Sweep() int {
+	r.log.sweep(time.Hour)
+	return len(r.log.by)
+}

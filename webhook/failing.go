@@ -56,7 +56,13 @@ func (f *failures) since(id string) time.Time {
 	return f.by[id].since
 }
 
-func (s *Service) forgetFailures(id string) { s.failures.end(id) }
+// forgetFailures begins anew with a subscription.
+func (s *Service) forgetFailures(sub *subscription) {
+	s.failures.end(sub.ID)
+	if !sub.Bound { // else the lane is not its own
+		s.receivers.forget(sub.lane)
+	}
+}
 
 func (s *Service) failingSince(sub *subscription) time.Time {
 	if since := s.failures.since(sub.ID); !since.IsZero() {
@@ -94,14 +100,15 @@ func (s *Service) failedAgain(ctx context.Context, log logger, id string) {
 	case warned.IsZero() && now.Sub(f.since) >= half:
 		if err = s.operational(ctx, sub, TypeFailing, episode(f.since), "", f.since); err == nil {
 			err = s.noteFailing(ctx, id, f, now)
-			log.Warn("a subscription is failing and will be disabled if that goes on", "since", f.since)
+			log.Warn("webhook subscription will be disabled if its receiver goes on failing",
+				"host", hostOfURL(sub.URL), "failing_since", f.since, "disabled_after", s.disableAfter)
 		}
 	case !sub.Failing.Equal(f.since) && (!sub.Failing.IsZero() || now.Sub(f.since) >= noteAfter),
 		sub.Failing.Equal(f.since) && now.Sub(sub.FailedLast) >= s.quiet()/8: // after a restart, that is all there is
 		err = s.noteFailing(ctx, id, f, warned)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		log.Warn("a failing subscription cannot be noted now", "error", err)
+		log.Warn("cannot store that a subscription is failing", "error", err)
 	}
 }
 
@@ -150,7 +157,7 @@ func (s *Service) worked(ctx context.Context, id string) {
 		return
 	}
 	if err := s.noteWorking(ctx, id, sub.Failing); err != nil && !errors.Is(err, ErrNotFound) {
-		s.log.Warn("a subscription that works again cannot be noted now", "subscription", id, "error", err)
+		s.log.Warn("cannot store that a subscription works again", "subscription", id, "error", err)
 	}
 }
 
@@ -177,7 +184,10 @@ func (s *Service) disable(ctx context.Context, sub *subscription, reason, episod
 	case err != nil:
 		return err
 	}
-	s.log.Warn("a subscription is disabled", "subscription", sub.ID, "reason", reason)
+	if !sub.Bound { // else its receiver is told of, not each session
+		s.receivers.forget(sub.lane)
+		s.log.Warn("webhook subscription disabled", "subscription", sub.ID, "host", hostOfURL(sub.URL), "reason", reason)
+	}
 	return nil
 }
 
@@ -207,7 +217,7 @@ func (s *Service) Test(ctx context.Context, id string) (Attempt, error) {
 		return Attempt{}, err
 	}
 	now := time.Now()
-	payload, err := encode(envelope{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description}})
+	payload, err := encode(envelope{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description, Verbatim: verbatim}})
 	if err != nil {
 		return Attempt{}, err
 	}

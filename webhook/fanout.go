@@ -11,7 +11,7 @@ import (
 func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 	e, err := readEvent(entry)
 	if err != nil {
-		s.log.Error("an event cannot be read and is not delivered", "error", err)
+		s.log.Error("skipping an unreadable event, it is not delivered", "error", err)
 		return nil // it will not get better
 	}
 	first := e.place > s.fanned

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
@@ -15,6 +16,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -70,8 +73,17 @@ func TestHostileReceivers(t *testing.T) {
 				}
 			}
 		}), 0, webhook.ErrorBroken},
-		{"drips its answer", hijack(drip(head)), 200, webhook.ErrorTimeout},
-		{"breaks off", hijack(func(c net.Conn) { io.WriteString(c, head+"xxx") }), 200, webhook.ErrorBroken},
+		{"drips its answer", hijack(drip(head)), 200, ""},
+		{"drips its failure", hijack(drip(strings.Replace(head, "200 OK", "500 Oh", 1))), 500, webhook.ErrorStatus},
+		{"never ends", hijack(func(c net.Conn) { io.WriteString(c, head); io.Copy(io.Discard, c) }), 200, ""},
+		{"breaks off", hijack(func(c net.Conn) { io.WriteString(c, head+"xxx") }), 200, ""},
+		{"answers with broken chunks", hijack(func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		}), 201, ""},
+		{"switches protocols", hijack(func(c net.Conn) {
+			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+			io.Copy(io.Discard, c)
+		}), 101, webhook.ErrorStatus},
 		{"answers 1 GB", func(w http.ResponseWriter, _ received, _ int) {
 			chunk := make([]byte, 1<<20)
 			for range 1024 {
@@ -110,7 +122,7 @@ func TestHostileReceivers(t *testing.T) {
 				state = webhook.StateDead
 			}
 			d := b.ended(sub, state)
-			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || len(a.Answer) > 4096 {
+			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || len(a.Answer) > 4096 || a.Duration > b.cfg.Timeout/2+2*time.Second {
 				t.Errorf("%d attempts; the first: status %d, %q (%s), took %v, %d bytes of answer", len(d.Attempts), a.Status, a.Error, a.Detail, a.Duration, len(a.Answer))
 			}
 			if n := r.count(); n != 1 {
@@ -191,6 +203,35 @@ func TestTLS(t *testing.T) {
 				t.Errorf("Test = %q (%s), %v; want %q", a.Error, a.Detail, err, c.want)
 			}
 		})
+	}
+}
+
+// TestCAFile: a private authority vouches besides those of the system, not instead.
+func TestCAFile(t *testing.T) {
+	t.Parallel()
+	system, systemRoots := certificate(t, time.Now().Add(time.Hour), "hooks.example")
+	private, _ := certificate(t, time.Now().Add(time.Hour), "hooks.example")
+	nobodys, _ := certificate(t, time.Now().Add(time.Hour), "hooks.example")
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate[0]}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	for i, shown := range []tls.Certificate{system, private, nobodys} {
+		r := &receiver{}
+		r.Server = httptest.NewUnstartedServer(r)
+		r.TLS = &tls.Config{Certificates: []tls.Certificate{shown}}
+		r.Config.ErrorLog = log.New(io.Discard, "", 0)
+		r.StartTLS()
+		t.Cleanup(r.Close)
+		b := newBridge(t, func(b *bridge) {
+			b.cfg.CAFile = file
+			b.options.SetDialing(resolver, systemRoots)
+		}, r.Server)
+		sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", portOf(t, r.URL))})
+		if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Succeeded() != (i < 2) {
+			t.Errorf("receiver %d: Test = %q (%s), %v", i, a.Error, a.Detail, err)
+		}
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // errRefused means that an address was not dialled because webhooks must not go there.
-var errRefused = errors.New("webhooks must not go to this address")
+var errRefused = errors.New("webhooks must not be sent to this address")
 
 // guard decides which addresses webhooks may reach. What is public is what ssrf lets
 // through, less what it does not know of; see also guard.embedded.
@@ -49,11 +49,11 @@ func newGuard(cfg Config) *guard {
 // have become addresses: what a name meant a moment ago does not matter.
 func (g *guard) control(network, address string, _ syscall.RawConn) error {
 	if network != "tcp4" && network != "tcp6" {
-		return fmt.Errorf("%w: %s is no TCP", errRefused, network)
+		return fmt.Errorf("%w: %s is not TCP", errRefused, network)
 	}
 	target, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return fmt.Errorf("%w: it cannot be read", errRefused)
+		return fmt.Errorf("%w: it cannot be parsed", errRefused)
 	}
 	if err := g.port(int(target.Port())); err != nil {
 		return err
@@ -65,7 +65,7 @@ func (g *guard) port(port int) error {
 	if slices.Contains(g.ports, port) {
 		return nil
 	}
-	return fmt.Errorf("%w: port %d is not one of webhook.allow_ports", errRefused, port)
+	return fmt.Errorf("%w: port %d is not in webhook.allow_ports", errRefused, port)
 }
 
 // address returns an error unless webhooks may go to addr.
@@ -85,7 +85,7 @@ func (g *guard) address(addr netip.Addr) error {
 		return nil
 	}
 	if g.public.SafeAddr(addr) != nil || addr.IsMulticast() || addr.IsUnspecified() {
-		return fmt.Errorf("%w: it is not public, and not in webhook.allow_networks", errRefused)
+		return fmt.Errorf("%w: it is not public and not in webhook.allow_networks", errRefused)
 	}
 	return nil
 }

@@ -195,7 +195,7 @@ func (l *lane) finish(item *store.Item) {
 		err = item.DoneSoon()
 	}
 	if err != nil {
-		l.s.log.Warn("an item that is done comes back", "item", item.Name, "error", err)
+		l.s.log.Warn("cannot acknowledge a finished delivery, it will come back", "item", item.Name, "error", err)
 	}
 }
 

@@ -55,7 +55,7 @@ func (ls *lanes) open(l *lane) {
 			return
 		}
 		if ctx.Err() == nil {
-			ls.s.log.Warn("deliveries wait: their lane cannot be opened now", "lane", l.name, "error", err)
+			ls.s.log.Warn("cannot open a delivery queue, deliveries wait", "queue", l.name, "error", err)
 		}
 		select {
 		case <-ctx.Done():

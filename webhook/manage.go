@@ -94,7 +94,7 @@ func (s *Service) List(_ context.Context, after string, limit int) (page []Subsc
 	if after != "" {
 		last := slices.IndexFunc(all, func(sub *subscription) bool { return sub.ID == after })
 		if last < 0 {
-			return nil, "", &FieldError{"after", "want a cursor as it was answered; what it stands for may be deleted by now"}
+			return nil, "", &FieldError{"after", "must be a cursor that the API returned, of a subscription that still exists"}
 		}
 		all = all[last+1:]
 	}
@@ -117,7 +117,7 @@ func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (S
 		return Subscription{}, err
 	}
 	if p.Enabled != nil && *p.Enabled {
-		s.forgetFailures(id)
+		s.forgetFailures(sub)
 		s.lanes.ensure(sub.lane)
 	}
 	return s.viewOf(sub), nil
@@ -256,7 +256,7 @@ func (s *Service) drop(ctx context.Context, sub *subscription) error {
 		return fmt.Errorf("webhook: deleting a subscription: %w", err)
 	}
 	s.registry.remove(sub.ID, sub.revision, false)
-	s.forgetFailures(sub.ID)
+	s.forgetFailures(sub)
 	s.caughtUp.Delete(sub.ID)
 	return nil
 }

@@ -18,26 +18,26 @@ func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 	m := &metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pollbridge_events_total",
-			Help: "Events that were recorded, by type.",
+			Help: "Events recorded, by type.",
 		}, []string{"type"}),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pollbridge_deliveries_total",
-			Help: "What became of deliveries: delivered, dead or superseded; retried counts failed attempts that are followed by another.",
+			Help: "Deliveries by result: delivered, dead or superseded. retried counts failed attempts that are followed by another one.",
 		}, []string{"result"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "pollbridge_delivery_seconds",
-			Help:    "Time from seeing a state to the receiver's 2xx, over all attempts.",
+			Help:    "Time from seeing a state to the receiver's 2xx answer, all attempts included.",
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36000, 172800},
 		}),
 	}
 	registry.MustRegister(m.events, m.deliveries, m.seconds,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pollbridge_delivery_backlog",
-			Help: "Deliveries that are not over: those that can be tried, and those that wait for a retry.",
+			Help: "Deliveries that are not finished: due now, or waiting for a retry.",
 		}, s.backlog),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pollbridge_deliveries_dead",
-			Help: "Deliveries that were given up and can be delivered again.",
+			Help: "Deliveries that were given up and can be redelivered.",
 		}, func() float64 { return float64(s.deadCount()) }))
 	for _, result := range []string{StateDelivered, StateDead, StateSuperseded, "retried"} {
 		m.deliveries.WithLabelValues(result) // from 0, so that rates can be seen

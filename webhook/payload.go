@@ -48,7 +48,13 @@ type operationalData struct {
 	Description  string  `json:"description"`
 	Reason       *string `json:"reason"`
 	FailingSince *string `json:"failing_since"`
+	// Verbatim is in webhook.test only.
+	Verbatim jsontext.Value `json:"verbatim,omitzero"`
 }
+
+// verbatim is JSON that no usual library writes as it has read it: a receiver that
+// verifies what it has decoded and encoded anew fails at once, and not one day.
+var verbatim = jsontext.Value(`{"slash":"\/","letter":"\u0117","number":1.0}`)
 
 // The upstream's answers are its own: names that stand twice and odd bytes go through
 // as far as JSON allows.

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -20,7 +21,7 @@ import (
 const (
 	ErrorStatus   = "status"   // the receiver answered, but not 2xx
 	ErrorRedirect = "redirect" // the receiver answered 3xx, which is not followed
-	ErrorTimeout  = "timeout"  // no answer, or no end of it, in time
+	ErrorTimeout  = "timeout"  // no answer in time
 	ErrorDNS      = "dns"      // the host's name has no address
 	ErrorRefused  = "refused"  // the address is none that webhooks may go to
 	ErrorTLS      = "tls"      // no trust in the receiver's certificate, or no handshake
@@ -29,10 +30,10 @@ const (
 )
 
 const (
-	keptAnswer    = 4 << 10
-	drainedAnswer = 64 << 10
-	mostHeader    = 64 << 10
-	mostWait      = 24 * time.Hour // that Retry-After can ask for
+	keptAnswer = 4 << 10
+	answerTime = time.Second // for reading that much once the head has come
+	mostHeader = 64 << 10
+	mostWait   = 24 * time.Hour // that Retry-After can ask for
 )
 
 // sender makes attempts. It follows no redirect, uses no proxy, and connects to no
@@ -73,6 +74,26 @@ func newSender(cfg Config, userAgent string, d dialing) *sender {
 	}
 }
 
+// trusted returns the authorities that may vouch for receivers: the system's, or those
+// of a test, and besides them those of Config.CAFile. Nil means the system's alone.
+func trusted(cfg Config, system *x509.CertPool) (*x509.CertPool, error) {
+	pem, err := cfg.authorities()
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	if pem == nil {
+		return system, nil
+	}
+	if system == nil {
+		if system, err = x509.SystemCertPool(); err != nil {
+			return nil, fmt.Errorf("reading the certificates that the system trusts: %w", err)
+		}
+	}
+	roots := system.Clone()
+	roots.AppendCertsFromPEM(pem)
+	return roots, nil
+}
+
 func (s *sender) close() { s.client.CloseIdleConnections() }
 
 // message is what an attempt sends.
@@ -91,8 +112,9 @@ type outcome struct {
 	gone       bool          // it wants no more webhooks
 }
 
-// send makes one attempt. It returns when the answer was read or ctx has ended, and
-// no later than Config.Timeout.
+// send makes one attempt. The head of the answer decides, whatever becomes of the
+// body. It returns when the beginning of that was read or ctx has ended, and no later
+// than Config.Timeout.
 func (s *sender) send(ctx context.Context, m message) outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
@@ -100,13 +122,12 @@ func (s *sender) send(ctx context.Context, m message) outcome {
 	o := outcome{Attempt: Attempt{At: start}}
 	response, err := s.request(ctx, m, start)
 	if err == nil {
-		defer response.Body.Close()
 		o.Status = response.StatusCode
-		o.Answer, err = readAnswer(response.Body)
+		o.Answer = readAnswer(response, cancel)
 	}
 	o.Duration = time.Since(start)
 	switch {
-	case err != nil && (o.Status == 0 || o.Status/100 == 2):
+	case err != nil:
 		o.Error, o.Detail = classify(err)
 	case o.Status/100 == 2:
 	case o.Status/100 == 3:
@@ -122,7 +143,7 @@ func (s *sender) send(ctx context.Context, m message) outcome {
 func (s *sender) request(ctx context.Context, m message, at time.Time) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url, bytes.NewReader(m.payload))
 	if err != nil {
-		return nil, errors.New("the URL cannot be used") // the error would repeat it
+		return nil, errors.New("the URL is invalid") // the error would repeat it
 	}
 	signature, err := Sign(m.id, at, m.payload, m.keys...)
 	if err != nil {
@@ -142,17 +163,16 @@ func (s *sender) request(ctx context.Context, m message, at time.Time) (*http.Re
 	return s.client.Do(request)
 }
 
-// readAnswer returns the beginning of an answer. It reads no more than is good for
-// using the connection again.
-func readAnswer(body io.Reader) (string, error) {
-	kept, err := io.ReadAll(io.LimitReader(body, keptAnswer))
-	if err == nil {
-		_, err = io.CopyN(io.Discard, body, drainedAnswer-keptAnswer)
-		if err == io.EOF {
-			err = nil
-		}
+// readAnswer returns the beginning of an answer and closes its body: a connection with
+// more on it is not used again. It calls cancel where that takes too long.
+func readAnswer(response *http.Response, cancel context.CancelFunc) string {
+	defer response.Body.Close()
+	if response.StatusCode < 200 { // the body of a 101 is the connection
+		return ""
 	}
-	return strings.ToValidUTF8(strings.ReplaceAll(string(kept), "\x00", ""), "\uFFFD"), err
+	defer time.AfterFunc(answerTime, cancel).Stop()
+	kept, _ := io.ReadAll(io.LimitReader(response.Body, keptAnswer)) // what has come is told
+	return strings.ToValidUTF8(strings.ReplaceAll(string(kept), "\x00", ""), "\uFFFD")
 }
 
 // classify says what went wrong without the URL, which may hold a secret.
@@ -170,9 +190,9 @@ func classify(err error) (class, detail string) {
 	case errors.Is(err, errRefused):
 		return ErrorRefused, refusal(err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &netError) && netError.Timeout():
-		return ErrorTimeout, "no answer, or no end of it, in time"
+		return ErrorTimeout, "no answer in time"
 	case errors.As(err, &dns):
-		return ErrorDNS, "the host's name has no address"
+		return ErrorDNS, "the host name does not resolve"
 	case errors.As(err, &certificate):
 		return ErrorTLS, "the certificate is not trusted: " + certificate.Err.Error()
 	case errors.As(err, &record):
@@ -184,7 +204,7 @@ func classify(err error) (class, detail string) {
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return ErrorConnect, "no route to the host"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return ErrorBroken, "the connection was closed before the end of the answer"
+		return ErrorBroken, "the connection was closed before an answer"
 	}
 	return ErrorBroken, "the request failed"
 }

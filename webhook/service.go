@@ -35,19 +35,20 @@ type Service struct {
 	queue         *store.Queue
 	renewal       time.Duration // of the queue
 
-	sender   *sender
-	metrics  *metrics
-	registry *registry
-	lanes    *lanes
-	failures failures
-	erased   erased
-	heads    *recent[*event]     // last events by key, see record
-	fresh    *recent[fresh]      // by item, see fanOut
-	fanned   uint64              // place up to which events may have been fanned out; fanOut's own
-	caughtUp sync.Map            // ids of bound subscriptions, see catchUp
-	loads    *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
-	files    *semaphore.Weighted // bounds the memory of documents on their way
-	room     int64               // of files
+	sender    *sender
+	metrics   *metrics
+	registry  *registry
+	lanes     *lanes
+	failures  failures
+	receivers receiverLog
+	erased    erased
+	heads     *recent[*event]     // last events by key, see record
+	fresh     *recent[fresh]      // by item, see fanOut
+	fanned    uint64              // place up to which events may have been fanned out; fanOut's own
+	caughtUp  sync.Map            // ids of bound subscriptions, see catchUp
+	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
+	files     *semaphore.Weighted // bounds the memory of documents on their way
+	room      int64               // of files
 
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
@@ -115,11 +116,15 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
+	var err error
+	if o.dialing.roots, err = trusted(cfg, o.dialing.roots); err != nil {
+		return nil, fmt.Errorf("webhook: %w", err)
+	}
 	s := &Service{
 		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
 		heads: newRecent[*event](mostHeads), fresh: newRecent[fresh](mostFresh),
-		failures: failures{by: map[string]failing{}}, loads: semaphore.NewWeighted(mostLoads),
+		failures: failures{by: map[string]failing{}}, receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}}, loads: semaphore.NewWeighted(mostLoads),
 		room: cmp.Or(o.room, mostFiles), mostBound: cmp.Or(o.mostBound, mostBound),
 		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
 	}
@@ -178,7 +183,7 @@ func (s *Service) subscriptionChanged(c store.Change) {
 	}
 	sub, err := s.readSubscription(c.Record)
 	if err != nil {
-		s.log.Error("a subscription cannot be read, it is left out", "error", err)
+		s.log.Error("skipping an unreadable subscription", "error", err)
 		return
 	}
 	s.registry.put(sub)
@@ -209,7 +214,7 @@ func (s *Service) Start() error {
 	s.background.Go(func() { s.lanes.resume(s.living, s.registry.lanes()) })
 	s.background.Go(func() {
 		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
-			s.log.Error("events are not delivered any more", "error", err)
+			s.log.Error("event delivery has stopped", "error", err)
 		}
 	})
 	s.background.Go(s.tidy)
@@ -225,6 +230,7 @@ func (s *Service) tidy() {
 			return
 		case <-tick.C:
 			s.lanes.sweep(s.living, laneIdle)
+			s.receivers.sweep(s.quiet())
 		}
 	}
 }

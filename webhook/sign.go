@@ -33,8 +33,8 @@ const (
 // Why a webhook cannot be trusted.
 var (
 	ErrNoSignature = errors.New("webhook: webhook-id, webhook-timestamp or webhook-signature is missing or malformed")
-	ErrSignature   = errors.New("webhook: none of the signatures was made with one of the keys for this message")
-	ErrTimestamp   = errors.New("webhook: the timestamp is too far from now: a replay, or a wrong clock")
+	ErrSignature   = errors.New("webhook: no signature matches the message and the keys")
+	ErrTimestamp   = errors.New("webhook: the timestamp is too far from now, a replay or a wrong clock")
 )
 
 // NewSecret returns a new shared secret: whsec_….
@@ -161,7 +161,7 @@ func decodeKey(key, prefix string, least, most int) ([]byte, error) {
 	encoded, found := strings.CutPrefix(key, prefix)
 	decoded, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if !found || err != nil || len(decoded) < least || len(decoded) > most {
-		return nil, fmt.Errorf("webhook: not a key: want %s and the base64 of %d to %d bytes (the value is not shown)", prefix, least, most)
+		return nil, fmt.Errorf("webhook: invalid key: must be %s and the base64 of %d to %d bytes (the value is not shown)", prefix, least, most)
 	}
 	return decoded, nil
 }

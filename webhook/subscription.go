@@ -174,13 +174,13 @@ func (s *Service) check(sub *subscription) error {
 		return err
 	}
 	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !isToken(sub.Session)) {
-		return &FieldError{"session", "want the id of a session: ses_…"}
+		return &FieldError{"session", "must be the id of a session, ses_…"}
 	}
 	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
-		return &FieldError{"signature", "want v1 or v1a"}
+		return &FieldError{"signature", "must be v1 or v1a"}
 	}
 	if len(sub.Description) > mostDescription {
-		return &FieldError{"description", fmt.Sprintf("want no more than %d bytes", mostDescription)}
+		return &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)}
 	}
 	return checkHeaders(sub.Headers)
 }
@@ -189,10 +189,10 @@ func oneOf(field string, values, accepted []string) error {
 	for i, value := range values {
 		name := fmt.Sprintf("%s[%d]", field, i)
 		if !slices.Contains(accepted, value) {
-			return &FieldError{name, "want one of " + strings.Join(accepted, ", ")}
+			return &FieldError{name, "must be one of " + strings.Join(accepted, ", ")}
 		}
 		if slices.Contains(values[:i], value) {
-			return &FieldError{name, "stands there twice"}
+			return &FieldError{name, "is given twice"}
 		}
 	}
 	return nil
@@ -208,22 +208,22 @@ var reservedHeaders = []string{
 
 func checkHeaders(headers map[string]string) error {
 	if len(headers) > mostHeaders {
-		return &FieldError{"headers", fmt.Sprintf("want no more than %d", mostHeaders)}
+		return &FieldError{"headers", fmt.Sprintf("must be at most %d", mostHeaders)}
 	}
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
 		lower := strings.ToLower(name)
 		switch value := headers[name]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			return &FieldError{"headers", "has a name that is none of a header field"}
+			return &FieldError{"headers", "has an invalid header name"}
 		case slices.Contains(reservedHeaders, lower), strings.HasPrefix(lower, "webhook-"):
-			return &FieldError{"headers." + name, "cannot be set"}
+			return &FieldError{"headers." + name, "is reserved"}
 		case seen[lower]:
-			return &FieldError{"headers." + name, "stands there twice"}
+			return &FieldError{"headers." + name, "is given twice"}
 		case value == masked:
-			return &FieldError{"headers." + name, "want the value: " + masked + " stands for one that is kept already"}
+			return &FieldError{"headers." + name, "must be the value: " + masked + " stands for one that is already stored"}
 		case !httpguts.ValidHeaderFieldValue(value), len(value) > mostHeaderValue:
-			return &FieldError{"headers." + name, fmt.Sprintf("want a value of visible characters, no more than %d bytes (it is not shown)", mostHeaderValue)}
+			return &FieldError{"headers." + name, fmt.Sprintf("must be visible characters, at most %d bytes (the value is not shown)", mostHeaderValue)}
 		}
 		seen[lower] = true
 	}

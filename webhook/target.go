@@ -16,30 +16,30 @@ func (s *sender) checkURL(raw string) (*url.URL, error) {
 		return nil, &FieldError{Field: "url", Problem: problem}
 	}
 	if len(raw) > mostURL {
-		return wrong("want no more than " + strconv.Itoa(mostURL) + " bytes")
+		return wrong("must be at most " + strconv.Itoa(mostURL) + " bytes")
 	}
 	for i := range len(raw) {
 		if raw[i] <= ' ' || raw[i] >= 0x7f || raw[i] == '\\' {
-			return wrong(`want visible ASCII only, without spaces and backslashes; write a name in other letters as xn--…`)
+			return wrong(`must be visible ASCII without spaces and backslashes; write international host names as xn--…`)
 		}
 	}
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return wrong("want a URL such as https://example.com/webhooks")
+		return wrong("must be a URL such as https://example.com/webhooks")
 	case u.Scheme == "http" && !s.cfg.AllowHTTP:
-		return wrong("want https: http is only sent to with webhook.allow_http")
+		return wrong("must be https (http needs webhook.allow_http)")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return wrong("want a URL with the scheme https")
+		return wrong("must have the scheme https")
 	case u.User != nil:
-		return wrong("want a URL without user info: put credentials into headers")
+		return wrong("must not have user info: put credentials into headers")
 	case u.Fragment != "" || strings.Contains(raw, "#"):
-		return wrong("want a URL without a fragment")
+		return wrong("must not have a fragment")
 	case u.Opaque != "" || u.Hostname() == "":
-		return wrong("want a URL with a host")
+		return wrong("must have a host")
 	}
 	if err := s.guard.port(portOf(u)); err != nil || strings.HasSuffix(u.Host, ":") {
-		return wrong("want one of the ports " + ports(s.cfg.AllowPorts) + " (webhook.allow_ports)")
+		return wrong("must have one of the ports " + ports(s.cfg.AllowPorts) + " (webhook.allow_ports)")
 	}
 	if problem := s.checkHost(u); problem != "" {
 		return wrong(problem)
@@ -70,8 +70,8 @@ func ports(allowed []int) string {
 }
 
 const (
-	notAName    = "want a host name of letters, digits, dots and hyphens, or an IP address in its usual form"
-	notAnywhere = "webhooks must not go to this address: it is not public, and not in webhook.allow_networks"
+	notAName    = "must have a host name of letters, digits, dots and hyphens, or an IP address in its usual form"
+	notAnywhere = "must not have this address: it is not public and not in webhook.allow_networks"
 )
 
 func (s *sender) checkHost(u *url.URL) (problem string) {

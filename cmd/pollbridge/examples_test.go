@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -248,6 +251,47 @@ func TestOfficialPackageSigns(t *testing.T) {
 	}
 	if ours, err := webhook.Sign("evt_1", now, []byte(body), secret); err != nil || ours != string(bytes.TrimSpace(signature)) {
 		t.Errorf("Sign = %q, %v; want %q", ours, err, signature)
+	}
+}
+
+// TestTheTestEventShowsTheMistake: encoded anew, compact and by the library's defaults, it
+// has other bytes in each language.
+func TestTheTestEventShowsTheMistake(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(withExamples) == "" {
+		t.Skip("runs where " + withExamples + " is set")
+	}
+	bodies := make(chan []byte, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		bodies <- body
+	}))
+	t.Cleanup(server.Close)
+	hooks := deliverer(t)
+	sub, err := hooks.Create(t.Context(), webhook.NewSubscription{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if attempt, err := hooks.Test(t.Context(), sub.ID); err != nil || !attempt.Succeeded() {
+		t.Fatalf("Test = %+v, %v", attempt, err)
+	}
+	body := <-bodies
+	for _, anew := range [][]string{
+		{"node", "-e", `process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0))))`},
+		{"php", "-r", `echo json_encode(json_decode(stream_get_contents(STDIN)));`},
+		{"php", "-r", `echo json_encode(json_decode(stream_get_contents(STDIN)), JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_PRESERVE_ZERO_FRACTION);`},
+		{"python3", "-c", `import json, sys; print(json.dumps(json.load(sys.stdin), separators=(",", ":")), end="")`},
+		{"python3", "-c", `import json, sys; print(json.dumps(json.load(sys.stdin), separators=(",", ":"), ensure_ascii=False), end="")`},
+	} {
+		if _, err := exec.LookPath(anew[0]); err != nil {
+			continue
+		}
+		command := exec.Command(anew[0], anew[1:]...)
+		command.Stdin = bytes.NewReader(body)
+		got, err := command.Output()
+		if err != nil || !json.Valid(got) || bytes.Equal(got, body) {
+			t.Errorf("%s: %v; encoded anew\n%s\nwant other bytes than\n%s", anew, err, got, body)
+		}
 	}
 }
 

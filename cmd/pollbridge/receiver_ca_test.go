@@ -1,0 +1,56 @@
+package main
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestReceiversOfAPrivateAuthority: webhook.ca_file adds to what the system trusts.
+func TestReceiversOfAPrivateAuthority(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	var urls, ports []string
+	names := []string{"system", "private", "nobody"}
+	for _, name := range names {
+		writeCertificate(t, file(name+".crt"), file(name+".key"))
+		pair, err := tls.LoadX509KeyPair(file(name+".crt"), file(name+".key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+		r.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
+		r.Config.ErrorLog = log.New(io.Discard, "", 0)
+		r.StartTLS()
+		t.Cleanup(r.Close)
+		urls, ports = append(urls, r.URL), append(ports, r.URL[strings.LastIndexByte(r.URL, ':')+1:])
+	}
+	upstream, _, _ := standIn(t)
+	const key = "a-key-of-this-test"
+	p := begin(t, []string{
+		"SSL_CERT_FILE=" + file("system.crt"), "POLLBRIDGE_WEBHOOK_CA_FILE=" + file("private.crt"),
+		"POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", "POLLBRIDGE_WEBHOOK_ALLOW_PORTS=" + strings.Join(ports, ","), "POLLBRIDGE_ADMIN_KEY=" + key,
+	}, "serve", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+	p.awaitServing()
+	call := func(path, body string) string {
+		_, answer := ask("POST", p.private+"/v1/subscriptions"+path, body, "Authorization: Bearer "+key, "Content-Type: application/json")
+		return answer
+	}
+	for i, name := range names {
+		var made struct{ ID string }
+		if err := json.Unmarshal([]byte(call("", `{"url":"`+urls[i]+`"}`)), &made); err != nil {
+			t.Fatal(err)
+		}
+		attempt := call("/"+made.ID+"/test", "")
+		if want := name != "nobody"; strings.Contains(attempt, `"success":true`) != want || !want && !strings.Contains(attempt, `"error":"tls"`) {
+			t.Errorf("the receiver of %s: %s", name, attempt)
+		}
+	}
+}

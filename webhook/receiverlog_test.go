@@ -1,0 +1,159 @@
+package webhook_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/internal/logtest"
+	"pollbridge/session"
+	"pollbridge/webhook"
+)
+
+// told are the messages about receivers that operators see, in their order.
+func told(log *logtest.Buffer) (messages []string) {
+	for _, found := range regexp.MustCompile(`level=(?:INFO|WARN|ERROR) msg="(webhook [^"]*)"`).FindAllStringSubmatch(log.String(), -1) {
+		messages = append(messages, found[1])
+	}
+	return messages
+}
+
+// toldInTheEnd waits for the last of some messages, and wants no others.
+func (b *bridge) toldInTheEnd(want ...string) {
+	b.t.Helper()
+	eventually(b.t, want[len(want)-1], func() bool { return len(told(b.log)) >= len(want) })
+	if got := told(b.log); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		b.t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestWhatTheLogTellsOfAReceiver: each change, with the subscription and the host, and
+// nothing else of the URL.
+func TestWhatTheLogTellsOfAReceiver(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500))
+	b := newBridge(t, nil, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL + "/path-of-mine?key=of-mine"})
+	n := 0
+	events := func(count int) {
+		for range count {
+			n++
+			b.changed(change(fmt.Sprintf("ses_%d", n), session.Succeeded))
+		}
+	}
+	want := []string{"webhook receiver is failing", "webhook deliveries are given up after their last retry"}
+	events(1)
+	b.toldInTheEnd(want...)
+
+	r.set(status(503))
+	events(1)
+	want = append(want, "webhook receiver is failing in another way")
+	b.toldInTheEnd(want...)
+
+	events(3)
+	want = append(want, "webhook receiver keeps failing, attempts are held back")
+	b.toldInTheEnd(want...)
+
+	r.set(nil)
+	want = append(want, "webhook receiver has recovered")
+	b.toldInTheEnd(want...)
+
+	b.ended(sub, webhook.StateDelivered)
+	r.set(status(410))
+	events(1)
+	want = append(want, "webhook subscription disabled")
+	b.toldInTheEnd(want...)
+
+	log := b.log.String()
+	for _, line := range strings.Split(log, "\n") {
+		if strings.Contains(line, `msg="webhook `) && !(strings.Contains(line, "subscription="+sub.ID) && (strings.Contains(line, "host=127.0.0.1 ") || strings.Contains(line, "level=DEBUG"))) {
+			t.Errorf("a line names no subscription or no host: %s", line)
+		}
+	}
+	if !strings.Contains(log, `detail="answered 500"`) || !strings.Contains(log, `detail="answered 503"`) {
+		t.Error("the log does not tell what was answered")
+	}
+	if strings.Contains(log, "of-mine") || strings.Contains(log, sub.Secret) {
+		t.Error("the log tells of the URL's path, its query or the secret")
+	}
+}
+
+// TestAFlappingReceiverDoesNotFillTheLog: it works every other time.
+func TestAFlappingReceiverDoesNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+		if n%2 == 1 {
+			w.WriteHeader(500)
+		}
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries, b.cfg.Concurrency = nil, 1 }, r.Server)
+	b.subscribe(webhook.NewSubscription{URL: r.URL})
+	for i := range 60 {
+		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+	}
+	eventually(t, "all are over", func() bool {
+		return b.metric("pollbridge_deliveries_total", "delivered")+b.metric("pollbridge_deliveries_total", "dead") == 60
+	})
+	if got := told(b.log); len(got) < 2 || len(got) > 7 { // a minute may have passed
+		t.Errorf("%d lines: %s", len(got), strings.Join(got, "\n"))
+	}
+}
+
+// TestWhatWasNotToldAtOnce is told as it is when a line may be written again.
+func TestWhatWasNotToldAtOnce(t *testing.T) {
+	t.Parallel()
+	var log logtest.Buffer
+	now := time.Now()
+	r := webhook.NewReceiver(slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	r.Answers(204)
+	for range 20 {
+		r.Answers(500)
+		r.Answers(204)
+	}
+	r.Answers(500) // told of it was that it works
+	before := len(told(&log))
+	if got := told(&log); before != 6 || got[5] != "webhook receiver has recovered" {
+		t.Errorf("told at once: %s", strings.Join(got, "\n"))
+	}
+	now = now.Add(30 * time.Second)
+	r.Sweep()
+	if got := told(&log); len(got) != before {
+		t.Errorf("too soon: %s", got[before])
+	}
+	now = now.Add(30 * time.Second)
+	if n := r.Sweep(); n != 1 {
+		t.Errorf("%d receivers are remembered; want the one that fails", n)
+	}
+	if got := told(&log); len(got) != before+1 || got[before] != "webhook receiver is failing" {
+		t.Errorf("told later: %s", strings.Join(got[before:], "\n"))
+	}
+	now = now.Add(time.Minute)
+	r.Answers(204)
+	if n := r.Sweep(); n != 1 {
+		t.Error("its lines are forgotten too soon")
+	}
+	now = now.Add(time.Hour)
+	if n := r.Sweep(); n != 0 {
+		t.Errorf("%d receivers are remembered", n)
+	}
+}
+
+// TestARecoveryAfterARestart is told too.
+func TestARecoveryAfterARestart(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, status(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.fails(sub)
+	b.age(sub, 2*time.Minute)
+	b.fails(sub) // durable from here on
+	b.close()
+	r.set(nil)
+	b.open()
+	b.changed(change("ses_works", session.Succeeded))
+	b.toldInTheEnd("webhook receiver is failing", "webhook deliveries are given up after their last retry", "webhook receiver has recovered")
+}
