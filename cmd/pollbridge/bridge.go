@@ -15,7 +15,6 @@ import (
 	"pollbridge/admin"
 	"pollbridge/cache"
 	"pollbridge/config"
-	"pollbridge/internal/socket"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -118,7 +117,7 @@ func (b *bridge) makeFront() (err error) {
 	}
 	b.later("upstream", func() error { b.upstream.Close(); return nil })
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
-		Poller: b.upstream, Finals: b.finals, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
 	})
 	if err != nil {
 		return err
@@ -142,10 +141,10 @@ func (b *bridge) makeWebhooks() (err error) {
 }
 
 func (b *bridge) makeWatches() (err error) {
-	b.keeper = watch.NewKeeper(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refresh)
+	b.keeper = watch.NewKeeper(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
 	b.later("held sessions", func() error { b.keeper.Close(); return nil })
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
 		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -212,7 +211,11 @@ var errStale = errors.New("the upstream gave no answer")
 
 // ask is how watches poll: through the same door as clients.
 func (b *bridge) ask(ctx context.Context, v *session.Variant) (*session.Observation, error) {
-	result, err := b.statuses.Get(ctx, v)
+	return news(b.statuses.Refresh(ctx, v))
+}
+
+// news is what a result says that is not stale.
+func news(result cache.Result, err error) (*session.Observation, error) {
 	switch {
 	case err != nil:
 		return nil, err
@@ -227,9 +230,9 @@ func (b *bridge) response(ctx context.Context, sessionID string) (*session.Obser
 	return b.watcher.Response(ctx, sessionID)
 }
 
-// refresh is how held sessions are polled: through the same door as clients.
-func (b *bridge) refresh(ctx context.Context, v *session.Variant) (at time.Time, ok bool) {
-	o, err := b.ask(ctx, v)
+// refreshHeld is how held sessions are polled: clients wait for them.
+func (b *bridge) refreshHeld(ctx context.Context, v *session.Variant) (at time.Time, ok bool) {
+	o, err := news(b.statuses.Get(ctx, v))
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -299,7 +302,7 @@ func (b *bridge) start() error {
 }
 
 func (b *bridge) listen() (err error) {
-	if b.publicListener, err = socket.Listen(b.cfg.Proxy.Listen); err != nil {
+	if b.publicListener, err = net.Listen("tcp", b.cfg.Proxy.Listen); err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	if b.privateListener, err = net.Listen("tcp", b.cfg.Admin.Listen); err != nil {
