@@ -12,11 +12,11 @@ const MinKeyLength = 16
 // Config says where the management API listens and who may use it.
 type Config struct {
 	// Listen is the address of the management API, HOST:PORT.
-	Listen string `koanf:"listen"`
+	Listen string `yaml:"listen"`
 	// Keys are the bearer tokens that open the management API, each of at least
 	// [MinKeyLength] characters. With none, only the probes can be seen, and from
 	// this machine the metrics; see [KeyFile].
-	Keys []string `koanf:"keys" secret:"true"`
+	Keys []string `yaml:"keys" secret:"true"`
 }
 
 // DefaultConfig is what applies where nothing else is said.

@@ -13,18 +13,18 @@ import (
 // Config says how much is remembered, and for how long.
 type Config struct {
 	// MaxSize bounds the memory that remembered answers take, at least [MinSize].
-	MaxSize Size `koanf:"max_size"`
+	MaxSize Size `yaml:"max_size"`
 	// PendingTTL is the freshness window: how long an answer about a signing under
 	// way serves everyone before the upstream is asked again. More than 0.
-	PendingTTL time.Duration `koanf:"pending_ttl"`
+	PendingTTL time.Duration `yaml:"pending_ttl"`
 	// FinalTTL is how long a final answer is kept in memory. At least PendingTTL.
-	FinalTTL time.Duration `koanf:"final_ttl"`
+	FinalTTL time.Duration `yaml:"final_ttl"`
 	// NotFoundTTL is how long "no such session" and the other errors that the
 	// caller made are remembered. 0 remembers none of them.
-	NotFoundTTL time.Duration `koanf:"not_found_ttl"`
+	NotFoundTTL time.Duration `yaml:"not_found_ttl"`
 	// StaleIfError is how old a pending answer may be and still be served while
 	// the upstream fails. 0 serves none.
-	StaleIfError time.Duration `koanf:"stale_if_error"`
+	StaleIfError time.Duration `yaml:"stale_if_error"`
 }
 
 // DefaultConfig is what applies where nothing else is said.

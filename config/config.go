@@ -17,20 +17,20 @@ import (
 
 // Config is every setting of the program, in the order in which it is printed.
 type Config struct {
-	Proxy    proxy.Config    `koanf:",squash"` // listen, tls, trusted_proxies
-	Upstream upstream.Config `koanf:"upstream"`
+	Proxy    proxy.Config    `yaml:",inline"` // listen, tls, trusted_proxies
+	Upstream upstream.Config `yaml:"upstream"`
 	// Dialect is one of [session.Dialects].
-	Dialect string `koanf:"dialect"`
+	Dialect string `yaml:"dialect"`
 	// Endpoints describe the upstream of the dialect "custom", and only that.
-	Endpoints []session.EndpointConfig `koanf:"endpoints"`
-	Cache     cache.Config             `koanf:"cache"`
-	Breaker   upstream.BreakerConfig   `koanf:"breaker"`
-	Watch     watch.Config             `koanf:"watch"`
-	Webhook   webhook.Config           `koanf:"webhook"`
-	Store     store.Config             `koanf:"store"`
-	Admin     admin.Config             `koanf:"admin"`
-	Log       LogConfig                `koanf:"log"`
-	Tracing   TracingConfig            `koanf:"tracing"`
+	Endpoints []session.EndpointConfig `yaml:"endpoints"`
+	Cache     cache.Config             `yaml:"cache"`
+	Breaker   upstream.BreakerConfig   `yaml:"breaker"`
+	Watch     watch.Config             `yaml:"watch"`
+	Webhook   webhook.Config           `yaml:"webhook"`
+	Store     store.Config             `yaml:"store"`
+	Admin     admin.Config             `yaml:"admin"`
+	Log       LogConfig                `yaml:"log"`
+	Tracing   TracingConfig            `yaml:"tracing"`
 
 	sources sources // what the user set
 }

@@ -70,6 +70,7 @@ func (c *Config) decode(layers []*layer) []Mistake {
 		}
 	}
 	err := k.UnmarshalWithConf("", c, koanf.UnmarshalConf{DecoderConfig: &mapstructure.DecoderConfig{
+		TagName: "yaml", SquashTagOption: "inline",
 		DecodeHook: mapstructure.DecodeHookFuncValue(parseHook),
 		ZeroFields: true, // a list or a table replaces the default, as between sources
 	}})

@@ -11,9 +11,9 @@ import (
 // LogConfig says what is logged, and how.
 type LogConfig struct {
 	// Level is the least that is logged: debug, info, warn or error.
-	Level string `koanf:"level"`
+	Level string `yaml:"level"`
 	// Format is text or json.
-	Format string `koanf:"format"`
+	Format string `yaml:"format"`
 }
 
 // DefaultLogConfig is what applies where nothing else is said.

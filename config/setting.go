@@ -84,9 +84,9 @@ func fields(t reflect.Type) []field {
 	var all []field
 	for i := range t.NumField() {
 		member := t.Field(i)
-		name, option, _ := strings.Cut(member.Tag.Get("koanf"), ",")
+		name, option, _ := strings.Cut(member.Tag.Get("yaml"), ",")
 		switch {
-		case option == "squash":
+		case option == "inline":
 			for _, inner := range fields(member.Type) {
 				inner.index = append([]int{i}, inner.index...)
 				all = append(all, inner)

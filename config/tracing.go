@@ -6,7 +6,7 @@ import "pollbridge/internal/check"
 type TracingConfig struct {
 	// OTLPEndpoint is the http or https URL of an OpenTelemetry collector. Empty:
 	// nothing is traced.
-	OTLPEndpoint string `koanf:"otlp_endpoint"`
+	OTLPEndpoint string `yaml:"otlp_endpoint"`
 }
 
 // Validate returns all mistakes in c, joined; each names its key.

@@ -74,16 +74,16 @@ func (e *Endpoint) Path(locale int, token string) string {
 // EndpointConfig describes an endpoint of the "custom" dialect as an operator
 // writes it.
 type EndpointConfig struct {
-	Name       string            `koanf:"name"`
-	Method     string            `koanf:"method"`     // GET or POST
-	Path       string            `koanf:"path"`       // with {token} once
-	Locales    map[string]string `koanf:"locales"`    // locale to path prefix; none: one locale without a prefix
-	Credential string            `koanf:"credential"` // body:NAME, query:NAME or header:NAME
-	Status     string            `koanf:"status"`     // JSON pointer to the status; default /status
-	Code       string            `koanf:"code"`       // JSON pointer to the error code; default /error_code
-	Pending    []string          `koanf:"pending"`
-	Succeeded  []string          `koanf:"succeeded"`
-	Failed     []string          `koanf:"failed"`
+	Name       string            `yaml:"name"`
+	Method     string            `yaml:"method"`     // GET or POST
+	Path       string            `yaml:"path"`       // with {token} once
+	Locales    map[string]string `yaml:"locales"`    // locale to path prefix; none: one locale without a prefix
+	Credential string            `yaml:"credential"` // body:NAME, query:NAME or header:NAME
+	Status     string            `yaml:"status"`     // JSON pointer to the status; default /status
+	Code       string            `yaml:"code"`       // JSON pointer to the error code; default /error_code
+	Pending    []string          `yaml:"pending"`
+	Succeeded  []string          `yaml:"succeeded"`
+	Failed     []string          `yaml:"failed"`
 }
 
 const tokenPlaceholder = "{token}"

@@ -18,32 +18,32 @@ const (
 // Config says where what must survive a restart is kept, and for how long.
 type Config struct {
 	// Dir is the directory that holds everything durable.
-	Dir string `koanf:"dir"`
+	Dir string `yaml:"dir"`
 	// Sync is [SyncAlways] or [SyncInterval].
-	Sync string `koanf:"sync"`
+	Sync string `yaml:"sync"`
 	// Retain is how long a session is kept after its final state. More than 0.
-	Retain time.Duration `koanf:"retain"`
+	Retain time.Duration `yaml:"retain"`
 	// History is how long events and attempts are kept. More than 0.
-	History time.Duration `koanf:"history"`
+	History time.Duration `yaml:"history"`
 	// EncryptionKeyFile holds the key that encrypts what is stored. Empty: a key
 	// is made in Dir.
-	EncryptionKeyFile string `koanf:"encryption_key_file"`
+	EncryptionKeyFile string `yaml:"encryption_key_file"`
 	// URL names an external NATS to use instead of the embedded one, or several of
 	// its servers separated by commas. Empty: the embedded one.
-	URL string `koanf:"url"`
+	URL string `yaml:"url"`
 	// Cluster joins the embedded engines of several instances.
-	Cluster ClusterConfig `koanf:"cluster"`
+	Cluster ClusterConfig `yaml:"cluster"`
 }
 
 // ClusterConfig says how the embedded engine meets its peers. The zero value
 // means a single node.
 type ClusterConfig struct {
 	// Name of this node, unlike that of every other.
-	Name string `koanf:"name"`
+	Name string `yaml:"name"`
 	// Listen is the address at which peers reach this node. Empty: no cluster.
-	Listen string `koanf:"listen"`
+	Listen string `yaml:"listen"`
 	// Routes are the peers to join, each HOST:PORT or nats://[USER:PASSWORD@]HOST:PORT.
-	Routes []string `koanf:"routes"`
+	Routes []string `yaml:"routes"`
 }
 
 // DefaultConfig is what applies where nothing else is said.

@@ -15,18 +15,18 @@ import (
 type Config struct {
 	// URL is where the upstream answers: http or https, a host, and the base path
 	// that its API stands under, if any. It must be set.
-	URL string `koanf:"url"`
+	URL string `yaml:"url"`
 	// Timeout is how long a poll waits for the first byte of its answer, dialling
 	// included, and for each further part of it. More than 0.
-	Timeout time.Duration `koanf:"timeout"`
+	Timeout time.Duration `yaml:"timeout"`
 	// MaxInflight bounds the requests under way at the same time, polls and others.
 	// At least 1.
-	MaxInflight int `koanf:"max_inflight"`
+	MaxInflight int `yaml:"max_inflight"`
 	// Rate bounds the polls per second; 0 sets no limit.
-	Rate float64 `koanf:"rate"`
+	Rate float64 `yaml:"rate"`
 	// CAFile holds, as PEM, the certificates of the authorities that may vouch for
 	// the upstream, instead of those that the system trusts. Empty: the system's.
-	CAFile string `koanf:"ca_file"`
+	CAFile string `yaml:"ca_file"`
 }
 
 // DefaultConfig is what applies where nothing else is said. Its URL is empty, so
@@ -72,19 +72,19 @@ func (c Config) RootCAs() (*x509.CertPool, error) {
 // BreakerConfig says when the upstream counts as down.
 type BreakerConfig struct {
 	// Window is how far back failures are counted. More than 0.
-	Window time.Duration `koanf:"window"`
+	Window time.Duration `yaml:"window"`
 	// MinRequests is how many requests a window must hold before its failures say
 	// anything. At least 1.
-	MinRequests int `koanf:"min_requests"`
+	MinRequests int `yaml:"min_requests"`
 	// FailureRatio of the requests in a window opens the breaker: more than 0, at
 	// most 1.
-	FailureRatio float64 `koanf:"failure_ratio"`
+	FailureRatio float64 `yaml:"failure_ratio"`
 	// OpenFor is the longest that the end of an outage goes unnoticed while
 	// clients poll. More than 0.
-	OpenFor time.Duration `koanf:"open_for"`
+	OpenFor time.Duration `yaml:"open_for"`
 	// Probes is how many requests may test an upstream that was down, and how many
 	// of them must succeed before it counts as up. At least 1.
-	Probes int `koanf:"probes"`
+	Probes int `yaml:"probes"`
 }
 
 // DefaultBreakerConfig is what applies where nothing else is said.

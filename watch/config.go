@@ -18,16 +18,16 @@ const MinInterval = 100 * time.Millisecond
 // Config says how sessions are polled in the background.
 type Config struct {
 	// Schedule is [Fixed] or [Adaptive].
-	Schedule string `koanf:"schedule"`
+	Schedule string `yaml:"schedule"`
 	// Interval is the time between two polls of a session, at least [MinInterval].
-	Interval time.Duration `koanf:"interval"`
+	Interval time.Duration `yaml:"interval"`
 	// Deadline is how long a session is watched before it is given up. More than 0.
-	Deadline time.Duration `koanf:"deadline"`
+	Deadline time.Duration `yaml:"deadline"`
 	// NotFoundAfter is how long the upstream may say that it does not know a
 	// session before that is believed. 0 believes the first answer.
-	NotFoundAfter time.Duration `koanf:"not_found_after"`
+	NotFoundAfter time.Duration `yaml:"not_found_after"`
 	// Max bounds the sessions watched at the same time. At least 1.
-	Max int `koanf:"max"`
+	Max int `yaml:"max"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
