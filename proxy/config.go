@@ -23,7 +23,7 @@ type Config struct {
 // and both are set or none.
 type TLSConfig struct {
 	CertFile string `yaml:"cert_file"` // the certificate, followed by its intermediates
-	KeyFile  string `yaml:"key_file"`
+	KeyFile  string `yaml:"key_file" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
@@ -48,7 +48,9 @@ func (t TLSConfig) validate(m *check.Mistakes) {
 	case t.KeyFile == "":
 		m.Add("tls.key_file", "is not set, but tls.cert_file is: want both or none")
 	default:
-		_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		m.Want(err == nil, "tls.cert_file", t.CertFile, fmt.Sprintf("a PEM certificate with the key of tls.key_file, but: %v", err))
+		if m.File("tls.cert_file", t.CertFile) && m.SecretFile("tls.key_file", t.KeyFile) {
+			_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+			m.Want(err == nil, "tls.cert_file", t.CertFile, fmt.Sprintf("a PEM certificate with the key of tls.key_file, but: %v", err))
+		}
 	}
 }

@@ -27,6 +27,9 @@ type Config struct {
 	// CAFile holds, as PEM, the certificates of the authorities that may vouch for
 	// the upstream, instead of those that the system trusts. Empty: the system's.
 	CAFile string `yaml:"ca_file"`
+	// ProxyURL is the proxy through which the upstream is reached: http, https or
+	// socks5, with a user and a password if it wants them. Empty: none.
+	ProxyURL string `yaml:"proxy_url" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said. Its URL is empty, so
@@ -47,6 +50,9 @@ func (c Config) Validate() error {
 	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 10s")
 	m.Want(c.MaxInflight >= 1, "max_inflight", c.MaxInflight, "at least 1")
 	m.Want(c.Rate >= 0 && !math.IsInf(c.Rate, 0), "rate", c.Rate, "polls per second, or 0 for no limit")
+	if c.ProxyURL != "" {
+		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5")
+	}
 	if _, err := c.RootCAs(); err != nil {
 		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
 	}

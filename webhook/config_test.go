@@ -18,7 +18,7 @@ func TestConfigValidate(t *testing.T) {
 	hosts := func(host, secret string) func(*webhook.Config) {
 		return func(c *webhook.Config) { c.HeaderHosts = map[string]string{host: secret} }
 	}
-	const noSecret = "header_hosts.example.com: want whsec_"
+	const noSecret = "header_hosts.example.com: want a host and then its secret: whsec_"
 	for _, test := range []struct {
 		name   string
 		change func(*webhook.Config)
@@ -33,9 +33,9 @@ func TestConfigValidate(t *testing.T) {
 		{"concurrency", func(c *webhook.Config) { c.Concurrency = -1 }, `concurrency: "-1": want at least 1`},
 		{"no port", func(c *webhook.Config) { c.AllowPorts = nil }, `allow_ports: is empty`},
 		{"port", func(c *webhook.Config) { c.AllowPorts = []int{443, 65536} }, `allow_ports[1]: "65536": want a port`},
-		{"host with port", hosts("example.com:443", headerSecret(32)), `header_hosts: "example.com:443": want a host name`},
+		{"host with port", hosts("example.com:443", headerSecret(32)), `want a host name in lower case, without scheme, port`},
 		{"host in upper case", hosts("Example.com", headerSecret(32)), `want a host name in lower case`},
-		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `has a secret where a host belongs`},
+		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `want a host name`},
 		{"secret too short", hosts("example.com", headerSecret(23)), noSecret},
 		{"secret too long", hosts("example.com", headerSecret(65)), noSecret},
 		{"secret without prefix", hosts("example.com", headerSecret(32)[6:]), noSecret},
