@@ -12,11 +12,19 @@ const MinKeyLength = 16
 // Config says where the management API listens and who may use it.
 type Config struct {
 	// Listen is the address of the management API, HOST:PORT.
-	Listen string `koanf:"listen"`
+	Listen string `yaml:"listen"`
 	// Keys are the bearer tokens that open the management API, each of at least
 	// [MinKeyLength] characters. With none, only the probes can be seen, and from
 	// this machine the metrics; see [KeyFile].
-	Keys []string `koanf:"keys" secret:"true"`
+	Keys []string `yaml:"keys" secret:"true"`
+	// TLS is for a listener that speaks https. It must be the zero value.
+	TLS TLSConfig `yaml:"tls"`
+}
+
+// TLSConfig names a certificate and its key.
+type TLSConfig struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
@@ -35,6 +43,8 @@ func (c Config) Validate() error {
 				"want at least %d visible ASCII characters (the value is not shown)", MinKeyLength))
 		}
 	}
+	m.NotBuilt(c.TLS.CertFile == "", "tls.cert_file")
+	m.NotBuilt(c.TLS.KeyFile == "", "tls.key_file")
 	return m.Err()
 }
 

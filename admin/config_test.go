@@ -19,6 +19,7 @@ func TestConfigValidate(t *testing.T) {
 		{"a key", admin.Config{Listen: ":1", Keys: []string{secret + "6"}}, ""},
 		{"listen", admin.Config{Listen: "8090"}, `listen: "8090": want HOST:PORT`},
 		{"a key too short", admin.Config{Listen: ":1", Keys: []string{secret + "6", secret}}, `keys[1]: want at least 16`},
+		{"TLS", admin.Config{Listen: ":1", TLS: admin.TLSConfig{CertFile: "a", KeyFile: secret}}, "tls.key_file: its feature is not built yet"},
 		{"an empty key", admin.Config{Listen: ":1", Keys: []string{""}}, `keys[0]: want at least 16`},
 		{"a key no header can carry", admin.Config{Listen: ":1", Keys: []string{secret + " \n6"}}, `keys[0]: want at least 16`},
 	} {

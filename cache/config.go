@@ -13,21 +13,25 @@ import (
 // Config says how much is remembered, and for how long.
 type Config struct {
 	// MaxSize bounds the memory that remembered answers take, at least [MinSize].
-	MaxSize Size `koanf:"max_size"`
+	MaxSize Size `yaml:"max_size"`
 	// PendingTTL is the freshness window: how long an answer about a signing under
 	// way serves everyone before the upstream is asked again. More than 0.
-	PendingTTL time.Duration `koanf:"pending_ttl"`
+	PendingTTL time.Duration `yaml:"pending_ttl"`
 	// FinalTTL is how long a final answer is kept in memory. At least PendingTTL.
-	FinalTTL time.Duration `koanf:"final_ttl"`
+	FinalTTL time.Duration `yaml:"final_ttl"`
 	// NotFoundTTL is how long "no such session" and the other errors that the
 	// caller made are remembered. 0 remembers none of them.
-	NotFoundTTL time.Duration `koanf:"not_found_ttl"`
+	NotFoundTTL time.Duration `yaml:"not_found_ttl"`
 	// StaleIfError is how old a pending answer may be and still be served while
 	// the upstream fails. 0 serves none.
-	StaleIfError time.Duration `koanf:"stale_if_error"`
+	StaleIfError time.Duration `yaml:"stale_if_error"`
+	// IgnoredQueryFields are fields of a query that change nothing in an answer, such
+	// as what clients add to get past caches. None may carry a credential or a token.
+	IgnoredQueryFields []string `yaml:"ignored_query_fields"`
 }
 
-// DefaultConfig is what applies where nothing else is said.
+// DefaultConfig is what applies where nothing else is said. The caller owns what it
+// holds.
 func DefaultConfig() Config {
 	return Config{
 		MaxSize:      256 * mebibyte,
@@ -35,6 +39,8 @@ func DefaultConfig() Config {
 		FinalTTL:     15 * time.Minute,
 		NotFoundTTL:  2 * time.Second,
 		StaleIfError: 2 * time.Minute,
+
+		IgnoredQueryFields: []string{"_"}, // of jQuery
 	}
 }
 
@@ -46,6 +52,9 @@ func (c Config) Validate() error {
 	m.Want(c.FinalTTL >= c.PendingTTL, "final_ttl", c.FinalTTL, "at least pending_ttl, which is "+check.Text(c.PendingTTL))
 	m.Want(c.NotFoundTTL >= 0, "not_found_ttl", c.NotFoundTTL, "0s or more")
 	m.Want(c.StaleIfError >= 0, "stale_if_error", c.StaleIfError, "0s or more")
+	for i, name := range c.IgnoredQueryFields {
+		m.Want(name != "" && name != "token", fmt.Sprintf("ignored_query_fields[%d]", i), name, "the name of a field, and not token")
+	}
 	return m.Err()
 }
 

@@ -22,6 +22,10 @@ func TestConfigValidate(t *testing.T) {
 		{"final sooner forgotten", func(c *cache.Config) { c.PendingTTL = time.Hour }, `final_ttl: "15m": want at least pending_ttl, which is 1h`},
 		{"not found", func(c *cache.Config) { c.NotFoundTTL = -1 }, `not_found_ttl: "-1ns": want 0s or more`},
 		{"stale", func(c *cache.Config) { c.StaleIfError = -time.Minute }, `stale_if_error: "-1m": want 0s or more`},
+		{"another field", func(c *cache.Config) { c.IgnoredQueryFields = []string{"_", "nocache"} }, ""},
+		{"no field is ignored", func(c *cache.Config) { c.IgnoredQueryFields = nil }, ""},
+		{"the token is ignored", func(c *cache.Config) { c.IgnoredQueryFields = []string{"_", "token"} }, `ignored_query_fields[1]: "token": want the name of a field, and not token`},
+		{"nothing is ignored", func(c *cache.Config) { c.IgnoredQueryFields = []string{""} }, `ignored_query_fields[0]: want the name of a field`},
 	} {
 		c := cache.DefaultConfig()
 		test.change(&c)

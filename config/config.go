@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"pollbridge/admin"
 	"pollbridge/cache"
 	"pollbridge/internal/check"
+	"pollbridge/internal/settings"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -17,22 +19,28 @@ import (
 
 // Config is every setting of the program, in the order in which it is printed.
 type Config struct {
-	Proxy    proxy.Config    `koanf:",squash"` // listen, tls, trusted_proxies
-	Upstream upstream.Config `koanf:"upstream"`
+	Proxy    proxy.Config    `yaml:",inline"` // listen, tls, trusted_proxies
+	Upstream upstream.Config `yaml:"upstream"`
 	// Dialect is one of [session.Dialects].
-	Dialect string `koanf:"dialect"`
+	Dialect string `yaml:"dialect"`
 	// Endpoints describe the upstream of the dialect "custom", and only that.
-	Endpoints []session.EndpointConfig `koanf:"endpoints"`
-	Cache     cache.Config             `koanf:"cache"`
-	Breaker   upstream.BreakerConfig   `koanf:"breaker"`
-	Watch     watch.Config             `koanf:"watch"`
-	Webhook   webhook.Config           `koanf:"webhook"`
-	Store     store.Config             `koanf:"store"`
-	Admin     admin.Config             `koanf:"admin"`
-	Log       LogConfig                `koanf:"log"`
-	Tracing   TracingConfig            `koanf:"tracing"`
+	Endpoints []session.EndpointConfig `yaml:"endpoints"`
+	Cache     cache.Config             `yaml:"cache"`
+	Breaker   upstream.BreakerConfig   `yaml:"breaker"`
+	Watch     watch.Config             `yaml:"watch"`
+	Webhook   webhook.Config           `yaml:"webhook"`
+	Store     store.Config             `yaml:"store"`
+	Admin     admin.Config             `yaml:"admin"`
+	Log       LogConfig                `yaml:"log"`
+	Tracing   TracingConfig            `yaml:"tracing"`
 
-	sources sources // what the user set
+	read *settings.Reading
+}
+
+// TracingConfig says where traces go. The zero value means nowhere.
+type TracingConfig struct {
+	// OTLPEndpoint is the URL of an OpenTelemetry collector. It must be empty.
+	OTLPEndpoint string `yaml:"otlp_endpoint" secret:"maybe"`
 }
 
 // Default is what applies where nothing else is said. It lacks the upstream's
@@ -49,37 +57,36 @@ func Default() *Config {
 		Store:    store.DefaultConfig(),
 		Admin:    admin.DefaultConfig(),
 		Log:      DefaultLogConfig(),
+		read:     &settings.Reading{},
 	}
 }
 
-// Validate returns all mistakes in c as an [*Error], or nil. It reads the files
-// that settings name.
+// Validate returns all mistakes in c, joined, or nil; each names its key. It reads the
+// files that settings name.
 func (c *Config) Validate() error {
-	e := &Error{}
-	for _, section := range []struct {
-		name string
-		err  error
-	}{
-		{"", c.Proxy.Validate()},
-		{"upstream", c.Upstream.Validate()},
-		{"", c.validateEndpoints()},
-		{"cache", c.Cache.Validate()},
-		{"breaker", c.Breaker.Validate()},
-		{"watch", c.Watch.Validate()},
-		{"webhook", c.Webhook.Validate()},
-		{"store", c.Store.Validate()},
-		{"admin", c.Admin.Validate()},
-		{"", c.validateListeners()},
-		{"log", c.Log.Validate()},
-		{"tracing", c.Tracing.Validate()},
-	} {
-		for _, m := range check.All(section.err) {
-			key := join(section.name, m.Key)
-			e.add(Mistake{Key: key, Value: m.Value, Problem: m.Problem, Source: c.sources.of(key)})
-		}
-	}
-	return e.orNil()
+	var m check.Mistakes
+	m.Within("", c.Proxy.Validate())
+	m.Within("upstream", c.Upstream.Validate())
+	c.validateEndpoints(&m)
+	m.Within("cache", c.Cache.Validate())
+	m.Within("breaker", c.Breaker.Validate())
+	m.Within("watch", c.Watch.Validate())
+	m.Within("webhook", c.Webhook.Validate())
+	m.Within("store", c.Store.Validate())
+	m.Within("admin", c.Admin.Validate())
+	m.Within("log", c.Log.Validate())
+	m.NotBuilt(c.Tracing.OTLPEndpoint == "", "tracing.otlp_endpoint")
+
+	// Two listeners cannot have one address, unless it means any free port.
+	anyFree := strings.HasSuffix(c.Admin.Listen, ":0")
+	m.Want(anyFree || c.Admin.Listen != c.Proxy.Listen, "admin.listen", c.Admin.Listen, "another address than listen")
+	m.Want(c.Watch.Schedule != watch.Fixed || c.Watch.Interval >= c.Cache.PendingTTL, "watch.interval", c.Watch.Interval,
+		"at least cache.pending_ttl, which is "+check.Text(c.Cache.PendingTTL)+": with schedule fixed, a poll before that would learn nothing new")
+	return m.Err()
 }
+
+// Keys returns the key of every setting, in the order in which they are printed.
+func Keys() []string { return settings.Keys(&Config{}) }
 
 // SessionEndpoints returns the status APIs of the dialect, or those that
 // Endpoints describe. The caller owns the slice.
@@ -92,18 +99,16 @@ func (c *Config) SessionEndpoints() ([]session.Endpoint, error) {
 		return endpoints, nil
 	}
 	var endpoints []session.Endpoint
+	var m check.Mistakes
 	for i, described := range c.Endpoints {
 		endpoint, err := session.NewEndpoint(described)
-		if err != nil {
-			return nil, fmt.Errorf("endpoints[%d]: %w", i, err)
-		}
+		m.Within(fmt.Sprintf("endpoints[%d]", i), err)
 		endpoints = append(endpoints, endpoint)
 	}
-	return endpoints, nil
+	return endpoints, m.Err()
 }
 
-func (c *Config) validateEndpoints() error {
-	var m check.Mistakes
+func (c *Config) validateEndpoints(m *check.Mistakes) {
 	m.OneOf("dialect", c.Dialect, session.Dialects()...)
 	custom := c.Dialect == session.DialectCustom
 	if custom && len(c.Endpoints) == 0 {
@@ -112,25 +117,19 @@ func (c *Config) validateEndpoints() error {
 	if !custom && len(c.Endpoints) > 0 {
 		m.Add("endpoints", "is set: only the dialect custom takes endpoints, the others bring theirs")
 	}
-	for i, described := range c.Endpoints {
-		_, err := session.NewEndpoint(described)
-		for _, problem := range check.All(err) {
-			m.Add(fmt.Sprintf("endpoints[%d]", i), problem.Problem)
+	endpoints, err := c.SessionEndpoints()
+	if err != nil {
+		if custom {
+			m.Within("", err)
+		}
+		return
+	}
+	_, err = session.NewTable(endpoints)
+	m.Within("endpoints", err)
+	for _, e := range endpoints {
+		if e.Credential.In == session.InQuery && slices.Contains(c.Cache.IgnoredQueryFields, e.Credential.Name) {
+			m.Add("cache.ignored_query_fields", "holds the field that carries the credential of the endpoint "+e.Name)
+			return
 		}
 	}
-	if endpoints, err := c.SessionEndpoints(); err == nil {
-		_, err = session.NewTable(endpoints)
-		for _, problem := range check.All(err) {
-			m.Add("endpoints", problem.Problem)
-		}
-	}
-	return m.Err()
-}
-
-// validateListeners finds addresses that two listeners would fight for.
-func (c *Config) validateListeners() error {
-	var m check.Mistakes
-	anyFree := strings.HasSuffix(c.Admin.Listen, ":0")
-	m.Want(anyFree || c.Admin.Listen != c.Proxy.Listen, "admin.listen", c.Admin.Listen, "another address than listen")
-	return m.Err()
 }

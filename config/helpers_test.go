@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"pollbridge/config"
+	"pollbridge/internal/check"
 )
 
 const urlVariable = "POLLBRIDGE_UPSTREAM_URL=https://upstream.test"
@@ -33,23 +33,22 @@ func load(t testing.TB, from config.Sources) *config.Config {
 	return c
 }
 
-// mistakes fails the test unless the sources have some.
-func mistakes(t testing.TB, from config.Sources) *config.Error {
+// mistakes fails the test unless the sources have some. Their file is PATH.
+func mistakes(t testing.TB, from config.Sources) string {
 	t.Helper()
 	c, err := config.Load(from)
-	e, ok := errors.AsType[*config.Error](err)
-	if !ok || len(e.Mistakes) == 0 {
-		t.Fatalf("Load(%+v) = %v, %v; want a *config.Error with mistakes", from, c, err)
+	if len(check.All(err)) == 0 {
+		t.Fatalf("Load(%+v) = %v, %v; want mistakes", from, c, err)
 	}
 	if c != nil {
 		t.Errorf("Load(%+v) returned a Config beside the error", from)
 	}
-	return e
+	return pathOfFile.ReplaceAllString(err.Error(), "PATH")
 }
 
 var (
 	comments   = regexp.MustCompile(`(?m)^ *# .*\n| # (file|flag|environment) .*$`)
-	regexpPath = regexp.MustCompile(`file \S+:`)
+	pathOfFile = regexp.MustCompile(`file /\S+\.yaml`)
 )
 
 // printed is the configuration as YAML, without the comments that say where a

@@ -5,15 +5,14 @@ import (
 	"log/slog"
 
 	"pollbridge/internal/check"
-	"pollbridge/internal/plainlog"
 )
 
 // LogConfig says what is logged, and how.
 type LogConfig struct {
 	// Level is the least that is logged: debug, info, warn or error.
-	Level string `koanf:"level"`
+	Level string `yaml:"level"`
 	// Format is text or json.
-	Format string `koanf:"format"`
+	Format string `yaml:"format"`
 }
 
 // DefaultLogConfig is what applies where nothing else is said.
@@ -29,13 +28,14 @@ func (c LogConfig) Validate() error {
 	return m.Err()
 }
 
-// Handler writes logs to w as c says, one line with each call of Write, which must be
-// safe for concurrent use. c must be valid.
+// Handler writes logs to w as c says, one line with each call of Write. c must be
+// valid.
 func (c LogConfig) Handler(w io.Writer) slog.Handler {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // which is valid
+	options := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
+		return slog.NewJSONHandler(w, options)
 	}
-	return plainlog.New(w, level)
+	return slog.NewTextHandler(w, options)
 }

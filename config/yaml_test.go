@@ -21,13 +21,13 @@ func TestYAML(t *testing.T) {
 	c := load(t, config.Sources{
 		File:  file(t, "webhook:\n  retries: [1s]\n"),
 		Env:   []string{"POLLBRIDGE_ADMIN_KEY=0123456789abcdef", "POLLBRIDGE_WEBHOOK_HEADER_HOSTS=a.test=whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"},
-		Flags: map[string]any{"upstream.url": "https://upstream.test/api"},
+		Flags: []config.Flag{{Name: "--upstream", Key: "upstream.url", Value: "https://upstream.test/api"}},
 	})
 	var text strings.Builder
 	if err := c.YAML(&text); err != nil {
 		t.Fatal(err)
 	}
-	got := regexpPath.ReplaceAllString(text.String(), "file PATH:")
+	got := pathOfFile.ReplaceAllString(text.String(), "file PATH")
 	want, err := os.ReadFile(filepath.Join("testdata", "effective.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -38,17 +38,17 @@ func TestYAML(t *testing.T) {
 }
 
 func TestYAMLHidesTheUserOfAURL(t *testing.T) {
-	c := load(t, config.Sources{Env: []string{urlVariable, "POLLBRIDGE_STORE_URL=nats://user:hunter2@engine.test"}})
-	if text := printed(t, c); strings.Contains(text, "hunter2") || !strings.Contains(text, "nats://***@engine.test") {
+	c := load(t, config.Sources{Env: []string{urlVariable, "POLLBRIDGE_UPSTREAM_PROXY_URL=http://user:hunter2@proxy.test"}})
+	if text := printed(t, c); strings.Contains(text, "hunter2") || !strings.Contains(text, "http://***@proxy.test") {
 		t.Errorf("YAML() =\n%s\nwant the user masked", text)
 	}
 }
 
 func TestMaskedSecretsCannotBeLoaded(t *testing.T) {
 	c := load(t, config.Sources{Env: []string{urlVariable, "POLLBRIDGE_ADMIN_KEY=0123456789abcdef"}})
-	e := mistakes(t, config.Sources{File: file(t, printed(t, c))})
-	if len(e.Mistakes) != 1 || e.Mistakes[0].Key != "admin.keys[0]" {
-		t.Errorf("Load(YAML()): %v; want a mistake in admin.keys[0]", e)
+	got := mistakes(t, config.Sources{File: file(t, printed(t, c))})
+	if !strings.HasPrefix(got, "admin.keys[0]: ") || strings.Contains(got, "\n") {
+		t.Errorf("Load(YAML()): %v; want a mistake in admin.keys[0]", got)
 	}
 }
 
@@ -71,8 +71,7 @@ func TestRoundTrip(t *testing.T) {
 		c.Webhook.AllowHTTP = rapid.Bool().Draw(t, "allow_http")
 		c.Proxy.TrustedProxies = rapid.SliceOfN(rapid.Custom(network), 0, 9).Draw(t, "trusted_proxies")
 		c.Store.Dir = text.Draw(t, "dir")
-		c.Store.Cluster.Name = text.Draw(t, "name")
-		c.Store.Cluster.Listen = ":6222"
+		c.Cache.IgnoredQueryFields = rapid.SliceOfN(text, 0, 3).Draw(t, "ignored_query_fields")
 
 		f, err := os.Create(path)
 		if err != nil {
@@ -108,38 +107,7 @@ func comparable(c *config.Config) config.Config {
 	set.Webhook.Retries = append([]time.Duration{}, c.Webhook.Retries...)
 	set.Webhook.AllowNetworks = append([]netip.Prefix{}, c.Webhook.AllowNetworks...)
 	set.Webhook.HeaderHosts = nil
-	set.Store.Cluster.Routes = append([]string{}, c.Store.Cluster.Routes...)
+	set.Cache.IgnoredQueryFields = append([]string{}, c.Cache.IgnoredQueryFields...)
 	set.Admin.Keys = append([]string{}, c.Admin.Keys...)
 	return set
-}
-
-// FuzzFile: whatever stands in the file, loading it ends in a configuration that
-// loads again as it was printed, or in mistakes that can be read.
-func FuzzFile(f *testing.F) {
-	for _, seed := range []string{
-		"", "listen: ':1'", "a: &a [*a]", "cache: &c {pending_ttl: 1s}\nwatch: *c", "? [a]\n: b", "<<: 1", "--- 1\n---\n",
-		"endpoints: [{name: a, locales: {x: /y}}]", "webhook: {header_hosts: {a.b: c}, retries: [1s, ~]}", "listen: !!int 1\n", "? *x",
-		"trusted_proxies: ['::1', 10.0.0.0/8]\nstore: {dir: \"\\x00\", cluster: {routes: [a]}}",
-	} {
-		f.Add(seed)
-	}
-	f.Fuzz(func(t *testing.T, content string) {
-		path := file(t, content)
-		c, err := config.Load(config.Sources{File: path, Env: []string{urlVariable}})
-		if err != nil {
-			for _, m := range mistakes(t, config.Sources{File: path, Env: []string{urlVariable}}).Mistakes {
-				if m.Problem == "" || m.Key == "" && m.Source == "" {
-					t.Errorf("a mistake says too little: %+v", m)
-				}
-			}
-			return
-		}
-		if len(c.Admin.Keys)+len(c.Webhook.HeaderHosts) > 0 || strings.Contains(c.Store.URL+strings.Join(c.Store.Cluster.Routes, ""), "@") {
-			return
-		}
-		again := load(t, config.Sources{File: file(t, printed(t, c))})
-		if got, want := printed(t, again), printed(t, c); got != want {
-			t.Errorf("printed and loaded again:\n%s\nwant\n%s", got, want)
-		}
-	})
 }

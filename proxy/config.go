@@ -11,19 +11,19 @@ import (
 // Config says how clients reach the public listener.
 type Config struct {
 	// Listen is the address of the public listener, HOST:PORT.
-	Listen string `koanf:"listen"`
+	Listen string `yaml:"listen"`
 	// TLS makes the listener speak https. The zero value means http.
-	TLS TLSConfig `koanf:"tls"`
+	TLS TLSConfig `yaml:"tls"`
 	// TrustedProxies are the networks whose X-Forwarded-* fields are believed.
 	// None believes nobody's.
-	TrustedProxies []netip.Prefix `koanf:"trusted_proxies"`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 }
 
 // TLSConfig names the certificate that the listener shows. Both files are PEM,
 // and both are set or none.
 type TLSConfig struct {
-	CertFile string `koanf:"cert_file"` // the certificate, followed by its intermediates
-	KeyFile  string `koanf:"key_file"`
+	CertFile string `yaml:"cert_file"` // the certificate, followed by its intermediates
+	KeyFile  string `yaml:"key_file" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
@@ -48,7 +48,9 @@ func (t TLSConfig) validate(m *check.Mistakes) {
 	case t.KeyFile == "":
 		m.Add("tls.key_file", "is not set, but tls.cert_file is: want both or none")
 	default:
-		_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		m.Want(err == nil, "tls.cert_file", t.CertFile, fmt.Sprintf("a PEM certificate with the key of tls.key_file, but: %v", err))
+		if m.File("tls.cert_file", t.CertFile) && m.SecretFile("tls.key_file", t.KeyFile) {
+			_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
+			m.Want(err == nil, "tls.cert_file", t.CertFile, fmt.Sprintf("a PEM certificate with the key of tls.key_file, but: %v", err))
+		}
 	}
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -19,16 +18,16 @@ type AnswerFormat struct {
 type pointer []string
 
 // parsePointer reads s; empty means whatever otherwise says.
-func parsePointer(s string, otherwise pointer) (pointer, error) {
+func parsePointer(s string, otherwise pointer) (p pointer, ok bool) {
 	if s == "" {
-		return otherwise, nil
+		return otherwise, true
 	}
 	if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); !strings.HasPrefix(s, "/") || s == "/" || strings.Contains(rest, "~") {
-		return otherwise, fmt.Errorf("%q: want a JSON pointer such as /data/status", s)
+		return otherwise, false
 	}
 	names := strings.Split(s[1:], "/")
 	for i, name := range names {
 		names[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
 	}
-	return names, nil
+	return names, true
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"pollbridge/internal/check"
 )
 
 // Place says where a request carries its credential.
@@ -30,16 +32,16 @@ type Credential struct {
 }
 
 // ParseCredential reads "body:access_token", "query:access_token" or
-// "header:Authorization".
+// "header:Authorization". Its error does not quote s: it may be the credential itself.
 func ParseCredential(s string) (Credential, error) {
 	place, name, _ := strings.Cut(s, ":")
 	in, known := placeNames[place]
 	if !known || name == "" {
-		return Credential{}, fmt.Errorf("%q: want body:NAME, query:NAME or header:NAME", s)
+		return Credential{}, errors.New("want body:NAME, query:NAME or header:NAME, where NAME is the field that carries the credential (the value is not shown)")
 	}
 	if in == InHeader {
 		if !httpguts.ValidHeaderFieldName(name) {
-			return Credential{}, fmt.Errorf("%q: %q is no header field name", s, name)
+			return Credential{}, errors.New("want header:NAME with the name of a header field (the value is not shown)")
 		}
 		name = http.CanonicalHeaderKey(name)
 	}
@@ -75,84 +77,74 @@ func (e *Endpoint) Path(locale int, token string) string {
 // EndpointConfig describes an endpoint of the "custom" dialect as an operator
 // writes it.
 type EndpointConfig struct {
-	Name       string            `koanf:"name"`
-	Method     string            `koanf:"method"`     // GET or POST
-	Path       string            `koanf:"path"`       // with {token} once
-	Locales    map[string]string `koanf:"locales"`    // locale to path prefix; none: one locale without a prefix
-	Credential string            `koanf:"credential"` // body:NAME, query:NAME or header:NAME
-	Status     string            `koanf:"status"`     // JSON pointer to the status; default /status
-	Code       string            `koanf:"code"`       // JSON pointer to the error code; default /error_code
-	Pending    []string          `koanf:"pending"`
-	Succeeded  []string          `koanf:"succeeded"`
-	Failed     []string          `koanf:"failed"`
+	Name       string            `yaml:"name"`
+	Method     string            `yaml:"method"`     // GET or POST
+	Path       string            `yaml:"path"`       // with {token} once
+	Locales    map[string]string `yaml:"locales"`    // locale to path prefix; none: one locale without a prefix
+	Credential string            `yaml:"credential"` // body:NAME, query:NAME or header:NAME
+	Status     string            `yaml:"status"`     // JSON pointer to the status; default /status
+	Code       string            `yaml:"code"`       // JSON pointer to the error code; default /error_code
+	Pending    []string          `yaml:"pending"`
+	Succeeded  []string          `yaml:"succeeded"`
+	Failed     []string          `yaml:"failed"`
 }
 
-const tokenPlaceholder = "{token}"
+const (
+	tokenPlaceholder = "{token}"
+	aPointer         = "a JSON pointer such as /data/status"
+)
 
-// NewEndpoint checks c and makes an endpoint of it. The error names every mistake
-// at once, each with the key it stands under.
+// NewEndpoint checks c and makes an endpoint of it. The error joins every mistake, each
+// with the key it stands under.
 func NewEndpoint(c EndpointConfig) (Endpoint, error) {
-	var errs []error
-	bad := func(key, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{key}, args...)...))
-	}
-	if c.Name == "" || strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-		bad("name", "%q: want lower-case letters, digits, - and _", c.Name)
-	}
-	if c.Method != http.MethodGet && c.Method != http.MethodPost {
-		bad("method", "%q: want GET or POST", c.Method)
-	}
+	var m check.Mistakes
+	m.Want(c.Name != "" && strings.Trim(c.Name, "abcdefghijklmnopqrstuvwxyz0123456789-_") == "", "name", c.Name, "lower-case letters, digits, - and _")
+	m.Want(c.Method == http.MethodGet || c.Method == http.MethodPost, "method", c.Method, "GET or POST")
 	before, after, found := strings.Cut(c.Path, tokenPlaceholder)
-	if !found || !fixedPath(before+"token"+after) || !strings.HasPrefix(before, "/") {
-		bad("path", "%q: want a path with {token} in it once, such as /document/{token}/check-status", c.Path)
-	}
+	m.Want(found && fixedPath(before+"token"+after) && strings.HasPrefix(before, "/"), "path", c.Path,
+		"a path with {token} in it once, such as /document/{token}/check-status")
 	credential, err := ParseCredential(c.Credential)
-	if err != nil {
-		bad("credential", "%w", err)
-	}
+	m.Within("credential", err)
 	if credential.In == InBody && c.Method == http.MethodGet {
-		bad("credential", "%q: a GET request has no body; want query:NAME or header:NAME", c.Credential)
+		m.Add("credential", "stands in the body, which a GET request does not have: want query:NAME or header:NAME")
 	}
 	format := AnswerFormat{
-		Status: pointer{"status"}, Code: pointer{"error_code"}, Message: pointer{"message"},
-		Pending: c.Pending, Succeeded: c.Succeeded, Failed: c.Failed, FailedState: Failed,
+		Message: pointer{"message"}, Pending: c.Pending, Succeeded: c.Succeeded, Failed: c.Failed, FailedState: Failed,
 	}
-	if format.Status, err = parsePointer(c.Status, format.Status); err != nil {
-		bad("status", "%w", err)
-	}
-	if format.Code, err = parsePointer(c.Code, format.Code); err != nil {
-		bad("code", "%w", err)
-	}
+	var ok bool
+	format.Status, ok = parsePointer(c.Status, pointer{"status"})
+	m.Want(ok, "status", c.Status, aPointer)
+	format.Code, ok = parsePointer(c.Code, pointer{"error_code"})
+	m.Want(ok, "code", c.Code, aPointer)
 	if len(c.Pending) == 0 {
-		bad("pending", "is empty: want at least one value that says a signing is under way")
+		m.Add("pending", "is empty: want at least one value that says a signing is under way")
 	}
 	if len(c.Succeeded) == 0 {
-		bad("succeeded", "is empty: want at least one value that says a signing is done")
+		m.Add("succeeded", "is empty: want at least one value that says a signing is done")
 	}
 	for _, list := range []struct {
 		key    string
 		values []string
 	}{{"pending", c.Pending}, {"succeeded", c.Succeeded}, {"failed", c.Failed}} {
 		if slices.Contains(list.values, "") {
-			bad(list.key, "holds an empty value: want what the status says then")
+			m.Add(list.key, "holds an empty value: want what the status says then")
 		}
 	}
 	if twice := repeated(c.Pending, c.Succeeded, c.Failed); twice != "" {
-		bad("pending, succeeded, failed", "%q stands twice: a value has one meaning", twice)
+		m.Add("pending", fmt.Sprintf("%q stands twice in pending, succeeded and failed: a value has one meaning", twice))
 	}
 	locales := []Locale{{}}
 	if len(c.Locales) > 0 {
 		locales = nil
 		for _, name := range slices.Sorted(maps.Keys(c.Locales)) {
 			prefix := c.Locales[name]
-			if prefix != "" && (!strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || !fixedPath(prefix)) {
-				bad("locales."+name, "%q: want an empty prefix or one such as /en", prefix)
-			}
+			fits := prefix == "" || strings.HasPrefix(prefix, "/") && !strings.HasSuffix(prefix, "/") && fixedPath(prefix)
+			m.Want(fits, "locales."+name, prefix, "an empty prefix or one such as /en")
 			locales = append(locales, Locale{Name: name, Prefix: prefix})
 		}
 	}
-	if len(errs) > 0 {
-		return Endpoint{}, errors.Join(errs...)
+	if err := m.Err(); err != nil {
+		return Endpoint{}, err
 	}
 	return Endpoint{
 		Name: c.Name, Method: c.Method, Locales: locales, Credential: credential, Answer: format,

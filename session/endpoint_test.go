@@ -38,11 +38,11 @@ func TestEndpointMistakes(t *testing.T) {
 		{"token at the end", func(c *session.EndpointConfig) { c.Path = "/{token}" }, ""},
 		{"no failed values", func(c *session.EndpointConfig) { c.Failed = nil }, ""},
 		{"pointers", func(c *session.EndpointConfig) { c.Status, c.Code = "/a/b", "/a~1b" }, ""},
-		{"no name", func(c *session.EndpointConfig) { c.Name = "" }, `name: "": want lower-case letters`},
+		{"no name", func(c *session.EndpointConfig) { c.Name = "" }, `name: want lower-case letters`},
 		{"name", func(c *session.EndpointConfig) { c.Name = "A b" }, `name: "A b"`},
-		{"no method", func(c *session.EndpointConfig) { c.Method = "" }, `method: "": want GET or POST`},
+		{"no method", func(c *session.EndpointConfig) { c.Method = "" }, `method: want GET or POST`},
 		{"method", func(c *session.EndpointConfig) { c.Method = "get" }, `method: "get": want GET or POST`},
-		{"no path", func(c *session.EndpointConfig) { c.Path = "" }, `path: ""`},
+		{"no path", func(c *session.EndpointConfig) { c.Path = "" }, `path: want`},
 		{"path without a token", func(c *session.EndpointConfig) { c.Path = "/document" }, `path: "/document": want a path with {token} in it once`},
 		{"path with two", func(c *session.EndpointConfig) { c.Path = "/{token}/{token}" }, `path: `},
 		{"relative path", func(c *session.EndpointConfig) { c.Path = "document/{token}" }, `path: `},
@@ -51,11 +51,11 @@ func TestEndpointMistakes(t *testing.T) {
 		{"path with a line break", func(c *session.EndpointConfig) { c.Path = "/a\r\nX: y/{token}" }, `path: `},
 		{"path with a tab", func(c *session.EndpointConfig) { c.Path = "/a\t/{token}" }, `path: `},
 		{"path with two slashes", func(c *session.EndpointConfig) { c.Path = "//a/{token}" }, `path: `},
-		{"no credential", func(c *session.EndpointConfig) { c.Credential = "" }, `credential: "": want body:NAME`},
-		{"credential elsewhere", func(c *session.EndpointConfig) { c.Credential = "cookie:a" }, `credential: "cookie:a": want body:NAME`},
-		{"credential without a name", func(c *session.EndpointConfig) { c.Credential = "query:" }, `credential: "query:"`},
-		{"credential in a header that is none", func(c *session.EndpointConfig) { c.Credential = "header:a b" }, `"a b" is no header field name`},
-		{"body of a GET", func(c *session.EndpointConfig) { c.Credential = "body:key" }, `credential: "body:key": a GET request has no body`},
+		{"no credential", func(c *session.EndpointConfig) { c.Credential = "" }, `credential: want body:NAME`},
+		{"credential elsewhere", func(c *session.EndpointConfig) { c.Credential = "cookie:a" }, `credential: want body:NAME`},
+		{"credential without a name", func(c *session.EndpointConfig) { c.Credential = "query:" }, `credential: want`},
+		{"credential in a header that is none", func(c *session.EndpointConfig) { c.Credential = "header:a b" }, `credential: want header:NAME with the name of a header field`},
+		{"body of a GET", func(c *session.EndpointConfig) { c.Credential = "body:key" }, `credential: stands in the body, which a GET request does not have`},
 		{"status pointer", func(c *session.EndpointConfig) { c.Status = "status" }, `status: "status": want a JSON pointer`},
 		{"status pointer to nothing", func(c *session.EndpointConfig) { c.Status = "/" }, `status: "/"`},
 		{"code pointer", func(c *session.EndpointConfig) { c.Code = "code" }, `code: "code": want a JSON pointer`},
@@ -82,6 +82,16 @@ func TestEndpointMistakes(t *testing.T) {
 	}
 }
 
+func TestNoMistakeShowsACredential(t *testing.T) {
+	for _, credential := range []string{"sesame", "Bearer sesame", "header:Bearer sesame", "body:sesame"} {
+		config := endpointConfig()
+		config.Credential, config.Path = credential, "/{token}?access_token=sesame"
+		if _, err := session.NewEndpoint(config); err == nil || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("NewEndpoint of %q = %v; want an error that does not show it", credential, err)
+		}
+	}
+}
+
 func TestEndpointMistakesAllAtOnce(t *testing.T) {
 	_, err := session.NewEndpoint(session.EndpointConfig{
 		Name: "A", Method: "PUT", Path: "x", Credential: "x", Status: "x", Code: "x", Failed: []string{"a", "a"}, Locales: map[string]string{"en": "x", "lt": "y"},
@@ -89,12 +99,12 @@ func TestEndpointMistakesAllAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("NewEndpoint took it")
 	}
-	for _, key := range []string{"name:", "method:", "path:", "credential:", "status:", "code:", "pending:", "succeeded:", "pending, succeeded, failed:", "locales.en:", "locales.lt:"} {
+	for _, key := range []string{"name:", "method:", "path:", "credential:", "status:", "code:", "pending:", "succeeded:", "locales.en:", "locales.lt:"} {
 		if !strings.Contains("\n"+err.Error(), "\n"+key) {
 			t.Errorf("nothing is said about %s in\n%v", key, err)
 		}
 	}
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 11 {
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 11 || !strings.Contains(err.Error(), "stands twice in pending, succeeded and failed") {
 		t.Errorf("%d mistakes; want 11:\n%v", lines, err)
 	}
 }

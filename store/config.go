@@ -1,9 +1,6 @@
 package store
 
 import (
-	"fmt"
-	"net"
-	"strings"
 	"time"
 
 	"pollbridge/internal/check"
@@ -18,41 +15,45 @@ const (
 // Config says where what must survive a restart is kept, and for how long.
 type Config struct {
 	// Dir is the directory that holds everything durable.
-	Dir string `koanf:"dir"`
+	Dir string `yaml:"dir"`
 	// Sync is [SyncAlways] or [SyncInterval].
-	Sync string `koanf:"sync"`
+	Sync string `yaml:"sync"`
 	// Retain is how long a session is kept after its final state. More than 0.
-	Retain time.Duration `koanf:"retain"`
+	Retain time.Duration `yaml:"retain"`
 	// History is how long events and attempts are kept. More than 0.
-	History time.Duration `koanf:"history"`
+	History time.Duration `yaml:"history"`
 	// EncryptionKeyFile holds the key that encrypts what is stored. Empty: a key
 	// is made in Dir.
-	EncryptionKeyFile string `koanf:"encryption_key_file"`
-	// URL names an external NATS to use instead of the embedded one, or several of
-	// its servers separated by commas. Empty: the embedded one.
-	URL string `koanf:"url"`
-	// Cluster joins the embedded engines of several instances.
-	Cluster ClusterConfig `koanf:"cluster"`
+	EncryptionKeyFile string `yaml:"encryption_key_file" secret:"maybe"`
+	// NATS is for a fleet. It must be what DefaultConfig says.
+	NATS NATSConfig `yaml:"nats"`
 }
 
-// ClusterConfig says how the embedded engine meets its peers. The zero value
-// means a single node.
-type ClusterConfig struct {
-	// Name of this node, unlike that of every other.
-	Name string `koanf:"name"`
-	// Listen is the address at which peers reach this node. Empty: no cluster.
-	Listen string `koanf:"listen"`
-	// Routes are the peers to join, each HOST:PORT or nats://[USER:PASSWORD@]HOST:PORT.
-	Routes []string `koanf:"routes"`
+// NATSConfig says how the JetStream of a NATS cluster is reached, and what is made
+// there.
+type NATSConfig struct {
+	// URL names servers of the cluster, separated by commas.
+	URL string `yaml:"url" secret:"maybe"`
+	// CredentialsFile, CAFile, CertFile and KeyFile are what the servers ask for.
+	CredentialsFile string `yaml:"credentials_file" secret:"maybe"`
+	CAFile          string `yaml:"ca_file"`
+	CertFile        string `yaml:"cert_file"`
+	KeyFile         string `yaml:"key_file" secret:"maybe"`
+	// Replicas is how many servers keep what is stored.
+	Replicas int `yaml:"replicas"`
+	// Prefix begins the names of everything in the cluster.
+	Prefix string `yaml:"prefix"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Dir: "./data", Sync: SyncAlways, Retain: 15 * time.Minute, History: 168 * time.Hour}
+	return Config{Dir: "./data", Sync: SyncAlways, Retain: 15 * time.Minute, History: 168 * time.Hour, NATS: defaultNATS}
 }
 
-// Validate returns all mistakes in c, joined; each names its key. It looks
-// whether EncryptionKeyFile can be read.
+var defaultNATS = NATSConfig{Replicas: 3, Prefix: "pollbridge"}
+
+// Validate returns all mistakes in c, joined; each names its key. It reads
+// EncryptionKeyFile.
 func (c Config) Validate() error {
 	var m check.Mistakes
 	if c.Dir == "" {
@@ -61,35 +62,17 @@ func (c Config) Validate() error {
 	m.OneOf("sync", c.Sync, SyncAlways, SyncInterval)
 	m.Want(c.Retain > 0, "retain", c.Retain, "more than 0s, such as 15m")
 	m.Want(c.History > 0, "history", c.History, "more than 0s, such as 168h")
-	if c.EncryptionKeyFile != "" {
-		m.File("encryption_key_file", c.EncryptionKeyFile)
-	}
-	if c.URL != "" {
-		for url := range strings.SplitSeq(c.URL, ",") {
-			m.URLWithUser("url", strings.TrimSpace(url), "nats", "tls", "ws", "wss")
+	if c.EncryptionKeyFile != "" && m.SecretFile("encryption_key_file", c.EncryptionKeyFile) {
+		if _, err := readKey(c.EncryptionKeyFile); err != nil {
+			m.Add("encryption_key_file", "want a file that holds 32 bytes, raw, in hex or in base64 (openssl rand -hex 32)")
 		}
 	}
-	c.validateCluster(&m)
+	m.NotBuilt(c.NATS.URL == "", "nats.url")
+	m.NotBuilt(c.NATS.CredentialsFile == "", "nats.credentials_file")
+	m.NotBuilt(c.NATS.CAFile == "", "nats.ca_file")
+	m.NotBuilt(c.NATS.CertFile == "", "nats.cert_file")
+	m.NotBuilt(c.NATS.KeyFile == "", "nats.key_file")
+	m.NotBuilt(c.NATS.Replicas == defaultNATS.Replicas, "nats.replicas")
+	m.NotBuilt(c.NATS.Prefix == defaultNATS.Prefix, "nats.prefix")
 	return m.Err()
-}
-
-func (c Config) validateCluster(m *check.Mistakes) {
-	if c.Cluster.Listen != "" {
-		m.Listen("cluster.listen", c.Cluster.Listen)
-	}
-	if c.Cluster.Listen == "" && (c.Cluster.Name != "" || len(c.Cluster.Routes) > 0) {
-		m.Add("cluster.listen", "is not set, but other settings of the cluster are: want the HOST:PORT at which peers reach this node")
-	}
-	if c.Cluster.Listen != "" && c.URL != "" {
-		m.Add("cluster.listen", "is set, and so is url: want the embedded cluster or an external NATS, not both")
-	}
-	for i, route := range c.Cluster.Routes {
-		key := fmt.Sprintf("cluster.routes[%d]", i)
-		if strings.Contains(route, "://") {
-			m.URLWithUser(key, route, "nats")
-			continue
-		}
-		_, _, err := net.SplitHostPort(route)
-		m.Want(err == nil && !strings.ContainsAny(route, "@/ "), key, check.Redacted(route), "HOST:PORT or nats://HOST:PORT")
-	}
 }

@@ -10,9 +10,8 @@ import (
 )
 
 func TestConfigValidate(t *testing.T) {
-	cluster := func(listen string, routes ...string) func(*store.Config) {
-		return func(c *store.Config) { c.Cluster.Listen, c.Cluster.Routes = listen, routes }
-	}
+	noKey := filepath.Join(t.TempDir(), "short")
+	write(t, noKey, []byte("hunter2"))
 	missing := filepath.Join(t.TempDir(), "key")
 	for _, test := range []struct {
 		name   string
@@ -21,20 +20,17 @@ func TestConfigValidate(t *testing.T) {
 	}{
 		{"the default", func(*store.Config) {}, ""},
 		{"interval", func(c *store.Config) { c.Sync = store.SyncInterval }, ""},
-		{"external engine", func(c *store.Config) { c.URL = "nats://u:p@a:4222, tls://b" }, ""},
-		{"cluster", cluster(":6222", "b:6222", "nats://u:p@c:6222"), ""},
-		{"the first of a cluster", cluster(":6222"), ""},
 		{"dir", func(c *store.Config) { c.Dir = "" }, `dir: is empty`},
 		{"sync", func(c *store.Config) { c.Sync = "never" }, `sync: "never": want one of always, interval`},
 		{"retain", func(c *store.Config) { c.Retain = 0 }, `retain: "0s": want more than 0s`},
 		{"history", func(c *store.Config) { c.History = -1 }, `history: "-1ns": want more than 0s`},
-		{"key file", func(c *store.Config) { c.EncryptionKeyFile = missing }, `want a file that can be read, but: no such file`},
-		{"url", func(c *store.Config) { c.URL = "nats://a,http://b" }, `url: "http://b": want a URL with a host and one of the schemes nats, tls, ws, wss`},
-		{"listen", cluster("6222"), `cluster.listen: "6222": want HOST:PORT`},
-		{"routes alone", cluster("", "b:6222"), `cluster.listen: is not set`},
-		{"name alone", func(c *store.Config) { c.Cluster.Name = "a" }, `cluster.listen: is not set`},
-		{"route", cluster(":6222", "b:6222", "u:hunter2@c"), `cluster.routes[1]: "***@c": want HOST:PORT`},
-		{"cluster and external", func(c *store.Config) { c.URL, c.Cluster.Listen = "nats://a", ":6222" }, `not both`},
+		{"key file", func(c *store.Config) { c.EncryptionKeyFile = missing }, `encryption_key_file: want the path of a file that can be read, but: no such file or directory (the value is not shown)`},
+		{"a file without a key", func(c *store.Config) { c.EncryptionKeyFile = noKey }, `encryption_key_file: want a file that holds 32 bytes`},
+		{"a fleet", func(c *store.Config) { c.NATS.URL = "nats://u:hunter2@a:4222, tls://b" }, `nats.url: its feature is not built yet`},
+		{"a fleet's credentials", func(c *store.Config) { c.NATS.CredentialsFile = "hunter2" }, `nats.credentials_file: its feature is not built yet`},
+		{"a fleet's certificates", func(c *store.Config) { c.NATS.CAFile, c.NATS.CertFile, c.NATS.KeyFile = "a", "b", "hunter2" }, `nats.key_file: its feature is not built yet`},
+		{"a fleet's replicas", func(c *store.Config) { c.NATS.Replicas = 1 }, `nats.replicas: its feature is not built yet`},
+		{"a fleet's prefix", func(c *store.Config) { c.NATS.Prefix = "" }, `nats.prefix: its feature is not built yet`},
 	} {
 		c := store.DefaultConfig()
 		test.change(&c)

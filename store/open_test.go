@@ -41,13 +41,6 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 	refuses(t, config(file), nil, file, "not a directory")
 	refuses(t, config(filepath.Join(file, "data")), nil, file, "not a directory")
 
-	external := config(filepath.Join(dir, "a"))
-	external.URL = "nats://u:hunter2@a"
-	refuses(t, external, nil, "not", "yet", "url")
-	cluster := config(filepath.Join(dir, "b"))
-	cluster.Cluster.Listen = ":6222"
-	refuses(t, cluster, nil, "not", "yet", "cluster.listen")
-
 	used := filepath.Join(dir, "made", "anew")
 	open(t, config(used))
 	refuses(t, config(used), store.ErrLocked, used)

@@ -64,12 +64,6 @@ var (
 // encrypted with another key. It waits until what is stored can be used, no longer
 // than ctx. The caller must Close it.
 func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
-	if cfg.URL != "" {
-		return nil, errors.New("store: url is set, but an external NATS cannot be used yet: leave it empty")
-	}
-	if cfg.Cluster.Listen != "" {
-		return nil, errors.New("store: cluster.listen is set, but several instances cannot be joined yet: leave it empty")
-	}
 	begun := time.Now()
 	lock, err := openDirectory(cfg.Dir)
 	if err != nil {

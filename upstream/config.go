@@ -15,18 +15,21 @@ import (
 type Config struct {
 	// URL is where the upstream answers: http or https, a host, and the base path
 	// that its API stands under, if any. It must be set.
-	URL string `koanf:"url"`
+	URL string `yaml:"url"`
 	// Timeout is how long a poll waits for the first byte of its answer, dialling
 	// included, and for each further part of it. More than 0.
-	Timeout time.Duration `koanf:"timeout"`
+	Timeout time.Duration `yaml:"timeout"`
 	// MaxInflight bounds the requests under way at the same time, polls and others.
 	// At least 1.
-	MaxInflight int `koanf:"max_inflight"`
+	MaxInflight int `yaml:"max_inflight"`
 	// Rate bounds the polls per second; 0 sets no limit.
-	Rate float64 `koanf:"rate"`
+	Rate float64 `yaml:"rate"`
 	// CAFile holds, as PEM, the certificates of the authorities that may vouch for
 	// the upstream, instead of those that the system trusts. Empty: the system's.
-	CAFile string `koanf:"ca_file"`
+	CAFile string `yaml:"ca_file"`
+	// ProxyURL is the proxy through which the upstream is reached: http, https or
+	// socks5, with a user and a password if it wants them. Empty: none.
+	ProxyURL string `yaml:"proxy_url" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said. Its URL is empty, so
@@ -47,6 +50,9 @@ func (c Config) Validate() error {
 	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 10s")
 	m.Want(c.MaxInflight >= 1, "max_inflight", c.MaxInflight, "at least 1")
 	m.Want(c.Rate >= 0 && !math.IsInf(c.Rate, 0), "rate", c.Rate, "polls per second, or 0 for no limit")
+	if c.ProxyURL != "" {
+		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5")
+	}
 	if _, err := c.RootCAs(); err != nil {
 		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
 	}
@@ -72,19 +78,19 @@ func (c Config) RootCAs() (*x509.CertPool, error) {
 // BreakerConfig says when the upstream counts as down.
 type BreakerConfig struct {
 	// Window is how far back failures are counted. More than 0.
-	Window time.Duration `koanf:"window"`
+	Window time.Duration `yaml:"window"`
 	// MinRequests is how many requests a window must hold before its failures say
 	// anything. At least 1.
-	MinRequests int `koanf:"min_requests"`
+	MinRequests int `yaml:"min_requests"`
 	// FailureRatio of the requests in a window opens the breaker: more than 0, at
 	// most 1.
-	FailureRatio float64 `koanf:"failure_ratio"`
+	FailureRatio float64 `yaml:"failure_ratio"`
 	// OpenFor is the longest that the end of an outage goes unnoticed while
 	// clients poll. More than 0.
-	OpenFor time.Duration `koanf:"open_for"`
+	OpenFor time.Duration `yaml:"open_for"`
 	// Probes is how many requests may test an upstream that was down, and how many
 	// of them must succeed before it counts as up. At least 1.
-	Probes int `koanf:"probes"`
+	Probes int `yaml:"probes"`
 }
 
 // DefaultBreakerConfig is what applies where nothing else is said.

@@ -18,16 +18,19 @@ const MinInterval = 100 * time.Millisecond
 // Config says how sessions are polled in the background.
 type Config struct {
 	// Schedule is [Fixed] or [Adaptive].
-	Schedule string `koanf:"schedule"`
+	Schedule string `yaml:"schedule"`
 	// Interval is the time between two polls of a session, at least [MinInterval].
-	Interval time.Duration `koanf:"interval"`
+	Interval time.Duration `yaml:"interval"`
+	// MaxGap is the longest time between two polls of a session. It must be 0, which
+	// leaves it to the schedule.
+	MaxGap time.Duration `yaml:"max_gap"`
 	// Deadline is how long a session is watched before it is given up. More than 0.
-	Deadline time.Duration `koanf:"deadline"`
+	Deadline time.Duration `yaml:"deadline"`
 	// NotFoundAfter is how long the upstream may say that it does not know a
 	// session before that is believed. 0 believes the first answer.
-	NotFoundAfter time.Duration `koanf:"not_found_after"`
+	NotFoundAfter time.Duration `yaml:"not_found_after"`
 	// Max bounds the sessions watched at the same time. At least 1.
-	Max int `koanf:"max"`
+	Max int `yaml:"max"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
@@ -43,6 +46,7 @@ func (c Config) Validate() error {
 	var m check.Mistakes
 	m.OneOf("schedule", c.Schedule, Fixed, Adaptive)
 	m.Want(c.Interval >= MinInterval, "interval", c.Interval, "at least "+MinInterval.String())
+	m.NotBuilt(c.MaxGap == 0, "max_gap")
 	m.Want(c.Deadline > 0, "deadline", c.Deadline, "more than 0s, such as 10m")
 	m.Want(c.NotFoundAfter >= 0, "not_found_after", c.NotFoundAfter, "0s or more")
 	m.Want(c.Max >= 1, "max", c.Max, "at least 1")

@@ -20,6 +20,7 @@ func TestConfigValidate(t *testing.T) {
 		{"the first not found counts", func(c *watch.Config) { c.NotFoundAfter = 0 }, ""},
 		{"schedule", func(c *watch.Config) { c.Schedule = "often" }, `schedule: "often": want one of fixed, adaptive`},
 		{"interval", func(c *watch.Config) { c.Interval = 99 * time.Millisecond }, `interval: "99ms": want at least 100ms`},
+		{"gap", func(c *watch.Config) { c.MaxGap = time.Second }, `max_gap: its feature is not built yet`},
 		{"deadline", func(c *watch.Config) { c.Deadline = 0 }, `deadline: "0s": want more than 0s`},
 		{"not found", func(c *watch.Config) { c.NotFoundAfter = -time.Hour }, `not_found_after: "-1h": want 0s or more`},
 		{"max", func(c *watch.Config) { c.Max = 0 }, `max: "0": want at least 1`},

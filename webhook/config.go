@@ -19,26 +19,26 @@ import (
 type Config struct {
 	// Timeout bounds one attempt, from dialling to the end of the answer. More
 	// than 0.
-	Timeout time.Duration `koanf:"timeout"`
+	Timeout time.Duration `yaml:"timeout"`
 	// Retries are the waits before each further attempt; none means that the first
 	// attempt is the only one. Each is more than 0.
-	Retries []time.Duration `koanf:"retries"`
+	Retries []time.Duration `yaml:"retries"`
 	// Concurrency bounds the attempts under way for one subscription. At least 1.
-	Concurrency int `koanf:"concurrency"`
+	Concurrency int `yaml:"concurrency"`
 	// AllowHTTP lets webhooks go to http URLs, unencrypted.
-	AllowHTTP bool `koanf:"allow_http"`
+	AllowHTTP bool `yaml:"allow_http"`
 	// AllowNetworks are private or otherwise refused networks that webhooks may
 	// reach all the same.
-	AllowNetworks []netip.Prefix `koanf:"allow_networks"`
+	AllowNetworks []netip.Prefix `yaml:"allow_networks"`
 	// AllowPorts are the ports that webhooks may reach. At least one.
-	AllowPorts []int `koanf:"allow_ports"`
+	AllowPorts []int `yaml:"allow_ports"`
 	// CAFile holds, as PEM, certificates of authorities that may vouch for receivers,
 	// besides those that the system trusts. Empty: none.
-	CAFile string `koanf:"ca_file"`
+	CAFile string `yaml:"ca_file"`
 	// HeaderHosts are the hosts that a request may name in its Pollbridge-Webhook
 	// header, each with the secret that signs what goes there: whsec_ and the
 	// base64 of 24 to 64 bytes. None turns the header off.
-	HeaderHosts map[string]string `koanf:"header_hosts" secret:"true"`
+	HeaderHosts map[string]string `yaml:"header_hosts" secret:"true"`
 }
 
 // DefaultConfig is what applies where nothing else is said. The caller owns what
@@ -94,13 +94,11 @@ func (c Config) authorities() ([]byte, error) {
 
 func (c Config) validateHeaderHosts(m *check.Mistakes) {
 	for _, host := range slices.Sorted(maps.Keys(c.HeaderHosts)) {
-		switch secret := c.HeaderHosts[host]; {
-		case strings.HasPrefix(host, secretPrefix):
-			m.Add("header_hosts", "has a secret where a host belongs: want the host first, then its secret")
-		case !isHost(host):
-			m.Want(false, "header_hosts", host, "a host name in lower case, without scheme, port and path")
-		case !isSecret(secret):
-			m.Add("header_hosts."+host, "want whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)")
+		// The key says where it stands; what stands there may be a secret in a wrong place.
+		if key := "header_hosts." + host; !isHost(host) {
+			m.Add(key, "want a host name in lower case, without scheme, port and path, and then its secret (neither is shown)")
+		} else if !isSecret(c.HeaderHosts[host]) {
+			m.Add(key, "want a host and then its secret: whsec_ and the base64 of 24 to 64 random bytes (neither is shown)")
 		}
 	}
 }

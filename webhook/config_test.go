@@ -24,7 +24,7 @@ func TestConfigValidate(t *testing.T) {
 	if err := os.WriteFile(noPEM, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const noSecret = "header_hosts.example.com: want whsec_"
+	const noSecret = "header_hosts.example.com: want a host and then its secret: whsec_"
 	for _, test := range []struct {
 		name   string
 		change func(*webhook.Config)
@@ -41,9 +41,9 @@ func TestConfigValidate(t *testing.T) {
 		{"port", func(c *webhook.Config) { c.AllowPorts = []int{443, 65536} }, `allow_ports[1]: "65536": want a port`},
 		{"missing CA", func(c *webhook.Config) { c.CAFile = noPEM + "x" }, `but: no such file or directory`},
 		{"CA without certificate", func(c *webhook.Config) { c.CAFile = noPEM }, `want a PEM file with at least one certificate, but: no certificate in it`},
-		{"host with port", hosts("example.com:443", headerSecret(32)), `header_hosts: "example.com:443": want a host name`},
+		{"host with port", hosts("example.com:443", headerSecret(32)), `want a host name in lower case, without scheme, port`},
 		{"host in upper case", hosts("Example.com", headerSecret(32)), `want a host name in lower case`},
-		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `has a secret where a host belongs`},
+		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `want a host name`},
 		{"secret too short", hosts("example.com", headerSecret(23)), noSecret},
 		{"secret too long", hosts("example.com", headerSecret(65)), noSecret},
 		{"secret without prefix", hosts("example.com", headerSecret(32)[6:]), noSecret},

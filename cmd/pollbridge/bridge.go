@@ -89,7 +89,7 @@ func (b *bridge) readTable() error {
 	for _, e := range endpoints {
 		b.endpoints = append(b.endpoints, e.Name)
 	}
-	b.table, err = session.NewTable(endpoints)
+	b.table, err = session.NewTable(endpoints, b.cfg.Cache.IgnoredQueryFields...)
 	return err
 }
 

@@ -12,8 +12,8 @@ type checkConfigCmd struct {
 	settings
 }
 
-// Run prints the effective configuration to out, secrets masked. An error is a
-// [*config.Error] and nothing is printed then.
+// Run prints the effective configuration to out, secrets masked. Nothing is printed if
+// there are mistakes in it, which the error joins.
 func (c *checkConfigCmd) Run(_ context.Context, out io.Writer) error {
 	effective, err := c.load(os.Environ())
 	if err != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pollbridge/config"
+	"pollbridge/internal/check"
 )
 
 // checkConfig parses args as the command line of check-config and runs it.
@@ -56,8 +55,7 @@ func TestCheckConfigPrintsWhatIsInEffect(t *testing.T) {
 
 func TestCheckConfigReturnsAllMistakes(t *testing.T) {
 	printed, err := checkConfig(t, "--listen=8080", "--admin-listen=")
-	e, ok := errors.AsType[*config.Error](err)
-	if !ok || len(e.Mistakes) != 3 {
+	if len(check.All(err)) != 3 {
 		t.Errorf("check-config: %v; want three mistakes: listen, admin.listen, upstream.url", err)
 	}
 	if printed != "" {

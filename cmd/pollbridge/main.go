@@ -10,16 +10,20 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"regexp"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 
-	"pollbridge/config"
+	"pollbridge/internal/check"
 
 	"github.com/alecthomas/kong"
 )
 
 // commands is the command line.
 type commands struct {
-	Serve       serveCmd       `cmd:"" default:"withargs" help:"Stand in front of a signing API; the command that is meant where none is named."`
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Stand in front of a signing API; meant where no command is named but an upstream is."`
 	Demo        demoCmd        `cmd:"" help:"Show what that does: a simulated API, the bridge and clients in one process."`
 	Simulate    simulateCmd    `cmd:"" name:"simulate-upstream" help:"Serve a simulated signing API, for integration tests."`
 	Listen      listenCmd      `cmd:"" help:"Receive, verify and show webhooks, while developing what receives them."`
@@ -52,30 +56,99 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 		kong.Description("A caching reverse proxy for signing APIs that can only be polled."),
 		kong.Writers(out, errOut),
 		kong.Exit(func(status int) { exited, code = true, status }),
-		kong.UsageOnError(),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(out, (*io.Writer)(nil)),
 	)
 	if err != nil {
 		panic(err) // the commands themselves are wrong
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
+	idle := len(args) == 0 && os.Getenv("POLLBRIDGE_UPSTREAM_URL") == ""
+	args = completed(args, idle)
+	if err := knownCommand(args[0], parser.Model.Children); err != nil {
+		tell(errOut, err)
+		return exitMisused
 	}
 	selected, err := parser.Parse(args)
 	if exited { // --help was answered
+		if idle {
+			tell(errOut, errors.New("no command is named, and no POLLBRIDGE_UPSTREAM_URL is set to serve"))
+			return exitMisused
+		}
 		return code
 	}
 	if err != nil {
-		fmt.Fprintln(errOut, "pollbridge:", err)
+		tell(errOut, withoutArgument(err))
 		return exitMisused
 	}
 	if err := selected.Run(); err != nil {
-		fmt.Fprintln(errOut, "pollbridge:", err)
-		if _, misconfigured := errors.AsType[*config.Error](err); misconfigured {
+		tell(errOut, err)
+		if _, misconfigured := errors.AsType[check.Mistake](err); misconfigured {
 			return exitMisused
 		}
 		return exitFailed
 	}
 	return 0
+}
+
+// completed are arguments with a command: the one that is meant where none is named, and
+// those that other programs have as well.
+func completed(args []string, idle bool) []string {
+	switch {
+	case idle:
+		return []string{"--help"}
+	case len(args) == 0:
+		return []string{"serve"}
+	case args[0] == "--version":
+		return []string{"version"}
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	default:
+		return args
+	}
+}
+
+// word is what may be shown of an argument: any other could be a secret.
+var word = regexp.MustCompile(`^[a-z-]{1,30}$`)
+
+// knownCommand returns an error that lists the commands unless the first argument is a
+// flag or one of them.
+func knownCommand(first string, commands []*kong.Node) error {
+	var names []string
+	list := &strings.Builder{}
+	for _, command := range commands {
+		names = append(names, command.Name)
+		fmt.Fprintf(list, "\n  %-18s %s", command.Name, command.Help)
+	}
+	if strings.HasPrefix(first, "-") || slices.Contains(names, first) {
+		return nil
+	}
+	problem := "the first argument is not a command"
+	if word.MatchString(first) {
+		problem = "unknown command " + first
+	}
+	if nearest := check.Nearest(first, names); nearest != "" {
+		problem += "; did you mean " + nearest + "?"
+	}
+	return fmt.Errorf("%s\n\nCommands:%s", problem, list)
+}
+
+func withoutArgument(err error) error {
+	if argument, found := strings.CutPrefix(err.Error(), "unexpected argument "); found && !word.MatchString(argument) {
+		return errors.New("unexpected argument (it is not shown)")
+	}
+	return err
+}
+
+// tell writes why the program ends. Standard error may be a pipe that nobody reads, and
+// that must not keep the program from ending.
+func tell(errOut io.Writer, err error) {
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		fmt.Fprintln(errOut, "pollbridge:", err)
+	}()
+	select {
+	case <-told:
+	case <-time.After(time.Second):
+	}
 }

@@ -34,9 +34,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	if err := b.start(); err != nil {
 		return err
 	}
-	for _, key := range cfg.Idle() {
-		log.Warn("this setting does nothing yet in this version", "key", key)
-	}
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()

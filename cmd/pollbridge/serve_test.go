@@ -353,10 +353,19 @@ func TestExitCodes(t *testing.T) {
 		code int
 		want []string // in what is printed
 	}{
-		{"nothing", nil, nil, 0, []string{"Usage: pollbridge", "serve"}},
+		{"nothing", nil, nil, 2, []string{"Usage: pollbridge", "serve", "no command is named, and no POLLBRIDGE_UPSTREAM_URL is set"}},
+		{"nothing with a bad upstream", []string{"POLLBRIDGE_UPSTREAM_URL=ftp://x"}, nil, 2, []string{"upstream.url", "ftp://x", "POLLBRIDGE_UPSTREAM_URL"}},
+		{"help", nil, []string{"help"}, 0, []string{"Usage: pollbridge", "check-config"}},
+		{"help about a command", nil, []string{"help", "check-config"}, 0, []string{"Usage: pollbridge check-config", "POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com=whsec_"}},
+		{"--version", nil, []string{"--version"}, 0, []string{"pollbridge ", runtime.Version()}},
 		{"--help", nil, []string{"--help"}, 0, []string{"Usage: pollbridge"}},
 		{"version", nil, []string{"version"}, 0, []string{"pollbridge ", runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}},
-		{"an unknown command", nil, []string{"sevre"}, 2, []string{"sevre"}},
+		{"an unknown command", nil, []string{"sevre"}, 2, []string{"unknown command sevre; did you mean serve?", "  check-config ", "  version "}},
+		{"a secret as a command", nil, []string{"https://u:sesame@h"}, 2, []string{"not a command", "  check-config "}},
+		{"a secret as an argument", nil, []string{"check-config", "https://u:sesame@h"}, 2, []string{"unexpected argument"}},
+		{"a secret in the environment", []string{"POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com: whsec_sesame="}, []string{"check-config"}, 2,
+			[]string{"webhook.header_hosts", "NAME=VALUE", "POLLBRIDGE_WEBHOOK_HEADER_HOSTS"}},
+		{"what is not built yet", []string{"POLLBRIDGE_STORE_NATS_URL=nats://u:sesame@h"}, []string{"serve", "--upstream", "http://x"}, 2, []string{"store.nats.url", "not built yet"}},
 		{"an unknown flag", nil, []string{"serve", "--upstraem=x"}, 2, []string{"--upstraem"}},
 		{"no upstream", nil, []string{"serve"}, 2, []string{"upstream.url", "--upstream URL", "POLLBRIDGE_UPSTREAM_URL"}},
 		{"a bad upstream", nil, []string{"serve", "--upstream", "ftp://x"}, 2, []string{"upstream.url", "ftp://x", "http"}},

@@ -12,18 +12,34 @@ type settings struct {
 	DataDir     *string `placeholder:"DIR" help:"Directory of everything durable (store.dir)."`
 }
 
-// load reads the configuration from the flags, from env as in os.Environ, and
-// from the file. An error is a [*config.Error].
+// Help is what --help says besides the flags.
+func (settings) Help() string {
+	return `Each setting is taken from its flag, else from the environment, else from the file, else it has a default. ` +
+		`Its variable is POLLBRIDGE_ and its path in upper case, with _ for each dot: upstream.url is POLLBRIDGE_UPSTREAM_URL. ` +
+		`There, a list is written A,B and a table NAME=VALUE,NAME=VALUE:
+
+  POLLBRIDGE_WEBHOOK_ALLOW_PORTS=443,8443
+  POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com=whsec_…,other.example.com=whsec_…
+
+POLLBRIDGE_ADMIN_KEY adds one key to admin.keys. A variable that is empty is not set.
+"pollbridge check-config" shows every setting, where its value comes from, and all mistakes at once.`
+}
+
+// load reads the configuration from the flags, from env as in os.Environ, and from the
+// file. An error joins mistakes of package check.
 func (s settings) load(env []string) (*config.Config, error) {
-	flags := map[string]any{}
-	for key, value := range map[string]*string{
-		"upstream.url": s.Upstream,
-		"listen":       s.Listen,
-		"admin.listen": s.AdminListen,
-		"store.dir":    s.DataDir,
+	var flags []config.Flag
+	for _, flag := range []struct {
+		name, key string
+		value     *string
+	}{
+		{"--upstream", "upstream.url", s.Upstream},
+		{"--listen", "listen", s.Listen},
+		{"--admin-listen", "admin.listen", s.AdminListen},
+		{"--data-dir", "store.dir", s.DataDir},
 	} {
-		if value != nil {
-			flags[key] = *value
+		if flag.value != nil {
+			flags = append(flags, config.Flag{Name: flag.name, Key: flag.key, Value: *flag.value})
 		}
 	}
 	return config.Load(config.Sources{File: s.Config, Env: env, Flags: flags})

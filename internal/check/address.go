@@ -32,7 +32,7 @@ func (m *Mistakes) url(key, value, accepted string, schemes []string) {
 	want := "a URL with a host and one of the schemes " + strings.Join(schemes, ", ")
 	u, err := url.Parse(value)
 	if err != nil || !slices.Contains(schemes, u.Scheme) || u.Hostname() == "" || (u.Port() != "" && !isPort(u.Port(), 1)) {
-		m.Want(false, key, Redacted(value), want)
+		m.Want(false, key, withoutPassword(value), want)
 		return
 	}
 	parts := []struct {
@@ -44,26 +44,24 @@ func (m *Mistakes) url(key, value, accepted string, schemes []string) {
 		{"fragment", strings.Contains(value, "#")},
 	}
 	for _, part := range parts {
-		m.Want(!part.there || part.name == accepted, key, Redacted(value), "a URL without "+part.name)
+		m.Want(!part.there || part.name == accepted, key, value, "a URL without "+part.name)
 	}
 }
 
-// Redacted masks what may be a secret in a URL, well-formed or not: everything
-// between the scheme and the last @, and the query.
-func Redacted(value string) string {
-	if at := strings.LastIndexByte(value, '@'); at >= 0 {
-		scheme, _, found := strings.Cut(value[:at], "//")
-		if found {
-			scheme += "//"
-		} else {
-			scheme = ""
-		}
-		value = scheme + "***" + value[at:]
+// withoutPassword masks what follows the host if it is no port: the password of a
+// user whose host was forgotten.
+func withoutPassword(value string) string {
+	value = Redacted(value)
+	start := 0
+	if scheme := strings.Index(value, "://"); scheme >= 0 {
+		start = scheme + len("://")
 	}
-	if shown, _, query := strings.Cut(value, "?"); query {
-		value = shown + "?***"
+	host, port, found := strings.Cut(value[start:], ":")
+	port, _, _ = strings.Cut(port, "/")
+	if !found || strings.Contains(host, "[") || isPort(port, 0) {
+		return value
 	}
-	return value
+	return value[:start] + host + ":***"
 }
 
 func isPort(text string, least int) bool {

@@ -18,19 +18,50 @@ func TestMistakesAreReportedTogetherAndInOrder(t *testing.T) {
 	m.Want(false, "ttl", -90*time.Second, "0s or more")
 	m.OneOf("sync", "never", "always", "interval")
 	m.Add("keys[0]", "is a secret")
+	m.NotBuilt(true, "left.alone")
+	m.NotBuilt(false, "max_gap")
+	var inner check.Mistakes
+	inner.Want(false, "ttl", "x", "less")
+	m.Within("cache", inner.Err())
+	m.Within("", inner.Err())
+	m.Within("cache", errors.New("is wrong as a whole"))
 
 	got := fmt.Sprint(m.Err())
 	want := `ttl: "-1m30s": want 0s or more` + "\n" +
 		`sync: "never": want one of always, interval` + "\n" +
-		`keys[0]: is a secret`
+		`keys[0]: is a secret` + "\n" +
+		`max_gap: its feature is not built yet: this version works only without this setting` + "\n" +
+		`cache.ttl: "x": want less` + "\n" + `ttl: "x": want less` + "\n" + `cache: is wrong as a whole`
 	if got != want {
 		t.Errorf("Err() =\n%s\nwant\n%s", got, want)
 	}
 	if all := check.All(fmt.Errorf("wrapped: %w", errors.New("x"))); len(all) != 1 || all[0].Problem != "wrapped: x" {
 		t.Errorf("All(foreign error) = %+v; want one mistake with its text", all)
 	}
-	if all := check.All(m.Err()); len(all) != 3 || all[1].Key != "sync" {
-		t.Errorf("All(Err()) = %+v; want the three mistakes", all)
+	if all := check.All(m.Err()); len(all) != 7 || all[1].Key != "sync" {
+		t.Errorf("All(Err()) = %+v; want the seven mistakes", all)
+	}
+}
+
+func TestMistakeError(t *testing.T) {
+	for want, m := range map[string]check.Mistake{
+		`a.b: "x": want y (file f:1)`: {Key: "a.b", Value: "x", Problem: "want y", Source: "file f:1"},
+		`a.b: want y`:                 {Key: "a.b", Problem: "want y"},
+		`file f:1: is no YAML`:        {Problem: "is no YAML", Source: "file f:1"},
+		`is wrong`:                    {Problem: "is wrong"},
+	} {
+		if got := m.Error(); got != want {
+			t.Errorf("%+v reads %s; want %s", m, got, want)
+		}
+	}
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"serve", "version", "check-config"}
+	for name, want := range map[string]string{"sevre": "serve", "chek-confg": "check-config", "serve": "serve", "x": "", "subscriptions": ""} {
+		if got := check.Nearest(name, known); got != want {
+			t.Errorf("Nearest(%q) = %q; want %q", name, got, want)
+		}
 	}
 }
 
@@ -108,7 +139,7 @@ func TestURL(t *testing.T) {
 func TestURLMistakesShowNoPassword(t *testing.T) {
 	for _, url := range []string{
 		"https://user:hunter2@host", "https://user:hunt/er2@host", "user:hunter2@host", "https://host?key=hunter2",
-		"nats://a:hunter2@b:x", "https://user:hunter2@a@host", "//hunter2@", "https://hunter2:x?@host",
+		"nats://a:hunter2@b:x", "https://user:hunter2", "user:hunter2", "https://user:hunter2/path", "https://host#hunter2", "https://user:hunter2@a@host", "//hunter2@", "https://hunter2:x?@host",
 	} {
 		var m check.Mistakes
 		m.URL("url", url, "http", "https")
@@ -126,6 +157,9 @@ func TestRedacted(t *testing.T) {
 		"u:p@host":              "***@host",
 		"https://host/?token=x": "https://host/?***",
 		"https://u:p?q@host":    "https://***@host",
+		"https://host#x":        "https://host#***",
+		"a whsec_abc=":          "a whsec_***",
+		"pbk_abc def":           "pbk_***",
 		"":                      "",
 	} {
 		if got := check.Redacted(value); got != want {
@@ -142,13 +176,17 @@ func TestFile(t *testing.T) {
 	}
 	for path, want := range map[string]string{
 		file:          "",
-		dir:           "want a file, not a directory",
+		dir:           "want a file that can be read, but: it is a directory",
 		file + "none": "want a file that can be read, but: no such file or directory",
 	} {
 		var m check.Mistakes
-		m.File("file", path)
-		if got := fmt.Sprint(m.Err()); !strings.HasSuffix(got, want) || (want == "") != (m.Err() == nil) {
-			t.Errorf("File(%q): %v; want %q", path, got, want)
+		ok := m.File("file", path)
+		if got := fmt.Sprint(m.Err()); !strings.HasSuffix(got, want) || (want == "") != ok || ok != (m.Err() == nil) {
+			t.Errorf("File(%q) = %v, %v; want %q", path, ok, got, want)
+		}
+		var secret check.Mistakes
+		if got := secret.SecretFile("file", path); got != ok || strings.Contains(fmt.Sprint(secret.Err()), path) || ok != (secret.Err() == nil) {
+			t.Errorf("SecretFile(%q) = %v, %v; want %v, and no path", path, got, secret.Err(), ok)
 		}
 	}
 }

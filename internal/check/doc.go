@@ -3,8 +3,8 @@
 //
 // Every mistake names the key, the value that stands there and what is accepted
 // instead. A value that may be a secret never gets into a mistake: callers leave
-// it out with [Mistakes.Add], and the parts of a URL that may carry one are
-// masked by [Redacted].
+// it out with [Mistakes.Add], and of any other value [Redacted] masks what may be
+// one.
 //
 // The package is a leaf: it knows nothing of pollbridge.
 package check

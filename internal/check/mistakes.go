@@ -1,25 +1,34 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Mistake is one setting that cannot be used.
+// Mistake is one thing that an operator has to change.
 type Mistake struct {
-	Key     string // relative to the package that found it, such as "cluster.listen" or "routes[0]"
-	Value   string // as an operator would write it; empty where it would reveal a secret or says nothing
+	Key     string // the setting, such as "cache.pending_ttl" or "routes[0]", relative to the package that found it; empty if it is about a whole source
+	Value   string // as an operator would write it, without secrets; empty where it would reveal one or says nothing
 	Problem string // what is wrong or, starting with "want", what is accepted
+	Source  string // "flag --listen", "environment POLLBRIDGE_LISTEN" or "file PATH:LINE"; empty for a default, and if it is not known
 }
 
-// Error reads `KEY: "VALUE": PROBLEM`.
+// Error reads `KEY: "VALUE": PROBLEM (SOURCE)`, or `SOURCE: PROBLEM` without a key.
 func (m Mistake) Error() string {
-	if m.Value == "" {
-		return fmt.Sprintf("%s: %s", m.Key, m.Problem)
+	text := m.Problem
+	if m.Value != "" {
+		text = quoted(m.Value) + ": " + text
 	}
-	return fmt.Sprintf("%s: %s: %s", m.Key, quoted(m.Value), m.Problem)
+	if subject := cmp.Or(m.Key, m.Source); subject != "" {
+		text = subject + ": " + text
+	}
+	if m.Key != "" && m.Source != "" {
+		text += " (" + m.Source + ")"
+	}
+	return text
 }
 
 // quoted keeps a line readable, whatever somebody pasted into a setting.
@@ -40,7 +49,7 @@ type Mistakes struct {
 // Want records a mistake unless ok. want completes "want …".
 func (m *Mistakes) Want(ok bool, key string, value any, want string) {
 	if !ok {
-		m.add(Mistake{Key: key, Value: Text(value), Problem: "want " + want})
+		m.add(Mistake{Key: key, Value: Redacted(Text(value)), Problem: "want " + want})
 	}
 }
 
@@ -52,6 +61,31 @@ func (m *Mistakes) Add(key, problem string) {
 // OneOf records a mistake unless value is one of those accepted.
 func (m *Mistakes) OneOf(key, value string, accepted ...string) {
 	m.Want(slices.Contains(accepted, value), key, value, "one of "+strings.Join(accepted, ", "))
+}
+
+// NotBuilt records a mistake unless a setting, whose feature is still to come, was
+// left alone.
+func (m *Mistakes) NotBuilt(leftAlone bool, key string) {
+	if !leftAlone {
+		m.Add(key, "its feature is not built yet: this version works only without this setting")
+	}
+}
+
+// Within records the mistakes of err, which a part of the configuration found in
+// itself; their keys get the name of that part in front.
+func (m *Mistakes) Within(part string, err error) {
+	for _, mistake := range All(err) {
+		mistake.Key = Join(part, mistake.Key)
+		m.add(mistake)
+	}
+}
+
+// Join is the key of name within a part; either may be empty.
+func Join(part, name string) string {
+	if part == "" || name == "" {
+		return part + name
+	}
+	return part + "." + name
 }
 
 // Err returns all mistakes, joined, or nil if there are none. Each of them is a
