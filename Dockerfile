@@ -16,7 +16,8 @@ COPY --from=build --chown=65532:65532 /out/data /data
 COPY --from=build --chown=65532:65532 /out/tmp /tmp
 USER 65532:65532
 # Probes and scrapers are outside the container, so they have to reach this listener.
-# All of it but /healthz and /readyz then needs a key: set POLLBRIDGE_ADMIN_KEY.
+# All of it but the probes then needs a key: set POLLBRIDGE_ADMIN_KEY, or take the one
+# that is made at the first start, /data/admin.key.
 ENV POLLBRIDGE_ADMIN_LISTEN=:8090 \
     POLLBRIDGE_STORE_DIR=/data
 VOLUME /data
