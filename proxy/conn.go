@@ -42,6 +42,7 @@ type clientConn struct {
 	net.Conn
 	peer      peer
 	lingering *lingering
+	seen      recorder // unless TLS runs over it
 
 	served      atomic.Bool // something was read
 	unread      atomic.Bool // an answer was given before the request had come whole
@@ -114,7 +115,9 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	if !c.served.Load() {
 		c.served.Store(true)
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	c.seen.note(p[:n])
+	return n, err
 }
 
 // Close waits for a client that is still sending: were the connection closed on unread

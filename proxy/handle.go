@@ -26,6 +26,9 @@ func (s *Server) handle(c *fiber.Ctx) error {
 		conn.unread.Store(false)
 		defer conn.held.Store(true)
 	}
+	if seen := recorderOf(c.Context().Conn()); seen != nil {
+		seen.follow(header.RawHeaders(), header.ContentLength() == -1)
+	}
 	h, err := readHead(header)
 	id := identify(c, h)
 	to, malformed := readTarget(header.RequestURI())

@@ -32,7 +32,7 @@ type requestBody struct {
 // newRequestBody is for a body of length bytes, or of an unknown length if that is
 // negative, of which begun has been read.
 func newRequestBody(c *fiber.Ctx, begun []byte, length int) *requestBody {
-	b := &requestBody{start: time.Now(), conn: c.Context().Conn(), begun: begun, stream: c.Request().BodyStream(), left: length}
+	b := &requestBody{start: time.Now(), conn: c.Context().Conn(), begun: begun, stream: bodyStream(c), left: length}
 	if b.stream == nil { // the engine has read all of it
 		b.begun = c.Request().Body()
 	}
@@ -87,8 +87,11 @@ func (b *requestBody) readLocked(p []byte) (int, error) {
 
 // brokenBody is the error of a body that did not come, or not in time.
 func brokenBody(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return errSlowBody
+	case errors.Is(err, errBareLF):
+		return errBareLF
 	}
 	return errBrokenBody
 }

@@ -143,7 +143,7 @@ func New(cfg Config, o Options) (*Server, error) {
 func (s *Server) Serve(ln net.Listener) error {
 	ln = clientListener{accept.Retrying(ln, s.log), s.lingering}
 	if s.tls != nil {
-		ln = tls.NewListener(ln, s.tls)
+		ln = recordedListener{tls.NewListener(ln, s.tls)}
 	}
 	return s.app.Listener(ln)
 }

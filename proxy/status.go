@@ -29,7 +29,7 @@ type statusRequest struct {
 func (s *Server) status(c *fiber.Ctx, h head, match session.Match, to target) (outcome, error) {
 	r := s.statusRequests.Get().(*statusRequest)
 	defer s.statusRequests.Put(r)
-	if err := r.readBody(c.Request()); err != nil {
+	if err := r.readBody(c); err != nil {
 		return outcome{}, err
 	}
 	if h.contentEncoding || len(r.body) > session.MaxBody || !r.Read(match, r.incoming(c, h, match.Endpoint, to.query)) {
@@ -67,11 +67,11 @@ func (r *statusRequest) incoming(c *fiber.Ctx, h head, endpoint *session.Endpoin
 
 // readBody reads what is needed to know whether this is a status request: the whole
 // body, or a byte more than one may have.
-func (r *statusRequest) readBody(request *fasthttp.Request) error {
+func (r *statusRequest) readBody(c *fiber.Ctx) error {
 	r.body = r.body[:0]
-	stream := request.BodyStream()
+	stream := bodyStream(c)
 	if stream == nil {
-		r.body = append(r.body, request.Body()...)
+		r.body = append(r.body, c.Request().Body()...)
 		return nil
 	}
 	for len(r.body) <= session.MaxBody {

@@ -39,6 +39,17 @@ func TestTLS(t *testing.T) {
 	conn.NetConn().Close()
 	eventually(t, "the hold ends", func() bool { return b.keeper.Held() == 0 })
 
+	t.Log("a trailer with a bare LF is refused through TLS, and another is not")
+	for line, want := range map[string]int{"X-A: b\r\n": 200, "X-A: b\n": 400} {
+		conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true})
+		fatal(t, err)
+		fmt.Fprintf(conn, "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\nhi\r\n0\r\n%s\r\n\r\n\r\n", line)
+		if got := statuses(readAnswers(t, conn)); len(got) != 1 || got[0] != want {
+			t.Errorf("%q: answered %v; want %d", line, got, want)
+		}
+		conn.Close()
+	}
+
 	t.Log("old versions are refused")
 	if conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true, MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}); err == nil {
 		conn.Close()

@@ -1,0 +1,166 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/tls"
+	"io"
+	"net"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// recorder sees what is read on a connection, below the HTTP engine. That takes a bare
+// LF for the end of a line in the trailer of a chunked body, and a proxy in front of us
+// may not: where the request ends would be seen in two places.
+type recorder struct {
+	last   []byte // what was read last; the engine's memory, which stays until the next read
+	chunks *chunks
+}
+
+func (r *recorder) note(p []byte) {
+	r.last = p
+	if r.chunks != nil {
+		r.chunks.write(p)
+	}
+}
+
+// follow begins to look at the body of a request with that head, or ends it if the
+// request is not chunked.
+func (r *recorder) follow(head []byte, chunked bool) {
+	r.chunks = nil
+	if !chunked {
+		return
+	}
+	r.chunks = &chunks{lost: bytes.Count(r.last, head) != 1}
+	if _, begun, found := bytes.Cut(r.last, head); found {
+		r.chunks.write(begun)
+	}
+}
+
+// recordedTLS is a TLS connection whose plain text is recorded.
+type recordedTLS struct {
+	*tls.Conn
+	seen *recorder
+}
+
+func (c recordedTLS) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.seen.note(p[:n])
+	return n, err
+}
+
+// recorderOf returns the recorder of a connection, or nil if it has none.
+func recorderOf(conn net.Conn) *recorder {
+	switch conn := conn.(type) {
+	case *clientConn:
+		return &conn.seen
+	case recordedTLS:
+		return conn.seen
+	}
+	return nil
+}
+
+// recordedListener records what TLS connections say.
+type recordedListener struct{ net.Listener }
+
+func (l recordedListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if secure, ok := conn.(*tls.Conn); ok {
+		return recordedTLS{secure, &recorder{}}, err
+	}
+	return conn, err
+}
+
+// chunks goes through a chunked body as it comes. The engine has checked, or will check,
+// everything but the trailer.
+type chunks struct {
+	lost    bool   // the beginning was not seen
+	line    []byte // that has begun
+	data    int    // bytes of a chunk still to come, with the end of its line
+	last    bool   // the chunk of size 0 was there: a trailer follows
+	ended   bool
+	trailer bool // there is one
+	bareLF  bool // a line of it ends without a carriage return
+}
+
+func (c *chunks) write(p []byte) {
+	for len(p) > 0 && !c.ended && !c.lost {
+		if c.data > 0 {
+			n := min(c.data, len(p))
+			c.data -= n
+			p = p[n:]
+			continue
+		}
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			c.line = append(c.line, p...)
+			c.lost = len(c.line) > maxHeader
+			return
+		}
+		c.readLine(append(c.line, p[:end]...))
+		c.line = c.line[:0]
+		p = p[end+1:]
+	}
+}
+
+// readLine reads a line without the LF at its end.
+func (c *chunks) readLine(line []byte) {
+	line, hasCR := bytes.CutSuffix(line, []byte("\r"))
+	switch {
+	case !c.last:
+		size, ok := chunkSize(line)
+		c.lost = !ok
+		c.last = size == 0
+		if size > 0 {
+			c.data = size + len("\r\n")
+		}
+	case len(line) == 0 && hasCR:
+		c.ended = true
+	default:
+		c.trailer = true
+		c.bareLF = c.bareLF || !hasCR
+	}
+}
+
+// chunkSize reads the hexadecimal digits at the beginning of a line.
+func chunkSize(line []byte) (size int, ok bool) {
+	for i, c := range line {
+		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|0x20)
+		if c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f' || c >= '0' && c <= '9' {
+			size = size<<4 | digit
+		} else {
+			return size, i > 0
+		}
+		if size > 1<<40 {
+			return 0, false
+		}
+	}
+	return size, len(line) > 0
+}
+
+// bodyStream is the body of a request, or nil if the engine has read all of it.
+func bodyStream(c *fiber.Ctx) io.Reader {
+	stream := c.Request().BodyStream()
+	seen := recorderOf(c.Context().Conn())
+	if stream == nil || seen == nil || seen.chunks == nil {
+		return stream
+	}
+	return &chunkedBody{stream, seen.chunks, c}
+}
+
+// chunkedBody is a chunked body that ends in an error if its trailer is ambiguous.
+type chunkedBody struct {
+	io.Reader
+	chunks *chunks
+	c      *fiber.Ctx
+}
+
+func (b *chunkedBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF && (b.chunks.bareLF || b.chunks.lost && len(b.c.Request().Header.PeekTrailerKeys()) > 0) {
+		err = errBareLF
+	}
+	return n, err
+}
+
+var errBareLF = ambiguous("a line of the trailer ends without a carriage return")
