@@ -1,38 +1,54 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"io"
 	"sync"
-	"time"
 )
 
-// watchdog calls a function once nothing has happened for a while.
-type watchdog struct {
-	timer    *time.Timer
-	patience time.Duration
-}
-
-func newWatchdog(patience time.Duration, bark func()) *watchdog {
-	return &watchdog{time.AfterFunc(patience, bark), patience}
-}
-
-func (w *watchdog) reset() { w.timer.Reset(w.patience) }
-func (w *watchdog) stop()  { w.timer.Stop() }
-
-// uploaded is the body of a request; it remembers why reading it failed, unless that
-// was because reading was given up here (io.ErrClosedPipe).
-type uploaded struct {
+// upload is the body of a request. As long as nothing of it was read, the request may be
+// sent on another connection. It remembers why reading failed, unless that was because
+// reading was given up here (io.ErrClosedPipe).
+type upload struct {
 	io.ReadCloser
-	progress func()
+	moved func()
 
-	mu  sync.Mutex
-	err error // guarded by mu
+	mu      sync.Mutex
+	started bool  // guarded by mu, as all below
+	ended   bool  // it was closed
+	err     error // of the client
 }
 
-func (u *uploaded) Read(p []byte) (int, error) {
+// attempt is the body of a request that is sent once.
+type attempt struct {
+	upload *upload
+	closed bool // guarded by mu of upload
+}
+
+func (u *upload) attempt() io.ReadCloser { return &attempt{upload: u} }
+
+// begun reports whether reading the body has begun. A request without one has nil.
+func (u *upload) begun() bool {
+	if u == nil {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.started
+}
+
+func (a *attempt) Read(p []byte) (int, error) {
+	u := a.upload
+	u.mu.Lock()
+	if a.closed {
+		u.mu.Unlock()
+		return 0, io.ErrClosedPipe
+	}
+	u.started = true
+	u.mu.Unlock()
 	n, err := u.ReadCloser.Read(p)
-	u.progress()
+	u.moved()
 	if err != nil && err != io.EOF && !errors.Is(err, io.ErrClosedPipe) {
 		u.mu.Lock()
 		u.err = err
@@ -41,7 +57,37 @@ func (u *uploaded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (u *uploaded) failure() error {
+func (a *attempt) Close() error {
+	u := a.upload
+	u.mu.Lock()
+	a.closed = true
+	started := u.started
+	u.mu.Unlock()
+	if started {
+		u.end()
+	}
+	return nil
+}
+
+// end closes the body. A request without one has nil.
+func (u *upload) end() {
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	ended := u.ended
+	u.ended = true
+	u.mu.Unlock()
+	if !ended {
+		u.ReadCloser.Close()
+	}
+}
+
+// failure is why reading the body failed. A request without one has nil.
+func (u *upload) failure() error {
+	if u == nil {
+		return nil
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.err
@@ -50,18 +96,20 @@ func (u *uploaded) failure() error {
 // download is the body of an answer; closing it ends the exchange.
 type download struct {
 	io.ReadCloser
-	progress func()
+	exchange *exchange
 	once     sync.Once
-	end      func()
 }
 
 func (d *download) Read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
-	d.progress()
+	d.exchange.moved()
+	if err != nil && err != io.EOF && context.Cause(d.exchange.ctx) == errSilent {
+		err = errSilent
+	}
 	return n, err
 }
 
 func (d *download) Close() error {
-	defer d.once.Do(d.end)
+	defer d.once.Do(d.exchange.release)
 	return d.ReadCloser.Close()
 }

@@ -3,6 +3,8 @@ package upstream_test
 import (
 	"context"
 	"crypto/tls"
+	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -35,6 +37,15 @@ func (f *flaky) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.switchable.ServeHTTP(w, r)
 }
 
+// fail opens the breaker of quick. Each session fails once.
+func fail(t testing.TB, c *upstream.Client) {
+	t.Helper()
+	for session := range 4 {
+		c.Poll(t.Context(), another(t, session), forClient)
+	}
+	wantBreaker(t, c, "open")
+}
+
 func wantBreaker(t testing.TB, c *upstream.Client, state string) {
 	t.Helper()
 	if got := c.Breaker(); got != state {
@@ -42,26 +53,29 @@ func wantBreaker(t testing.TB, c *upstream.Client, state string) {
 	}
 }
 
+// TestBreakerOpensOnARatio of sessions, however often each is polled.
 func TestBreakerOpensOnARatio(t *testing.T) {
 	f := newFlaky()
 	var own setup
-	c := newClient(t, start(t, f).URL, func(s *setup) { quick(s); s.breaker.OpenFor = time.Hour; s.breaker.MinRequests = 10; own = *s })
-	for range 6 {
-		poll(t, c, waiting)
+	c := newClient(t, start(t, f).URL, func(s *setup) { quick(s); s.breaker.OpenFor = time.Hour; own = *s })
+	for session := range 6 {
+		for range 5 {
+			c.Poll(t.Context(), another(t, session), forClient)
+		}
 	}
 	f.set(respond(500, "oops"))
-	for i := range 6 {
+	for session := range 3 { // half of them
 		wantBreaker(t, c, "closed")
-		_, err := c.Poll(t.Context(), asked(t))
+		_, err := c.Poll(t.Context(), another(t, session), forClient)
 		if f := wantFailure(t, err, upstream.Server); f.NotSent() {
-			t.Errorf("failure %d says that nothing was sent", i)
+			t.Errorf("failure %d says that nothing was sent", session)
 		}
 	}
 	wantBreaker(t, c, "open")
-	seen, start := f.requests.Load(), time.Now()
+	seen := f.requests.Load()
 	for range 100 {
-		_, err := c.Poll(t.Context(), asked(t))
-		if f := wantFailure(t, err, upstream.Open); !f.NotSent() || f.RetryAfter > time.Hour {
+		_, err := c.Poll(t.Context(), asked(t), forClient)
+		if f := wantFailure(t, err, upstream.Open); !f.NotSent() || f.RetryAfter > time.Hour || f.RetryAfter < 25*time.Minute {
 			t.Errorf("while open: NotSent %t, RetryAfter %v", f.NotSent(), f.RetryAfter)
 		}
 	}
@@ -69,9 +83,6 @@ func TestBreakerOpensOnARatio(t *testing.T) {
 		t.Error("Forward got through an open breaker")
 	} else {
 		wantFailure(t, err, upstream.Open)
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("100 polls took %v while the breaker was open; want no waiting", took)
 	}
 	if f.requests.Load() != seen {
 		t.Error("the upstream was asked while the breaker was open")
@@ -83,16 +94,154 @@ func TestBreakerOpensOnARatio(t *testing.T) {
 
 func host(url string) string { return strings.TrimPrefix(url, "http://") }
 
-func TestBreakerWantsEnoughRequests(t *testing.T) {
+// TestOneSessionOpensNothing for the others, however it fails and however often.
+func TestOneSessionOpensNothing(t *testing.T) {
+	for name, fail := range map[string]http.HandlerFunc{
+		"500":                      respond(500, "oops"),
+		"503":                      respond(503, "<html>"),
+		"no JSON":                  respond(200, "<html>"),
+		"a transient code":         respond(200, `{"status":"error","error_code":50001}`),
+		"a connection that breaks": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"silence":                  func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body); <-r.Context().Done() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.Contains(r.URL.Path, "session-1000") {
+					fail(w, r)
+					return
+				}
+				respond(200, waiting)(w, r)
+			}))
+			sessions, within := 22, longest
+			if name == "silence" {
+				sessions, within = 4, 200*time.Millisecond
+			}
+			c := newClient(t, s.URL, timeout(within), func(s *setup) { s.breaker.FailureRatio = 0.01 })
+			for session := range sessions {
+				for range 4 {
+					if _, err := c.Poll(t.Context(), another(t, 1000), forClient); err == nil {
+						t.Fatal("the session that fails was answered")
+					}
+				}
+				wantBreaker(t, c, "closed")
+				if _, err := c.Poll(t.Context(), another(t, session), forClient); err != nil {
+					t.Errorf("another session: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// TestOneSessionKeepsNothingOpen: while the upstream is probed, it does not reopen the
+// breaker for the others.
+func TestOneSessionKeepsNothingOpen(t *testing.T) {
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, start(t, f).URL, quick)
-	for range 3 {
-		c.Poll(t.Context(), asked(t))
+	fail(t, c)
+	f.set(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "session-1000") {
+			respond(500, "oops")(w, r)
+			return
+		}
+		respond(200, waiting)(w, r)
+	})
+	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
+	for session := range 2 {
+		for range 5 {
+			_, err := c.Poll(t.Context(), another(t, 1000), forClient)
+			wantFailure(t, err, upstream.Server)
+		}
+		if _, err := c.Poll(t.Context(), another(t, session), forClient); err != nil {
+			t.Errorf("a probe: %v", err)
+		}
 	}
 	wantBreaker(t, c, "closed")
-	c.Poll(t.Context(), asked(t))
+}
+
+// TestPagesOpenNothing: what passes through may fail for reasons of its own.
+func TestPagesOpenNothing(t *testing.T) {
+	f := newFlaky()
+	c := newClient(t, start(t, f).URL, quick)
+	for status := 500; status <= 504; status++ {
+		f.set(respond(status, "text"))
+		for range 20 {
+			response, err := c.Forward(request(t, c, "GET", "/", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			response.Body.Close()
+		}
+	}
+	f.set(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for range 20 {
+		_, err := c.Forward(request(t, c, "POST", "/", nil))
+		wantFailure(t, err, upstream.Connection)
+	}
+	wantBreaker(t, c, "closed")
+}
+
+// TestNobodyIsThere: a connection that cannot be made counts each time, whoever asks.
+func TestNobodyIsThere(t *testing.T) {
+	for name, ask := range map[string]func(*testing.T, *upstream.Client) error{
+		"one session": func(t *testing.T, c *upstream.Client) error {
+			_, err := c.Poll(t.Context(), asked(t), forClient)
+			return err
+		},
+		"what passes through": func(t *testing.T, c *upstream.Client) error {
+			_, err := c.Forward(request(t, c, "GET", "/", nil))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(*peer) {})
+			s.listener.Close()
+			c := newClient(t, s.url())
+			for range 3 {
+				wantBreaker(t, c, "closed")
+				wantFailure(t, ask(t, c), upstream.Connection)
+			}
+			wantBreaker(t, c, "open")
+			wantFailure(t, ask(t, c), upstream.Open)
+		})
+	}
+}
+
+// TestOnlyWhatPassesThrough can close the breaker, too, if there is nothing else; and a
+// probe that cannot connect opens it again at once.
+func TestOnlyWhatPassesThrough(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	c := newClient(t, "http://"+address, quick)
+	ask := func() error {
+		response, err := c.Forward(request(t, c, "GET", "/", nil))
+		if err == nil {
+			response.Body.Close()
+		}
+		return err
+	}
+	for range 3 {
+		wantFailure(t, ask(), upstream.Connection)
+	}
+	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
+	wantFailure(t, ask(), upstream.Connection)
 	wantBreaker(t, c, "open")
+	if listener, err = net.Listen("tcp", address); err != nil {
+		t.Skip("somebody else took the port: ", err)
+	}
+	serveOn(t, listener, answering(answer(404, "")))
+	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
+	for range 2 {
+		if err := ask(); err != nil {
+			t.Errorf("a probe: %v", err)
+		}
+	}
+	wantBreaker(t, c, "closed")
 }
 
 // TestBreakerIgnoresWhatIsTheCallersFault: one caller must not be able to cut off
@@ -107,13 +256,17 @@ func TestBreakerIgnoresWhatIsTheCallersFault(t *testing.T) {
 		{"refused", respond(200, `{"status":"error","error_code":40020}`)},
 		{"no code", respond(400, `{"status":"error","message":"what?"}`)},
 		{"a page of the web server", respond(404, "<html>not found</html>")},
+		{"forbidden", respond(403, "<html>no</html>")},
+		{"too slow", respond(408, "")},
+		{"slow down", respond(429, "")},
+		{"a redirect", respond(302, "")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFlaky()
 			f.set(c.handle)
 			client := newClient(t, start(t, f).URL, quick)
-			for range 20 {
-				client.Poll(t.Context(), asked(t))
+			for session := range 20 {
+				client.Poll(t.Context(), another(t, session), forClient)
 			}
 			wantBreaker(t, client, "closed")
 		})
@@ -124,15 +277,15 @@ func TestBreakerProbesAndCloses(t *testing.T) {
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, start(t, f).URL, quick)
-	for range 4 {
-		c.Poll(t.Context(), asked(t))
-	}
-	wantBreaker(t, c, "open")
+	fail(t, c)
 
-	// A probe that fails opens it again.
+	// Probes of two sessions that fail open it again.
 	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
-	_, err := c.Poll(t.Context(), asked(t))
-	wantFailure(t, err, upstream.Server)
+	for session := range 2 {
+		wantBreaker(t, c, "half-open")
+		_, err := c.Poll(t.Context(), another(t, session), forClient)
+		wantFailure(t, err, upstream.Server)
+	}
 	wantBreaker(t, c, "open")
 
 	// No more probes at once than configured; who is no probe is told so at once.
@@ -150,7 +303,7 @@ func TestBreakerProbesAndCloses(t *testing.T) {
 	<-arrived
 	<-arrived
 	for range 5 {
-		_, err := c.Poll(t.Context(), asked(t))
+		_, err := c.Poll(t.Context(), asked(t), forClient)
 		if f := wantFailure(t, err, upstream.Open); !f.NotSent() {
 			t.Error("a poll beside the probes was sent")
 		}
@@ -172,8 +325,7 @@ func TestBreakerAfterClose(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Poll(t.Context(), asked(t))
-	wantBreaker(t, c, "open")
+	fail(t, c)
 	c.Close()
 	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
 }
@@ -182,7 +334,7 @@ func TestBreakerAfterClose(t *testing.T) {
 // patiently no more, so that its return is noticed within open_for, whatever the
 // timeout.
 func TestEndOfAnOutageIsNoticed(t *testing.T) {
-	const patience = 4 * time.Second
+	const whole = 4 * time.Second
 	certificates, ca := certificate(t)
 	for _, c := range []struct {
 		name string
@@ -213,16 +365,16 @@ func TestEndOfAnOutageIsNoticed(t *testing.T) {
 				}
 			})
 			url := s.url()
-			client := newClient(t, strings.Replace(url, "http", map[bool]string{true: "https", false: "http"}[c.tls], 1), timeout(patience), func(s *setup) {
+			client := newClient(t, strings.Replace(url, "http", map[bool]string{true: "https", false: "http"}[c.tls], 1), timeout(whole), func(s *setup) {
 				s.breaker = upstream.BreakerConfig{Window: time.Minute, MinRequests: 4, FailureRatio: 0.5, OpenFor: 2 * time.Second, Probes: 1}
 				if c.tls {
 					s.CAFile = ca
 				}
 			})
 			var polls sync.WaitGroup
-			for range 4 {
+			for session := range 4 {
 				polls.Go(func() {
-					_, err := client.Poll(t.Context(), asked(t))
+					_, err := client.Poll(t.Context(), another(t, session), forClient)
 					wantFailure(t, err, upstream.Timeout)
 				})
 			}
@@ -230,16 +382,16 @@ func TestEndOfAnOutageIsNoticed(t *testing.T) {
 			wantBreaker(t, client, "open")
 			eventually(t, "half-open", func() bool { return client.Breaker() == "half-open" })
 			began := time.Now()
-			_, err := client.Poll(t.Context(), asked(t)) // a probe while it is still down
+			_, err := client.Poll(t.Context(), asked(t), forClient) // a probe while it is still down
 			wantFailure(t, err, upstream.Timeout)
-			if took := time.Since(began); took > patience/2 {
+			if took := time.Since(began); took > whole/2 {
 				t.Errorf("a probe waited %v; want a quarter of open_for", took)
 			}
 
 			down.Store(false)
 			back := time.Now()
 			eventually(t, "an answer", func() bool {
-				_, err := client.Poll(t.Context(), asked(t))
+				_, err := client.Poll(t.Context(), asked(t), forClient)
 				return err == nil
 			})
 			if took := time.Since(back); took > 5*time.Second {
@@ -250,7 +402,7 @@ func TestEndOfAnOutageIsNoticed(t *testing.T) {
 	}
 }
 
-// TestOverload: who finds no slot waits a little, and is then told so.
+// TestOverload: whoever finds no room waits a little, and is then told so.
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	arrived, release := make(chan struct{}, 10), make(chan struct{})
@@ -268,9 +420,9 @@ func TestOverload(t *testing.T) {
 	var others sync.WaitGroup
 	for range 3 {
 		others.Go(func() {
-			_, err := c.Poll(t.Context(), asked(t))
+			_, err := c.Poll(t.Context(), asked(t), forClient)
 			if f := wantFailure(t, err, upstream.Overload); !f.NotSent() {
-				t.Error("a poll that found no slot was sent")
+				t.Error("a poll that found no room was sent")
 			}
 		})
 		others.Go(func() {
@@ -283,7 +435,7 @@ func TestOverload(t *testing.T) {
 	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(leave)); err != errGone {
 		t.Errorf("a client that left while it queued: Forward = %v; want its cause", err)
 	}
-	if _, err := c.Poll(leave, asked(t)); err != errGone {
+	if _, err := c.Poll(leave, asked(t), forClient); err != errGone {
 		t.Errorf("a client that left while it queued: Poll = %v; want its cause", err)
 	}
 	others.Wait()
@@ -292,7 +444,7 @@ func TestOverload(t *testing.T) {
 	wantBreaker(t, c, "closed")
 	poll(t, c, waiting)
 	if got := counted(t, own.registry); got["upstream_requests_total{smartid-sign,overload}"] != 3 || got["upstream_requests_total{passthrough,overload}"] != 3 {
-		t.Errorf("metrics: %v; want 3 of each that found no slot", got)
+		t.Errorf("metrics: %v; want 3 of each that found no room", got)
 	}
 }
 
@@ -309,20 +461,17 @@ func TestRate(t *testing.T) {
 	}
 	slow := newClient(t, start(t, f).URL, func(s *setup) { s.Rate = 0.1 })
 	poll(t, slow, waiting)
-	_, err := slow.Poll(t.Context(), asked(t))
+	_, err := slow.Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Overload)
 }
 
-// TestSlowPassagesDoNotHoldUpRecovery: what passes through may take its time, and
+// TestSlowAnswersDoNotHoldUpRecovery: what passes through may take its time, and
 // polls find out meanwhile that the upstream is back.
-func TestSlowPassagesDoNotHoldUpRecovery(t *testing.T) {
+func TestSlowAnswersDoNotHoldUpRecovery(t *testing.T) {
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, start(t, f).URL, quick)
-	for range 4 {
-		c.Poll(t.Context(), asked(t))
-	}
-	wantBreaker(t, c, "open")
+	fail(t, c)
 	arrived, release := make(chan struct{}, 10), make(chan struct{})
 	f.set(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
@@ -332,12 +481,12 @@ func TestSlowPassagesDoNotHoldUpRecovery(t *testing.T) {
 		respond(200, waiting)(w, r)
 	})
 	eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
-	var passages sync.WaitGroup
+	var forwards sync.WaitGroup
 	for range 2 {
-		passages.Go(func() {
+		forwards.Go(func() {
 			response, err := c.Forward(request(t, c, "GET", "/slow", nil))
 			if err != nil {
-				t.Errorf("a slow passage: %v", err)
+				t.Errorf("a slow answer: %v", err)
 				return
 			}
 			response.Body.Close()
@@ -345,7 +494,7 @@ func TestSlowPassagesDoNotHoldUpRecovery(t *testing.T) {
 		<-arrived
 	}
 	if _, err := c.Forward(request(t, c, "GET", "/slow", nil)); err == nil {
-		t.Error("more passages than probes got through")
+		t.Error("more than probes got through")
 	} else {
 		wantFailure(t, err, upstream.Open)
 	}
@@ -353,6 +502,6 @@ func TestSlowPassagesDoNotHoldUpRecovery(t *testing.T) {
 	poll(t, c, waiting)
 	wantBreaker(t, c, "closed")
 	close(release)
-	passages.Wait()
+	forwards.Wait()
 	wantBreaker(t, c, "closed")
 }

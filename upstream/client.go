@@ -1,44 +1,60 @@
 package upstream
 
 import (
-	"crypto/tls"
 	"fmt"
+	"hash/maphash"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
+	"sync"
 	"time"
+
+	"pollbridge/session"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
-// connectionAge bounds how long a connection is used, so that a change of the
-// upstream's address in DNS is noticed.
-const connectionAge = time.Minute
+const (
+	// connectionAge bounds how long a connection is used, so that a change of the
+	// upstream's address in DNS is noticed, and connectionIdle how long it is not.
+	connectionAge  = time.Minute
+	connectionIdle = 10 * time.Second
 
-// maxAnswer is the largest answer to a poll, in bytes: twice the largest document
-// that is known, in base64.
-const maxAnswer = 64 << 20
+	// maxAnswer is the largest answer to a poll, in bytes: twice the largest document
+	// that is known, in base64. maxHead is the largest head of any answer.
+	maxAnswer = 64 << 20
+	maxHead   = 64 << 10
+)
 
 // Client talks to the upstream. It is safe for concurrent use. Create it with New.
 type Client struct {
-	base     *url.URL
-	basePath string // what stands before every path, without a slash at its end
-	timeout  time.Duration
-	agent    string
+	base      *url.URL
+	basePath  string // what stands before every path, without a slash at its end
+	origin    string // what stands before that in the request line; for a proxy only
+	proxyAuth string // Proxy-Authorization, likewise
+	timeout   time.Duration
+	agent     string
+	idle      int // connections that are kept for what passes through
+	seed      maphash.Seed
 
-	guard   *guard
-	health  *health
-	slots   *slots
-	metrics *metrics
+	breaker   *breaker
+	timeouts  *timeouts
+	inflight  *inflight
+	rate      *rateQueue
+	holds     holds
+	redirects redirects
+	metrics   *metrics
 
+	dialer   *dialer
 	polls    *fasthttp.HostClient
 	contents contents
 
-	forwards    *http.Transport
-	stopRenewal func()
+	mu           sync.Mutex
+	forwards     *http.Transport // guarded by mu
+	forwardsMade time.Time       // guarded by mu
 }
 
 // Options is what a Client needs besides its configuration. All of it is needed.
@@ -55,64 +71,70 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
-	roots, err := cfg.RootCAs()
+	d, err := newDialer(cfg, base)
 	if err != nil {
-		return nil, fmt.Errorf("upstream: ca_file: %w", err)
+		return nil, fmt.Errorf("upstream: %w", err)
 	}
-	d := &dialer{address: address(base), timeout: cfg.Timeout}
-	if base.Scheme == "https" {
-		d.tls = &tls.Config{RootCAs: roots, ServerName: base.Hostname(), MinVersion: tls.VersionTLS12}
+	if cfg.ProxyURL == "" {
+		warnOfProxies(o.Log)
 	}
+	metrics := newMetrics(o.Registry, base.Host)
 	c := &Client{
 		base: base, basePath: strings.TrimSuffix(base.EscapedPath(), "/"), timeout: cfg.Timeout, agent: o.UserAgent,
-		health:  &health{timeout: cfg.Timeout, probe: breaker.OpenFor / 4},
-		slots:   newSlots(cfg),
-		metrics: newMetrics(o.Registry, base.Host),
+		idle: cfg.MaxInflight, seed: maphash.MakeSeed(),
+		breaker:   newBreaker(base.Host, breaker, o.Log, metrics.observeBreaker),
+		timeouts:  &timeouts{whole: cfg.Timeout, short: breaker.OpenFor / 4},
+		inflight:  newInflight(cfg.MaxInflight),
+		rate:      newRateQueue(cfg.Rate),
+		redirects: redirects{log: o.Log},
+		metrics:   metrics,
+		dialer:    d,
+		polls:     newPollClient(cfg, d),
 	}
-	c.guard = newGuard(base.Host, breaker, o.Log, c.metrics.observeBreaker)
-	c.polls = newPollPool(cfg, d)
-	c.forwards = newForwardPool(cfg, d)
-	c.stopRenewal = func() {}
+	if d.absolute() {
+		c.origin, c.proxyAuth = base.Scheme+"://"+base.Host, d.authorization()
+	}
 	return c, nil
 }
 
+// warnOfProxies names the variables that other programs would obey.
+func warnOfProxies(log *slog.Logger) {
+	var set []string
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"} {
+		if os.Getenv(name) != "" {
+			set = append(set, name)
+		}
+	}
+	if set != nil {
+		verb := " is"
+		if len(set) > 1 {
+			verb = " are"
+		}
+		log.Warn(strings.Join(set, ", ") + verb + " not read; set upstream.proxy_url")
+	}
+}
+
 // Breaker returns the state of the circuit breaker: closed, half-open or open.
-func (c *Client) Breaker() string { return c.guard.breaker.State().String() }
+func (c *Client) Breaker() string { return c.breaker.circuit.State().String() }
 
 // Close closes idle connections and waits for what runs in the background. No call
 // may be under way any more.
 func (c *Client) Close() {
-	c.stopRenewal()
 	c.polls.CloseIdleConnections()
-	c.guard.close()
-}
-
-func address(base *url.URL) string {
-	port := base.Port()
-	if port == "" {
-		port = base.Scheme // the name of a service is an address too
-	}
-	return net.JoinHostPort(base.Hostname(), port)
-}
-
-// every calls f again and again until stop is called, which waits for it.
-func every(interval time.Duration, f func()) (stop func()) {
-	ticker, quit, done := time.NewTicker(interval), make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		defer ticker.Stop()
-		for {
-			select {
-			case <-ticker.C:
-				f()
-			case <-quit:
-				return
-			}
-		}
-	}()
-	return func() { close(quit); <-done }
+	c.transport().CloseIdleConnections()
+	c.rate.close()
 }
 
 // Host returns the host, and the port if there is one, of the upstream: the part of
 // its URL that may be shown.
 func (c *Client) Host() string { return c.base.Host }
+
+// caller is who asks, by keyed hashes that reveal nothing.
+type caller struct{ session, credential uint64 }
+
+func (c *Client) caller(v *session.Variant) caller {
+	return caller{
+		session:    maphash.Comparable(c.seed, [3]string{v.Endpoint.Name, v.Token, v.Credential}),
+		credential: maphash.String(c.seed, v.Credential),
+	}
+}

@@ -28,8 +28,9 @@ type Config struct {
 	// the upstream, instead of those that the system trusts. Empty: the system's.
 	CAFile string `yaml:"ca_file"`
 	// ProxyURL is the proxy through which the upstream is reached: http, https or
-	// socks5, with a user and a password if it wants them. Empty: none.
-	ProxyURL string `yaml:"proxy_url" secret:"maybe"`
+	// socks5, which finds the upstream's address itself. It may carry a user and a
+	// password, which are secrets. Empty: none; those of the environment are not read.
+	ProxyURL string `yaml:"proxy_url"`
 }
 
 // DefaultConfig is what applies where nothing else is said. Its URL is empty, so
@@ -50,11 +51,11 @@ func (c Config) Validate() error {
 	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 10s")
 	m.Want(c.MaxInflight >= 1, "max_inflight", c.MaxInflight, "at least 1")
 	m.Want(c.Rate >= 0 && !math.IsInf(c.Rate, 0), "rate", c.Rate, "polls per second, or 0 for no limit")
-	if c.ProxyURL != "" {
-		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5")
-	}
 	if _, err := c.RootCAs(); err != nil {
 		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
+	}
+	if c.ProxyURL != "" {
+		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5", "socks5h")
 	}
 	return m.Err()
 }
@@ -64,26 +65,34 @@ func (c Config) RootCAs() (*x509.CertPool, error) {
 	if c.CAFile == "" {
 		return nil, nil
 	}
+	pool := x509.NewCertPool()
+	return pool, c.addCAs(pool)
+}
+
+// addCAs adds what CAFile holds, if there is one.
+func (c Config) addCAs(pool *x509.CertPool) error {
+	if c.CAFile == "" {
+		return nil
+	}
 	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
-		return nil, check.Reason(err)
+		return check.Reason(err)
 	}
-	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("no certificate in it")
+		return errors.New("no certificate in it")
 	}
-	return pool, nil
+	return nil
 }
 
 // BreakerConfig says when the upstream counts as down.
 type BreakerConfig struct {
-	// Window is how far back failures are counted. More than 0.
+	// Window is how far back failures are counted, of each session at most one. More
+	// than 0.
 	Window time.Duration `yaml:"window"`
-	// MinRequests is how many requests a window must hold before its failures say
-	// anything. At least 1.
+	// MinRequests is how many sessions a window must hold before their failures say
+	// anything: fewer, but at least 3, if fewer are under way. At least 1.
 	MinRequests int `yaml:"min_requests"`
-	// FailureRatio of the requests in a window opens the breaker: more than 0, at
-	// most 1.
+	// FailureRatio of them opens the breaker: more than 0, at most 1.
 	FailureRatio float64 `yaml:"failure_ratio"`
 	// OpenFor is the longest that the end of an outage goes unnoticed while
 	// clients poll. More than 0.

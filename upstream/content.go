@@ -10,24 +10,47 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// notKept are further fields of an answer that are not kept with an observation: those
-// of one transfer, those that the server in front writes itself, and Set-Cookie, since
-// an observation is answered to more than one client.
+// notKept are further fields of an answer that are not kept: those of one transfer,
+// those that the server in front writes itself, and Set-Cookie, since an answer to a
+// poll is given to more than one client.
 var notKept = map[string]bool{
-	"Content-Length": true, "Date": true, "Age": true, "X-Request-Id": true, "Set-Cookie": true,
+	"Content-Length": true, "Date": true, "X-Request-Id": true, "Set-Cookie": true,
 }
 
-func newContent(response *fasthttp.Response, body []byte, decoded bool) *session.Content {
+// ofEncoded are fields that are wrong for an answer that was decoded here.
+var ofEncoded = map[string]bool{
+	"Content-Encoding": true, "Content-Digest": true, "Repr-Digest": true, "Digest": true, "Content-Md5": true,
+}
+
+// newContent is what is kept of an answer. That to a page of another origin leaves out
+// what is for this origin only.
+func newContent(response *fasthttp.Response, body []byte, decoded, crossOrigin bool) *session.Content {
 	content := &session.Content{Status: response.StatusCode(), Body: body}
 	endsHere := hop.Named(response.Header.PeekAll(fasthttp.HeaderConnection))
 	for name, value := range response.Header.All() {
-		if endsHere.Has(name) || notKept[string(name)] || decoded && string(name) == fasthttp.HeaderContentEncoding {
+		switch {
+		case endsHere.Has(name), notKept[string(name)],
+			crossOrigin && isAccessControl(name),
+			decoded && (ofEncoded[string(name)] || string(name) == "Etag" && !bytes.HasPrefix(value, []byte("W/"))):
 			continue
 		}
 		content.Header = append(content.Header, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
 	}
 	return content
 }
+
+// accessControl is what an answer allows the page that asked.
+func accessControl(response *fasthttp.Response) (fields []session.Field) {
+	endsHere := hop.Named(response.Header.PeekAll(fasthttp.HeaderConnection))
+	for name, value := range response.Header.All() {
+		if isAccessControl(name) && !endsHere.Has(name) {
+			fields = append(fields, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
+		}
+	}
+	return fields
+}
+
+func isAccessControl(name []byte) bool { return bytes.HasPrefix(name, []byte("Access-Control-")) }
 
 // contents lets small answers that are equal share their memory: a million pending
 // sessions then hold one `{"status":"waiting"}` between them.

@@ -18,28 +18,33 @@ import (
 // Reason tells failures apart, in logs and in metrics.
 type Reason string
 
-// The reasons why the upstream gave no answer.
+// The reasons why the upstream gave no answer that could be used.
 const (
 	Timeout    Reason = "timeout"      // it was silent for too long
-	Connection Reason = "connection"   // the connection was refused, reset or broke off
+	Connection Reason = "connection"   // the connection could not be made, was reset or broke off
 	Unreadable Reason = "unreadable"   // what it answered is no answer
 	Transient  Reason = "transient"    // it answered a transient error code
 	Server     Reason = "server_error" // it answered a 5xx
 	SlowDown   Reason = "slow_down"    // it answered 429
+	Redirect   Reason = "redirect"     // it answered a 3xx
 	Open       Reason = "circuit_open" // it was not asked: the circuit breaker is open
-	Overload   Reason = "overload"     // it was not asked: too many requests are in flight
+	Overload   Reason = "overload"     // it was not asked: too many requests are in flight, or upstream.rate allows no more
+	HeldBack   Reason = "held_back"    // it was not asked: it wants no polls for a while (Retry-After)
 )
 
-// Failure is the error of every call that got no answer. Its text holds neither
-// the path nor the credential of the request.
+// Failure is the error of every call that got no answer that could be used. Its text
+// holds neither the path nor the credential of the request.
 type Failure struct {
 	Reason Reason
-	// RetryAfter is when asking again makes sense; at least a second.
+	// RetryAfter is when a client should ask again, as the upstream said or as it is
+	// known here; at least a second.
 	RetryAfter time.Duration
-	Answer     *session.Content
-	sent       bool
-	callers    bool // probably the request's own fault
-	err        error
+	// Answer is what the upstream said, if that is for clients as it is, though it is no
+	// observation: a 3xx or a 4xx. It holds nothing that is meant for one client only.
+	Answer  *session.Content
+	sent    bool
+	verdict verdict
+	err     error
 }
 
 func (f *Failure) Error() string {
@@ -49,14 +54,18 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("upstream: %s: %v", f.Reason, f.err)
 }
 
-// NotSent reports whether the upstream has certainly not seen the request.
+// NotSent reports whether the upstream was not asked, for a reason that is known here.
 func (f *Failure) NotSent() bool { return !f.sent }
+
+// Answered reports whether there is an Answer, which was given to the poll that was made:
+// one for another origin may be answered otherwise.
+func (f *Failure) Answered() bool { return f.Answer != nil }
 
 // Unwrap returns the cause, if there is one.
 func (f *Failure) Unwrap() error { return f.err }
 
-func failed(reason Reason, err error) *Failure {
-	return &Failure{Reason: reason, RetryAfter: time.Second, sent: true, err: err}
+func failed(reason Reason, verdict verdict, err error) *Failure {
+	return &Failure{Reason: reason, RetryAfter: time.Second, sent: true, verdict: verdict, err: err}
 }
 
 func notSent(reason Reason, retryAfter time.Duration, err error) *Failure {
@@ -65,51 +74,66 @@ func notSent(reason Reason, retryAfter time.Duration, err error) *Failure {
 
 // brokenExchange names what went wrong between here and the upstream.
 func brokenExchange(err error) *Failure {
+	verdict := failing
+	if _, ok := errors.AsType[*connectError](err); ok {
+		verdict = unreachable
+	}
 	var timeout interface{ Timeout() bool } // fasthttp's own is no net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return failed(Timeout, err)
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return failed(Timeout, verdict, sayable(err))
+	case errors.Is(err, fasthttp.ErrBodyTooLarge), errors.Is(err, errFraming), errors.Is(err, errUpgrade):
+		return failed(Unreadable, verdict, sayable(err))
 	}
-	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
-		return failed(Unreadable, err)
-	}
-	return failed(Connection, sayable(err))
+	return failed(Connection, verdict, sayable(err))
 }
 
 // sayable keeps the errors whose text is about the network. Others quote what the
 // upstream sent, which belongs into no log.
 func sayable(err error) error {
-	for _, known := range []error{io.EOF, io.ErrUnexpectedEOF, errStale, fasthttp.ErrConnectionClosed, net.ErrClosed} {
+	if connect, ok := errors.AsType[*connectError](err); ok {
+		return connect
+	}
+	for _, known := range []error{
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed, errStale, errFraming, errSilent, errRepeated, errInterim, errUpgrade,
+		fasthttp.ErrConnectionClosed, fasthttp.ErrBodyTooLarge, fasthttp.ErrTimeout,
+	} {
 		if errors.Is(err, known) {
 			return known
 		}
 	}
 	var network *net.OpError
-	var lookup *net.DNSError
-	var certificate *tls.CertificateVerificationError
 	var alert tls.AlertError
 	var number syscall.Errno
-	if errors.As(err, &network) || errors.As(err, &lookup) || errors.As(err, &certificate) || errors.As(err, &alert) || errors.As(err, &number) {
+	if errors.As(err, &network) || errors.As(err, &alert) || errors.As(err, &number) {
 		return err
 	}
 	return errors.New("the answer could not be read")
 }
 
-// badAnswer names what is wrong with an answer that arrived.
-func badAnswer(status int, err error) *Failure {
+// noObservation names what is wrong with an answer that arrived.
+func noObservation(status int, err error, content *session.Content, retryAfter time.Duration) *Failure {
+	f := failed(Unreadable, failing, err)
+	f.RetryAfter = max(time.Second, retryAfter)
 	switch {
 	case errors.Is(err, session.ErrTransient):
-		return failed(Transient, err)
+		f.Reason = Transient
 	case errors.Is(err, session.ErrServerError):
-		return failed(Server, err)
-	case errors.Is(err, session.ErrSlowDown):
-		failure := failed(SlowDown, err)
-		failure.callers = true // it answers; it only wants fewer requests
-		return failure
+		f.Reason = Server
+	case status == http.StatusTooManyRequests:
+		f.Reason = SlowDown
+	case 300 <= status && status < 400:
+		f.Reason = Redirect
 	}
-	failure := failed(Unreadable, err)
-	failure.callers = 400 <= status && status < 500 && status != http.StatusRequestTimeout
-	return failure
+	if isForClients(status) && f.Reason != Transient {
+		f.Answer, f.verdict = content, healthy
+	}
+	return f
 }
+
+// isForClients reports whether an answer that is no observation says nothing against the
+// upstream, but something to clients.
+func isForClients(status int) bool { return 300 <= status && status < 500 }
 
 // BrokenAnswer is the failure of an answer whose body broke off.
 func BrokenAnswer(err error) *Failure { return brokenExchange(err) }

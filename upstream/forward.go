@@ -8,22 +8,42 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"pollbridge/internal/socket"
 )
 
-// forwardPatience is how long a passed-through exchange may stand still, if the
-// timeout is not longer. Starting a signing takes its time.
-const forwardPatience = time.Minute
-
-func newForwardPool(cfg Config, d *dialer) *http.Transport {
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.dial(ctx) }
-	return &http.Transport{
-		DialContext:        dial,
-		DialTLSContext:     dial,
-		DisableCompression: true, // or it would ask for gzip and unpack it
-
-		MaxConnsPerHost:        cfg.MaxInflight,
-		MaxResponseHeaderBytes: 64 << 10,
+func newTransport(d *dialer, idle int) *http.Transport {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		conn, err := d.dial(ctx, "h2", "http/1.1")
+		if err != nil || speaksHTTP2(conn) {
+			return conn, err
+		}
+		return &forwardConn{Conn: conn, socket: socket.Of(conn)}, nil
 	}
+	return &http.Transport{
+		DialContext:            dial,
+		DialTLSContext:         dial,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
+		DisableCompression:     true, // or it would ask for gzip and unpack it
+		MaxIdleConnsPerHost:    idle,
+		IdleConnTimeout:        connectionIdle,
+		MaxResponseHeaderBytes: maxHead,
+	}
+}
+
+// transport returns the pool of connections for what passes through. Now and then that
+// is a new one: its connections grow old no other way.
+func (c *Client) transport() *http.Transport {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.forwards == nil || time.Since(c.forwardsMade) > connectionAge {
+		if c.forwards != nil {
+			c.forwards.CloseIdleConnections()
+		}
+		c.forwards, c.forwardsMade = newTransport(c.dialer, c.idle), time.Now()
+	}
+	return c.forwards
 }
 
 // Target is a request target as it was received, kept byte for byte.
@@ -39,6 +59,10 @@ type Target struct {
 func (c *Client) URL(t Target) (*url.URL, error) {
 	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: t.Query, ForceQuery: t.ForceQuery}
 	raw := c.basePath + t.Path
+	if c.origin != "" {
+		u.Opaque = strings.TrimPrefix(c.origin, u.Scheme+":") + raw // sent with the scheme before it
+		return u, nil
+	}
 	if !strings.HasPrefix(raw, "//") {
 		u.Opaque = raw
 		return u, nil
@@ -58,48 +82,27 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 // Forward sends a request as it is and returns the answer as it comes; the
 // caller must close its body. It returns a *Failure where there is none, unless the
 // request's context ended or reading its body failed: then it returns that error.
-// The slot is held until the body is closed. It sends nothing twice: each request
-// has a connection of its own.
+// The upstream's interim answers are told to the httptrace of the request's context.
+//
+// A request counts as in flight until the body is closed. None is sent again that the
+// upstream may have seen, but for GET, HEAD, OPTIONS and TRACE without a body.
 func (c *Client) Forward(request *http.Request) (*http.Response, error) {
-	if err := checkSendable(request); err != nil {
+	if err := checkSendable(request, c.origin); err != nil {
 		return nil, err
 	}
-	p, err := c.pass(request.Context())
+	x, err := c.begin(request.Context())
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancelCause(request.Context())
-	silence := newWatchdog(max(forwardPatience, c.timeout), func() { stop(errSilent) })
-	p.onEnd = func() { silence.stop(); stop(nil) }
-	request = request.WithContext(ctx)
-	body := &uploaded{ReadCloser: request.Body, progress: silence.reset}
-	if request.Body != nil && request.Body != http.NoBody {
-		request.Body = body
+	response, err := x.send(x.prepare(request))
+	if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
+		response.Body.Close()
+		err = errUpgrade
 	}
-	response, err := c.forwards.RoundTrip(request)
 	if err != nil {
-		if broken := body.failure(); broken != nil && ctx.Err() == nil {
-			err = &clientsFault{broken}
-		}
-		return nil, p.failed(ctx, err)
+		return nil, x.failed(request.Context(), err)
 	}
-	p.answered(response.StatusCode, time.Now())
-	response.Body = &download{ReadCloser: response.Body, progress: silence.reset, end: p.release}
+	x.answered(response.StatusCode)
+	response.Body = &download{ReadCloser: response.Body, exchange: x}
 	return response, nil
-}
-
-// checkSendable finds what the transport would refuse to write, before that looks
-// like a failure of the upstream.
-func checkSendable(request *http.Request) error {
-	if err := checkLine(request.Method, request.URL.RequestURI()); err != nil {
-		return err
-	}
-	for name, values := range request.Header {
-		for _, value := range values {
-			if err := checkField(name, value); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

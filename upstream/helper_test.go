@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,6 +29,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	log.SetOutput(io.Discard) // net/http's words about upstreams that misbehave here
 	goleak.VerifyTestMain(m,
 		// It ends by itself, up to ten seconds after the last connection was closed.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
@@ -44,15 +46,14 @@ type setup struct {
 	upstream.Config
 	breaker  upstream.BreakerConfig
 	registry *prometheus.Registry
+	log      *slog.Logger // nil: none
 }
 
-// newClient makes a client of the upstream at url that ends with the test. Its
-// breaker opens for nothing.
+// newClient makes a client of the upstream at url that ends with the test.
 func newClient(t testing.TB, url string, change ...func(*setup)) *upstream.Client {
 	t.Helper()
-	s := setup{upstream.DefaultConfig(), upstream.DefaultBreakerConfig(), prometheus.NewRegistry()}
+	s := setup{Config: upstream.DefaultConfig(), breaker: upstream.DefaultBreakerConfig(), registry: prometheus.NewRegistry()}
 	s.URL = url
-	s.breaker.MinRequests = 1 << 20
 	for _, f := range change {
 		f(&s)
 	}
@@ -64,12 +65,15 @@ func newClient(t testing.TB, url string, change ...func(*setup)) *upstream.Clien
 	return c
 }
 
-// options are those of a client; they make its registry if there is none.
+// options are those of a client; they make its registry and log if there are none.
 func options(s *setup) upstream.Options {
 	if s.registry == nil {
 		s.registry = prometheus.NewRegistry()
 	}
-	return upstream.Options{Log: slog.New(slog.DiscardHandler), Registry: s.registry, UserAgent: "pollbridge/test"}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	return upstream.Options{Log: s.log, Registry: s.registry, UserAgent: "pollbridge/test"}
 }
 
 func timeout(d time.Duration) func(*setup) { return func(s *setup) { s.Timeout = d } }
@@ -126,10 +130,27 @@ func asked(t testing.TB) *session.Variant {
 	return question(t, dialect("marksign"), 0, "", `{"access_token":"`+credential+`"}`)
 }
 
+// forClient is a poll for a client.
+var forClient session.PollOptions
+
+// another makes the question about another session for each number.
+func another(t testing.TB, number int) *session.Variant {
+	t.Helper()
+	table, err := session.NewTable([]session.Endpoint{dialect("marksign")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := table.Variant("smartid-sign", fmt.Sprint("session-", number), credential, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
 // poll asks and wants this body.
 func poll(t testing.TB, c *upstream.Client, body string) {
 	t.Helper()
-	o, err := c.Poll(t.Context(), asked(t))
+	o, err := c.Poll(t.Context(), asked(t), forClient)
 	if err != nil {
 		t.Errorf("Poll = %v; want %s", err, body)
 		return
@@ -368,15 +389,15 @@ func counted(t testing.TB, registry *prometheus.Registry) map[string]float64 {
 	return values
 }
 
-// patience is how long something may take that a test waits for.
-const patience = 30 * time.Second
+// longest is how long something may take that a test waits for.
+const longest = 30 * time.Second
 
 // eventually polls a condition.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
 	for start := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > patience {
-			t.Fatalf("%s: not within %v", what, patience)
+		if time.Since(start) > longest {
+			t.Fatalf("%s: not within %v", what, longest)
 		}
 	}
 }

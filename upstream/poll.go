@@ -14,9 +14,9 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-func newPollPool(cfg Config, d *dialer) *fasthttp.HostClient {
+func newPollClient(cfg Config, d *dialer) *fasthttp.HostClient {
 	return &fasthttp.HostClient{
-		Addr: d.address, // its TLS, if any, is the dialer's
+		Addr: d.address, // its TLS, if any, and its proxy are the dialer's
 		DialTimeout: func(_ string, timeout time.Duration) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(context.Background(), timeout)
 			defer cancel()
@@ -26,88 +26,85 @@ func newPollPool(cfg Config, d *dialer) *fasthttp.HostClient {
 			}
 			return &pollConn{Conn: conn, socket: socket.Of(conn)}, nil
 		},
-		MaxConns:                      cfg.MaxInflight,
-		MaxConnDuration:               connectionAge,
-		MaxIdleConnDuration:           10 * time.Second,
-		MaxIdemponentCallAttempts:     1, // Poll itself repeats, and knows when it may
-		MaxResponseBodySize:           maxAnswer,
-		ReadBufferSize:                16 << 10,
-		NoDefaultUserAgentHeader:      true,
-		DisablePathNormalizing:        true,
-		DisableHeaderNamesNormalizing: false,
-		SecureErrorLogMessage:         true,
+		MaxConns:                  cfg.MaxInflight,
+		MaxConnDuration:           connectionAge,
+		MaxIdleConnDuration:       connectionIdle,
+		MaxIdemponentCallAttempts: 1, // Poll itself repeats, and knows when it may
+		MaxResponseBodySize:       maxAnswer,
+		ReadBufferSize:            maxHead,
+		NoDefaultUserAgentHeader:  true,
+		DisablePathNormalizing:    true,
+		SecureErrorLogMessage:     true,
 	}
 }
 
 // Poll asks the upstream once about a variant and reads its answer. It returns a
-// *Failure where there is none. It blocks for at most a few seconds to be admitted,
-// and then as long as health and the timeout allow; ctx governs only the former,
-// because an answer that is given up may have been the only one.
-func (c *Client) Poll(ctx context.Context, v *session.Variant, _ session.PollOptions) (*session.Observation, error) {
-	release, err := c.slots.forPoll(ctx)
-	if err != nil {
-		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, err))
-		return nil, err
+// *Failure where there is no observation. It blocks for at most a few seconds to be
+// admitted, and then as long as timeouts allow; ctx governs only the former, because an
+// answer that is given up may have been the only one.
+func (c *Client) Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (observation *session.Observation, err error) {
+	who := c.caller(v)
+	release, err := c.admit(ctx, who, o.Client)
+	if err == nil {
+		defer release()
+		err = c.breaker.run(who.session, func(probing bool) error {
+			start := time.Now()
+			observation, err = c.exchange(v, who, o, c.timeouts.next(who.session, start, probing))
+			took := time.Since(start)
+			c.timeouts.ended(who.session, err, start.Add(took), took)
+			c.metrics.observeSeconds(v.Endpoint.Name, took)
+			return err
+		})
 	}
-	defer release()
-	probing := c.guard.probing()
-	var observation *session.Observation
-	notSent := c.guard.run(func() (verdict error) {
-		observation, verdict, err = c.measured(v, probing)
-		return verdict
-	})
-	if notSent != nil {
-		c.metrics.countPoll(v.Endpoint.Name, outcome(nil, notSent))
-		return nil, notSent
-	}
+	c.metrics.count(v.Endpoint.Name, outcome(observation, err))
 	return observation, err
 }
 
-// measured is one exchange, and what the breaker is told of it.
-func (c *Client) measured(v *session.Variant, probing bool) (observation *session.Observation, verdict, err error) {
-	start := time.Now()
-	observation, err = c.exchange(v, c.health.patience(start, probing))
-	verdict = pollVerdict(err)
-	took := time.Since(start)
-	switch {
-	case err == nil:
-		c.health.answered(took)
-	case verdict != errNoVerdict:
-		c.health.failed(time.Now())
+// admit waits until a poll may be sent. If the error is nil, the caller must call
+// release.
+func (c *Client) admit(ctx context.Context, who caller, client <-chan struct{}) (release func(), err error) {
+	if err := c.holds.check(who); err != nil {
+		return nil, err
 	}
-	c.metrics.observePoll(v.Endpoint.Name, outcome(observation, err), took)
-	return observation, verdict, err
+	if err := c.breaker.open(); err != nil {
+		return nil, err
+	}
+	if err := c.rate.wait(ctx, client); err != nil {
+		return nil, err
+	}
+	release, err = c.inflight.poll(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.holds.check(who); err != nil { // it may have been told so meanwhile
+		release()
+		return nil, err
+	}
+	return release, nil
 }
 
-// pollVerdict is what the breaker is told. A 4xx that is no answer, such as the page
-// of a web server that dislikes a token, says nothing about the upstream's health: one
-// client must not be able to open the circuit for all.
-func pollVerdict(err error) error {
-	if failure, ok := errors.AsType[*Failure](err); ok && failure.callers {
-		return errNoVerdict
-	}
-	return err
-}
-
-func (c *Client) exchange(v *session.Variant, patience time.Duration) (*session.Observation, error) {
+func (c *Client) exchange(v *session.Variant, who caller, o session.PollOptions, timeout time.Duration) (*session.Observation, error) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
-	c.writePoll(request, v)
+	c.writePoll(request, v, o.Origin)
 
 	response.Header.SetNoDefaultContentType(true)
 	sent := time.Now()
-	err := c.polls.DoTimeout(request, response, patience)
+	err := c.polls.DoTimeout(request, response, timeout)
 	for tries := 0; errors.Is(err, errStale) && tries <= c.polls.MaxConns; tries++ {
-		err = c.polls.DoTimeout(request, response, patience) // nothing was sent
+		err = c.polls.DoTimeout(request, response, timeout) // nothing was sent
 	}
 	if err != nil && closedWhileIdle(err, response) && time.Since(sent) < atOnce {
-		err = c.polls.DoTimeout(request, response, patience)
+		err = c.polls.DoTimeout(request, response, timeout)
+	}
+	if address, ok := response.RemoteAddr().(pollAddr); err != nil && ok && address.conn.head.err != nil {
+		err = address.conn.head.err // which fasthttp takes for another
 	}
 	if err != nil {
 		return nil, brokenExchange(err)
 	}
-	return c.readAnswer(v, response)
+	return c.readAnswer(v, who, o, response)
 }
 
 // atOnce is how soon a connection that the upstream has closed while it was idle shows
@@ -124,12 +121,22 @@ func closedWhileIdle(err error, response *fasthttp.Response) bool {
 		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
-func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant) {
+func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant, origin string) {
 	request.Header.SetMethod(v.Endpoint.Method)
 	request.SetRequestURI(c.basePath + v.Target())
 	request.Header.SetHost(c.base.Host)
+	if c.origin != "" {
+		uri := request.URI()
+		uri.SetPath(c.origin + string(uri.PathOriginal())) // sent as it stands
+	}
+	if c.proxyAuth != "" {
+		request.Header.Set(fasthttp.HeaderProxyAuthorization, c.proxyAuth)
+	}
 	request.Header.SetUserAgent(c.agent)
 	request.Header.Set(fasthttp.HeaderAccept, "application/json")
+	if origin != "" {
+		request.Header.Set(fasthttp.HeaderOrigin, origin)
+	}
 	if name, value := v.Header(); name != "" {
 		request.Header.Set(name, value)
 	}
@@ -139,16 +146,22 @@ func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant) {
 	}
 }
 
-func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*session.Observation, error) {
+func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOptions, response *fasthttp.Response) (*session.Observation, error) {
+	status, wait := response.StatusCode(), retryAfter(response)
+	c.holds.told(who, status, wait)
+	c.redirects.answered(v, status, c.pointsTo(v, response))
+	if o.Origin != "" && o.CORS != nil {
+		o.CORS(accessControl(response))
+	}
 	body, decoded, err := plainBody(response)
 	if err != nil {
-		return nil, failed(Unreadable, err)
+		return nil, noObservation(status, err, nil, wait)
 	}
-	answer, err := v.Endpoint.Answer.Read(response.StatusCode(), body)
+	content, shared := c.contents.share(newContent(response, body, decoded, o.Origin != ""))
+	answer, err := v.Endpoint.Answer.Read(status, body)
 	if err != nil {
-		return nil, badAnswer(response.StatusCode(), err)
+		return nil, noObservation(status, err, content, wait)
 	}
-	content, shared := c.contents.share(newContent(response, body, decoded))
 	return &session.Observation{
 		At: time.Now(), Answer: answer, Locale: int32(v.Locale), Shared: shared, Content: content,
 	}, nil
@@ -158,8 +171,11 @@ func (c *Client) readAnswer(v *session.Variant, response *fasthttp.Response) (*s
 // asks for a compressed body; one that comes nevertheless is decoded, since the
 // clients that it will be answered to did not ask either.
 func plainBody(response *fasthttp.Response) (body []byte, decoded bool, err error) {
-	if encoding := response.Header.ContentEncoding(); len(encoding) == 0 || string(encoding) == "identity" {
+	switch encoding := bytes.ToLower(response.Header.ContentEncoding()); string(encoding) {
+	case "", "identity":
 		return fitted(response.SwapBody(nil)), false, nil
+	case "x-gzip": // RFC 9110, 8.4.1.3
+		response.Header.SetContentEncoding("gzip")
 	}
 	body, err = response.BodyUncompressedWithLimit(maxAnswer)
 	return fitted(body), true, err

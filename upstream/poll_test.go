@@ -57,7 +57,7 @@ func TestPollBytes(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, answering(answer(200, `{"status":"waiting","data":{"document_status":"waiting"}}`)))
 			v := question(t, c.endpoint, c.locale, c.query, c.body)
-			if _, err := newClient(t, s.url()+c.base).Poll(t.Context(), v); err != nil {
+			if _, err := newClient(t, s.url()+c.base).Poll(t.Context(), v, forClient); err != nil {
 				t.Fatal(err)
 			}
 			head, body, _ := strings.Cut(s.seen()[0], "\r\n\r\n")
@@ -83,7 +83,7 @@ func TestObservation(t *testing.T) {
 		"Content-Type: application/json; charset=utf-8", "X-Vendor: a", "X-Vendor: b", "Set-Cookie: a=b", "Date: Mon, 01 Jan 2026 00:00:00 GMT",
 		"Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "Server: nginx", "Cache-Control: no-store")))
 	before := time.Now()
-	o, err := newClient(t, s.url()).Poll(t.Context(), question(t, dialect("marksign"), 1, "", `{"access_token":"x"}`))
+	o, err := newClient(t, s.url()).Poll(t.Context(), question(t, dialect("marksign"), 1, "", `{"access_token":"x"}`), forClient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +109,7 @@ func TestNothingIsInvented(t *testing.T) {
 	s := serve(t, answering(answer(200, waiting)))
 	c := newClient(t, s.url())
 	for range 3 {
-		o, err := c.Poll(t.Context(), asked(t))
+		o, err := c.Poll(t.Context(), asked(t), forClient)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestEqualAnswersShareTheirMemory(t *testing.T) {
 	c := newClient(t, s.URL)
 	var all []*session.Observation
 	for range 3 {
-		o, err := c.Poll(t.Context(), asked(t))
+		o, err := c.Poll(t.Context(), asked(t), forClient)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestLargeAnswerTakesItsSize(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := serve(t, answering(c.text))
-			o, err := newClient(t, s.url()).Poll(t.Context(), asked(t))
+			o, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,7 +198,7 @@ func TestOddAnswersThatAreRead(t *testing.T) {
 					p.say(c.text)
 				}
 			})
-			o, err := newClient(t, s.url()).Poll(t.Context(), asked(t))
+			o, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -269,11 +269,12 @@ func TestFailures(t *testing.T) {
 		{"HTML", upstream.Unreadable, answering(answer(200, "<html>maintenance</html>", "Content-Type: text/html"))},
 		{"an empty body", upstream.Unreadable, answering(answer(200, ""))},
 		{"no content", upstream.Unreadable, answering("HTTP/1.1 204 No Content\r\n\r\n")},
-		{"not modified", upstream.Unreadable, answering("HTTP/1.1 304 Not Modified\r\n\r\n")},
+		{"not modified", upstream.Redirect, answering("HTTP/1.1 304 Not Modified\r\n\r\n")},
 		{"switching protocols", upstream.Unreadable, answering("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")},
+		{"HTTP/1.0 with Transfer-Encoding", upstream.Unreadable, answering("HTTP/1.0 200 OK\r\nContent-Length: 20\r\nTransfer-Encoding: chunked\r\n\r\n" + waiting)},
 		{"half a JSON document", upstream.Unreadable, answering(answer(200, waiting[:10]))},
 		{"an array", upstream.Unreadable, answering(answer(200, "["+waiting+"]"))},
-		{"a redirect", upstream.Unreadable, answering(answer(302, waiting, "Location: http://127.0.0.1:1/elsewhere"))},
+		{"a redirect", upstream.Redirect, answering(answer(302, waiting, "Location: http://127.0.0.1:1/elsewhere"))},
 		{"an unknown encoding", upstream.Unreadable, answering(answer(200, waiting, "Content-Encoding: x-secret"))},
 		{"gzip that is none", upstream.Unreadable, answering(answer(200, waiting, "Content-Encoding: gzip"))},
 		{"half of a gzip", upstream.Unreadable, answering(answer(200, compressed(t, waiting)[:20], "Content-Encoding: gzip"))},
@@ -302,21 +303,21 @@ func TestFailures(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, c.handle)
-			patience := 5 * time.Second
+			within := 5 * time.Second
 			if c.reason == upstream.Timeout {
-				patience = 100 * time.Millisecond
+				within = 100 * time.Millisecond
 			}
-			client := newClient(t, s.url(), timeout(patience))
+			client := newClient(t, s.url(), timeout(within))
 			start := time.Now()
-			o, err := client.Poll(t.Context(), asked(t))
+			o, err := client.Poll(t.Context(), asked(t), forClient)
 			if err == nil {
 				t.Fatalf("Poll = %s %.100q; want a failure", o.State, o.Body)
 			}
 			if f := wantFailure(t, err, c.reason); f.NotSent() {
 				t.Errorf("%v says that nothing was sent", err)
 			}
-			if took := time.Since(start); c.reason == upstream.Timeout && took > patience+4*time.Second {
-				t.Errorf("failed after %v; want it not much later than %v", took, patience)
+			if took := time.Since(start); c.reason == upstream.Timeout && took > within+4*time.Second {
+				t.Errorf("failed after %v; want it not much later than %v", took, within)
 			}
 			if n := len(s.seen()); n > 1 {
 				t.Errorf("the upstream saw %d requests; want one", n)
@@ -331,7 +332,7 @@ func TestBombIsNotExpanded(t *testing.T) {
 	c := newClient(t, s.url())
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	_, err := c.Poll(t.Context(), asked(t))
+	_, err := c.Poll(t.Context(), asked(t), forClient)
 	runtime.ReadMemStats(&after)
 	wantFailure(t, err, upstream.Unreadable)
 	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 512 {
@@ -342,7 +343,7 @@ func TestBombIsNotExpanded(t *testing.T) {
 func TestRefusedConnection(t *testing.T) {
 	s := serve(t, func(*peer) {})
 	s.listener.Close()
-	_, err := newClient(t, s.url()).Poll(t.Context(), asked(t))
+	_, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Connection)
 }
 
@@ -430,7 +431,7 @@ func TestFreshConnectionIsNotTriedAgain(t *testing.T) {
 	}{{"closed", func(*peer) {}}, {"reset", (*peer).reset}} {
 		t.Run(end.name, func(t *testing.T) {
 			s := serve(t, func(p *peer) { p.request(); end.close(p) })
-			_, err := newClient(t, s.url()).Poll(t.Context(), asked(t))
+			_, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
 			wantFailure(t, err, upstream.Connection)
 			s.wantSeen(t, 1)
 		})
@@ -467,7 +468,7 @@ func TestAnswerThatBrokeOffIsNotAskedForAgain(t *testing.T) {
 			})
 			client := newClient(t, s.url())
 			poll(t, client, waiting)
-			o, err := client.Poll(t.Context(), asked(t))
+			o, err := client.Poll(t.Context(), asked(t), forClient)
 			if err == nil {
 				t.Errorf("Poll = %s; want a failure", o.Body)
 			} else {
@@ -603,12 +604,12 @@ func TestTLS(t *testing.T) {
 		response.Body.Close()
 	}
 	wary := newClient(t, url)
-	_, err = wary.Poll(t.Context(), asked(t))
+	_, err = wary.Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Connection)
 	_, err = wary.Forward(request(t, wary, "GET", "/", nil))
 	wantFailure(t, err, upstream.Connection)
 	s.wantSeen(t, 2)
-	_, err = newClient(t, s.url()).Poll(t.Context(), asked(t)) // plain HTTP
+	_, err = newClient(t, s.url()).Poll(t.Context(), asked(t), forClient) // plain HTTP
 	wantFailure(t, err, upstream.Connection)
 }
 
@@ -616,9 +617,9 @@ func TestTLS(t *testing.T) {
 func TestSlowBody(t *testing.T) {
 	text := answer(200, `{"status":"ok","file":"`+strings.Repeat("x", 100)+`"}`)
 	for _, c := range []struct {
-		name     string
-		stalls   bool
-		patience time.Duration
+		name   string
+		stalls bool
+		within time.Duration
 	}{
 		{"keeps coming for longer than the timeout", false, 400 * time.Millisecond},
 		{"stalls", true, 200 * time.Millisecond},
@@ -638,7 +639,7 @@ func TestSlowBody(t *testing.T) {
 					time.Sleep(60 * time.Millisecond) // a slow line
 				}
 			})
-			_, err := newClient(t, s.url(), timeout(c.patience)).Poll(t.Context(), asked(t))
+			_, err := newClient(t, s.url(), timeout(c.within)).Poll(t.Context(), asked(t), forClient)
 			if c.stalls {
 				wantFailure(t, err, upstream.Timeout)
 			} else if err != nil {
@@ -664,7 +665,7 @@ func TestDripIsBounded(t *testing.T) {
 		}
 	})
 	start := time.Now()
-	_, err := newClient(t, s.url(), timeout(100*time.Millisecond)).Poll(t.Context(), asked(t))
+	_, err := newClient(t, s.url(), timeout(100*time.Millisecond)).Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Timeout)
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("gave up after %v; want it after 6 times the timeout", took)
@@ -681,7 +682,7 @@ func TestPollsAreCounted(t *testing.T) {
 	}))
 	c := newClient(t, upstreamServer.URL, func(own *setup) { s = *own })
 	for range texts {
-		c.Poll(t.Context(), asked(t))
+		c.Poll(t.Context(), asked(t), forClient)
 	}
 	got := counted(t, s.registry)
 	for _, outcome := range []string{"pending", "succeeded", "not_found", "unreadable", "unknown"} {

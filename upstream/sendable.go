@@ -3,6 +3,7 @@ package upstream
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"unicode"
 
@@ -12,46 +13,23 @@ import (
 // ErrInvalid is the error of requests that cannot be sent as they stand.
 var ErrInvalid = errors.New("upstream: the request cannot be sent as it stands")
 
-// checkLine allows what can be nothing but one request line.
-func checkLine[T string | []byte](method string, target T) error {
-	if !httpguts.ValidHeaderFieldName(method) { // a method is a token too
+// checkSendable finds what the transport would refuse to write, before that looks
+// like a failure of the upstream. origin is what stands before the target for a proxy.
+func checkSendable(request *http.Request, origin string) error {
+	if !httpguts.ValidHeaderFieldName(request.Method) { // a method is a token too
 		return fmt.Errorf("%w: method", ErrInvalid)
 	}
-	if len(target) > 0 && target[0] == '/' && isGraphic(target) {
-		return nil
-	}
+	target := strings.TrimPrefix(request.URL.RequestURI(), origin)
 	breaks := func(r rune) bool { return r == ' ' || unicode.IsControl(r) }
-	if len(target) == 0 || target[0] != '/' || strings.ContainsFunc(string(target), breaks) {
+	if !strings.HasPrefix(target, "/") || strings.ContainsFunc(target, breaks) {
 		return fmt.Errorf("%w: target", ErrInvalid)
 	}
-	return nil
-}
-
-// isGraphic reports whether text is of visible ASCII characters only, as nearly all
-// targets are.
-func isGraphic[T string | []byte](text T) bool {
-	for i := range len(text) {
-		if text[i] <= ' ' || text[i] >= 0x7f {
-			return false
+	for name, values := range request.Header {
+		for _, value := range values {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+				return fmt.Errorf("%w: header field", ErrInvalid)
+			}
 		}
 	}
-	return true
-}
-
-// checkField allows what can be nothing but one header line.
-func checkField[T string | []byte](name, value T) error {
-	if !httpguts.ValidHeaderFieldName(string(name)) || !validValue(value) {
-		return fmt.Errorf("%w: header field", ErrInvalid)
-	}
 	return nil
-}
-
-// validValue is httpguts.ValidHeaderFieldValue, which would need a copy of bytes.
-func validValue[T string | []byte](value T) bool {
-	for i := range len(value) {
-		if b := value[i]; b < ' ' && b != '\t' || b == 0x7f {
-			return false
-		}
-	}
-	return true
 }

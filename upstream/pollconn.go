@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -20,7 +19,7 @@ var errStale = errors.New("the idle connection was no longer usable")
 // the timeout, but not for ever.
 const bodyLimit = 6
 
-// pollConn is a connection of the poll pool. It belongs to one request at a time.
+// pollConn is a connection for polls. It belongs to one request at a time.
 //
 // fasthttp knows one deadline for a whole exchange; this connection turns it into
 // one for silence. And fasthttp does not look at idle connections: an answer that
@@ -29,6 +28,7 @@ const bodyLimit = 6
 type pollConn struct {
 	net.Conn
 	socket    *socket.Socket
+	head      headCheck
 	timeout   time.Duration // of silence; set by SetReadDeadline
 	end       time.Time     // of the exchange
 	exchanges int           // requests that were written
@@ -42,6 +42,7 @@ func (c *pollConn) Write(p []byte) (int, error) {
 		}
 		c.exchanges++
 		c.reading = false
+		c.head.reset()
 	}
 	return c.Conn.Write(p)
 }
@@ -57,8 +58,9 @@ func (c *pollConn) Read(p []byte) (int, error) {
 		}
 	}
 	n, err := c.Conn.Read(p)
-	if n > 0 {
-		c.reading = true
+	c.reading = c.reading || n > 0
+	if err := c.head.read(p[:n]); err != nil {
+		return 0, err
 	}
 	return n, err
 }
@@ -77,7 +79,7 @@ func (c *pollConn) SetReadDeadline(t time.Time) error {
 // quiet reports whether an idle connection is open and nothing has come on it since
 // its last answer. below is the socket of conn.
 func quiet(conn net.Conn, below *socket.Socket) bool {
-	if state := below.Look(); state == socket.Closed || state == socket.Data {
+	if !isQuiet(below) {
 		return false
 	}
 	secure, ok := conn.(*tls.Conn)
@@ -93,6 +95,12 @@ func quiet(conn net.Conn, below *socket.Socket) bool {
 	return n == 0 && errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+// isQuiet takes a connection for quiet that has no socket to look at.
+func isQuiet(below *socket.Socket) bool {
+	state := below.Look()
+	return state != socket.Closed && state != socket.Data
+}
+
 // RemoteAddr lets Poll see, through the response, on what connection it was asked:
 // fasthttp calls it before it writes a request.
 func (c *pollConn) RemoteAddr() net.Addr {
@@ -103,29 +111,4 @@ type pollAddr struct {
 	net.Addr
 	conn   *pollConn
 	reused bool
-}
-
-// dialer makes connections. It asks DNS at each dial.
-type dialer struct {
-	address string
-	tls     *tls.Config // nil for plain connections
-	timeout time.Duration
-}
-
-func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.timeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", d.address)
-	if err != nil {
-		return nil, err
-	}
-	if d.tls == nil {
-		return conn, nil
-	}
-	secure := tls.Client(conn, d.tls)
-	if err := secure.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, err
-	}
-	return secure, nil
 }

@@ -9,29 +9,29 @@ import (
 	"time"
 )
 
-// inFlight is what holds slots.
-type inFlight struct {
-	*slots
+// underWay is what is in flight.
+type underWay struct {
+	*inflight
 	polls, forwards []func()
 }
 
-func (f *inFlight) poll(ctx context.Context) error {
-	release, err := f.forPoll(ctx)
+func (f *underWay) poll(ctx context.Context) error {
+	release, err := f.inflight.poll(ctx)
 	if err == nil {
 		f.polls = append(f.polls, release)
 	}
 	return err
 }
 
-func (f *inFlight) forward(ctx context.Context) error {
-	err := f.forForward(ctx)
+func (f *underWay) forward(ctx context.Context) error {
+	err := f.inflight.forward(ctx)
 	if err == nil {
-		f.forwards = append(f.forwards, f.freeForward)
+		f.forwards = append(f.forwards, f.release)
 	}
 	return err
 }
 
-// fill lets as many in as find a slot at once.
+// fill lets in as many as there is room for at once.
 func fill(t *testing.T, enter func(context.Context) error) {
 	t.Helper()
 	for {
@@ -44,12 +44,12 @@ func fill(t *testing.T, enter func(context.Context) error) {
 	}
 }
 
-// TestWhoFindsASlot: never more than all are in flight, what passes through leaves a
+// TestWhoIsLetIn: never more than all are in flight, what passes through leaves a
 // quarter for polls, and polls may have what it leaves.
-func TestWhoFindsASlot(t *testing.T) {
+func TestWhoIsLetIn(t *testing.T) {
 	for _, c := range []struct{ all, forwards int }{{1, 1}, {2, 2}, {3, 3}, {4, 3}, {8, 6}, {10, 8}, {256, 192}} {
 		synctest.Test(t, func(t *testing.T) {
-			f := inFlight{slots: newSlots(Config{MaxInflight: c.all})}
+			f := underWay{inflight: newInflight(c.all)}
 			fill(t, f.forward)
 			if len(f.forwards) != c.forwards {
 				t.Errorf("of %d, %d pass through; want %d", c.all, len(f.forwards), c.forwards)
@@ -77,18 +77,18 @@ func TestWhoFindsASlot(t *testing.T) {
 	}
 }
 
-// TestWaitingForASlot: whoever waits gets the next one that is given back, and is told
+// TestWaitingForARelease: whoever waits gets the next one that is given back, and is told
 // after a while that there was none.
-func TestWaitingForASlot(t *testing.T) {
+func TestWaitingForARelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := inFlight{slots: newSlots(Config{MaxInflight: 4})}
+		f := underWay{inflight: newInflight(4)}
 		fill(t, f.forward)
 		fill(t, f.poll)
 		start := time.Now()
 		for name, enter := range map[string]func(context.Context) error{"a poll": f.poll, "a request": f.forward} {
 			failure, ok := errors.AsType[*Failure](enter(t.Context()))
 			if !ok || failure.Reason != Overload || !failure.NotSent() {
-				t.Errorf("%s without a slot: %v; want %s", name, failure, Overload)
+				t.Errorf("%s without room: %v; want %s", name, failure, Overload)
 			}
 			if waited := time.Since(start); waited != queueing {
 				t.Errorf("%s has waited for %v; want %v", name, waited, queueing)
@@ -107,15 +107,15 @@ func TestWaitingForASlot(t *testing.T) {
 	})
 }
 
-// TestPollsWaitForAnySlot: whoever comes to find none free gets the first one that is,
+// TestPollsWaitForAnyRelease: whoever comes to find none free gets the first one that is,
 // whatever it was used for.
-func TestPollsWaitForAnySlot(t *testing.T) {
+func TestPollsWaitForAnyRelease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(Config{MaxInflight: 64})
+		s := newInflight(64)
 		var all sync.WaitGroup
 		for range 124 {
 			all.Go(func() {
-				release, err := s.forPoll(t.Context())
+				release, err := s.poll(t.Context())
 				if err != nil {
 					t.Error(err)
 					return
@@ -127,7 +127,7 @@ func TestPollsWaitForAnySlot(t *testing.T) {
 		start := time.Now()
 		all.Wait()
 		if took := time.Since(start); took != 1800*time.Millisecond {
-			t.Errorf("124 polls of 0.9s with 64 slots took %v; want 1.8s", took)
+			t.Errorf("124 polls of 0.9s with room for 64 took %v; want 1.8s", took)
 		}
 	})
 }

@@ -1,0 +1,201 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/net/proxy"
+)
+
+// dialer makes connections to the upstream, through a proxy if there is one. It asks
+// DNS at each dial.
+type dialer struct {
+	address string
+	tls     *tls.Config // nil for plain connections
+	timeout time.Duration
+
+	proxy    *url.URL // nil if there is none
+	proxyTLS *tls.Config
+}
+
+func newDialer(cfg Config, base *url.URL) (*dialer, error) {
+	roots, err := cfg.RootCAs()
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	d := &dialer{address: address(base), timeout: cfg.Timeout}
+	if base.Scheme == "https" {
+		d.tls = &tls.Config{RootCAs: roots, ServerName: base.Hostname(), MinVersion: tls.VersionTLS12}
+	}
+	if cfg.ProxyURL == "" {
+		return d, nil
+	}
+	if d.proxy, err = url.Parse(cfg.ProxyURL); err != nil {
+		return nil, errors.New("proxy_url: cannot be read") // the error would show the password
+	}
+	// Nothing else says who vouches for the proxy, so it may be whoever does for others.
+	proxyRoots, err := x509.SystemCertPool()
+	if err == nil {
+		err = cfg.addCAs(proxyRoots)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("proxy_url: %w", err)
+	}
+	d.proxyTLS = &tls.Config{RootCAs: proxyRoots, ServerName: d.proxy.Hostname(), MinVersion: tls.VersionTLS12}
+	return d, nil
+}
+
+// address is the host and the port of a URL.
+func address(u *url.URL) string {
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// connectError is the error of a connection that could not be made. Its text is about
+// the network and holds no secret.
+type connectError struct{ error }
+
+func (e *connectError) Unwrap() error { return e.error }
+
+// dial makes a connection on which the upstream may be asked, in one of the protocols if
+// any are named. The error is a *connectError.
+func (d *dialer) dial(ctx context.Context, protocols ...string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.timeout)
+	defer cancel()
+	conn, err := d.connect(ctx)
+	if err == nil && d.tls != nil {
+		secured := d.tls.Clone()
+		secured.NextProtos = protocols
+		conn, err = secure(ctx, conn, secured)
+	}
+	if err != nil {
+		return nil, &connectError{err}
+	}
+	return conn, nil
+}
+
+func secure(ctx context.Context, conn net.Conn, cfg *tls.Config) (net.Conn, error) {
+	secure := tls.Client(conn, cfg)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secure, nil
+}
+
+// connect makes a connection that leads to the upstream.
+func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
+	if d.proxy == nil {
+		return new(net.Dialer).DialContext(ctx, "tcp", d.address)
+	}
+	if scheme := d.proxy.Scheme; scheme != "http" && scheme != "https" {
+		return d.connectBySocks(ctx)
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address(d.proxy))
+	if err == nil && d.proxy.Scheme == "https" {
+		conn, err = secure(ctx, conn, d.proxyTLS)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("upstream.proxy_url: %w", err)
+	}
+	if d.tls == nil {
+		return conn, nil // asked in absolute form
+	}
+	if err := d.openTunnel(ctx, conn); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}
+
+// absolute reports whether requests name the upstream in their first line, for a proxy.
+func (d *dialer) absolute() bool {
+	return d.tls == nil && d.proxy != nil && (d.proxy.Scheme == "http" || d.proxy.Scheme == "https")
+}
+
+// authorization is what the proxy wants as Proxy-Authorization; empty if nothing.
+func (d *dialer) authorization() string {
+	if d.proxy == nil || d.proxy.User == nil {
+		return ""
+	}
+	password, _ := d.proxy.User.Password()
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(d.proxy.User.Username()+":"+password))
+}
+
+// openTunnel asks the proxy at the other end of conn to lead it on to the upstream.
+func (d *dialer) openTunnel(ctx context.Context, conn net.Conn) error {
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	request := "CONNECT " + d.address + " HTTP/1.1\r\nHost: " + d.address + "\r\n"
+	if authorization := d.authorization(); authorization != "" {
+		request += "Proxy-Authorization: " + authorization + "\r\n"
+	}
+	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
+		return d.noTunnel(ctx, err)
+	}
+	// What may follow the head belongs to the tunnel, and nothing may: the upstream waits
+	// for TLS to begin. So no more than the head is read, byte by byte.
+	in := bufio.NewReaderSize(io.LimitReader(oneByte{conn}, maxHead), 16)
+	response, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
+	if err != nil {
+		return d.noTunnel(ctx, err)
+	}
+	if response.StatusCode/100 != 2 {
+		return fmt.Errorf("the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	}
+	return nil
+}
+
+func (d *dialer) noTunnel(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return fmt.Errorf("upstream.proxy_url: CONNECT: %w", sayable(err))
+}
+
+type oneByte struct{ io.Reader }
+
+func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
+
+// connectBySocks leaves it to the proxy to find the upstream's address.
+func (d *dialer) connectBySocks(ctx context.Context) (net.Conn, error) {
+	var auth *proxy.Auth
+	if user := d.proxy.User; user != nil {
+		password, _ := user.Password()
+		auth = &proxy.Auth{User: user.Username(), Password: password}
+	}
+	var below tcpDialer
+	dialer, err := proxy.SOCKS5("tcp", address(d.proxy), auth, &below)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address); err != nil {
+		return nil, fmt.Errorf("upstream.proxy_url: %w", err)
+	}
+	return below.conn, nil
+}
+
+// tcpDialer remembers the connection that it has made, as what package proxy makes of it
+// has no socket to look at.
+type tcpDialer struct {
+	net.Dialer
+	conn net.Conn
+}
+
+func (d *tcpDialer) DialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	d.conn, err = d.Dialer.DialContext(ctx, network, address)
+	return d.conn, err
+}

@@ -1,0 +1,280 @@
+package upstream_test
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"pollbridge/upstream"
+)
+
+// pass sends a request, with a body if that is not empty, and wants this answer.
+func pass(t testing.TB, c *upstream.Client, method, sent, want string) {
+	t.Helper()
+	r := request(t, c, method, "/", nil)
+	if sent != "" {
+		r.Body, r.ContentLength = body(sent), int64(len(sent))
+	}
+	response, err := c.Forward(r)
+	if err != nil {
+		t.Errorf("Forward %s = %v; want %s", method, err, want)
+		return
+	}
+	defer response.Body.Close()
+	if got, err := io.ReadAll(response.Body); err != nil || string(got) != want {
+		t.Errorf("Forward %s = %q, %v; want %s", method, got, err, want)
+	}
+}
+
+func (s *server) wantConnections(t testing.TB, n int) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.conns) != n {
+		t.Errorf("the upstream saw %d connections; want %d", len(s.conns), n)
+	}
+}
+
+func TestForwardUsesConnectionsAgain(t *testing.T) {
+	certificates, ca := certificate(t)
+	for _, scheme := range []string{"http", "https"} {
+		s := serve(t, func(p *peer) {
+			if scheme == "https" {
+				p.Conn = tls.Server(p.Conn, &tls.Config{Certificates: certificates})
+				p.read.Reset(p.Conn)
+			}
+			answering(answer(200, "fine"))(p)
+		})
+		c := newClient(t, strings.Replace(s.url(), "http", scheme, 1), func(s *setup) { s.CAFile = ca })
+		for range 20 {
+			pass(t, c, "GET", "", "fine")
+			pass(t, c, "POST", "{}", "fine")
+		}
+		s.wantConnections(t, 1)
+	}
+}
+
+// TestForwardAfterAnIdleClose: nothing was sent on a connection that the upstream has
+// closed meanwhile, so another one serves, also for what must not be sent twice.
+func TestForwardAfterAnIdleClose(t *testing.T) {
+	closed := make(chan struct{}, 1)
+	s := serve(t, func(p *peer) {
+		if _, ok := p.request(); ok {
+			p.say(answer(200, "fine"))
+			p.Close()
+			closed <- struct{}{}
+		}
+	})
+	c := newClient(t, s.url())
+	for _, method := range []string{"GET", "POST", "DELETE"} {
+		for _, sent := range []string{"", "{}"} {
+			for range 20 {
+				if pass(t, c, method, sent, "fine"); t.Failed() {
+					t.Fatal(method, sent)
+				}
+				<-closed
+			}
+		}
+	}
+	s.wantSeen(t, 120)
+}
+
+// TestForwardWhileTheUpstreamCloses: whoever may have been heard is not sent again.
+func TestForwardWhileTheUpstreamCloses(t *testing.T) {
+	for _, c := range []struct {
+		method, sent string
+		twice        bool
+	}{{"GET", "", true}, {"HEAD", "", true}, {"GET", "{}", false}, {"POST", "", false}, {"POST", "{}", false}, {"DELETE", "", false}} {
+		s := serve(t, func(p *peer) {
+			p.request()
+			p.say(answer(200, ""))
+			if p.number == 1 {
+				p.request() // read, and maybe acted on
+				return
+			}
+			answering(answer(200, ""))(p)
+		})
+		client := newClient(t, s.url())
+		pass(t, client, "GET", "", "")
+		r := request(t, client, c.method, "/", nil)
+		if c.sent != "" {
+			r.Body, r.ContentLength = body(c.sent), int64(len(c.sent))
+		}
+		r.Header.Set("Idempotency-Key", "1")
+		response, err := client.Forward(r)
+		if err == nil {
+			response.Body.Close()
+		}
+		if (err == nil) != c.twice {
+			t.Errorf("%s %s: Forward = %v; want an answer: %v", c.method, c.sent, err, c.twice)
+		}
+		if seen := s.seen(); len(seen) != map[bool]int{true: 3, false: 2}[c.twice] || !strings.Contains(strings.ToLower(seen[1]), "\nidempotency-key: 1\r") {
+			t.Errorf("%s %s: the upstream saw %q", c.method, c.sent, seen)
+		}
+	}
+}
+
+// TestForwardedSurplus: what comes beyond the end of an answer is nobody's, however soon
+// the next request follows.
+func TestForwardedSurplus(t *testing.T) {
+	s := serve(t, answering(answer(200, "fine")+surplus))
+	c := newClient(t, s.url())
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 500 {
+				if pass(t, c, "GET", "", "fine"); t.Failed() {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// TestEarlyAnswers come through, though the upstream closes the connection while the
+// request is still being sent.
+func TestEarlyAnswers(t *testing.T) {
+	for name, leave := range map[string]func(*peer){
+		"closes":          func(*peer) {}, // with bytes unread, which resets it
+		"sends, and ends": func(p *peer) { p.Conn.(*net.TCPConn).CloseWrite(); p.untilClosed() },
+		"goes on reading": func(p *peer) { p.untilClosed() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(p *peer) {
+				p.read.ReadString('\n')
+				p.say(answer(413, "too large", "Connection: close"))
+				leave(p)
+			})
+			c := newClient(t, s.url())
+			for range 20 {
+				r := request(t, c, "POST", "/", io.NopCloser(io.LimitReader(endless{}, 8<<20)))
+				response, err := c.Forward(r)
+				if err != nil {
+					t.Fatalf("Forward = %v; want 413", err)
+				}
+				text, err := io.ReadAll(response.Body)
+				if response.StatusCode != 413 || string(text) != "too large" || err != nil {
+					t.Errorf("Forward = %d %q, %v; want 413", response.StatusCode, text, err)
+				}
+				response.Body.Close()
+			}
+		})
+	}
+}
+
+// endless is a body of zeros.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestInterimAnswers are told to whoever wants to know.
+func TestInterimAnswers(t *testing.T) {
+	s := serve(t, answering("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+answer(200, "fine")))
+	c := newClient(t, s.url())
+	var told []string
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+		told = append(told, fmt.Sprint(code, header.Get("Link")))
+		return nil
+	}})
+	response, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if want := []string{"102", "103</a>"}; response.StatusCode != 200 || !slices.Equal(told, want) {
+		t.Errorf("%d after %q; want 200 after %q", response.StatusCode, told, want)
+	}
+}
+
+// startHTTP2 starts a server that speaks HTTP/2, too.
+func startHTTP2(t *testing.T, handler http.Handler) (url, caFile string) {
+	t.Helper()
+	certificates, ca := certificate(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, TLSConfig: &tls.Config{Certificates: certificates}}
+	var work sync.WaitGroup
+	work.Go(func() { server.ServeTLS(listener, "", "") })
+	t.Cleanup(func() { server.Close(); work.Wait() })
+	return "https://" + listener.Addr().String(), ca
+}
+
+func TestForwardSpeaksHTTP2(t *testing.T) {
+	url, ca := startHTTP2(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		text, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Saw", fmt.Sprintf("%s %s %s %s", r.Proto, r.Method, r.RequestURI, text))
+	}))
+	c := newClient(t, url+"/base", func(s *setup) { s.CAFile = ca })
+	for range 3 {
+		r := request(t, c, "POST", "/a%2Fb/../c//d?x=1;y=%zz", body("hello"))
+		response, err := c.Forward(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if got, want := response.Header.Get("X-Saw"), "HTTP/2.0 POST /base/a%2Fb/../c//d?x=1;y=%zz hello"; got != want {
+			t.Errorf("the upstream saw %s; want %s", got, want)
+		}
+	}
+}
+
+// TestHTTP2IsNeverRepeated, whatever reason a stream is refused for.
+func TestHTTP2IsNeverRepeated(t *testing.T) {
+	for _, code := range []http2.ErrCode{http2.ErrCodeProtocol, http2.ErrCodeRefusedStream, http2.ErrCodeInternal} {
+		for _, method := range []string{"POST", "DELETE"} {
+			t.Run(code.String()+method, func(t *testing.T) {
+				certificates, ca := certificate(t)
+				seen := make(chan struct{}, 100)
+				s := serve(t, func(p *peer) {
+					secure := tls.Server(p.Conn, &tls.Config{Certificates: certificates, NextProtos: []string{"h2"}})
+					io.ReadFull(secure, make([]byte, len(http2.ClientPreface)))
+					framer := http2.NewFramer(secure, secure)
+					framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+					framer.WriteSettings()
+					for {
+						frame, err := framer.ReadFrame()
+						if err != nil {
+							return
+						}
+						if head, ok := frame.(*http2.MetaHeadersFrame); ok {
+							seen <- struct{}{}
+							framer.WriteRSTStream(head.StreamID, code)
+						}
+					}
+				})
+				c := newClient(t, strings.Replace(s.url(), "http", "https", 1), func(s *setup) { s.CAFile = ca })
+				_, err := c.Forward(request(t, c, method, "/", nil))
+				if f := wantFailure(t, err, upstream.Connection); f.NotSent() {
+					t.Error("the failure says that nothing was sent")
+				}
+				if len(seen) != 1 {
+					t.Errorf("the upstream saw it %d times; want once", len(seen))
+				}
+			})
+		}
+	}
+}
+
+func TestForwardAfterItsClientHasLeft(t *testing.T) {
+	c := newClient(t, start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).URL)
+	ctx, leave := context.WithCancelCause(t.Context())
+	leave(errGone)
+	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx)); err != errGone {
+		t.Errorf("Forward = %v; want the client's cause", err)
+	}
+}

@@ -1,0 +1,125 @@
+package upstream
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// holds remembers whose polls the upstream does not want for a while: by the
+// Retry-After of a 429 those of a credential, of a 503 those of a session, and once
+// three sessions were told so within ten seconds, all.
+type holds struct {
+	mu     sync.Mutex
+	until  map[uint64]time.Time // guarded by mu, as all below; by session or credential
+	all    time.Time
+	latest []toldSession // the last three that a 503 has told to wait
+}
+
+type toldSession struct {
+	session uint64
+	at      time.Time
+}
+
+const (
+	holdLongest   = time.Minute
+	holdMost      = 10_000 // sessions and credentials; of more, some are forgotten
+	holdAllAfter  = 3
+	holdAllWithin = 10 * time.Second
+)
+
+// told is what an answer to a poll has said.
+func (h *holds) told(who caller, status int, retryAfter time.Duration) {
+	if retryAfter <= 0 {
+		return
+	}
+	now := time.Now()
+	until := now.Add(min(retryAfter, holdLongest))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch status {
+	case http.StatusTooManyRequests:
+		h.hold(who.credential, now, until)
+	case http.StatusServiceUnavailable:
+		h.hold(who.session, now, until)
+		h.latest = slices.DeleteFunc(h.latest, func(s toldSession) bool {
+			return s.session == who.session || now.Sub(s.at) > holdAllWithin
+		})
+		h.latest = append(h.latest, toldSession{who.session, now})
+		if len(h.latest) >= holdAllAfter {
+			h.latest = slices.Delete(h.latest, 0, len(h.latest)-holdAllAfter)
+			h.all = until
+		}
+	}
+}
+
+// hold must be called with mu held.
+func (h *holds) hold(key uint64, now, until time.Time) {
+	if h.until == nil {
+		h.until = map[uint64]time.Time{}
+	}
+	if len(h.until) >= holdMost {
+		for other, end := range h.until {
+			if end.Before(now) || len(h.until) >= holdMost {
+				delete(h.until, other)
+			}
+		}
+	}
+	h.until[key] = until
+}
+
+// left is how long the upstream wants no polls of a caller from now on.
+func (h *holds) left(who caller) time.Duration {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return max(h.leftOf(who.session, now), h.leftOf(who.credential, now), h.all.Sub(now))
+}
+
+// leftOf must be called with mu held.
+func (h *holds) leftOf(key uint64, now time.Time) time.Duration {
+	until, held := h.until[key]
+	if !held {
+		return 0
+	}
+	if !now.Before(until) {
+		delete(h.until, key)
+	}
+	return until.Sub(now)
+}
+
+// check returns the failure of a poll that the upstream does not want yet.
+func (h *holds) check(who caller) error {
+	if left := h.left(who); left > 0 {
+		return notSent(HeldBack, left, nil)
+	}
+	return nil
+}
+
+// retryAfterMost is the longest Retry-After that is believed.
+const retryAfterMost = 24 * time.Hour
+
+// retryAfter reads the field of a 429 or a 503. It is 0 without one.
+func retryAfter(response *fasthttp.Response) time.Duration {
+	if status := response.StatusCode(); status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
+		return 0
+	}
+	value := string(response.Header.Peek(fasthttp.HeaderRetryAfter))
+	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
+		return min(time.Duration(seconds)*time.Second, retryAfterMost)
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	now := time.Now()
+	// The upstream's own clock says when that is.
+	if date, err := http.ParseTime(string(response.Header.Peek(fasthttp.HeaderDate))); err == nil {
+		now = date
+	}
+	return max(0, min(at.Sub(now), retryAfterMost))
+}
