@@ -248,18 +248,16 @@ func TestCacheStatus(t *testing.T) {
 func TestNothingToServe(t *testing.T) {
 	t.Parallel()
 	sim, upstreamURL := simulate(t, nil)
-	b := serve(t, upstreamURL, func(s *settings) {
-		s.upstream.Timeout = 1500 * time.Millisecond
-		s.breaker.MinRequests = 1000
-	})
 	for _, test := range []struct {
 		fault simulator.Mode
 		want  int
 	}{
 		{simulator.Error500, 503}, {simulator.Error502, 503}, {simulator.Transient, 503}, {simulator.Hang, 504}, {simulator.Reset, 503},
-		{simulator.Garbage, 503}, {simulator.HTML, 503}, {simulator.Redirect, 503}, {simulator.Empty, 503},
+		{simulator.Garbage, 503}, {simulator.HTML, 503}, {simulator.Empty, 503},
 	} {
 		fatal(t, sim.SetFault(simulator.Fault{Mode: test.fault}))
+		// One each: the circuit must not open.
+		b := serve(t, upstreamURL, func(s *settings) { s.upstream.Timeout = 1500 * time.Millisecond })
 		a := b.poll("token-"+string(test.fault)+"-"+tokenMark, "sesame-1")
 		if a.status != test.want || !strings.HasPrefix(a.body, `{"status":"error","message":"`) || !strings.HasSuffix(a.body, `","error_code":50002}`) {
 			t.Errorf("%s: %d %q; want %d with code 50002", test.fault, a.status, a.body, test.want)
@@ -268,9 +266,11 @@ func TestNothingToServe(t *testing.T) {
 			t.Errorf("%s: header %v; want Retry-After, application/json, X-Request-Id", test.fault, a.header)
 		}
 	}
-	sim.ClearFault()
-	if got := sim.Stats().Redirected; got != 0 {
-		t.Errorf("%d redirects were followed, want none", got)
+	t.Log("a redirect is told, and not followed")
+	fatal(t, sim.SetFault(simulator.Fault{Mode: simulator.Redirect}))
+	b := serve(t, upstreamURL)
+	if a := b.poll(token, "sesame-1"); a.status < 300 || a.status > 399 || sim.Stats().Redirected != 0 {
+		t.Errorf("a redirect: %d, %d were followed; want it as it is", a.status, sim.Stats().Redirected)
 	}
 }
 
