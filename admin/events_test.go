@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -232,6 +234,36 @@ func TestStreamEndsWhereEventsCannotBeRead(t *testing.T) {
 		if strings.Contains(f.lines.Text(), "secret") {
 			t.Errorf("the stream shows the error: %s", f.lines.Text())
 		}
+	}
+	if err := f.lines.Err(); err != nil {
+		t.Errorf("the stream ended with %v, want its regular end", err)
+	}
+}
+
+// TestStreamToHTTP10 is not cut into chunks, which such a client would take for data.
+func TestStreamToHTTP10(t *testing.T) {
+	m := manage(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(m.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /v1/events/stream HTTP/1.0\r\nAuthorization: Bearer %s\r\n\r\n", key)
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != 200 || len(response.TransferEncoding) > 0 || !response.Close || response.Header.Get("Content-Type") != "text/event-stream" {
+		t.Errorf("answered %d, %v, %v; want 200 until the end of the connection", response.StatusCode, response.TransferEncoding, response.Header)
+	}
+	receive(t, m.waiting, "the stream waits")
+	m.happen("session.refused")
+	f := &follower{m.t, response, bufio.NewScanner(response.Body), func() {}}
+	if event := f.next(); event["event"] != "session.refused" {
+		t.Errorf("first = %v", event)
+	}
+	m.stop()
+	for f.lines.Scan() {
 	}
 	if err := f.lines.Err(); err != nil {
 		t.Errorf("the stream ended with %v, want its regular end", err)

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
 
+	"pollbridge/internal/http10"
 	"pollbridge/session"
 )
 
@@ -37,9 +38,10 @@ const callTime = 25 * time.Second
 // management is the API below /v1 and its description.
 type management struct {
 	Services
-	log  *slog.Logger
-	held *held
-	ping time.Duration
+	log     *slog.Logger
+	held    *held
+	streams *http10.Streams
+	ping    time.Duration
 }
 
 // register puts the API into app. Whatever is below its paths needs a key.

@@ -11,6 +11,9 @@ import (
 	"net/http"
 	"time"
 
+	"pollbridge/internal/accept"
+	"pollbridge/internal/http10"
+
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
 	"github.com/gofiber/fiber/v2/middleware/recover"
@@ -35,9 +38,10 @@ type Options struct {
 
 // Server is the private listener. Create it with New.
 type Server struct {
-	app  *fiber.App
-	log  *slog.Logger
-	held *held
+	app     *fiber.App
+	log     *slog.Logger
+	held    *held
+	streams http10.Streams // to clients of HTTP/1.0
 }
 
 // New returns a server that is not listening yet.
@@ -63,7 +67,7 @@ func New(cfg Config, o Options) *Server {
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok"}) })
 	s.app.Get("/readyz", readiness(o.Ready))
 	if o.Services != nil {
-		m := &management{Services: *o.Services, log: o.Log, held: s.held, ping: cmp.Or(o.Ping, 15*time.Second)}
+		m := &management{Services: *o.Services, log: o.Log, held: s.held, streams: &s.streams, ping: cmp.Or(o.Ping, 15*time.Second)}
 		m.register(s.app, o.Version, keyAlways(cfg.Keys))
 	}
 	s.app.Use(keyOrLoopback(cfg.Keys))
@@ -73,13 +77,13 @@ func New(cfg Config, o Options) *Server {
 
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
-func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(ln) }
+func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(accept.Retrying(ln, s.log)) }
 
 // Shutdown stops accepting, ends what waits for events and waits for the requests in
 // flight, but no longer than ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.held.close(ctx)
-	return s.app.ShutdownWithContext(ctx)
+	return errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 }
 
 type probe struct {

@@ -1,9 +1,9 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -100,7 +100,7 @@ const (
 
 // New returns a server that is not listening yet.
 func New(cfg Config, o Options) (*Server, error) {
-	secure, err := cfg.TLS.load()
+	secure, err := cfg.TLS.load(o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("proxy: tls: %w", err)
 	}
@@ -154,14 +154,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain(errDraining)
 	s.lingering.close()
 	defer time.AfterFunc(drainTimeout, func() { s.hurry(errDraining) }).Stop()
-	err := s.app.ShutdownWithContext(ctx)
-	streamed := make(chan struct{})
-	go func() { s.streams.Wait(); close(streamed) }()
-	select {
-	case <-streamed:
-	case <-ctx.Done():
-		err = cmp.Or(err, ctx.Err())
-	}
+	err := errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 	s.hangups.close()
 	return err
 }

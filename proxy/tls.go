@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
@@ -12,11 +13,11 @@ import (
 const certificateChecks = time.Minute
 
 // load returns nil where no certificate is configured.
-func (t TLSConfig) load() (*tls.Config, error) {
+func (t TLSConfig) load(log *slog.Logger) (*tls.Config, error) {
 	if t.CertFile == "" {
 		return nil, nil
 	}
-	c := &certificate{files: t}
+	c := &certificate{files: t, log: log}
 	if err := c.read(); err != nil {
 		return nil, err
 	}
@@ -30,20 +31,35 @@ func (t TLSConfig) load() (*tls.Config, error) {
 // certificate is the certificate in the files, as new as a check ago.
 type certificate struct {
 	files TLSConfig
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	loaded  *tls.Certificate // guarded by mu, as all below
 	changed time.Time        // when the file was, as far as it is loaded
 	checked time.Time
+	failed  bool // the files could not be read at the last check
 }
 
 func (c *certificate) current() *tls.Certificate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if time.Since(c.checked) >= certificateChecks {
-		_ = c.readLocked() // half-written files are read again at the next check
+		c.renewLocked()
 	}
 	return c.loaded
+}
+
+// renewLocked says what has changed. Half-written files are read again at the next check.
+func (c *certificate) renewLocked() {
+	before := c.loaded
+	err := c.readLocked()
+	switch {
+	case err != nil && !c.failed:
+		c.log.Warn("the certificate cannot be read; the last one is still used", "file", c.files.CertFile, "error", err)
+	case c.loaded != before:
+		c.log.Info("the certificate was renewed", "file", c.files.CertFile, "not_after", c.loaded.Leaf.NotAfter)
+	}
+	c.failed = err != nil
 }
 
 func (c *certificate) read() error {

@@ -7,11 +7,15 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"pollbridge/internal/logtest"
 )
 
 // TestRenewedCertificate is inside of the package because the files are looked at
@@ -20,7 +24,20 @@ func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	files := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
-	shown := &certificate{files: files}
+	var logged logtest.Buffer
+	shown := &certificate{files: files, log: slog.New(slog.NewTextHandler(&logged, nil))}
+	wantLog := func(words ...string) {
+		t.Helper()
+		lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
+		if len(lines) != len(words) {
+			t.Fatalf("logged %q; want lines about %q", lines, words)
+		}
+		for i, word := range words {
+			if !strings.Contains(lines[i], word) {
+				t.Errorf("line %d is %s; want it to tell of %s", i, lines[i], word)
+			}
+		}
+	}
 	written := time.Now().Add(-time.Hour)
 	renew := func(write ...string) []byte {
 		t.Helper()
@@ -81,8 +98,13 @@ func TestRenewedCertificate(t *testing.T) {
 	if got := aMinuteLater(); !bytes.Equal(got, third) {
 		t.Error("the certificate is not shown after its key came")
 	}
+	aMinuteLater()
+	wantLog("renewed", "cannot be read", "renewed")
 	os.Remove(files.CertFile)
-	if got := aMinuteLater(); !bytes.Equal(got, third) {
-		t.Error("without files, the last certificate is not shown")
+	for range 2 {
+		if got := aMinuteLater(); !bytes.Equal(got, third) {
+			t.Error("without files, the last certificate is not shown")
+		}
 	}
+	wantLog("renewed", "cannot be read", "renewed", "cannot be read")
 }

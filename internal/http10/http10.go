@@ -4,6 +4,7 @@ package http10
 
 import (
 	"bufio"
+	"context"
 	"net"
 	"sync"
 
@@ -14,8 +15,18 @@ import (
 // them when it shuts down, so whoever does has to. The zero value is ready to use.
 type Streams struct{ running sync.WaitGroup }
 
-// Wait waits for all answers to end. No more may begin.
-func (s *Streams) Wait() { s.running.Wait() }
+// Wait waits for all answers to end, but no longer than ctx: then it returns the error of
+// that. No more may begin.
+func (s *Streams) Wait(ctx context.Context) error {
+	ended := make(chan struct{})
+	go func() { s.running.Wait(); close(ended) }()
+	select {
+	case <-ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // Respond sends the head of the response and then what write writes, and closes the
 // connection; w has to be flushed where what was written should not wait. It returns at
