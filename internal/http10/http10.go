@@ -75,4 +75,3 @@ func reset(conn net.Conn) {
 		}
 	}
 }
-
