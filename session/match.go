@@ -43,7 +43,7 @@ func NewTable(endpoints []Endpoint) (*Table, error) {
 	for i, e := range endpoints {
 		e.index = i
 		if names[e.Name] {
-			errs = append(errs, fmt.Errorf("endpoint %q stands twice: names have to be unique", e.Name))
+			errs = append(errs, fmt.Errorf("endpoint %q is defined twice: names must be unique", e.Name))
 		}
 		names[e.Name] = true
 		t.endpoints = append(t.endpoints, &e)

@@ -16,8 +16,8 @@ func warnOfOpenKeys(cfg *config.Config, log *slog.Logger) {
 		cfg.Store.EncryptionKeyFile, filepath.Join(cfg.Store.Dir, "store.key"), filepath.Join(cfg.Store.Dir, "admin.key"), cfg.Proxy.TLS.KeyFile,
 	} {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" {
-			log.Warn("every user of this machine can read a key: make its file readable for this program alone, and consider the key known",
-				"file", path, "mode", info.Mode().Perm().String(), "fix", "chmod 600")
+			log.Warn("every user of this machine can read this key file: restrict it with chmod 600, and replace the key if others may have read it",
+				"file", path, "mode", info.Mode().Perm().String())
 		}
 	}
 }

@@ -28,7 +28,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	// Or the first line of the log after its reader has gone would end the program.
 	signal.Ignore(syscall.SIGPIPE)
 	var log *slog.Logger
-	queue := logqueue.New(os.Stderr, func(dropped int) { log.Warn("log lines were dropped: nobody took them", "lines", dropped) })
+	queue := logqueue.New(os.Stderr, func(dropped int) { log.Warn("log lines were dropped: they were not read in time", "lines", dropped) })
 	defer queue.Close(time.Second)
 	log = slog.New(cfg.Log.Handler(queue))
 	b, err := newBridge(cfg, log)
@@ -36,7 +36,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	b.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-		Name: "pollbridge_log_lines_dropped_total", Help: "Lines of the log that were dropped because nobody took them in time.",
+		Name: "pollbridge_log_lines_dropped_total", Help: "Log lines that were dropped because standard error did not take them in time.",
 	}, func() float64 { return float64(queue.Dropped()) }))
 	if err := b.start(); err != nil {
 		return err

@@ -144,7 +144,7 @@ func TestALogThatNobodyReads(t *testing.T) {
 	if dropped == 0 {
 		t.Error("no line was dropped; the pipe was to be full")
 	}
-	report := fmt.Sprintf(`msg="log lines were dropped: nobody took them" lines=%v`, dropped)
+	report := fmt.Sprintf(`msg="log lines were dropped: they were not read in time" lines=%v`, dropped)
 	for seen := false; !seen; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
@@ -228,7 +228,7 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, url, "--config", config, "--data-dir", data)
-	if log := p.errors.String(); strings.Contains(log, "read a key") {
+	if log := p.errors.String(); strings.Contains(log, "read this key file") {
 		t.Errorf("keys of this user alone are warned of:\n%s", log)
 	}
 	p.terminate()
@@ -240,7 +240,7 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 	}
 	p = launch(t, url, "--config", config, "--data-dir", data)
 	for _, path := range keys {
-		if log := p.errors.String(); !strings.Contains(log, "file="+path+" mode=-rw-r--r-- ") {
+		if log := p.errors.String(); !strings.Contains(log, "file="+path+" mode=-rw-r--r--\n") {
 			t.Errorf("%s, which everybody can read, is not named:\n%s", path, log)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"pollbridge/internal/check"
 )
 
@@ -32,16 +34,17 @@ type Reading struct {
 	leaves   []field
 	origins  map[string]string // by the key of a setting, a section or an element
 	mistakes []check.Mistake
-	path     string // of the file
-	blind    bool   // nothing can be said about what the file sets
+	blind    bool // nothing can be said about what the file sets
+
+	at func(*yaml.Node) string // the source of what is being read
 }
 
 // Read sets the struct that target points to as the sources say. What is wrong with
 // them is told by [Reading.Err].
 func Read(target any, from Sources) *Reading {
-	r := &Reading{leaves: root(target).leaves(), origins: map[string]string{}, path: from.File}
+	r := &Reading{leaves: root(target).leaves(), origins: map[string]string{}}
 	if from.File != "" {
-		r.file(root(target))
+		r.file(from.File, root(target))
 	}
 	r.environment(from.Env)
 	for _, flag := range from.Flags {
