@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -102,6 +103,7 @@ func TestNoMistakeShowsASecret(t *testing.T) {
 		"!SECRET a", "&SECRET", "\"\\SECRET\"", "SECRET: SECRET", "'a.test: whsec_SECRET='", "a.test=SECRET,a.test=SECRET", "whsec_SECRET", "pbk_SECRET",
 		"https://user:SECRET@a.test", "user:SECRET@a.test", "https://user:SECRET", "https://a.test/?access_token=SECRET", "https://a.test#SECRET",
 		"socks4://user:SECRET@a.test,socks5://user:SECRET@a.test:x", "'-----BEGIN PRIVATE KEY----- SECRET'"}
+	path := file(t, "")
 	bare := map[string]bool{} // what cannot be taken for a secret is shown, unless it looks like one
 	for _, key := range config.Keys() {
 		secretive := key == "admin.keys" || key == "webhook.header_hosts" || strings.HasSuffix(key, "key_file") || strings.HasSuffix(key, "credentials_file") ||
@@ -115,13 +117,18 @@ func TestNoMistakeShowsASecret(t *testing.T) {
 			text := strings.ReplaceAll(shape, "SECRET", secret)
 			section := strings.ReplaceAll(key, ".", ": {")
 			for where, from := range map[string]config.Sources{
-				"file":        {File: file(t, section+": "+text+strings.Repeat("}", strings.Count(key, ".")))},
-				"block":       {File: file(t, "admin:\n  "+text+"\n"+section+": "+text)},
+				section + ": " + text + strings.Repeat("}", strings.Count(key, ".")): {File: path},
+				"admin:\n  " + text + "\n" + section + ": " + text:                   {File: path},
 				"environment": {Env: []string{"POLLBRIDGE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_")) + "=" + strings.Trim(text, "'")}},
 				"flag":        {Flags: []config.Flag{{Name: "--flag", Key: key, Value: strings.Trim(text, "'")}}},
 			} {
+				if from.File != "" {
+					if err := os.WriteFile(path, []byte(where), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
 				if _, err := config.Load(from); err == nil || strings.Contains(err.Error(), secret) {
-					t.Errorf("%s as %s in the %s: %v\nwant an error without the secret", key, text, where, err)
+					t.Errorf("%s as %s in %s: %v\nwant an error without the secret", key, text, where, err)
 				}
 			}
 		}

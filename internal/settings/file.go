@@ -68,7 +68,7 @@ func (r *Reading) section(node *yaml.Node, into field) {
 		key := check.Join(into.key, name.Value)
 		i := slices.IndexFunc(members, func(f field) bool { return f.key == key })
 		if i < 0 {
-			r.unknown(into.key, name.Value, r.at(name), append(keys(members), keys(r.leaves)...))
+			r.add(shownKey(into.key, name.Value), "", r.at(name), "unknown setting"+suggestion(key, append(keys(members), keys(r.leaves)...)))
 		} else if !isNull(value) {
 			r.set(value, members[i])
 		}
@@ -87,14 +87,11 @@ func (r *Reading) pairs(node *yaml.Node, key string) iter.Seq2[*yaml.Node, *yaml
 		for i := 0; i+1 < len(node.Content); i += 2 {
 			name, value := resolve(node.Content[i]), node.Content[i+1]
 			first, twice := used[name.Value]
-			switch key := key; {
+			switch {
 			case name.Kind != yaml.ScalarNode:
 				r.add(key, "", r.at(name), "has "+kindName(name)+" for a name: want text")
 			case twice:
-				if looksLikeName(name.Value) {
-					key = check.Join(key, name.Value)
-				}
-				r.add(key, "", r.at(name), "the same name is already used at "+first)
+				r.add(shownKey(key, name.Value), "", r.at(name), "the same name is already used at "+first)
 			default:
 				used[name.Value] = r.at(name)
 				if !yield(name, value) {

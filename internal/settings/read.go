@@ -57,19 +57,17 @@ func Read(target any, from Sources) *Reading {
 // Validate, says of the struct that was set. It joins mistakes of package check; none
 // quotes a value that may be a secret. It is nil if nothing is wrong.
 func (r *Reading) Err(err error) error {
-	all := slices.Clone(r.mistakes)
-	if !r.blind { // or else "is not set" would be said of what may well be in the file
-		for _, m := range check.All(err) {
-			if !slices.ContainsFunc(r.mistakes, func(known check.Mistake) bool { return follows(m, known) }) {
-				all = append(all, r.located(m))
-			}
+	var all check.Mistakes
+	for _, m := range r.mistakes {
+		all.Within("", m)
+	}
+	for _, m := range check.All(err) {
+		follows := slices.ContainsFunc(r.mistakes, func(known check.Mistake) bool { return follows(m, known) })
+		if !follows && !r.blind { // or else "is not set" would be said of what may well be in the file
+			all.Within("", r.located(m))
 		}
 	}
-	var joined check.Mistakes
-	for _, m := range all {
-		joined.Within("", m)
-	}
-	return joined.Err()
+	return all.Err()
 }
 
 // follows tells whether a mistake is merely the consequence of a known one: a value
