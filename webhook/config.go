@@ -76,11 +76,10 @@ func (c Config) Validate() error {
 
 func (c Config) validateHeaderHosts(m *check.Mistakes) {
 	for _, host := range slices.Sorted(maps.Keys(c.HeaderHosts)) {
-		// The key says where it stands; what stands there may be a secret in a wrong place.
-		if key := "header_hosts." + host; !isHost(host) {
-			m.Add(key, "want a host name in lower case, without scheme, port and path, and then its secret (neither is shown)")
+		if !isHost(host) {
+			m.AddEntry("header_hosts", host, "want a host name in lower case, without scheme, port and path, and then its secret (neither is shown)")
 		} else if !isSecret(c.HeaderHosts[host]) {
-			m.Add(key, "want a host and then its secret: whsec_ and the base64 of 24 to 64 random bytes (neither is shown)")
+			m.AddEntry("header_hosts", host, "want a host and then its secret: whsec_ and the base64 of 24 to 64 random bytes (neither is shown)")
 		}
 	}
 }

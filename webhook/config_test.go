@@ -18,7 +18,7 @@ func TestConfigValidate(t *testing.T) {
 	hosts := func(host, secret string) func(*webhook.Config) {
 		return func(c *webhook.Config) { c.HeaderHosts = map[string]string{host: secret} }
 	}
-	const noSecret = "header_hosts.example.com: want a host and then its secret: whsec_"
+	const noSecret = "header_hosts: want a host and then its secret: whsec_"
 	for _, test := range []struct {
 		name   string
 		change func(*webhook.Config)

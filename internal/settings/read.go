@@ -101,7 +101,7 @@ func (r *Reading) origin(key string) string {
 // table, and without what may be a secret.
 func (r *Reading) located(m check.Mistake) check.Mistake {
 	if m.Source == "" {
-		m.Source = r.origin(m.Key)
+		m.Source = r.origin(check.Join(m.Key, m.Entry))
 	}
 	leaf := r.leafOf(m.Key)
 	if leaf.secret != "" {

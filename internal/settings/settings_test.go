@@ -227,7 +227,7 @@ func TestValidationIsLocated(t *testing.T) {
 	found.Want(false, "ratio", 0, "more")
 	found.Want(false, "name", "x", "another")
 	found.Want(false, "section.keys[1]", "sesame", "another")
-	found.Want(false, "section.hosts.two.test", "sesame", "another")
+	found.AddEntry("section.hosts", "two.test", "want another")
 	found.Want(false, "section.proxy", "sesame", "another")
 	found.Want(false, "section.deeper.waits[0]", "1s", "more")
 	found.Want(false, "words[1]", "b", "another")
