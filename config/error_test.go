@@ -59,6 +59,8 @@ func TestMistakes(t *testing.T) {
 			want: "webhook.header_hosts: has an entry that is not NAME=VALUE (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_WEBHOOK_HEADER_HOSTS, entry 1)"},
 		{name: "keys of another form", env: []string{"POLLBRIDGE_ADMIN_KEYS=0123456789abcdef 0123456789abcdef"},
 			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown); here a list is written A,B (environment POLLBRIDGE_ADMIN_KEYS)"},
+		{name: "a key that is too short", env: []string{"POLLBRIDGE_ADMIN_KEY=0123456789"},
+			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown) (environment POLLBRIDGE_ADMIN_KEY)"},
 		{name: "what is not built yet", file: "watch: {max_gap: 5s}\ntracing: {otlp_endpoint: 'http://a'}\nadmin: {tls: {cert_file: a, key_file: b}}\nstore: {nats: {url: nats://a, replicas: 1}}",
 			want: "watch.max_gap: " + notBuilt + " (PATH:1)\nstore.nats.url: " + notBuilt + " (PATH:4)\nstore.nats.replicas: " + notBuilt + " (PATH:4)\n" +
 				"admin.tls.cert_file: " + notBuilt + " (PATH:3)\nadmin.tls.key_file: " + notBuilt + " (PATH:3)\ntracing.otlp_endpoint: " + notBuilt + " (PATH:2)"},

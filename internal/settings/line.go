@@ -25,21 +25,25 @@ func (r *Reading) environment(variables []string) {
 	byName := map[string]field{}
 	var names []string
 	for _, leaf := range r.leaves {
-		name := Prefix + strings.ToUpper(strings.ReplaceAll(leaf.key, ".", "_"))
+		name := variable(leaf.key)
 		byName[name] = leaf
 		names = append(names, name)
 	}
-	for _, variable := range variables {
-		name, text, _ := strings.Cut(variable, "=")
+	for _, v := range variables {
+		name, text, _ := strings.Cut(v, "=")
 		if !strings.HasPrefix(name, Prefix) || text == "" {
 			continue
 		}
 		if setting, known := byName[name]; known {
 			r.line(text, setting, "environment "+name)
-		} else if !injected.MatchString(variable) {
+		} else if !injected.MatchString(v) {
 			r.add("", "", "environment "+name, "unknown setting"+suggestion(name, names))
 		}
 	}
+}
+
+func variable(key string) string {
+	return Prefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
 // line reads a text on one line as the shape that the setting wants: a flag or a
@@ -82,10 +86,10 @@ func (r *Reading) line(text string, setting field, source string) {
 
 // form says how a list or a table is written on one line.
 func form(t reflect.Type) string {
-	switch shapeOf(t) {
-	case list:
+	switch shape := shapeOf(t); {
+	case shape == list && shapeOf(t.Elem()) == scalar:
 		return "; here a list is written A,B"
-	case table:
+	case shape == table:
 		return "; here a table is written NAME=VALUE,NAME=VALUE"
 	default:
 		return ""

@@ -110,7 +110,7 @@ func (r *Reading) located(m check.Mistake) check.Mistake {
 	if leaf.secret == "true" && !strings.HasPrefix(m.Key[len(leaf.key):], "[") {
 		m.Key = leaf.key // the rest is what somebody wrote
 	}
-	if m.Source != "" && leaf.key != "" && !strings.HasPrefix(m.Source, "file ") {
+	if strings.HasPrefix(m.Source, "flag ") || strings.HasPrefix(m.Source, "environment "+variable(leaf.key)) && leaf.key != "" {
 		m.Problem += form(leaf.value.Type())
 	}
 	return m

@@ -183,7 +183,7 @@ func TestMistakes(t *testing.T) {
 		{name: "a name twice in a line", env: "SECTION_HOSTS=a=1,a=2",
 			want: "section.hosts: the same name is already used at environment POLLBRIDGE_SECTION_HOSTS, entry 1; here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_SECTION_HOSTS, entry 2)"},
 		{name: "rows in a line", env: "ROWS=a",
-			want: "rows: can only be set in the file; here a list is written A,B (environment POLLBRIDGE_ROWS)"},
+			want: "rows: can only be set in the file (environment POLLBRIDGE_ROWS)"},
 		{name: "an unknown variable", env: "SECTION_ULR=x",
 			want: "environment POLLBRIDGE_SECTION_ULR: unknown setting; did you mean POLLBRIDGE_SECTION_URL?"},
 		{name: "a variable without a section", env: "WAITS=x",
