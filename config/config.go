@@ -2,8 +2,8 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"slices"
-	"strings"
 
 	"pollbridge/admin"
 	"pollbridge/cache"
@@ -77,12 +77,21 @@ func (c *Config) Validate() error {
 	m.Within("log", c.Log.Validate())
 	m.NotBuilt(c.Tracing.OTLPEndpoint == "", "tracing.otlp_endpoint")
 
-	// Two listeners cannot have one address, unless it means any free port.
-	anyFree := strings.HasSuffix(c.Admin.Listen, ":0")
-	m.Want(anyFree || c.Admin.Listen != c.Proxy.Listen, "admin.listen", c.Admin.Listen, "another address than listen")
+	m.Want(!overlap(c.Admin.Listen, c.Proxy.Listen), "admin.listen", c.Admin.Listen, "another port than listen, or other addresses")
 	m.Want(c.Watch.Schedule != watch.Fixed || c.Watch.Interval >= c.Cache.PendingTTL, "watch.interval", c.Watch.Interval,
 		"at least cache.pending_ttl, which is "+check.Text(c.Cache.PendingTTL)+": with schedule fixed, a poll before that would learn nothing new")
 	return m.Err()
+}
+
+// overlap tells whether two listeners would fight for an address.
+func overlap(a, b string) bool {
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	every := func(host string) bool { ip := net.ParseIP(host); return host == "" || ip != nil && ip.IsUnspecified() }
+	return hostA == hostB || every(hostA) || every(hostB)
 }
 
 // Keys returns the key of every setting, in the order in which they are printed.
@@ -112,10 +121,10 @@ func (c *Config) validateEndpoints(m *check.Mistakes) {
 	m.OneOf("dialect", c.Dialect, session.Dialects()...)
 	custom := c.Dialect == session.DialectCustom
 	if custom && len(c.Endpoints) == 0 {
-		m.Add("endpoints", "is empty: the dialect custom needs at least one endpoint")
+		m.Add("endpoints", "is empty, but the dialect custom needs at least one endpoint")
 	}
 	if !custom && len(c.Endpoints) > 0 {
-		m.Add("endpoints", "is set: only the dialect custom takes endpoints, the others bring theirs")
+		m.Add("endpoints", "is set, but only the dialect custom takes endpoints")
 	}
 	endpoints, err := c.SessionEndpoints()
 	if err != nil {

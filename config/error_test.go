@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -33,19 +34,19 @@ func TestMistakes(t *testing.T) {
 		{name: "an unknown dialect", file: "dialect: marksing",
 			want: `dialect: "marksing": want one of custom, dokobit, elpako, marksign (PATH:1)`},
 		{name: "custom without endpoints", file: "dialect: custom",
-			want: "endpoints: is empty: the dialect custom needs at least one endpoint"},
+			want: "endpoints: is empty, but the dialect custom needs at least one endpoint"},
 		{name: "endpoints without custom", file: "endpoints: [" + endpoint + "]",
-			want: "endpoints: is set: only the dialect custom takes endpoints, the others bring theirs (PATH:1)"},
+			want: "endpoints: is set, but only the dialect custom takes endpoints (PATH:1)"},
 		{name: "an endpoint twice", file: "dialect: custom\nendpoints:\n- " + endpoint + "\n- " + strings.Replace(endpoint, "GET", "POST", 1),
-			want: `endpoints: endpoint "a" stands twice: names have to be unique (PATH:3)`},
+			want: `endpoints: endpoint "a" is defined twice: names must be unique (PATH:3)`},
 		{name: "endpoints that are none", file: "dialect: custom\nendpoints:\n- " + strings.Replace(endpoint, "GET", "PUT", 1) + "\n- " + strings.Replace(endpoint, "query:a", "abc", 1),
 			want: `endpoints[0].method: "PUT": want GET or POST (PATH:3)` + "\n" +
 				"endpoints[1].credential: want body:NAME, query:NAME or header:NAME, where NAME is the field that carries the credential (the value is not shown) (PATH:4)"},
 		{name: "an unknown variable", env: []string{"POLLBRIDGE_UPSTREAM_TIMEOT=1s", "POLLBRIDGE_ADMIN_KAY=x"},
 			want: "environment POLLBRIDGE_UPSTREAM_TIMEOT: unknown setting; did you mean POLLBRIDGE_UPSTREAM_TIMEOUT?\n" +
 				"environment POLLBRIDGE_ADMIN_KAY: unknown setting; did you mean POLLBRIDGE_ADMIN_KEYS?"},
-		{name: "one address for two", file: "listen: ':1'", env: []string{"POLLBRIDGE_ADMIN_LISTEN=:1"},
-			want: `admin.listen: ":1": want another address than listen (environment POLLBRIDGE_ADMIN_LISTEN)`},
+		{name: "one address for two", file: "listen: ':1'", env: []string{"POLLBRIDGE_ADMIN_LISTEN=127.0.0.1:1"},
+			want: `admin.listen: "127.0.0.1:1": want another port than listen, or other addresses (environment POLLBRIDGE_ADMIN_LISTEN)`},
 		{name: "a default that no longer fits", file: "cache: {pending_ttl: 1h}\nwatch: {interval: 1h}",
 			want: `cache.final_ttl: "15m": want at least pending_ttl, which is 1h`},
 		{name: "watches that poll in vain", file: "watch: {interval: 1500ms}\ncache: {pending_ttl: 2s}",
@@ -55,9 +56,11 @@ func TestMistakes(t *testing.T) {
 		{name: "the credential of a dialect is ignored", file: "dialect: dokobit", env: []string{"POLLBRIDGE_CACHE_IGNORED_QUERY_FIELDS=_,access_token"},
 			want: "cache.ignored_query_fields: holds the field that carries the credential of the endpoint smartid-sign; here a list is written A,B (environment POLLBRIDGE_CACHE_IGNORED_QUERY_FIELDS)"},
 		{name: "a header_hosts of another form", env: []string{"POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="},
-			want: "webhook.header_hosts: has an entry that is no NAME=VALUE (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_WEBHOOK_HEADER_HOSTS, entry 1)"},
+			want: "webhook.header_hosts: has an entry that is not NAME=VALUE (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_WEBHOOK_HEADER_HOSTS, entry 1)"},
 		{name: "keys of another form", env: []string{"POLLBRIDGE_ADMIN_KEYS=0123456789abcdef 0123456789abcdef"},
 			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown); here a list is written A,B (environment POLLBRIDGE_ADMIN_KEYS)"},
+		{name: "a key that is too short", env: []string{"POLLBRIDGE_ADMIN_KEY=0123456789"},
+			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown) (environment POLLBRIDGE_ADMIN_KEY)"},
 		{name: "what is not built yet", file: "watch: {max_gap: 5s}\ntracing: {otlp_endpoint: 'http://a'}\nadmin: {tls: {cert_file: a, key_file: b}}\nstore: {nats: {url: nats://a, replicas: 1}}",
 			want: "watch.max_gap: " + notBuilt + " (PATH:1)\nstore.nats.url: " + notBuilt + " (PATH:4)\nstore.nats.replicas: " + notBuilt + " (PATH:4)\n" +
 				"admin.tls.cert_file: " + notBuilt + " (PATH:3)\nadmin.tls.key_file: " + notBuilt + " (PATH:3)\ntracing.otlp_endpoint: " + notBuilt + " (PATH:2)"},
@@ -102,6 +105,7 @@ func TestNoMistakeShowsASecret(t *testing.T) {
 		"!SECRET a", "&SECRET", "\"\\SECRET\"", "SECRET: SECRET", "'a.test: whsec_SECRET='", "a.test=SECRET,a.test=SECRET", "whsec_SECRET", "pbk_SECRET",
 		"https://user:SECRET@a.test", "user:SECRET@a.test", "https://user:SECRET", "https://a.test/?access_token=SECRET", "https://a.test#SECRET",
 		"socks4://user:SECRET@a.test,socks5://user:SECRET@a.test:x", "'-----BEGIN PRIVATE KEY----- SECRET'"}
+	path := file(t, "")
 	bare := map[string]bool{} // what cannot be taken for a secret is shown, unless it looks like one
 	for _, key := range config.Keys() {
 		secretive := key == "admin.keys" || key == "webhook.header_hosts" || strings.HasSuffix(key, "key_file") || strings.HasSuffix(key, "credentials_file") ||
@@ -115,13 +119,18 @@ func TestNoMistakeShowsASecret(t *testing.T) {
 			text := strings.ReplaceAll(shape, "SECRET", secret)
 			section := strings.ReplaceAll(key, ".", ": {")
 			for where, from := range map[string]config.Sources{
-				"file":        {File: file(t, section+": "+text+strings.Repeat("}", strings.Count(key, ".")))},
-				"block":       {File: file(t, "admin:\n  "+text+"\n"+section+": "+text)},
+				section + ": " + text + strings.Repeat("}", strings.Count(key, ".")): {File: path},
+				"admin:\n  " + text + "\n" + section + ": " + text:                   {File: path},
 				"environment": {Env: []string{"POLLBRIDGE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_")) + "=" + strings.Trim(text, "'")}},
 				"flag":        {Flags: []config.Flag{{Name: "--flag", Key: key, Value: strings.Trim(text, "'")}}},
 			} {
+				if from.File != "" {
+					if err := os.WriteFile(path, []byte(where), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
 				if _, err := config.Load(from); err == nil || strings.Contains(err.Error(), secret) {
-					t.Errorf("%s as %s in the %s: %v\nwant an error without the secret", key, text, where, err)
+					t.Errorf("%s as %s in %s: %v\nwant an error without the secret", key, text, where, err)
 				}
 			}
 		}

@@ -192,3 +192,9 @@ endpoints:
 		t.Errorf("SessionEndpoints() of an unknown dialect = %v; want an error", endpoints)
 	}
 }
+
+func TestListenersThatDoNotOverlap(t *testing.T) {
+	for _, listen := range [][2]string{{"127.0.0.1:0", "127.0.0.1:0"}, {"127.0.0.1:1", "127.0.0.2:1"}, {"localhost:1", "localhost:2"}} {
+		load(t, config.Sources{Env: []string{urlVariable, "POLLBRIDGE_LISTEN=" + listen[0], "POLLBRIDGE_ADMIN_LISTEN=" + listen[1]}})
+	}
+}

@@ -131,7 +131,7 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 		}
 	}
 	if twice := repeated(c.Pending, c.Succeeded, c.Failed); twice != "" {
-		m.Add("pending", fmt.Sprintf("%q stands twice in pending, succeeded and failed: a value has one meaning", twice))
+		m.Add("pending", fmt.Sprintf("%q appears twice in pending, succeeded and failed: a value has one meaning", twice))
 	}
 	locales := []Locale{{}}
 	if len(c.Locales) > 0 {

@@ -63,8 +63,8 @@ func TestEndpointMistakes(t *testing.T) {
 		{"code pointer with half an escape", func(c *session.EndpointConfig) { c.Code = "/a~" }, `code: "/a~"`},
 		{"nothing pending", func(c *session.EndpointConfig) { c.Pending = nil }, `pending: is empty`},
 		{"nothing succeeded", func(c *session.EndpointConfig) { c.Succeeded = []string{} }, `succeeded: is empty`},
-		{"a value with two meanings", func(c *session.EndpointConfig) { c.Failed = []string{"signed"} }, `"signed" stands twice`},
-		{"a value twice", func(c *session.EndpointConfig) { c.Pending = []string{"p", "p"} }, `"p" stands twice`},
+		{"a value with two meanings", func(c *session.EndpointConfig) { c.Failed = []string{"signed"} }, `"signed" appears twice`},
+		{"a value twice", func(c *session.EndpointConfig) { c.Pending = []string{"p", "p"} }, `"p" appears twice`},
 		{"an empty value", func(c *session.EndpointConfig) { c.Succeeded = []string{""} }, `succeeded: `},
 		{"locale prefix without a slash", func(c *session.EndpointConfig) { c.Locales = map[string]string{"en": "en"} }, `locales.en: "en": want an empty prefix or one such as /en`},
 		{"locale prefix with one too many", func(c *session.EndpointConfig) { c.Locales = map[string]string{"en": "/en/"} }, `locales.en: "/en/"`},
@@ -104,7 +104,7 @@ func TestEndpointMistakesAllAtOnce(t *testing.T) {
 			t.Errorf("nothing is said about %s in\n%v", key, err)
 		}
 	}
-	if lines := strings.Count(err.Error(), "\n") + 1; lines != 11 || !strings.Contains(err.Error(), "stands twice in pending, succeeded and failed") {
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 11 || !strings.Contains(err.Error(), "appears twice in pending, succeeded and failed") {
 		t.Errorf("%d mistakes; want 11:\n%v", lines, err)
 	}
 }

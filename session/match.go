@@ -51,7 +51,7 @@ func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 			e.ignored = slices.DeleteFunc(slices.Clone(ignored), func(name string) bool { return readsAs([]byte(name), e.Credential.Name) })
 		}
 		if names[e.Name] {
-			errs = append(errs, fmt.Errorf("endpoint %q stands twice: names have to be unique", e.Name))
+			errs = append(errs, fmt.Errorf("endpoint %q is defined twice: names must be unique", e.Name))
 		}
 		names[e.Name] = true
 		t.endpoints = append(t.endpoints, &e)

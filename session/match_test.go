@@ -93,7 +93,7 @@ func TestTableNamesWhatClashes(t *testing.T) {
 		want      []string // parts of the error
 	}{
 		{[]session.Endpoint{a}, nil},
-		{[]session.Endpoint{a, a}, []string{`"a" stands twice`, `both stand at GET /document/{token}/status`}},
+		{[]session.Endpoint{a, a}, []string{`"a" is defined twice`, `both stand at GET /document/{token}/status`}},
 		{[]session.Endpoint{a, b}, []string{`"a" and "b" both stand at GET /document/{token}/status`}},
 		{[]session.Endpoint{twoPrefixes}, []string{`"c" and "c" both stand at GET /c/{token}`}},
 	} {

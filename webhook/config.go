@@ -94,11 +94,10 @@ func (c Config) authorities() ([]byte, error) {
 
 func (c Config) validateHeaderHosts(m *check.Mistakes) {
 	for _, host := range slices.Sorted(maps.Keys(c.HeaderHosts)) {
-		// What stands in place of a host may be a secret.
 		if !isHost(host) {
-			m.Add("header_hosts", "want a host name in lower case, without scheme, port and path, and then its secret (neither is shown)")
+			m.AddEntry("header_hosts", host, "want a host name in lower case, without scheme, port and path, and then its secret (neither is shown)")
 		} else if !isSecret(c.HeaderHosts[host]) {
-			m.Add("header_hosts."+host, "want a host and then its secret: whsec_ and the base64 of 24 to 64 random bytes (neither is shown)")
+			m.AddEntry("header_hosts", host, "want a host and then its secret: whsec_ and the base64 of 24 to 64 random bytes (neither is shown)")
 		}
 	}
 }

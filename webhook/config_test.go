@@ -24,7 +24,7 @@ func TestConfigValidate(t *testing.T) {
 	if err := os.WriteFile(noPEM, []byte("text"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const noSecret = "header_hosts.example.com: want a host and then its secret: whsec_"
+	const noSecret = "header_hosts: want a host and then its secret: whsec_"
 	for _, test := range []struct {
 		name   string
 		change func(*webhook.Config)

@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"pollbridge/internal/check"
 )
 
 // healthcheckCmd is for images that have no shell and no other HTTP client.
@@ -17,7 +19,7 @@ type healthcheckCmd struct {
 func (c *healthcheckCmd) Run(ctx context.Context) error {
 	host, port, err := net.SplitHostPort(c.AdminListen)
 	if err != nil {
-		return fmt.Errorf("--admin-listen: %q: want HOST:PORT", c.AdminListen)
+		return fmt.Errorf("--admin-listen: %q: want HOST:PORT", check.Redacted(c.AdminListen))
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"

@@ -71,7 +71,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 	selected, err := parser.Parse(args)
 	if exited { // --help was answered
 		if idle {
-			tell(errOut, errors.New("no command is named, and no POLLBRIDGE_UPSTREAM_URL is set to serve"))
+			tell(errOut, errors.New("no command was given, and POLLBRIDGE_UPSTREAM_URL is not set"))
 			return exitMisused
 		}
 		return code

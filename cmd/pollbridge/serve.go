@@ -4,10 +4,14 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
-	"pollbridge/internal/lines"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"pollbridge/internal/logqueue"
 )
 
 // serveCmd stands in front of a signing API until it is told to stop.
@@ -15,25 +19,29 @@ type serveCmd struct {
 	settings
 }
 
-// logDelay is how long a line of the log may wait for others.
-const logDelay = 100 * time.Millisecond
-
 // Run serves until ctx ends, then drains. Logs go to standard error.
 func (c *serveCmd) Run(ctx context.Context) error {
 	cfg, err := c.load(os.Environ())
 	if err != nil {
 		return err
 	}
-	gathered := lines.New(os.Stderr, logDelay)
-	defer gathered.Flush()
-	log := slog.New(cfg.Log.Handler(gathered))
+	// Or the first line of the log after its reader has gone would end the program.
+	signal.Ignore(syscall.SIGPIPE)
+	var log *slog.Logger
+	queue := logqueue.New(os.Stderr, func(dropped int) { log.Warn("log lines were dropped: they were not read in time", "lines", dropped) })
+	defer queue.Close(time.Second)
+	log = slog.New(cfg.Log.Handler(queue))
 	b, err := newBridge(cfg, log)
 	if err != nil {
 		return err
 	}
+	b.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Name: "pollbridge_log_lines_dropped_total", Help: "Log lines that were dropped because standard error did not take them in time.",
+	}, func() float64 { return float64(queue.Dropped()) }))
 	if err := b.start(); err != nil {
 		return err
 	}
+	warnOfOpenKeys(cfg, log)
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()

@@ -353,7 +353,7 @@ func TestExitCodes(t *testing.T) {
 		code int
 		want []string // in what is printed
 	}{
-		{"nothing", nil, nil, 2, []string{"Usage: pollbridge", "serve", "no command is named, and no POLLBRIDGE_UPSTREAM_URL is set"}},
+		{"nothing", nil, nil, 2, []string{"Usage: pollbridge", "serve", "no command was given, and POLLBRIDGE_UPSTREAM_URL is not set"}},
 		{"nothing with a bad upstream", []string{"POLLBRIDGE_UPSTREAM_URL=ftp://x"}, nil, 2, []string{"upstream.url", "ftp://x", "POLLBRIDGE_UPSTREAM_URL"}},
 		{"help", nil, []string{"help"}, 0, []string{"Usage: pollbridge", "check-config"}},
 		{"help about a command", nil, []string{"help", "check-config"}, 0, []string{"Usage: pollbridge check-config", "POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com=whsec_"}},

@@ -11,6 +11,7 @@ import (
 // Mistake is one thing that an operator has to change.
 type Mistake struct {
 	Key     string // the setting, such as "cache.pending_ttl" or "routes[0]", relative to the package that found it; empty if it is about a whole source
+	Entry   string // of a table; it is not shown, as its name may be a secret in a wrong place
 	Value   string // as an operator would write it, without secrets; empty where it would reveal one or says nothing
 	Problem string // what is wrong or, starting with "want", what is accepted
 	Source  string // "flag --listen", "environment POLLBRIDGE_LISTEN" or "file PATH:LINE"; empty for a default, and if it is not known
@@ -56,6 +57,11 @@ func (m *Mistakes) Want(ok bool, key string, value any, want string) {
 // Add records a mistake without its value, which is missing or a secret.
 func (m *Mistakes) Add(key, problem string) {
 	m.add(Mistake{Key: key, Problem: problem})
+}
+
+// AddEntry records a mistake in an entry of a table that holds secrets.
+func (m *Mistakes) AddEntry(table, entry, problem string) {
+	m.add(Mistake{Key: table, Entry: entry, Problem: problem})
 }
 
 // OneOf records a mistake unless value is one of those accepted.

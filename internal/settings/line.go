@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"regexp"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Prefix begins the name of every variable.
@@ -23,86 +25,71 @@ func (r *Reading) environment(variables []string) {
 	byName := map[string]field{}
 	var names []string
 	for _, leaf := range r.leaves {
-		name := Prefix + strings.ToUpper(strings.ReplaceAll(leaf.key, ".", "_"))
+		name := variable(leaf.key)
 		byName[name] = leaf
 		names = append(names, name)
 	}
-	for _, variable := range variables {
-		name, text, _ := strings.Cut(variable, "=")
+	for _, v := range variables {
+		name, text, _ := strings.Cut(v, "=")
 		if !strings.HasPrefix(name, Prefix) || text == "" {
 			continue
 		}
 		if setting, known := byName[name]; known {
 			r.line(text, setting, "environment "+name)
-		} else if !injected.MatchString(variable) {
+		} else if !injected.MatchString(v) {
 			r.add("", "", "environment "+name, "unknown setting"+suggestion(name, names))
 		}
 	}
+}
+
+func variable(key string) string {
+	return Prefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
 // line reads a text on one line as the shape that the setting wants: a flag or a
 // variable has no other way to hold a list or a table.
 func (r *Reading) line(text string, setting field, source string) {
 	maps.DeleteFunc(r.origins, func(part, _ string) bool { return within(part, setting.key) })
+	r.at = func(node *yaml.Node) string {
+		if node.Line == 0 {
+			return source
+		}
+		return fmt.Sprintf("%s, entry %d", source, node.Line)
+	}
 	t := setting.value.Type()
-	read := reflect.New(t).Elem()
-	ok := true
+	node := textNode(text)
 	switch shapeOf(t) {
 	case list:
 		if shapeOf(t.Elem()) != scalar {
 			r.add(setting.key, "", source, "can only be set in the file")
 			return
 		}
-		for i, element := range strings.Split(text, ",") {
-			into := field{key: fmt.Sprintf("%s[%d]", setting.key, i), value: reflect.New(t.Elem()).Elem()}
-			ok = r.scalar(strings.TrimSpace(element), into, source) && ok
-			read = reflect.Append(read, into.value)
+		node = &yaml.Node{Kind: yaml.SequenceNode}
+		for element := range strings.SplitSeq(text, ",") {
+			node.Content = append(node.Content, textNode(strings.TrimSpace(element)))
 		}
 	case table:
-		read.Set(reflect.MakeMap(t))
+		node = &yaml.Node{Kind: yaml.MappingNode}
 		for i, entry := range strings.Split(text, ",") {
-			ok = r.entry(strings.TrimSpace(entry), field{key: setting.key, value: read}, fmt.Sprintf("%s, entry %d", source, i+1)) && ok
+			name, value, found := strings.Cut(strings.TrimSpace(entry), "=")
+			key, content := textNode(name), textNode(value)
+			key.Line, content.Line = i+1, i+1
+			if !found || strings.ContainsAny(name, ": \t\n") {
+				r.add(setting.key, "", r.at(key), "has an entry that is not NAME=VALUE (it is not shown)")
+				return
+			}
+			node.Content = append(node.Content, key, content)
 		}
-	default:
-		ok = r.scalar(text, field{key: setting.key, value: read}, source)
 	}
-	if ok {
-		r.origins[setting.key] = source
-		setting.value.Set(read)
-	}
-}
-
-// entry reads NAME=VALUE into a table.
-func (r *Reading) entry(text string, into field, source string) bool {
-	name, value, found := strings.Cut(text, "=")
-	if !found || strings.ContainsAny(name, ": \t\n") {
-		r.add(into.key, "", source, "has an entry that is no NAME=VALUE (it is not shown)")
-		return false
-	}
-	if into.value.MapIndex(reflect.ValueOf(name)).IsValid() {
-		r.add(into.key, "", source, "has a name that stands twice (it is not shown)")
-		return false
-	}
-	r.origins[into.key+"."+name] = source
-	into.value.SetMapIndex(reflect.ValueOf(name), reflect.ValueOf(value))
-	return true
-}
-
-// scalar reads text and reports whether that worked.
-func (r *Reading) scalar(text string, into field, source string) bool {
-	if parse(text, into.value) != nil {
-		r.add(into.key, text, source, want(into.value.Type()))
-		return false
-	}
-	return true
+	r.set(node, setting)
 }
 
 // form says how a list or a table is written on one line.
 func form(t reflect.Type) string {
-	switch shapeOf(t) {
-	case list:
+	switch shape := shapeOf(t); {
+	case shape == list && shapeOf(t.Elem()) == scalar:
 		return "; here a list is written A,B"
-	case table:
+	case shape == table:
 		return "; here a table is written NAME=VALUE,NAME=VALUE"
 	default:
 		return ""

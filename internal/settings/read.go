@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"pollbridge/internal/check"
 )
 
@@ -32,16 +34,17 @@ type Reading struct {
 	leaves   []field
 	origins  map[string]string // by the key of a setting, a section or an element
 	mistakes []check.Mistake
-	path     string // of the file
-	blind    bool   // nothing can be said about what the file sets
+	blind    bool // nothing can be said about what the file sets
+
+	at func(*yaml.Node) string // the source of what is being read
 }
 
 // Read sets the struct that target points to as the sources say. What is wrong with
 // them is told by [Reading.Err].
 func Read(target any, from Sources) *Reading {
-	r := &Reading{leaves: root(target).leaves(), origins: map[string]string{}, path: from.File}
+	r := &Reading{leaves: root(target).leaves(), origins: map[string]string{}}
 	if from.File != "" {
-		r.file(root(target))
+		r.file(from.File, root(target))
 	}
 	r.environment(from.Env)
 	for _, flag := range from.Flags {
@@ -54,19 +57,17 @@ func Read(target any, from Sources) *Reading {
 // Validate, says of the struct that was set. It joins mistakes of package check; none
 // quotes a value that may be a secret. It is nil if nothing is wrong.
 func (r *Reading) Err(err error) error {
-	all := slices.Clone(r.mistakes)
-	if !r.blind { // or else "is not set" would be said of what may well be in the file
-		for _, m := range check.All(err) {
-			if !slices.ContainsFunc(r.mistakes, func(known check.Mistake) bool { return follows(m, known) }) {
-				all = append(all, r.located(m))
-			}
+	var all check.Mistakes
+	for _, m := range r.mistakes {
+		all.Within("", m)
+	}
+	for _, m := range check.All(err) {
+		follows := slices.ContainsFunc(r.mistakes, func(known check.Mistake) bool { return follows(m, known) })
+		if !follows && !r.blind { // or else "is not set" would be said of what may well be in the file
+			all.Within("", r.located(m))
 		}
 	}
-	var joined check.Mistakes
-	for _, m := range all {
-		joined.Within("", m)
-	}
-	return joined.Err()
+	return all.Err()
 }
 
 // follows tells whether a mistake is merely the consequence of a known one: a value
@@ -100,7 +101,7 @@ func (r *Reading) origin(key string) string {
 // table, and without what may be a secret.
 func (r *Reading) located(m check.Mistake) check.Mistake {
 	if m.Source == "" {
-		m.Source = r.origin(m.Key)
+		m.Source = r.origin(check.Join(m.Key, m.Entry))
 	}
 	leaf := r.leafOf(m.Key)
 	if leaf.secret != "" {
@@ -109,7 +110,7 @@ func (r *Reading) located(m check.Mistake) check.Mistake {
 	if leaf.secret == "true" && !strings.HasPrefix(m.Key[len(leaf.key):], "[") {
 		m.Key = leaf.key // the rest is what somebody wrote
 	}
-	if m.Source != "" && leaf.key != "" && !strings.HasPrefix(m.Source, "file ") {
+	if strings.HasPrefix(m.Source, "flag ") || strings.HasPrefix(m.Source, "environment "+variable(leaf.key)) && leaf.key != "" {
 		m.Problem += form(leaf.value.Type())
 	}
 	return m

@@ -123,13 +123,13 @@ func TestMistakes(t *testing.T) {
 		{name: "a key of a row", file: "rows:\n- nam: x",
 			want: "rows[0].nam: unknown setting; did you mean rows[0].name? (PATH:2)"},
 		{name: "a key that stands twice", file: "section:\n  url: a\n  url: b",
-			want: "section.url: stands twice, first in line 2 (PATH:3)"},
+			want: "section.url: the same name is already used at PATH:2 (PATH:3)"},
 		{name: "a merge key", file: "<<: {name: a}",
 			want: "<<: unknown setting (PATH:1)"},
 		{name: "a key that could be a secret", file: "section:\n  Zm9vYmFyMTIzNDU2Nzg5: x",
-			want: "section: unknown setting, whose name is not shown as it could be a secret (PATH:2)"},
+			want: "section.…: unknown setting (PATH:2)"},
 		{name: "one that stands twice", file: "Zm9vYmFyMTIzNDU2Nzg5: x\nZm9vYmFyMTIzNDU2Nzg5: x",
-			want: "PATH:1: unknown setting, whose name is not shown as it could be a secret\nPATH:2: stands twice, first in line 1"},
+			want: "…: unknown setting (PATH:1)\n…: the same name is already used at PATH:1 (PATH:2)"},
 		{name: "a list for a name", file: "[a]: b",
 			want: "PATH:1: has a list for a name: want text"},
 		{name: "no unit", file: "section:\n  deeper: {waits: [1s, 10]}",
@@ -167,11 +167,11 @@ func TestMistakes(t *testing.T) {
 		{name: "a second document", file: "name: a\n---\nname: b",
 			want: "PATH:2: starts a second document: want one document in the file"},
 		{name: "no YAML", file: "section:\n\turl: 1s",
-			want: "PATH:2: is no valid YAML: found character that cannot start any token"},
+			want: "PATH:2: is not valid YAML: found character that cannot start any token"},
 		{name: "no end of a list", file: "words: [a",
-			want: "PATH:1: is no valid YAML: did not find expected ',' or ']'"},
+			want: "PATH:1: is not valid YAML: did not find expected ',' or ']'"},
 		{name: "a text that reads as an alias", file: "words: [*a]",
-			want: "PATH: is no valid YAML: a text that begins with * needs quotes"},
+			want: "PATH: is not valid YAML: a text that begins with * needs quotes"},
 		{name: "two wrong sources", file: "count: many", env: "RATIO=half",
 			want: `count: "many": want a whole number (PATH:1)` + "\n" + `ratio: "half": want a number such as 0.5 (environment POLLBRIDGE_RATIO)`},
 		{name: "a wrong element of a line", env: "NETWORKS=::1 , 10.0.0/8",
@@ -179,11 +179,11 @@ func TestMistakes(t *testing.T) {
 		{name: "a list of another form", env: "NETWORKS=[::1]",
 			want: `networks[0]: "[::1]": want a network such as 10.0.0.0/8 or fd00::/8, or a single address; here a list is written A,B (environment POLLBRIDGE_NETWORKS)`},
 		{name: "a table of another form", env: "SECTION_HOSTS=a.test=1,b.test: 2==",
-			want: "section.hosts: has an entry that is no NAME=VALUE (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_SECTION_HOSTS, entry 2)"},
+			want: "section.hosts: has an entry that is not NAME=VALUE (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_SECTION_HOSTS, entry 2)"},
 		{name: "a name twice in a line", env: "SECTION_HOSTS=a=1,a=2",
-			want: "section.hosts: has a name that stands twice (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_SECTION_HOSTS, entry 2)"},
+			want: "section.hosts: the same name is already used at environment POLLBRIDGE_SECTION_HOSTS, entry 1; here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_SECTION_HOSTS, entry 2)"},
 		{name: "rows in a line", env: "ROWS=a",
-			want: "rows: can only be set in the file; here a list is written A,B (environment POLLBRIDGE_ROWS)"},
+			want: "rows: can only be set in the file (environment POLLBRIDGE_ROWS)"},
 		{name: "an unknown variable", env: "SECTION_ULR=x",
 			want: "environment POLLBRIDGE_SECTION_ULR: unknown setting; did you mean POLLBRIDGE_SECTION_URL?"},
 		{name: "a variable without a section", env: "WAITS=x",
@@ -227,7 +227,7 @@ func TestValidationIsLocated(t *testing.T) {
 	found.Want(false, "ratio", 0, "more")
 	found.Want(false, "name", "x", "another")
 	found.Want(false, "section.keys[1]", "sesame", "another")
-	found.Want(false, "section.hosts.two.test", "sesame", "another")
+	found.AddEntry("section.hosts", "two.test", "want another")
 	found.Want(false, "section.proxy", "sesame", "another")
 	found.Want(false, "section.deeper.waits[0]", "1s", "more")
 	found.Want(false, "words[1]", "b", "another")

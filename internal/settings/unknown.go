@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,19 +12,13 @@ import (
 // plausible is the name of a setting, of this version or of another: it has few digits.
 var plausible = regexp.MustCompile(`^[A-Za-z_.<-]*([0-9][A-Za-z_.<-]*){0,2}$`)
 
-// looksLikeName tells whether a name can be shown: a secret may have been pasted where
-// a name belongs.
-func looksLikeName(name string) bool {
-	return len(name) <= 60 && plausible.MatchString(name) && check.Redacted(name) == name
-}
-
-// unknown reports a name within a section that no setting has.
-func (r *Reading) unknown(part, name, source string, known []string) {
-	if key := check.Join(part, name); looksLikeName(name) {
-		r.add(key, "", source, "unknown setting"+suggestion(key, known))
-	} else {
-		r.add(part, "", source, "unknown setting, whose name is not shown as it could be a secret")
+// shownKey is the key of a name within a section, without a name that nobody would give
+// to a setting: a secret may have been pasted there.
+func shownKey(part, name string) string {
+	if len(name) > 60 || !plausible.MatchString(name) || check.Redacted(name) != name {
+		name = "…"
 	}
+	return check.Join(part, name)
 }
 
 // suggestion names the known key that was probably meant, as the end of a sentence. It
@@ -33,17 +28,14 @@ func suggestion(key string, known []string) string {
 		return "; a dot does not open a section here: write " + strings.ReplaceAll(key, ".", ": {") + ": …" +
 			strings.Repeat("}", strings.Count(key, "."))
 	}
-	best := only(known, func(k string) bool { return leavesOut(key, k) }) // a section was left out
-	if best == "" {                                                       // the section was mistaken
-		best = only(known, func(k string) bool { return lastPart(k) == lastPart(key) })
+	if best := cmp.Or(
+		only(known, func(k string) bool { return leavesOut(key, k) }),            // a section was left out
+		only(known, func(k string) bool { return lastPart(k) == lastPart(key) }), // or is another one
+		check.Nearest(key, known),
+	); best != "" {
+		return "; did you mean " + best + "?"
 	}
-	if best == "" {
-		best = check.Nearest(key, known)
-	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + best + "?"
+	return ""
 }
 
 // only returns the known key that is the only one of its kind.

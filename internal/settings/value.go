@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"cmp"
 	"encoding"
 	"errors"
 	"net/netip"
@@ -9,53 +10,45 @@ import (
 	"time"
 )
 
-// parse reads text into a scalar.
-func parse(text string, into reflect.Value) (err error) {
+// parse reads text into a scalar. If that does not work, it says what is wanted.
+func parse(text string, into reflect.Value) (problem string) {
 	var value any
+	var err error
 	switch target := into.Addr().Interface().(type) {
 	case *time.Duration:
 		value, err = time.ParseDuration(text)
+		problem = "want a duration with units, such as 10s or 1h30m"
 	case *netip.Prefix:
 		value, err = parseNetwork(text)
+		problem = "want a network such as 10.0.0.0/8 or fd00::/8, or a single address"
 	case encoding.TextUnmarshaler:
-		return target.UnmarshalText([]byte(text))
+		if err := target.UnmarshalText([]byte(text)); err != nil {
+			return err.Error()
+		}
+		return ""
 	case *int:
 		value, err = strconv.Atoi(text)
+		problem = "want a whole number"
 	case *float64:
 		value, err = strconv.ParseFloat(text, 64)
+		problem = "want a number such as 0.5"
 	case *bool:
 		value, err = strconv.ParseBool(text)
+		problem = "want true or false"
 	default:
 		value = text
 	}
-	if err == nil {
-		into.Set(reflect.ValueOf(value))
+	if err != nil {
+		return problem
 	}
-	return err
+	into.Set(reflect.ValueOf(value))
+	return ""
 }
 
-// want says what a scalar of type t looks like. A type that reads itself says so in
-// its error for a text that is none.
+// want says what a scalar of type t looks like.
 func want(t reflect.Type) string {
-	target := reflect.New(t).Interface()
-	switch target.(type) {
-	case *time.Duration:
-		return "want a duration with units, such as 10s or 1h30m"
-	case *netip.Prefix:
-		return "want a network such as 10.0.0.0/8 or fd00::/8, or a single address"
-	case *int:
-		return "want a whole number"
-	case *float64:
-		return "want a number such as 0.5"
-	case *bool:
-		return "want true or false"
-	}
-	if own, ok := target.(encoding.TextUnmarshaler); ok {
-		if err := own.UnmarshalText(nil); err != nil {
-			return err.Error()
-		}
-	}
-	return "want a single text"
+	const unreadable = "\x00"
+	return cmp.Or(parse(unreadable, reflect.New(t).Elem()), "want a single text")
 }
 
 // parseNetwork reads a network, or an address as the network of that one. Bits
