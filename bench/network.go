@@ -30,7 +30,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// await calls done until it returns nil. It gives up when the process ended, the
+// await calls done, 50 times a second at most, until it returns nil. It gives up when the process ended, the
 // time is over or ctx is done.
 func (p *process) await(ctx context.Context, most time.Duration, done func(context.Context) error) error {
 	for began := time.Now(); ; {
@@ -38,7 +38,7 @@ func (p *process) await(ctx context.Context, most time.Duration, done func(conte
 		if err == nil {
 			return nil
 		}
-		if err := errors.Join(pause(ctx, 5*time.Millisecond), p.dead()); err != nil {
+		if err := errors.Join(pause(ctx, 20*time.Millisecond), p.dead()); err != nil {
 			return err
 		}
 		if time.Since(began) > most {

@@ -32,13 +32,17 @@ func (b *bench) findPrograms(ctx context.Context) (err error) {
 	if b.paths[bareFiber], err = os.Executable(); err != nil {
 		return err
 	}
-	if b.paths[pollbridge], err = b.buildPollbridge(ctx); err != nil {
-		return err
-	}
 	if b.otherBuild != "" {
-		if b.paths[otherBuild], err = exec.LookPath(b.otherBuild); err != nil {
+		path, err := filepath.Abs(b.otherBuild) // as servers run in folders of their own
+		if err != nil {
+			return err
+		}
+		if b.paths[otherBuild], err = exec.LookPath(path); err != nil {
 			return fmt.Errorf("-pollbridge: %w", err)
 		}
+	}
+	if b.paths[pollbridge], err = b.buildPollbridge(ctx); err != nil {
+		return err
 	}
 	var needed []string
 	for _, s := range b.scenarios {
