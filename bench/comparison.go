@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 )
 
 // A figure is one thing that was measured of one server in one round.
@@ -91,10 +92,13 @@ func ratioTo(server string) string { return pollbridge + " / " + server }
 // not measured.
 func (c *comparison) values(server, name string) (values []float64) {
 	for _, figures := range c.rounds[server] {
-		i := slices.IndexFunc(figures, func(f figure) bool { return f.name == name })
-		values = append(values, figures[i].value)
+		values = append(values, named(figures, name).value)
 	}
 	return values
+}
+
+func named(figures []figure, name string) figure {
+	return figures[slices.IndexFunc(figures, func(f figure) bool { return f.name == name })]
 }
 
 // ratios returns pollbridge's figure through another server's, round by round, so
@@ -114,10 +118,13 @@ func (c *comparison) ratios(name, against string) (ratios []float64) {
 // median alone would hide that a run decides nothing.
 func (c *comparison) judge() (rows [][]string) {
 	for _, l := range c.limits {
-		name, values, sense := l.figure, c.values(pollbridge, l.figure), "at most"
+		name, values, decimals := l.figure, c.values(pollbridge, l.figure), 2
 		if l.against != "" {
 			name, values = name+", "+ratioTo(l.against), c.ratios(name, l.against)
+		} else if len(values) > 0 {
+			decimals = named(c.rounds[pollbridge][0], name).decimals
 		}
+		sense := "at most"
 		if l.atLeast {
 			sense = "at least"
 		}
@@ -134,7 +141,7 @@ func (c *comparison) judge() (rows [][]string) {
 			verdict = "met"
 		}
 		if len(values) > 0 {
-			rows = append(rows, []string{name, spreadText(values, 2), fmt.Sprintf("%s %g", sense, l.bound), verdict})
+			rows = append(rows, []string{name, spreadText(values, decimals), sense + " " + strconv.FormatFloat(l.bound, 'f', -1, 64), verdict})
 		}
 	}
 	return rows

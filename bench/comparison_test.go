@@ -28,8 +28,8 @@ func TestJudge(t *testing.T) {
 	want := [][]string{
 		{"cost, pollbridge / nginx", "1.00 (0.75–1.00)", "at most 0.85", "met in 1 of 3 rounds"},
 		{"cost, pollbridge / nginx", "1.00 (0.75–1.00)", "at most 1", "met"},
-		{"cost", "3.00 (2.00–4.00)", "at most 2.5", "met in 1 of 3 rounds"},
-		{"cost", "3.00 (2.00–4.00)", "at least 2", "met"},
+		{"cost", "3.0 (2.0–4.0)", "at most 2.5", "met in 1 of 3 rounds"},
+		{"cost", "3.0 (2.0–4.0)", "at least 2", "met"},
 	}
 	if !slices.EqualFunc(got, want, slices.Equal) {
 		t.Errorf("judge =\n%q, want\n%q", got, want)
@@ -38,7 +38,7 @@ func TestJudge(t *testing.T) {
 
 func TestJudgeWhatIsMissed(t *testing.T) {
 	got := costing([]limit{{"cost", "", 1, false}}, map[string][]float64{pollbridge: {2}}).judge()
-	if want := []string{"cost", "2.00", "at most 1", "missed"}; len(got) != 1 || !slices.Equal(got[0], want) {
+	if want := []string{"cost", "2.0", "at most 1", "missed"}; len(got) != 1 || !slices.Equal(got[0], want) {
 		t.Errorf("judge = %q, want %q", got, want)
 	}
 }
@@ -56,7 +56,7 @@ func TestRatiosAreTakenWithinRounds(t *testing.T) {
 
 func TestPrintWithOtherBuild(t *testing.T) {
 	var out bytes.Buffer
-	c := costing([]limit{{"cost", "", 3, false}}, map[string][]float64{pollbridge: {2, 3}, otherBuild: {4, 6}})
+	c := costing([]limit{{"cost", "", 3e6, false}}, map[string][]float64{pollbridge: {2, 3}, otherBuild: {4, 6}})
 	c.print(&bench{out: &out})
 	const want = `**costs**
 
@@ -66,9 +66,9 @@ func TestPrintWithOtherBuild(t *testing.T) {
 | other build              |     1 | 5.0 (4.0–6.0) |
 | pollbridge / other build |  1.00 |          0.50 |
 
-| pollbridge |         measured |    wanted |     |
-| ---------- | ---------------: | --------: | --: |
-| cost       | 2.50 (2.00–3.00) | at most 3 | met |
+| pollbridge |      measured |          wanted |     |
+| ---------- | ------------: | --------------: | --: |
+| cost       | 2.5 (2.0–3.0) | at most 3000000 | met |
 
 `
 	if out.String() != want {
