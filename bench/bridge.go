@@ -1,149 +1,107 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 )
 
-// A bridge is pollbridge between a signer and a subscriber that wants to know
-// of everything.
-type bridge struct {
-	*server
-	signer     *signer
-	subscriber *subscriber
-	admin      string
-	dir        string // on a disk, removed by stop
-	argv       []string
+// adminKey opens the management API.
+const adminKey = "bench-management-key"
+
+// serveArguments are those of a build of pollbridge, which gets its settings by
+// environment.
+func serveArguments(s *server) (arguments []string, err error) {
+	s.admin, err = freeAddress()
+	for _, setting := range []string{"UPSTREAM_URL=http://" + s.upstream.address, "LISTEN=" + s.address,
+		"ADMIN_LISTEN=" + s.admin, "ADMIN_KEY=" + adminKey, "STORE_DIR=" + filepath.Join(s.dir, "data")} {
+		s.env = append(s.env, "POLLBRIDGE_"+setting)
+	}
+	return []string{"serve"}, err
 }
 
-// bridgeKey opens the management API.
-const bridgeKey = "bench-management-key"
-
-// startBridge starts one. settings are lines of YAML besides those that the
-// bench itself needs.
-func startBridge(ctx context.Context, l *lab, sessions int, settings string) (b *bridge, err error) {
-	b = &bridge{}
-	if b.signer, err = newSigner(sessions); err != nil {
-		return nil, err
-	}
-	l.onClose(b.signer.close)
-	if b.subscriber, err = newSubscriber(sessions); err != nil {
-		return nil, err
-	}
-	l.onClose(b.subscriber.close)
-	// Not in the scratch folder, which may be in memory: a write has to reach a disk.
-	if b.dir, err = os.MkdirTemp("", "pollbridge-bench-"); err != nil {
-		return nil, err
-	}
-	l.onClose(func() error { return os.RemoveAll(b.dir) })
-	if err := b.launch(ctx, l, settings); err != nil {
-		return nil, err
-	}
-	return b, b.subscribe(ctx)
+func (s *server) isReady() func(context.Context) error {
+	return answersOK("http://" + s.admin + "/readyz")
 }
 
-func (b *bridge) launch(ctx context.Context, l *lab, settings string) error {
-	_, port, err := net.SplitHostPort(b.subscriber.address)
-	if err != nil {
-		return err
-	}
-	config := filepath.Join(b.dir, "pollbridge.yaml")
-	text := fmt.Sprintf("webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [%s], concurrency: 32}\n%s", port, settings)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return err
-	}
-	address, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	if b.admin, err = freeAddress(); err != nil {
-		return err
-	}
-	b.argv = []string{
-		l.pollbridge, "serve", "--config", config, "--upstream", "http://" + b.signer.address,
-		"--listen", address, "--admin-listen", b.admin, "--data-dir", filepath.Join(b.dir, "data"),
-	}
-	b.server = &server{address: address}
-	if err := b.run(l); err != nil {
-		return err
-	}
-	return waitUntil(ctx, b.process, answersOK("http://"+b.admin+"/readyz"))
-}
-
-// run starts the process, the first time or after it was killed, and does not wait
-// until it is ready.
-func (b *bridge) run(l *lab) (err error) {
-	b.process, err = l.start(pollbridge, b.dir, b.argv, append(environmentWithout("POLLBRIDGE_"), "POLLBRIDGE_ADMIN_KEY="+bridgeKey))
-	return err
-}
-
-func (b *bridge) subscribe(ctx context.Context) error {
-	_, err := b.manage(ctx, http.MethodPost, "/v1/subscriptions", map[string]any{"url": "http://" + b.subscriber.address + "/hook"})
-	return err
-}
-
-// manage makes a request to the management API and returns what it answered.
-func (b *bridge) manage(ctx context.Context, method, path string, body any) (map[string]any, error) {
-	text, err := json.Marshal(body)
+// startWatching starts a build of pollbridge with a receiver that has subscribed to
+// everything, so that each session is watched from the first poll of a client on.
+func (b *bench) startWatching(ctx context.Context, name string, a api, settings ...string) (*server, error) {
+	r, err := newReceiver(a.sessions)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "http://"+b.admin+path, bytes.NewReader(text))
+	b.onClose(r.close)
+	_, port, _ := strings.Cut(r.address, ":")
+	s, err := b.startServer(ctx, name, a, append(settings, "WEBHOOK_ALLOW_HTTP=true", "WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8",
+		"WEBHOOK_ALLOW_PORTS="+port, "WEBHOOK_CONCURRENCY=32")...)
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+bridgeKey)
+	s.receiver = r
+	_, err = s.manage(ctx, http.MethodPost, "/v1/subscriptions", fmt.Sprintf(`{"url":"http://%s/hook"}`, r.address))
+	return s, err
+}
+
+// manage makes a request to the admin listener and returns what it answered.
+func (s *server) manage(ctx context.Context, method, path, body string) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, method, "http://"+s.admin+path, strings.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+adminKey)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
-	answered, err := io.ReadAll(response.Body)
+	answer, err := io.ReadAll(response.Body)
+	if err == nil && response.StatusCode >= 300 {
+		err = fmt.Errorf("%s %s: %s: %.200s", method, path, response.Status, answer)
+	}
+	return answer, err
+}
+
+// gauge returns one of the metrics, which has no labels.
+func (s *server) gauge(ctx context.Context, name string) (float64, error) {
+	text, err := s.manage(ctx, http.MethodGet, "/metrics", "")
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	if response.StatusCode >= 300 {
-		return nil, fmt.Errorf("%s %s: %s: %.200s", method, path, response.Status, answered)
-	}
-	var answer map[string]any
-	return answer, json.Unmarshal(answered, &answer)
-}
-
-// watch has a number of sessions watched, by polling each of them once as a
-// client, and waits until their first events have come.
-func (b *bridge) watch(ctx context.Context, l *lab, from, to int) error {
-	before := b.subscriber.events.Load()
-	polled := pollRange(ctx, b.address, l.connections, 5*time.Minute, from, to)
-	if polled.answered != int64(to-from) {
-		return errors.Join(ctx.Err(), b.dead(), fmt.Errorf("%d of %d sessions polled; %s", polled.answered, to-from, polled.trouble()))
-	}
-	return b.await(ctx, "the first events", 5*time.Minute, func() bool { return b.subscriber.events.Load()-before >= int64(to-from) })
-}
-
-// await waits until something holds.
-func (b *bridge) await(ctx context.Context, what string, most time.Duration, holds func() bool) error {
-	limited, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	for !holds() {
-		select {
-		case <-time.After(5 * time.Millisecond):
-		case <-limited.Done():
-			return errors.Join(ctx.Err(), b.dead(), fmt.Errorf("not within %s: %s", most, what))
+	for line := range strings.Lines(string(text)) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return nil
+	return 0, fmt.Errorf("there is no metric %s", name)
 }
 
-func (b *bridge) end() error {
-	return errors.Join(b.stop(), b.signer.close(), b.subscriber.close(), os.RemoveAll(b.dir))
+// watch has all sessions watched, by polling each of them once as a client, and
+// waits until their first events have come.
+func (s *server) watch(ctx context.Context) error {
+	sessions := s.upstream.sessions
+	s.bench.log("  %s: watching %d sessions", s.name, sessions)
+	p := pollPending(ctx, s.address, s.bench.connections, 5*time.Minute, sessions, 1)
+	if err := p.err(sessions); err != nil {
+		return errors.Join(s.dead(), err)
+	}
+	return s.awaitCount(ctx, "first events", &s.receiver.events, sessions)
+}
+
+// awaitCount waits until something has been counted often enough.
+func (s *server) awaitCount(ctx context.Context, what string, counted *atomic.Int64, wanted int) error {
+	return s.await(ctx, 5*time.Minute, func(context.Context) error {
+		if n := counted.Load(); n < int64(wanted) {
+			return fmt.Errorf("%d of %d %s", n, wanted, what)
+		}
+		return nil
+	})
 }

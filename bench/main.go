@@ -8,12 +8,13 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 )
 
 func main() {
-	if isBareServer(os.Args) {
-		exitOn(runBareServer(os.Args[2:]))
+	if len(os.Args) > 1 && os.Args[1] == bareCommand {
+		exitOn(serveBareFiber(os.Args[2:]))
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -33,6 +34,30 @@ func exitOn(err error) {
 	}
 }
 
+// A scenario is one question and the measurement that answers it.
+type scenario struct {
+	name     string // as -only takes it
+	title    string
+	programs []string // needed or compared with, besides pollbridge
+	run      func(ctx context.Context, b *bench, names []string) error
+}
+
+// scenarios returns all scenarios in the order in which they are run.
+func scenarios() (all []scenario) {
+	for _, s := range loadScenarios() {
+		all = append(all, s.scenario())
+	}
+	return append(all,
+		scenario{"transfer", "a document of 40 MB each way", []string{nginx, caddy}, runTransfer},
+		scenario{"memory", "one million pending sessions", nil, runMemory},
+		scenario{"prompt", "from the change of a session to its webhook", nil, runPrompt},
+		scenario{"deliveries", "durable events a second, end to end", nil, runDeliveries},
+		scenario{"watches", "what a watched session costs", nil, runWatches},
+		scenario{"takeover", "from a crash to all watches", nil, runTakeover},
+		scenario{"steady", "memory under a steady load of signings", nil, runSteady},
+	)
+}
+
 // run measures the chosen scenarios one after the other and prints each table
 // as soon as it is complete. Everything it started is stopped when it returns.
 func run(ctx context.Context, args []string, out, progress io.Writer) (err error) {
@@ -40,18 +65,22 @@ func run(ctx context.Context, args []string, out, progress io.Writer) (err error
 	if err != nil {
 		return err
 	}
-	l, err := newLab(opts, progress)
+	b, err := newBench(opts, out, progress)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, l.close()) }()
-
-	r := newReport(out, opts.markdown)
-	l.findTools(ctx)
-	r.preface(l)
-	for _, s := range opts.scenarios {
-		l.log("%s: %s", s.name, s.title)
-		if err := s.run(ctx, l, r); err != nil {
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.findPrograms(ctx); err != nil {
+		return errors.Join(ctx.Err(), err)
+	}
+	b.preface()
+	for _, s := range b.scenarios {
+		if slices.Contains(s.programs, wrk) && b.paths[wrk] == "" {
+			b.log("%s: left out, it needs wrk", s.name)
+			continue
+		}
+		b.log("%s: %s", s.name, s.title)
+		if err := s.run(ctx, b, b.servers(s.programs)); err != nil {
 			// An interrupted command fails in its own words; the cause counts.
 			if ctx.Err() != nil {
 				return ctx.Err()

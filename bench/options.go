@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 )
@@ -15,8 +16,8 @@ type options struct {
 	rounds      int
 	duration    time.Duration
 	connections int
-	binary      string
-	markdown    bool
+	steady      time.Duration
+	otherBuild  string // path of a program; empty: none
 }
 
 // parseOptions reads the command line. Its error names every mistake at once;
@@ -24,65 +25,42 @@ type options struct {
 func parseOptions(args []string, w io.Writer) (options, error) {
 	var o options
 	var only string
-	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	fs.SetOutput(w)
-	fs.StringVar(&only, "only", "", "comma-separated scenarios to run: "+scenarioNames()+" (default all)")
-	fs.IntVar(&o.rounds, "rounds", 5, "how often each server is measured, in turn with the others")
-	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of one measurement")
-	fs.IntVar(&o.connections, "connections", 64, "client connections")
-	fs.StringVar(&o.binary, "binary", "", "pollbridge program to measure (default: build ./cmd/pollbridge)")
-	fs.BoolVar(&o.markdown, "markdown", false, "print Markdown tables")
-	if err := fs.Parse(args); err != nil {
-		return options{}, err
-	}
-	var mistakes []error
-	if fs.NArg() > 0 {
-		mistakes = append(mistakes, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
-	}
-	var err error
-	if o.scenarios, err = chooseScenarios(only); err != nil {
-		mistakes = append(mistakes, err)
-	}
-	if o.rounds < 1 || o.rounds > 100 {
-		mistakes = append(mistakes, fmt.Errorf("-rounds %d: want 1 to 100", o.rounds))
-	}
-	// wrk counts whole seconds.
-	if o.duration < time.Second || o.duration > 10*time.Minute || o.duration%time.Second != 0 {
-		mistakes = append(mistakes, fmt.Errorf("-duration %s: want whole seconds, 1s to 10m", o.duration))
-	}
-	if o.connections < wrkThreads || o.connections > 10_000 {
-		mistakes = append(mistakes, fmt.Errorf("-connections %d: want %d to 10000", o.connections, wrkThreads))
-	}
-	return o, errors.Join(mistakes...)
-}
-
-// chooseScenarios returns the scenarios of a comma-separated list in the
-// order in which they are always run; an empty list means all.
-func chooseScenarios(list string) ([]scenario, error) {
-	if list == "" {
-		return scenarios(), nil
-	}
-	wanted := map[string]bool{}
-	for name := range strings.SplitSeq(list, ",") {
-		wanted[strings.TrimSpace(name)] = true
-	}
-	var chosen []scenario
-	for _, s := range scenarios() {
-		if wanted[s.name] {
-			chosen = append(chosen, s)
-			delete(wanted, s.name)
-		}
-	}
-	for name := range wanted {
-		return nil, fmt.Errorf("-only %q: want some of %s", name, scenarioNames())
-	}
-	return chosen, nil
-}
-
-func scenarioNames() string {
 	var names []string
 	for _, s := range scenarios() {
 		names = append(names, s.name)
 	}
-	return strings.Join(names, ",")
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.SetOutput(w)
+	fs.StringVar(&only, "only", "", "comma-separated `scenarios` to run: "+strings.Join(names, ",")+" (default all)")
+	fs.IntVar(&o.rounds, "rounds", 5, "how often each server is measured, in turn with the others")
+	fs.DurationVar(&o.duration, "duration", 5*time.Second, "length of one measurement under load")
+	fs.IntVar(&o.connections, "connections", 64, "client connections")
+	fs.DurationVar(&o.steady, "steady", 10*time.Minute, "length of the scenario steady")
+	fs.StringVar(&o.otherBuild, "pollbridge", "", "`path` of another build of pollbridge, measured beside this tree's")
+	if err := fs.Parse(args); err != nil {
+		return options{}, err
+	}
+	var mistakes []error
+	want := func(ok bool, format string, args ...any) {
+		if !ok {
+			mistakes = append(mistakes, fmt.Errorf(format, args...))
+		}
+	}
+	want(fs.NArg() == 0, "unexpected argument %q", fs.Arg(0))
+	want(o.rounds >= 1 && o.rounds <= 100, "-rounds %d: want 1 to 100", o.rounds)
+	// wrk counts whole seconds.
+	want(o.duration >= time.Second && o.duration <= 10*time.Minute && o.duration%time.Second == 0,
+		"-duration %s: want whole seconds, 1s to 10m", o.duration)
+	want(o.connections >= wrkThreads && o.connections <= 10_000, "-connections %d: want %d to 10000", o.connections, wrkThreads)
+	want(o.steady >= time.Second && o.steady <= 24*time.Hour, "-steady %s: want 1s to 24h", o.steady)
+	chosen := strings.Split(strings.ReplaceAll(only, " ", ""), ",")
+	for _, s := range scenarios() {
+		if only == "" || slices.Contains(chosen, s.name) {
+			o.scenarios = append(o.scenarios, s)
+		}
+	}
+	for _, name := range chosen {
+		want(only == "" || slices.Contains(names, name), "-only %q: want some of %s", name, strings.Join(names, ","))
+	}
+	return o, errors.Join(mistakes...)
 }

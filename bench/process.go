@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -17,7 +15,7 @@ import (
 // killed; pollbridge promises ten seconds.
 const stopGrace = 12 * time.Second
 
-// A process is a server that the lab started. Its output goes to a file in
+// A process is a server that the bench started. Its output goes to a file in
 // its folder and is shown if it fails.
 type process struct {
 	name   string
@@ -31,10 +29,10 @@ type process struct {
 }
 
 // start runs a command with dir as its folder. The process is stopped by its
-// stop method or when the lab closes.
-func (l *lab) start(name, dir string, argv, env []string) (*process, error) {
+// stop method or when the bench closes.
+func (b *bench) start(name, dir string, argv, env []string) (*process, error) {
 	output := filepath.Join(dir, "output.log")
-	file, err := os.Create(output)
+	file, err := os.OpenFile(output, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -53,20 +51,24 @@ func (l *lab) start(name, dir string, argv, env []string) (*process, error) {
 		p.exitErr = cmd.Wait()
 		close(p.exited)
 	}()
-	l.onClose(p.stop)
+	b.onClose(p.stop)
 	return p, nil
+}
+
+// childAttributes puts a child into a group of its own, so that Ctrl-C reaches
+// the bench alone, which then stops its children in order; and has the kernel
+// end the child should the bench be killed.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
 
 // stop asks the process to end and kills its group if it does not. Calling it
 // again waits for the first call and returns the same.
 func (p *process) stop() error {
 	p.stopOnce.Do(func() {
-		select {
-		case <-p.exited: // its pid may belong to somebody else by now
-			return
-		default:
+		if p.dead() == nil { // else its pid may belong to somebody else by now
+			p.stopErr = p.terminate()
 		}
-		p.stopErr = p.terminate()
 	})
 	return p.stopErr
 }
@@ -79,18 +81,16 @@ func (p *process) terminate() error {
 	case <-p.exited:
 		return nil
 	case <-time.After(stopGrace):
+		return errors.Join(fmt.Errorf("stop %s: still running %s after SIGTERM", p.name, stopGrace), p.kill())
 	}
-	// The group is the child's own, so nobody else is in it.
-	_ = syscall.Kill(-p.pid, syscall.SIGKILL)
-	<-p.exited
-	return fmt.Errorf("stop %s: still running %s after SIGTERM, killed", p.name, stopGrace)
 }
 
-// kill ends the process as a crash does. Nothing else of its group is left behind.
+// kill ends the process and its group as a crash does.
 func (p *process) kill() error {
 	if err := p.dead(); err != nil {
 		return err
 	}
+	// The group is the child's own, so nobody else is in it.
 	if err := syscall.Kill(-p.pid, syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", p.name, err)
 	}
@@ -102,30 +102,9 @@ func (p *process) kill() error {
 func (p *process) dead() error {
 	select {
 	case <-p.exited:
-		return fmt.Errorf("%s ended by itself (%v):\n%s", p.name, p.exitErr, p.lastOutput())
+		text, _ := os.ReadFile(p.output)
+		return fmt.Errorf("%s ended by itself (%v):\n%s", p.name, p.exitErr, tail(text))
 	default:
 		return nil
 	}
-}
-
-// lastOutput returns the end of what the process printed.
-func (p *process) lastOutput() string {
-	const most = 2000
-	text, _ := os.ReadFile(p.output)
-	if len(text) > most {
-		text = text[len(text)-most:]
-	}
-	return string(bytes.TrimSpace(text))
-}
-
-// environmentWithout returns the environment less the variables that begin
-// with prefix.
-func environmentWithout(prefix string) []string {
-	var kept []string
-	for _, entry := range os.Environ() {
-		if !strings.HasPrefix(entry, prefix) {
-			kept = append(kept, entry)
-		}
-	}
-	return kept
 }

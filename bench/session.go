@@ -1,20 +1,22 @@
 package main
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 )
 
-// The sessions that the load asks for are numbered, so that the wrk scripts,
-// which are Lua, the bare servers, which are other processes, and the Go load
-// generator all know the same ones without a list.
+// The sessions that the load asks for are numbered, so that the wrk script,
+// which is Lua, the bare server, which is another process, and the Go client all
+// know the same ones without a list.
 const (
 	statusPrefix = "/smartid/sign/status/"
 	statusSuffix = ".json"
-	tokenFormat  = "5e55%028x"
+	tokenPrefix  = "5e55"
+	tokenFormat  = tokenPrefix + "%028x"
+	statusFormat = statusPrefix + tokenFormat + statusSuffix
 
 	// credential is made up; its form is what the signing API hands out.
 	credential = "0b5e55ed-0000-4000-8000-c0ffee000001"
@@ -23,19 +25,33 @@ const (
 	pendingAnswer = `{"status":"waiting"}`
 )
 
-// statusPath returns the path that session number n is polled at.
-func statusPath(n int) string {
-	return statusPrefix + fmt.Sprintf(tokenFormat, n) + statusSuffix
+// statusPath returns the path that a session is polled at.
+func statusPath(session int) string { return fmt.Sprintf(statusFormat, session) }
+
+// sessionOf returns the number of the session that a path is about.
+func sessionOf(path []byte) (int, bool) {
+	token, found := bytes.CutPrefix(path, []byte(statusPrefix))
+	token, isStatus := bytes.CutSuffix(token, []byte(statusSuffix))
+	if !found || !isStatus {
+		return 0, false
+	}
+	return sessionOfToken(token)
 }
 
-// finalAnswer returns the answer of a completed signing of about 1 MB, the
-// same at every call.
-func finalAnswer() []byte {
-	document := make([]byte, 750_000) // 1,000,000 bytes in base64
-	seed := [32]byte{'f', 'i', 'n', 'a', 'l'}
-	_, _ = rand.NewChaCha8(seed).Read(document) // never fails
-	digest := sha256.Sum256(document)
-	return fmt.Appendf(nil,
-		`{"status":"ok","signature_id":"5e55","file":{"name":"contract_signed.pdf","content":"%s","digest":"%s"},"person":{"name":"Ona","surname":"Example"},"sanctions_data":[],"peps_data":[]}`,
-		base64.StdEncoding.EncodeToString(document), hex.EncodeToString(digest[:]))
+func sessionOfToken(token []byte) (int, bool) {
+	digits, found := bytes.CutPrefix(token, []byte(tokenPrefix))
+	n, err := strconv.ParseInt(string(digits), 16, 32)
+	return int(n), found && err == nil
+}
+
+// finalAnswers returns the final answers of sessions whose document has a size
+// in bytes: alike but for a number, and the same at every call.
+func finalAnswers(size int) func(session int) []byte {
+	document := make([]byte, size)
+	_, _ = rand.NewChaCha8([32]byte{'f', 'i', 'n', 'a', 'l'}).Read(document) // never fails
+	content := base64.StdEncoding.EncodeToString(document)
+	return func(session int) []byte {
+		return fmt.Appendf(nil, `{"status":"ok","signature_id":"%08d","file":{"name":"contract_signed.pdf","content":"%s","digest":"5e55"},`+
+			`"person":{"name":"Ona","surname":"Example"},"sanctions_data":[],"peps_data":[]}`, session, content)
+	}
 }

@@ -7,48 +7,33 @@ import (
 	"unicode/utf8"
 )
 
-// writeText writes a table in columns for a terminal.
-func writeText(w io.Writer, title string, head []string, rows [][]string) {
-	if title != "" {
-		fmt.Fprintln(w, title)
+// writeTable writes a table in Markdown, in columns that a terminal shows well.
+// The first column is text, the others are figures. One without rows is not written.
+func writeTable(w io.Writer, title string, head []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
 	}
-	widths := columnWidths(append([][]string{head}, rows...))
-	for _, row := range append([][]string{head}, rows...) {
-		fmt.Fprintln(w, strings.TrimRight("  "+alignRow(row, widths), " "))
-	}
-}
-
-func alignRow(row []string, widths []int) string {
-	var cells []string
-	for i, cell := range row {
-		gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-		if i == 0 {
-			cells = append(cells, cell+gap)
-		} else {
-			cells = append(cells, gap+cell)
-		}
-	}
-	return strings.Join(cells, "  ")
-}
-
-func columnWidths(rows [][]string) []int {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	return widths
-}
-
-// writeMarkdown writes a table as GitHub's Markdown has it.
-func writeMarkdown(w io.Writer, title string, head []string, rows [][]string) {
 	if title != "" {
 		fmt.Fprintf(w, "**%s**\n\n", title)
 	}
-	fmt.Fprintf(w, "| %s |\n", strings.Join(head, " | "))
-	fmt.Fprintf(w, "|---|%s\n", strings.Repeat("---:|", len(head)-1))
-	for _, row := range rows {
-		fmt.Fprintf(w, "| %s |\n", strings.Join(row, " | "))
+	rule := make([]string, len(head))
+	lines := append([][]string{head, rule}, rows...)
+	for i := range head {
+		width := 3
+		for _, line := range lines {
+			width = max(width, utf8.RuneCountInString(line[i]))
+		}
+		for _, line := range lines {
+			line[i] = fmt.Sprintf("%*s", width, line[i])
+			if i == 0 {
+				line[i] = fmt.Sprintf("%-*s", width, strings.TrimSpace(line[i]))
+			}
+		}
+		rule[i] = strings.Repeat("-", width-1) + ":"
 	}
+	rule[0] = strings.Repeat("-", len(rule[0]))
+	for _, line := range lines {
+		fmt.Fprintf(w, "| %s |\n", strings.Join(line, " | "))
+	}
+	fmt.Fprintln(w)
 }

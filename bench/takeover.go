@@ -4,120 +4,72 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"strconv"
-	"strings"
 	"time"
 )
 
-const (
-	takeoverWatches = 100_000
-	takeoverMost    = 2 * time.Second
-	takeoverLook    = 20 * time.Millisecond
-	takeoverBound   = 30 * time.Second
-)
-
-// runTakeover kills pollbridge while many sessions are watched, and measures how long
-// after its next start all of them are watched again, and polled.
-func runTakeover(ctx context.Context, l *lab, r *report) (err error) {
-	if l.pollbridge == "" {
-		r.line("takeover: left out, it needs pollbridge")
-		return nil
+// runTakeover kills pollbridge while many sessions are watched, and measures how
+// long after its next start all of them are watched again, and polled. Of two builds
+// only one runs at a time.
+func runTakeover(ctx context.Context, b *bench, names []string) error {
+	c := &comparison{
+		title:  fmt.Sprintf("takeover: %d watched sessions, from the start of the process after SIGKILL", manyWatches),
+		limits: []limit{{"s until all are watched", "", 2, false}},
 	}
-	b, err := startBridge(ctx, l, takeoverWatches, "store: {sync: interval}\ncache: {pending_ttl: 10s}\nwatch: {interval: 10s, deadline: 1h}\n")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.end()) }()
-	l.log("  watching %d sessions", takeoverWatches)
-	if err := b.watch(ctx, l, 0, takeoverWatches); err != nil {
-		return err
-	}
-	var ready, watched, polled []float64
-	for round := range l.rounds {
-		time.Sleep(settlingPause)
-		t, err := b.takeOver(ctx, l)
+	var servers []*server
+	for _, name := range names {
+		s, err := b.startWatching(ctx, name, watchedAPI(manyWatches), watchSettings...)
 		if err != nil {
 			return err
 		}
-		l.log("  round %d/%d: ready after %.2f s, all watched after %.2f s, the first poll after %.2f s; load average %s",
-			round+1, l.rounds, t.ready.Seconds(), t.watched.Seconds(), t.polled.Seconds(), loadAverage())
-		ready = append(ready, t.ready.Seconds())
-		watched = append(watched, t.watched.Seconds())
-		polled = append(polled, t.polled.Seconds())
+		defer s.end()
+		if err := errors.Join(s.watch(ctx), s.crash(ctx)); err != nil {
+			return err
+		}
+		servers = append(servers, s)
 	}
-	all := spreadOf(watched)
-	r.table(fmt.Sprintf("takeover: %d watched sessions, after SIGKILL", takeoverWatches), []string{"seconds from the start of the process", ""}, [][]string{
-		{"until it is ready", spreadOf(ready).text(2)},
-		{"until all are watched again", all.text(2)},
-		{"until the upstream sees the first poll", spreadOf(polled).text(2)},
+	return b.inTurn(ctx, c, names, func(ctx context.Context, i int) ([]figure, error) {
+		figures, err := servers[i].takeOver(ctx)
+		return figures, errors.Join(err, servers[i].crash(ctx))
 	})
-	r.bars([][]string{{"100,000 watches taken up again", fmt.Sprintf("%.2f s", all.median), "under " + takeoverMost.String(), verdict(all.median < takeoverMost.Seconds())}})
-	return nil
 }
 
-// takeover is how long after the start of a process what was seen of it.
-type takeover struct{ ready, watched, polled time.Duration }
-
-// takeOver kills the process, starts it again, and waits until all sessions are watched
-// and polled as before.
-func (b *bridge) takeOver(ctx context.Context, l *lab) (t takeover, err error) {
-	if err := b.kill(); err != nil {
-		return t, err
-	}
-	asked, began := b.signer.polls.Load(), time.Now()
-	if err := b.run(l); err != nil {
-		return t, err
-	}
-	isReady := answersOK("http://" + b.admin + "/readyz")
-	for t.ready == 0 || t.watched == 0 || t.polled == 0 {
-		select {
-		case <-ctx.Done():
-			return t, ctx.Err()
-		case <-time.After(takeoverLook):
-		}
-		if took := time.Since(began); took > takeoverBound {
-			return t, errors.Join(b.dead(), fmt.Errorf("not within %s: %d watches polled as before", takeoverBound, takeoverWatches))
-		}
-		if t.polled == 0 && b.signer.polls.Load() > asked {
-			t.polled = time.Since(began)
-		}
-		if t.ready == 0 && isReady(ctx) == nil {
-			t.ready = time.Since(began)
-		}
-		if t.ready != 0 && t.watched == 0 {
-			n, err := b.gauge(ctx, "pollbridge_watches")
-			if err != nil {
-				return t, err
-			}
-			if n >= takeoverWatches {
-				t.watched = time.Since(began)
-			}
-		}
-	}
-	return t, nil
+// crash kills the process after what it was doing has settled.
+func (s *server) crash(ctx context.Context) error {
+	return errors.Join(pause(ctx, 2*time.Second), s.kill())
 }
 
-// gauge returns one of the metrics that pollbridge tells, which has no labels.
-func (b *bridge) gauge(ctx context.Context, name string) (float64, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+b.admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
+// takeOver starts a process again that was killed, and waits until all sessions are
+// watched and polled as before.
+func (s *server) takeOver(ctx context.Context) ([]figure, error) {
+	polls, began := s.upstream.requests.Load(), time.Now()
+	if err := s.launch(); err != nil {
+		return nil, err
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
+	since := func(done func(context.Context) error) (float64, error) {
+		err := s.await(ctx, 30*time.Second, done)
+		return time.Since(began).Seconds(), err
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
+	ready, err := since(s.isReady())
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	for line := range strings.Lines(string(text)) {
-		if value, found := strings.CutPrefix(line, name+" "); found {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+	watched, err := since(func(ctx context.Context) error {
+		n, err := s.gauge(ctx, "pollbridge_watches")
+		if err == nil && n < manyWatches {
+			err = fmt.Errorf("%.0f sessions are watched", n)
 		}
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	return 0, fmt.Errorf("there is no metric %s", name)
+	polled, err := since(func(context.Context) error {
+		if s.upstream.requests.Load() == polls {
+			return errors.New("no session is polled")
+		}
+		return nil
+	})
+	return []figure{
+		{"s until ready", 2, ready}, {"s until all are watched", 2, watched}, {"s until they are polled", 2, polled},
+	}, err
 }

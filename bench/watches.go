@@ -2,92 +2,76 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
 
-const (
-	watchesMostMem  = 1_500_000_000
-	watchesMeasured = 20 * time.Second
-	idleMostMem     = 60_000_000
-	idleMeasured    = 10 * time.Second
-)
+const manyWatches = 100_000
 
-// runWatches measures what a watched session costs while nothing happens to
-// it, for more and more of them.
-func runWatches(ctx context.Context, l *lab, r *report) (err error) {
-	if l.pollbridge == "" {
-		r.line("watches: left out, it needs pollbridge")
-		return nil
+// watchSettings let each session be polled every 10 s, and nothing end by itself.
+var watchSettings = []string{"STORE_SYNC=interval", "CACHE_PENDING_TTL=10s", "WATCH_INTERVAL=10s", "WATCH_DEADLINE=1h"}
+
+// runWatches measures what a watched session costs while nothing happens to it.
+// Builds are measured one after the other: two of them would fill the machine.
+func runWatches(ctx context.Context, b *bench, names []string) error {
+	c := &comparison{
+		title:  fmt.Sprintf("watches: %d pending sessions, each polled every 10 s", manyWatches),
+		limits: []limit{{"MB at most", "", 1500, false}, {"MB with none", "", 60, false}, {"CPU % with none", "", 2, false}},
 	}
-	numbers := []int{0, 1_000, 10_000, 100_000}
-	last := numbers[len(numbers)-1]
-	b, err := startBridge(ctx, l, last, "store: {sync: interval}\ncache: {pending_ttl: 10s}\nwatch: {interval: 10s, deadline: 1h}\n")
-	if err != nil {
-		return err
+	for _, name := range names {
+		if err := b.watches(ctx, name, c); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
-	defer func() { err = errors.Join(err, b.end()) }()
-	var rows [][]string
-	var idle, full memory
-	var idleCPU float64
-	watched := 0
-	for _, n := range numbers {
-		measured := watchesMeasured
-		if n == 0 {
-			measured = idleMeasured
-		} else {
-			l.log("  %d sessions", n)
-			if err := b.watch(ctx, l, watched, n); err != nil {
-				return err
-			}
-			watched = n
-		}
-		time.Sleep(settlingPause)
-		cpu, polls, err := b.over(ctx, measured)
-		if err != nil {
-			return err
-		}
-		m, err := memoryOf(b.pid)
-		if err != nil {
-			return err
-		}
-		row := []string{fmt.Sprint(n), fmt.Sprintf("%.0f", polls), fmt.Sprintf("%.2f", cpu), "", megabytes(m.now), ""}
-		if n == 0 {
-			idle, idleCPU = m, cpu
-		} else {
-			full = m
-			row[3] = fmt.Sprintf("%.1f", (cpu-idleCPU)/float64(n)*1e6)
-			row[5] = fmt.Sprintf("%.1f kB", float64(m.now-idle.now)/float64(n)/1000)
-		}
-		rows = append(rows, row)
-	}
-	r.table("watches: pending sessions, each polled every 10 s", []string{"watched", "polls a second", "CPUs busy", "µs of CPU a second for each", "resident memory", "for each"}, rows)
-	r.bars([][]string{
-		{"memory with 100,000 watches", megabytes(full.peak), "under " + megabytes(watchesMostMem), verdict(full.peak < watchesMostMem)},
-		{"memory without sessions", megabytes(idle.now), "under " + megabytes(idleMostMem), verdict(idle.now < idleMostMem)},
-		{"CPU without sessions", fmt.Sprintf("%.2f %%", idleCPU*100), "near 0", verdict(idleCPU < 0.02)},
-	})
+	c.print(b)
 	return nil
 }
 
-// over returns how much CPU was busy, and how many polls a second the upstream saw,
-// over a time.
-func (b *bridge) over(ctx context.Context, d time.Duration) (cpus, polls float64, err error) {
-	before, err := cpuTime(b.pid)
+func (b *bench) watches(ctx context.Context, name string, c *comparison) error {
+	s, err := b.startWatching(ctx, name, watchedAPI(manyWatches), watchSettings...)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	asked, began := b.signer.polls.Load(), time.Now()
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-		return 0, 0, ctx.Err()
-	}
-	after, err := cpuTime(b.pid)
+	defer s.end()
+	none, err := s.observe(ctx)
 	if err != nil {
-		return 0, 0, err
+		return err
+	}
+	if err := s.watch(ctx); err != nil {
+		return err
+	}
+	for round := range b.rounds {
+		all, err := s.observe(ctx)
+		if err != nil {
+			return err
+		}
+		b.log("  round %d/%d: %s", round+1, b.rounds, c.add(name, []figure{
+			{"MB with none", 1, none.now}, {"CPU % with none", 2, 100 * none.cpus}, {"polls/s", 0, all.polls}, {"CPU %", 1, 100 * all.cpus},
+			{"µs of CPU a second for each", 1, (all.cpus - none.cpus) / manyWatches * 1e6},
+			{"MB at most", 1, all.peak}, {"kB for each", 2, (all.now - none.now) / manyWatches * 1000},
+		}))
+	}
+	return nil
+}
+
+// observed is what a process did over some time, and uses at its end.
+type observed struct {
+	usage
+	cpus, polls float64 // a second
+}
+
+// observe waits for what came before to settle, and then looks on for the time in
+// which each session is polled once.
+func (s *server) observe(ctx context.Context) (o observed, err error) {
+	if err := pause(ctx, 2*time.Second); err != nil {
+		return o, err
+	}
+	before, polls, began := usageOf(s.pid), s.upstream.requests.Load(), time.Now()
+	if err := pause(ctx, 10*time.Second); err != nil {
+		return o, err
 	}
 	took := time.Since(began).Seconds()
-	return (after - before).Seconds() / took, float64(b.signer.polls.Load()-asked) / took, errors.Join(b.dead())
+	o.usage, o.polls = usageOf(s.pid), float64(s.upstream.requests.Load()-polls)/took
+	o.cpus = (o.cpu - before.cpu).Seconds() / took
+	return o, s.dead()
 }

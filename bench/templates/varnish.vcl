@@ -1,11 +1,9 @@
-# Varnish as a cache of polls: one entry per path{{if .ReadsBody}} and request body{{end}}, one request
+# Varnish as a cache of polls: one entry per path and request body, one request
 # to the upstream at a time for each, fresh for {{.FreshFor}} s.
 vcl 4.1;
 
 import std;
-{{- if .ReadsBody}}
 import bodyaccess;
-{{- end}}
 
 backend api {
     .host = "{{.Host}}";
@@ -19,12 +17,10 @@ sub vcl_recv {
     }
 }
 
-{{if .ReadsBody -}}
 sub vcl_hash {
     bodyaccess.hash_req_body();
 }
 
-{{end -}}
 sub vcl_backend_fetch {
     # Varnish makes a GET of everything that it may cache.
     set bereq.method = "POST";

@@ -2,14 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 )
-
-// startGrace is how long a server may take until it answers.
-const startGrace = 15 * time.Second
 
 // freeAddress returns a loopback address that the kernel just gave out. It is
 // free again on return; nothing keeps another program from taking it.
@@ -18,29 +17,33 @@ func freeAddress() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	address := listener.Addr().String()
-	return address, listener.Close()
+	return listener.Addr().String(), listener.Close()
 }
 
-// waitUntil calls ready until it returns nil. It gives up when the process
-// ended, the time is over or ctx is done.
-func waitUntil(ctx context.Context, p *process, ready func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, startGrace)
-	defer cancel()
-	for {
-		err := ready(limited)
+// pause waits, or returns the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// await calls done, 50 times a second at most, until it returns nil. It gives up when the process ended, the
+// time is over or ctx is done.
+func (p *process) await(ctx context.Context, most time.Duration, done func(context.Context) error) error {
+	for began := time.Now(); ; {
+		err := done(ctx)
 		if err == nil {
 			return nil
 		}
-		if dead := p.dead(); dead != nil {
-			return dead
+		if err := errors.Join(pause(ctx, 20*time.Millisecond), p.dead()); err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-limited.Done():
-			return fmt.Errorf("%s is not ready after %s: %w\n%s", p.name, startGrace, err, p.lastOutput())
-		case <-time.After(20 * time.Millisecond):
+		if time.Since(began) > most {
+			text, _ := os.ReadFile(p.output)
+			return fmt.Errorf("%s: not within %s: %w\n%s", p.name, most, err, tail(text))
 		}
 	}
 }

@@ -1,9 +1,9 @@
--- Polls {{.Sessions}} session(s) in turn and reports as one line.
+-- Asks for {{.Sessions}} session(s) in turn and reports as one line.
 local sessions = {{.Sessions}}
 local threads = 0
 
 local function path(n)
-  return "{{.Prefix}}" .. string.format("{{.TokenFormat}}", n) .. "{{.Suffix}}"
+  return string.format("{{.Path}}", n)
 end
 
 -- Each thread begins elsewhere, or they would all ask for the same session.
@@ -12,10 +12,12 @@ function setup(thread)
   threads = threads + 1
 end
 
-wrk.method = "POST"
+wrk.method = "{{.Method}}"
 wrk.path = path(0)
+{{- if eq .Method "POST"}}
 wrk.body = [[{{.Body}}]]
 wrk.headers["Content-Type"] = "application/json"
+{{- end}}
 
 -- With one session wrk repeats one request by itself, which costs it less.
 if sessions > 1 then
@@ -35,4 +37,8 @@ if sessions > 1 then
   end
 end
 
-{{template "summary"}}
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format("bench-summary requests=%d failed=%d microseconds=%d p99=%d\n", summary.requests,
+    errors.connect + errors.read + errors.write + errors.status + errors.timeout, summary.duration, latency:percentile(99)))
+end
