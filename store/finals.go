@@ -41,7 +41,7 @@ const (
 func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"},
-		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true,
+		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true, MaxMsgsPerSubject: 1,
 	})
 	if err != nil {
 		return nil, err

@@ -57,3 +57,6 @@ func (w *Watcher) Writes(ctx context.Context) (uint64, error) {
 
 // Forget erases the record of a session, as happens a while after its end.
 func (w *Watcher) Forget(ctx context.Context, id string) error { return w.sessions.Delete(ctx, id) }
+
+// RestoreLate leaves all pending answers to be restored when their watches are looked at.
+func (w *Watcher) RestoreLate() { w.mostRestored = 0 }

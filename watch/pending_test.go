@@ -76,6 +76,25 @@ func TestAPendingAnswerSurvivesARestart(t *testing.T) {
 	}
 }
 
+// TestManyPendingAnswersAreRestoredLater: before their watches poll for the first time.
+func TestManyPendingAnswersAreRestoredLater(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.fail("tok")
+	l.events.want(true)
+	seen := waiting(time.Now(), "seen")
+	l.w.Observe(l.variant("tok"), seen)
+	l.close()
+	l.prepare()
+	l.w.RestoreLate()
+	fatal(t, l.w.Start())
+	l.awaitQuestions("tok", 3)
+	l.wantRestored("tok", seen)
+	if n := len(l.restored); n != 1 {
+		t.Errorf("it was restored %d times", n)
+	}
+}
+
 // TestPollsAreNoWrites: the same answer again is none, and one that always changes is
 // one now and then.
 func TestPollsAreNoWrites(t *testing.T) {

@@ -29,7 +29,7 @@ func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 	if !isID(id) {
 		return record{}, ErrNotFound
 	}
-	found, err := w.stored(ctx, id)
+	found, _, err := w.stored(ctx, id)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return record{}, fmt.Errorf("watch: %w", err)
 	}

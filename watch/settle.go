@@ -82,12 +82,14 @@ func (w *Watcher) nextStep(e *entry) step {
 func (w *Watcher) load(e *entry) step {
 	id := e.id
 	return func(ctx context.Context) (func(), error) {
-		known, err := w.stored(ctx, id)
+		known, revision, err := w.stored(ctx, id)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			known.variant = nil
 		case err != nil:
 			return nil, err
+		case revision < w.restored:
+			w.restore(known)
 		}
 		return func() {
 			if !e.stopped {
@@ -97,22 +99,21 @@ func (w *Watcher) load(e *entry) step {
 	}
 }
 
-// stored reads a record. The error is ErrNotFound where there is none, or none that
-// can be read: then a new one takes its place.
-func (w *Watcher) stored(ctx context.Context, id string) (record, error) {
+// stored reads a record, with its revision. The error is ErrNotFound where there is none,
+// or none that can be read: then a new one takes its place.
+func (w *Watcher) stored(ctx context.Context, id string) (known record, revision uint64, err error) {
 	row, err := w.sessions.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
-		return record{}, ErrNotFound
+		return record{}, 0, ErrNotFound
 	}
 	if err != nil {
-		return record{}, err
+		return record{}, 0, err
 	}
-	known, err := w.readRecord(row.Value)
-	if err != nil {
+	if known, err = w.readRecord(row.Value); err != nil {
 		w.options.Log.Warn("session record cannot be read, replacing it", "session", id, "error", err)
-		return record{}, ErrNotFound
+		return record{}, 0, ErrNotFound
 	}
-	return known, nil
+	return known, row.Revision, nil
 }
 
 func (w *Watcher) enqueue(e *entry) step {

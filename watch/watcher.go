@@ -46,8 +46,10 @@ type Options struct {
 	Ask    Ask
 	// Erase makes memory forget what it knows about a question. Nil: nothing does.
 	Erase func(*session.Variant)
-	// Restore is told by Start of the last pending answer to each watch that is taken up,
-	// as far as it was stored; At is when that was first given. Nil: nobody wants to know.
+	// Restore is told of the last pending answer to each watch that is taken up, where that
+	// was stored; At is when the upstream gave it. Start tells it of the ten thousand whose
+	// records changed last, each of the others is told of before it is polled for the first
+	// time. Nil: nobody wants to know.
 	Restore  func(*session.Variant, *session.Observation)
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
@@ -78,6 +80,10 @@ type Watcher struct {
 	next     schedule
 	metrics  *metrics
 	pending  pendingAnswers
+	// Start restores no more pending answers than mostRestored, and did so of records of
+	// the revision restored and newer ones.
+	mostRestored int
+	restored     uint64
 
 	ctx     context.Context // ends when the watcher is closed
 	cancel  context.CancelCauseFunc
@@ -117,7 +123,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, next: newSchedule(cfg), metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, accounts: map[string]string{}, wake: make(chan struct{}, 1), work: make(chan *entry),
+		live: map[string]*entry{}, accounts: map[string]string{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
 	}
 	var err error
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
@@ -133,43 +139,18 @@ func New(cfg Config, o Options) (*Watcher, error) {
 // Start takes all watches up again, those of a crash too, and begins to poll. It may
 // be called once.
 func (w *Watcher) Start() error {
+	w.restoreNewest()
 	taker, err := w.watches.Take(w.ctx, lane, w.cfg.Max, w.take)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	w.taker = taker
-	w.restore()
 	w.running.Go(w.dispatch)
 	for range workers {
 		w.running.Go(w.workUntilClosed)
 	}
 	w.running.Go(w.renewUntilClosed)
 	return nil
-}
-
-// restore tells Options.Restore what it wants to know, the sessions that changed last
-// first. It takes no longer than a start may.
-func (w *Watcher) restore() {
-	if w.options.Restore == nil {
-		return
-	}
-	const most, page = 2 * time.Second, 256
-	ctx, cancel := context.WithTimeout(w.ctx, most)
-	defer cancel()
-	for before, more := uint64(0), true; more; {
-		rows, err := w.sessions.List(ctx, ">", before, page)
-		if err != nil {
-			w.options.Log.Warn("pending answers were not all restored", "error", err)
-			return
-		}
-		for _, row := range rows {
-			before = row.Revision
-			if known, err := w.readRecord(row.Value); err == nil && known.end == Watching && known.pending != nil {
-				w.options.Restore(known.variant, known.pending)
-			}
-		}
-		more = len(rows) == page
-	}
 }
 
 // TakenUp returns a channel that is closed when all watches of before were taken up.
