@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -444,6 +445,37 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 	}
 	if strings.Contains(m.log.String(), secret) {
 		t.Errorf("the log repeats what was sent: %s", m.log.String())
+	}
+}
+
+// TestSecretsInWrongPlaces are in no answer and in no log.
+func TestSecretsInWrongPlaces(t *testing.T) {
+	m, _, _, _ := realManaged(t)
+	for _, secret := range []string{
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", key,
+		"0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11", "Bearer abcdefgh", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", strings.Repeat("hidden", 20),
+	} {
+		for _, body := range []string{
+			`{"url":"https://example.com","secret":"%s"}`, `{"url":"https://example.com","%s":1}`, `{"%s":{}}`, `{"url":"%s"}`, `{"url":"https://u:%s@example.com"}`,
+			`{"url":"https://example.com?%s#"}`, `{"url":"https://example.com","events":["%s"]}`, `{"url":"https://example.com","session":"%s"}`,
+			`{"url":"https://example.com","include_file":"%s"}`, `{"url":"https://example.com","headers":{"%s":{}}}`, `{"url":"https://example.com","headers":["%s"]}`,
+			`{"url":"https://example.com","headers":{"Webhook-%s":"x"}}`, `{"url":"https://example.com","headers":{"Host":"%s"}}`, `{"url":"https://example.com","endpoints":["%s"]}`,
+			`{"url":"https://example.com","signature":"%s"}`, `{"url":{"%s":1}}`, `{"url":"https://example.com","%[1]s":1,"%[1]s":2}`, `"%s"`, `%s`,
+		} {
+			a := m.do("POST", "/v1/subscriptions", fmt.Sprintf(body, secret))
+			if a.status != 400 && a.status != 422 && a.status != 415 || strings.Contains(a.body, secret) || strings.Contains(a.body, secret[:len(secret)/2]) {
+				t.Errorf("%s = %d %s", fmt.Sprintf(body, secret), a.status, a.body)
+			}
+		}
+		for _, path := range []string{"/v1/subscriptions?%s=1", "/v1/subscriptions?limit=%s", "/v1/subscriptions?cursor=%s", "/v1/subscriptions?%[1]s=1&%[1]s=2", "/v1/subscriptions/%s", "/v1/events?after=%s", "/v1/deliveries?state=%s", "/v1/%s"} {
+			a := m.do("GET", fmt.Sprintf(path, url.QueryEscape(secret)), "")
+			if a.status < 400 || strings.Contains(a.body, secret) || strings.Contains(a.body, url.QueryEscape(secret)) {
+				t.Errorf("%s with %s = %d %s", path, secret, a.status, a.body)
+			}
+		}
+		if log := m.log.String(); strings.Contains(log, secret) {
+			t.Fatalf("the log has %s: %s", secret, log)
+		}
 	}
 }
 

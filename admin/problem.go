@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -85,17 +84,32 @@ func summary(fields []problemField) string {
 	return text
 }
 
-// shorten keeps names that a client made up readable.
+// shorten shows a name that a client made up, as far as it can be one: a secret that was
+// sent where a name belongs is not repeated.
 func shorten(name string) string {
-	const most = 64
-	if len(name) > most {
-		name = name[:most] + "…"
+	const most, mostDigits = 40, 4
+	digits := 0
+	for _, c := range []byte(name) {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c|0x20 >= 'a' && c|0x20 <= 'z', strings.IndexByte("_-.[]", c) >= 0:
+		default:
+			return notShown
+		}
 	}
-	if !utf8.ValidString(name) {
-		name = strings.ToValidUTF8(name, "�")
+	for _, prefix := range []string{"whsec_", "whsk_", "pbk_"} {
+		if strings.Contains(strings.ToLower(name), prefix) {
+			return notShown
+		}
+	}
+	if len(name) > most || digits > mostDigits {
+		return notShown
 	}
 	return name
 }
+
+const notShown = "(not shown)"
 
 // at is the problem of a single field.
 func at(location, message string) *problem {
