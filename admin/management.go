@@ -55,6 +55,7 @@ func (m *management) register(app *fiber.App, version string, keyed fiber.Handle
 	m.registerSessions(api)
 	m.registerEvents(api)
 	m.registerStats(api)
+	describeTest(api.OpenAPI())
 	description, page := document(api), docsPage(api.OpenAPI())
 	app.Get("/openapi.json", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/openapi+json")
