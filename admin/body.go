@@ -27,7 +27,7 @@ func wholeBody(c *fiber.Ctx) error {
 	body, err := io.ReadAll(io.LimitReader(stream, bodyLimit+1))
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		c.Context().SetConnectionClose()
-		return newProblem(http.StatusRequestTimeout, "the body did not come in time")
+		return newProblem(http.StatusRequestTimeout, "the body did not arrive in time")
 	}
 	if err != nil {
 		c.Context().SetConnectionClose()
@@ -36,7 +36,7 @@ func wholeBody(c *fiber.Ctx) error {
 	if len(body) > bodyLimit {
 		io.CopyN(io.Discard, stream, drained) // as far as it comes
 		c.Context().SetConnectionClose()
-		return newProblem(http.StatusRequestEntityTooLarge, "the body is too large: want at most 1 MiB")
+		return newProblem(http.StatusRequestEntityTooLarge, "the body is too large: at most 1 MiB is accepted")
 	}
 	c.Request().SetBodyStream(bytes.NewReader(body), len(body))
 	return c.Next()

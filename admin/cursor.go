@@ -32,5 +32,5 @@ func position(kind byte, location, text string) (string, error) {
 }
 
 func badCursor(location string) error {
-	return at(location, "is no cursor of this list: want one that it gave")
+	return at(location, "must be a cursor that this list returned")
 }

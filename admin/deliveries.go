@@ -24,11 +24,11 @@ type Delivery struct {
 	Subscription  string    `json:"subscription"`
 	Event         string    `json:"event" doc:"The id of the event, which is the webhook-id."`
 	Type          string    `json:"type" doc:"The type of the event." example:"session.succeeded"`
-	Session       string    `json:"session,omitempty" doc:"What the event is about: a session, or the subscription of an operational event."`
-	State         string    `json:"state" enum:"waiting,delivered,dead,superseded" doc:"waiting: to be tried, or tried again; dead: given up; superseded: not needed any more, since the session's final event was delivered."`
-	Reason        string    `json:"reason,omitempty" doc:"Why it is dead."`
-	AttemptCount  int       `json:"attempt_count" doc:"How often it was tried."`
-	NextAttemptAt time.Time `json:"next_attempt_at,omitzero" doc:"When it is tried next, not before. Absent: not at all, or at once."`
+	Session       string    `json:"session,omitempty" doc:"The session that the event is about, or the subscription of an operational event."`
+	State         string    `json:"state" enum:"waiting,delivered,dead,superseded" doc:"waiting: due now, or waiting for a retry; dead: given up, can be redelivered; superseded: no longer needed because the session's final event was delivered."`
+	Reason        string    `json:"reason,omitempty" doc:"Why the delivery is dead."`
+	AttemptCount  int       `json:"attempt_count" doc:"How many attempts were made."`
+	NextAttemptAt time.Time `json:"next_attempt_at,omitzero" doc:"The earliest time of the next attempt. Absent: none is planned, or it is due now."`
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`
 }
@@ -44,11 +44,11 @@ func shownDelivery(d webhook.Delivery) Delivery {
 type Attempt struct {
 	At         time.Time `json:"at"`
 	DurationMS int64     `json:"duration_ms"`
-	Success    bool      `json:"success" doc:"Whether the answer was 2xx."`
-	Status     int       `json:"status,omitzero" doc:"The status of the answer. Absent: there was none."`
-	Error      string    `json:"error,omitempty" doc:"What kind of failure it was, in a word." example:"timeout"`
-	Detail     string    `json:"detail,omitempty" doc:"What happened, for people."`
-	Answer     string    `json:"answer,omitempty" doc:"The first 4 KiB of what the receiver answered."`
+	Success    bool      `json:"success" doc:"Whether the receiver answered 2xx."`
+	Status     int       `json:"status,omitzero" doc:"The HTTP status of the answer. Absent: there was no answer."`
+	Error      string    `json:"error,omitempty" doc:"The kind of failure, in one word." example:"timeout"`
+	Detail     string    `json:"detail,omitempty" doc:"What happened, as a readable sentence."`
+	Answer     string    `json:"answer,omitempty" doc:"The first 4 KiB of the receiver's answer, as far as they came within a second."`
 }
 
 func shownAttempt(a webhook.Attempt) Attempt {
@@ -60,7 +60,7 @@ func shownAttempt(a webhook.Attempt) Attempt {
 
 type deliveryWithAttempts struct {
 	Delivery
-	Attempts []Attempt `json:"attempts" doc:"The oldest first."`
+	Attempts []Attempt `json:"attempts" doc:"Oldest first."`
 }
 
 // DeliveryPath is the path of a delivery. Huma sees exported types only.
@@ -71,11 +71,11 @@ type DeliveryPath struct {
 func (m *management) registerDeliveries(api huma.API) {
 	type filter struct {
 		PageParams
-		Subscription string `query:"subscription" pattern:"^sub_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a subscription, sub_…" doc:"Only to this subscription."`
-		State        string `query:"state" enum:"waiting,delivered,dead,superseded" doc:"Only in this state."`
-		Session      string `query:"session" pattern:"^ses_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a session, ses_…" doc:"Only about this session."`
+		Subscription string `query:"subscription" pattern:"^sub_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a subscription, sub_…" doc:"Only deliveries to this subscription."`
+		State        string `query:"state" enum:"waiting,delivered,dead,superseded" doc:"Only deliveries in this state."`
+		Session      string `query:"session" pattern:"^ses_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a session, ses_…" doc:"Only deliveries about this session."`
 	}
-	route(m, api, operation(http.MethodGet, "/v1/deliveries", "list-deliveries", tagDeliveries, "List deliveries", "What changed last comes first. A part of the list may be shorter than its limit, even empty, and yet have a next.", http.StatusOK),
+	route(m, api, operation(http.MethodGet, "/v1/deliveries", "list-deliveries", tagDeliveries, "List deliveries", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK),
 		inList, func(ctx context.Context, in *filter) (*answered[list[Delivery]], error) {
 			page, err := in.page(ofDeliveries)
 			if err != nil {
@@ -98,8 +98,8 @@ func (m *management) registerDeliveries(api huma.API) {
 		DeliveryPath
 		Body *noBody
 	}
-	route(m, api, operation(http.MethodPost, "/v1/deliveries/{id}/redeliver", "redeliver", tagDeliveries, "Deliver again",
-		"It is tried at once, and again as a new one would be, whatever became of it before.", http.StatusAccepted, 404, 409, 413, 415),
+	route(m, api, operation(http.MethodPost, "/v1/deliveries/{id}/redeliver", "redeliver", tagDeliveries, "Redeliver",
+		"Tried at once and with all retries of a new delivery, whatever its state was.", http.StatusAccepted, 404, 409, 413, 415),
 		"path", func(ctx context.Context, in *action) (*answered[Delivery], error) {
 			delivery, err := m.Deliveries.Redeliver(ctx, in.ID)
 			return &answered[Delivery]{shownDelivery(delivery)}, err

@@ -23,10 +23,10 @@ type Events interface {
 
 // Event is one event, as webhooks get it.
 type Event struct {
-	ID      string          `json:"id" doc:"The same at every attempt: it is the webhook-id." example:"evt_4qhxk2v7m3d6c5n8r9t0w1y2za"`
-	Cursor  string          `json:"cursor" doc:"Its place: after=CURSOR goes on behind it."`
+	ID      string          `json:"id" doc:"The same at every attempt: the webhook-id." example:"evt_4qhxk2v7m3d6c5n8r9t0w1y2za"`
+	Cursor  string          `json:"cursor" doc:"The position of the event: after=CURSOR continues after it."`
 	Type    string          `json:"type" example:"session.succeeded"`
-	Subject string          `json:"subject" doc:"What it is about: a session, or the subscription of an operational event."`
+	Subject string          `json:"subject" doc:"The session that the event is about, or the subscription of an operational event."`
 	Payload json.RawMessage `json:"payload" doc:"The body of the webhook: type, timestamp and data, without the content of files."`
 }
 
@@ -35,8 +35,8 @@ func shownEvent(e webhook.Event) Event {
 }
 
 type eventList struct {
-	Items []Event `json:"items" doc:"The oldest first."`
-	Next  string  `json:"next" doc:"The after of the next call. It is always there."`
+	Items []Event `json:"items" doc:"Oldest first."`
+	Next  string  `json:"next" doc:"The after of the next call. Always present."`
 }
 
 // latest is what after may be instead of a cursor.
@@ -44,7 +44,7 @@ const latest = "latest"
 
 // AfterParam is where readers begin. Huma sees exported types only.
 type AfterParam struct {
-	After string `query:"after" maxLength:"64" doc:"A cursor: only what came later. latest: only what comes from now on. Left out: everything that is kept."`
+	After string `query:"after" maxLength:"64" doc:"A cursor: only later events. latest: only events from now on. Left out: everything that is stored."`
 }
 
 // from resolves where to begin.
@@ -67,12 +67,12 @@ func (c *connection) Resolve(ctx huma.Context) []error {
 func (m *management) registerEvents(api huma.API) {
 	type input struct {
 		AfterParam
-		Wait  int `query:"wait" minimum:"0" maximum:"60" doc:"How many seconds to wait where there is nothing yet." example:"30"`
-		Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many, at most."`
+		Wait  int `query:"wait" minimum:"0" maximum:"60" doc:"How many seconds to wait if there is no event yet." example:"30"`
+		Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most events to return."`
 		connection
 	}
 	route(m, api, operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
-		"Every event that a webhook could get, in its order, whether or not a subscription wants it. Nothing is taken away: each reader keeps the cursor that next says.",
+		"Every event that a webhook could receive, in order, whether or not a subscription wants it. Reading removes nothing: each reader keeps the cursor in next.",
 		http.StatusOK),
 		"query", func(ctx context.Context, in *input) (*answered[eventList], error) {
 			after, err := m.from(ctx, "query.after", in.After)
@@ -96,11 +96,11 @@ func (m *management) registerEvents(api huma.API) {
 // server stops.
 func (m *management) await(conn net.Conn, after string, limit int, wait time.Duration) ([]webhook.Event, string, error) {
 	if wait == 0 {
-		ctx, cancel := context.WithTimeout(m.held.ctx, callTime)
+		ctx, cancel := context.WithTimeout(m.longPolls.ctx, callTime)
 		defer cancel()
 		return m.Services.Events.Events(ctx, after, limit, 0)
 	}
-	ctx, done, err := m.held.admit(conn)
+	ctx, done, err := m.longPolls.admit(conn)
 	if err != nil {
 		return nil, "", err
 	}

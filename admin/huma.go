@@ -40,19 +40,19 @@ var strictJSON = huma.Format{
 		}
 		// Its text may quote what was sent.
 		if semantic, ok := errors.AsType[*jsonv2.SemanticError](err); ok {
-			return fmt.Errorf("cannot be used%s", within(semantic.JSONPointer))
+			return fmt.Errorf("invalid value%s", within(semantic.JSONPointer))
 		}
 		return errors.New("cannot be read")
 	},
 }
 
 func malformed(syntax *jsontext.SyntacticError) error {
-	problem := "it ends or goes on where it should not"
+	problem := "unexpected character or end of input"
 	switch {
 	case errors.Is(syntax.Err, jsontext.ErrDuplicateName):
-		problem = "this name is given twice"
+		problem = "duplicate name"
 	case errors.Is(syntax.Err, io.ErrUnexpectedEOF):
-		problem = "it ends too early"
+		problem = "unexpected end of input"
 	}
 	return fmt.Errorf("malformed JSON at byte %d%s: %s", syntax.ByteOffset, within(syntax.JSONPointer), problem)
 }
@@ -96,16 +96,16 @@ func newAPIConfig(version string) huma.Config {
 			Components: &huma.Components{
 				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					"key": {Type: "http", Scheme: "bearer", Description: "One of admin.keys, POLLBRIDGE_ADMIN_KEY, or what is in DATA_DIR/admin.key."},
+					"key": {Type: "http", Scheme: "bearer", Description: "One of admin.keys, POLLBRIDGE_ADMIN_KEY, or the key in DATA_DIR/admin.key."},
 				},
 			},
 			Security: []map[string][]string{{"key": {}}},
 			Tags: []*huma.Tag{
-				{Name: tagSubscriptions, Description: "Where events are pushed to."},
-				{Name: tagDeliveries, Description: "What was pushed, what is waiting, and what could not be."},
-				{Name: tagSessions, Description: "Signings that are watched."},
-				{Name: tagEvents, Description: "The same events, for those who would rather fetch them."},
-				{Name: tagStats, Description: "What the bridge is doing."},
+				{Name: tagSubscriptions, Description: "Where events are sent."},
+				{Name: tagDeliveries, Description: "What was sent, what is waiting to be sent, and what was given up."},
+				{Name: tagSessions, Description: "Signings that are being watched."},
+				{Name: tagEvents, Description: "The same events, for readers that would rather fetch them."},
+				{Name: tagStats, Description: "What the bridge is doing, in figures."},
 			},
 		},
 		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
@@ -122,10 +122,10 @@ const (
 	tagStats         = "Stats"
 )
 
-const apiDescription = `Every call needs Authorization: Bearer KEY. Bodies are JSON of at most 1 MiB; names that are not listed here are refused. ` +
-	`Errors are problem details (RFC 9457) whose errors say where: body.url, query.limit, path.id. ` +
-	`Lists are newest first; where there is more, the answer has a next, which is the cursor of the next call. ` +
-	`Cursors mean nothing by themselves and may change their form.`
+const apiDescription = `Every call needs Authorization: Bearer KEY. Bodies are JSON of at most 1 MiB; fields that are not listed here are refused. ` +
+	`Errors are problem details (RFC 9457) whose errors name the field: body.url, query.limit, path.id. ` +
+	`Lists are newest first; if there is more, the answer has a next, which is the cursor of the next call. ` +
+	`Cursors are opaque and may change their form.`
 
 // operation is what all operations have in common.
 func operation(method, path, id, tag, summary, description string, status int, errors ...int) huma.Operation {

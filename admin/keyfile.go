@@ -38,7 +38,7 @@ func readKey(path string) (string, error) {
 	}
 	key := strings.TrimSpace(string(text))
 	if len(key) < MinKeyLength || !isToken(key) {
-		return "", fmt.Errorf("admin key: %s: want one line of at least %d visible ASCII characters; remove the file to have a new key made",
+		return "", fmt.Errorf("admin key: %s: want one line of at least %d visible ASCII characters; remove the file and a new key will be made",
 			path, MinKeyLength)
 	}
 	return key, nil

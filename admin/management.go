@@ -38,10 +38,11 @@ const callTime = 25 * time.Second
 // management is the API below /v1 and its description.
 type management struct {
 	Services
-	log     *slog.Logger
-	held    *held
-	streams *http10.Streams
-	ping    time.Duration
+	log       *slog.Logger
+	longPolls *longPolls
+	streams   *http10.Streams
+	unsent    *unsent
+	ping      time.Duration
 }
 
 // register puts the API into app. Whatever is below its paths needs a key.
@@ -49,12 +50,14 @@ func (m *management) register(app *fiber.App, version string, keyed fiber.Handle
 	for _, path := range []string{"/v1", "/openapi.json", "/docs"} {
 		app.Use(path, identify, keyed, harden, m.readable, wholeBody, m.bound)
 	}
+	app.Use("/v1", m.unsent.count)
 	api := humafiber.New(app, newAPIConfig(version))
 	m.registerSubscriptions(api)
 	m.registerDeliveries(api)
 	m.registerSessions(api)
 	m.registerEvents(api)
 	m.registerStats(api)
+	describeTest(api.OpenAPI())
 	description, page := document(api), docsPage(api.OpenAPI())
 	app.Get("/openapi.json", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/openapi+json")
@@ -77,11 +80,11 @@ func harden(c *fiber.Ctx) error {
 func (m *management) readable(c *fiber.Ctx) error {
 	address, err := url.ParseRequestURI(c.OriginalURL())
 	if err != nil {
-		return newProblem(http.StatusBadRequest, "the address cannot be read")
+		return newProblem(http.StatusBadRequest, "the request target is malformed")
 	}
 	query, err := url.ParseQuery(address.RawQuery)
 	if err != nil {
-		return newProblem(http.StatusBadRequest, "the query cannot be read: want NAME=VALUE&NAME=VALUE, percent-encoded")
+		return newProblem(http.StatusBadRequest, "the query is malformed: want NAME=VALUE&NAME=VALUE, percent-encoded")
 	}
 	for name, values := range query {
 		if len(values) > 1 {
@@ -94,7 +97,7 @@ func (m *management) readable(c *fiber.Ctx) error {
 // bound gives the call a context of its own: fiber's ends with nothing and belongs to
 // the next request as soon as the handler has returned.
 func (m *management) bound(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(m.held.ctx, callTime)
+	ctx, cancel := context.WithTimeout(m.longPolls.ctx, callTime)
 	defer cancel()
 	c.SetUserContext(ctx)
 	return c.Next()
@@ -117,8 +120,8 @@ type noBody struct{}
 
 // PageParams is how a part of a list is asked for. Huma sees exported types only.
 type PageParams struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many, at most."`
-	Cursor string `query:"cursor" maxLength:"512" doc:"Where to go on: the next of the answer before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most items to return."`
+	Cursor string `query:"cursor" maxLength:"512" doc:"Where to continue: the next of the previous answer."`
 }
 
 type page struct {
@@ -134,7 +137,7 @@ func (p PageParams) page(kind byte) (page, error) {
 // list is a part of a list.
 type list[T any] struct {
 	Items []T    `json:"items" doc:"Newest first."`
-	Next  string `json:"next,omitempty" doc:"The cursor of what follows. Absent at the end."`
+	Next  string `json:"next,omitempty" doc:"The cursor of the next page. Absent on the last one."`
 }
 
 func listOf[T, S any](found []T, shown func(T) S, kind byte, next string) list[S] {

@@ -4,12 +4,16 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -259,7 +263,7 @@ func TestDeliveriesStory(t *testing.T) {
 	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 0)+"/redeliver", ""); a.status != 202 || decode[object](t, a)["state"] != "waiting" {
 		t.Errorf("redeliver = %d %s", a.status, a.body)
 	}
-	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 1)+"/redeliver", ""); a.status != 409 || !strings.Contains(a.body, "being delivered") {
+	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 1)+"/redeliver", ""); a.status != 409 || !strings.Contains(a.body, "in progress") {
 		t.Errorf("redeliver what is under way = %d %s", a.status, a.body)
 	}
 	if a := m.do("GET", "/v1/deliveries/dlv_none", ""); a.status != 404 {
@@ -416,17 +420,17 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 	}{
 		{"nothing", "", "application/json", 400, "request body is required"},
 		{"no JSON", secret, "application/json", 400, "malformed JSON at byte 0"},
-		{"half of it", `{"url":"` + secret, "application/json", 400, "ends too early"},
+		{"half of it", `{"url":"` + secret, "application/json", 400, "unexpected end of input"},
 		{"too much", `{"url":"https://` + secret + `"} x`, "application/json", 400, "malformed JSON"},
-		{"a name twice", `{"url":"https://` + secret + `","url":"https://x"}`, "application/json", 400, "in url: this name is given twice"},
-		{"a name twice, deeper", `{"url":"https://x","headers":{"A":"` + secret + `","A":"2"}}`, "application/json", 400, "in headers.A: this name is given twice"},
+		{"a name twice", `{"url":"https://` + secret + `","url":"https://x"}`, "application/json", 400, "in url: duplicate name"},
+		{"a name twice, deeper", `{"url":"https://x","headers":{"A":"` + secret + `","A":"2"}}`, "application/json", 400, "in headers.A: duplicate name"},
 		{"bad UTF-8", "{\"url\":\"\xff" + secret + `"}`, "application/json", 400, "malformed JSON"},
 		{"a list", `["` + secret + `"]`, "application/json", 422, "expected object"},
 		{"null", `null`, "application/json", 422, "expected object"},
-		{"a form", "url=" + secret, "application/x-www-form-urlencoded", 415, "want application/json"},
-		{"text", `{"url":"https://x"}`, "text/plain", 415, "want application/json"},
+		{"a form", "url=" + secret, "application/x-www-form-urlencoded", 415, "must be application/json"},
+		{"text", `{"url":"https://x"}`, "text/plain", 415, "must be application/json"},
 		{"another case", `{"URL":"https://` + secret + `"}`, "application/json", 422, "body.url: is required"},
-		{"another case, beside", `{"url":"https://x","Url":"https://` + secret + `"}`, "application/json", 422, "body.Url: is not known here"},
+		{"another case, beside", `{"url":"https://x","Url":"https://` + secret + `"}`, "application/json", 422, "body.Url: unknown field"},
 	} {
 		a := m.do("POST", "/v1/subscriptions", test.body, "Content-Type: "+test.contentType)
 		if a.status != test.status || !strings.Contains(a.body, test.want) {
@@ -441,6 +445,37 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 	}
 	if strings.Contains(m.log.String(), secret) {
 		t.Errorf("the log repeats what was sent: %s", m.log.String())
+	}
+}
+
+// TestSecretsInWrongPlaces are in no answer and in no log.
+func TestSecretsInWrongPlaces(t *testing.T) {
+	m, _, _, _ := realManaged(t)
+	for _, secret := range []string{
+		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", key,
+		"0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11", "Bearer abcdefgh", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", strings.Repeat("hidden", 20),
+	} {
+		for _, body := range []string{
+			`{"url":"https://example.com","secret":"%s"}`, `{"url":"https://example.com","%s":1}`, `{"%s":{}}`, `{"url":"%s"}`, `{"url":"https://u:%s@example.com"}`,
+			`{"url":"https://example.com?%s#"}`, `{"url":"https://example.com","events":["%s"]}`, `{"url":"https://example.com","session":"%s"}`,
+			`{"url":"https://example.com","include_file":"%s"}`, `{"url":"https://example.com","headers":{"%s":{}}}`, `{"url":"https://example.com","headers":["%s"]}`,
+			`{"url":"https://example.com","headers":{"Webhook-%s":"x"}}`, `{"url":"https://example.com","headers":{"Host":"%s"}}`, `{"url":"https://example.com","endpoints":["%s"]}`,
+			`{"url":"https://example.com","signature":"%s"}`, `{"url":{"%s":1}}`, `{"url":"https://example.com","%[1]s":1,"%[1]s":2}`, `"%s"`, `%s`,
+		} {
+			a := m.do("POST", "/v1/subscriptions", fmt.Sprintf(body, secret))
+			if a.status != 400 && a.status != 422 && a.status != 415 || strings.Contains(a.body, secret) || strings.Contains(a.body, secret[:len(secret)/2]) {
+				t.Errorf("%s = %d %s", fmt.Sprintf(body, secret), a.status, a.body)
+			}
+		}
+		for _, path := range []string{"/v1/subscriptions?%s=1", "/v1/subscriptions?limit=%s", "/v1/subscriptions?cursor=%s", "/v1/subscriptions?%[1]s=1&%[1]s=2", "/v1/subscriptions/%s", "/v1/events?after=%s", "/v1/deliveries?state=%s", "/v1/%s"} {
+			a := m.do("GET", fmt.Sprintf(path, url.QueryEscape(secret)), "")
+			if a.status < 400 || strings.Contains(a.body, secret) || strings.Contains(a.body, url.QueryEscape(secret)) {
+				t.Errorf("%s with %s = %d %s", path, secret, a.status, a.body)
+			}
+		}
+		if log := m.log.String(); strings.Contains(log, secret) {
+			t.Fatalf("the log has %s: %s", secret, log)
+		}
 	}
 }
 
@@ -583,4 +618,60 @@ func TestAddressesThatCannotBeRead(t *testing.T) {
 		t.Errorf("a path that cannot be read: %s", text)
 	}
 	wantLocation(t, "a parameter twice", m.do("GET", "/v1/events?limit=1&limit=2", ""), "query.limit")
+}
+
+// TestAnswersThatNobodyReads are counted until they are sent, or nobody can read them.
+func TestAnswersThatNobodyReads(t *testing.T) {
+	m := manage(t)
+	held := func() float64 {
+		line := regexp.MustCompile(`(?m)^pollbridge_admin_response_bytes_held (\S+)$`).FindStringSubmatch(get(t, m.url+"/metrics").body)
+		if line == nil {
+			t.Fatal("there is no such metric")
+		}
+		n, err := strconv.ParseFloat(line[1], 64)
+		check(t, err)
+		return n
+	}
+	until := func(what string, holds func(n float64) bool) {
+		t.Helper()
+		for end := time.Now().Add(20 * time.Second); !holds(held()); {
+			if time.Now().After(end) {
+				t.Fatalf("%s: %v bytes are held", what, held())
+			}
+		}
+	}
+	const size = 16 << 20 // more than sockets take, if the client's takes little
+	client := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
+		if err == nil {
+			err = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
+		}
+		return conn, err
+	}}
+	t.Cleanup(client.CloseIdleConnections)
+	m.mu.Lock()
+	m.answers["ses_large"] = &session.Observation{At: someTime, Content: &session.Content{Status: 200, Body: make([]byte, size)}}
+	large := fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("x", size))
+	m.events = append(m.events, webhook.Event{ID: "evt_large", Cursor: "1", Type: webhook.TypePending, Payload: large})
+	m.mu.Unlock()
+	for _, path := range []string{"/v1/sessions/ses_large/response", "/v1/events", "/v1/events/stream?after=" + base64.RawURLEncoding.EncodeToString([]byte("e0"))} {
+		for _, reads := range []bool{false, true} {
+			ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
+			request, err := http.NewRequestWithContext(ctx, "GET", m.url+path, nil)
+			check(t, err)
+			request.Header.Set("Authorization", "Bearer "+key)
+			response, err := client.RoundTrip(request)
+			check(t, err)
+			until(path, func(n float64) bool { return n >= size && n < size+1<<20 })
+			if reads {
+				if _, err := io.CopyN(io.Discard, response.Body, size); err != nil {
+					t.Errorf("%s: %v", path, err)
+				}
+				until(path+" was read", func(n float64) bool { return n < 1<<20 })
+			}
+			leave()
+			response.Body.Close()
+			until(path+" has no reader", func(n float64) bool { return n == 0 })
+		}
+	}
 }

@@ -18,6 +18,7 @@ type description struct {
 	OpenAPI    string
 	Info       struct{ Title, Version, Description string }
 	Paths      map[string]map[string]*described
+	Webhooks   map[string]map[string]*described
 	Components struct {
 		Schemas         map[string]*schema
 		SecuritySchemes map[string]struct{ Type, Scheme string }
@@ -36,7 +37,10 @@ type described struct {
 	}
 	RequestBody *struct {
 		Required bool
-		Content  map[string]struct{ Schema *schema }
+		Content  map[string]struct {
+			Schema  *schema
+			Example json.RawMessage
+		}
 	}
 	Responses map[string]struct {
 		Description string
@@ -391,6 +395,44 @@ func TestDocsStandAlone(t *testing.T) {
 	for _, ref := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(a.body, -1) {
 		if !strings.Contains(a.body, `id="`+ref[1]+`"`) {
 			t.Errorf("#%s leads nowhere", ref[1])
+		}
+	}
+}
+
+// TestTheTestEventIsDescribed as it is sent, byte for byte where that matters.
+func TestTheTestEventIsDescribed(t *testing.T) {
+	m, receiver, got, _ := realManaged(t)
+	d := describe(m)
+	described := d.Webhooks[webhook.TypeTest]["post"].RequestBody.Content["application/json"]
+	sub := decode[struct{ ID, Secret string }](t, m.do("POST", "/v1/subscriptions", `{"url":"`+receiver+`"}`))
+	if a := m.do("POST", "/v1/subscriptions/"+sub.ID+"/test", ""); a.status != 200 {
+		t.Fatalf("test = %d %s", a.status, a.body)
+	}
+	body := (<-got).body
+	var compare func(where string, s *schema, value any)
+	compare = func(where string, s *schema, value any) {
+		s = d.of(s)
+		object, is := value.(map[string]any)
+		if !is {
+			return
+		}
+		sent, required := slices.Sorted(maps.Keys(object)), slices.Sorted(slices.Values(s.Required))
+		if !slices.Equal(sent, required) || len(s.Properties) != len(sent) || s.AdditionalProperties != true {
+			t.Errorf("%s has %v; described are %v, and others: %v", where, sent, required, s.AdditionalProperties)
+		}
+		for name, value := range object {
+			if s.Properties[name] != nil {
+				compare(where+"."+name, s.Properties[name], value)
+			}
+		}
+	}
+	for what, text := range map[string]string{"what was sent": body, "the example": string(described.Example)} {
+		var value any
+		check(t, json.Unmarshal([]byte(text), &value))
+		compare(what, described.Schema, value)
+		spaceless := strings.Join(strings.Fields(text), "")
+		if !strings.Contains(spaceless, `"slash":"\/","letter":"\u0117","number":1.0`) {
+			t.Errorf("%s is written anew: %s", what, text)
 		}
 	}
 }

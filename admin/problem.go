@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,15 +17,15 @@ import (
 // problem is an error in the form of RFC 9457. It never repeats a value that was sent:
 // that might be a secret.
 type problem struct {
-	Title  string         `json:"title" doc:"The name of the status." example:"Unprocessable Entity"`
-	Status int            `json:"status" doc:"The status of the answer." example:"422"`
-	Detail string         `json:"detail,omitempty" doc:"What is wrong, for people." example:"body.url: want an https URL"`
-	Errors []problemField `json:"errors,omitempty" doc:"Everything that is wrong, field by field."`
+	Title  string         `json:"title" doc:"The name of the HTTP status." example:"Unprocessable Entity"`
+	Status int            `json:"status" doc:"The HTTP status." example:"422"`
+	Detail string         `json:"detail,omitempty" doc:"What is wrong, as a readable sentence." example:"body.url: must have the scheme https"`
+	Errors []problemField `json:"errors,omitempty" doc:"What is wrong, field by field."`
 }
 
 type problemField struct {
 	Location string `json:"location" doc:"The field: body.NAME, query.NAME, path.NAME or header.NAME." example:"body.url"`
-	Message  string `json:"message" doc:"What is wrong with it." example:"want an https URL"`
+	Message  string `json:"message" doc:"What is wrong with it." example:"must have the scheme https"`
 }
 
 const problemType = "application/problem+json"
@@ -61,11 +60,13 @@ func located(found *huma.ErrorDetail) problemField {
 		}
 	}
 	if strings.HasPrefix(field.Message, "unknown content type") {
-		field.Location, field.Message = "header.Content-Type", "want application/json"
+		field.Location, field.Message = "header.Content-Type", "must be application/json"
 	}
 	switch field.Message {
-	case "unexpected property", "unknown query parameter":
-		field.Message = "is not known here"
+	case "unexpected property":
+		field.Message = "unknown field"
+	case "unknown query parameter":
+		field.Message = "unknown parameter"
 	}
 	parts := strings.Split(field.Location, ".")
 	for i := range parts {
@@ -83,17 +84,32 @@ func summary(fields []problemField) string {
 	return text
 }
 
-// shorten keeps names that a client made up readable.
+// shorten shows a name that a client made up, as far as it can be one: a secret that was
+// sent where a name belongs is not repeated.
 func shorten(name string) string {
-	const most = 64
-	if len(name) > most {
-		name = name[:most] + "…"
+	const most, mostDigits = 40, 4
+	digits := 0
+	for _, c := range []byte(name) {
+		switch {
+		case c >= '0' && c <= '9':
+			digits++
+		case c|0x20 >= 'a' && c|0x20 <= 'z', strings.IndexByte("_-.[]", c) >= 0:
+		default:
+			return notShown
+		}
 	}
-	if !utf8.ValidString(name) {
-		name = strings.ToValidUTF8(name, "�")
+	for _, prefix := range []string{"whsec_", "whsk_", "pbk_"} {
+		if strings.Contains(strings.ToLower(name), prefix) {
+			return notShown
+		}
+	}
+	if len(name) > most || digits > mostDigits {
+		return notShown
 	}
 	return name
 }
+
+const notShown = "(not shown)"
 
 // at is the problem of a single field.
 func at(location, message string) *problem {
@@ -102,7 +118,7 @@ func at(location, message string) *problem {
 
 // ErrUnavailable is what services return for what cannot be done just now, and could
 // be later.
-var ErrUnavailable = errors.New("admin: not available now")
+var ErrUnavailable = errors.New("admin: not available at the moment")
 
 // inList says that a service complains about the query of a list: whatever name it has
 // for the place where to go on, clients know it as cursor.
@@ -130,27 +146,27 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	}
 	switch {
 	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, watch.ErrNotFound), errors.Is(err, store.ErrNotFound):
-		return newProblem(http.StatusNotFound, "nothing with this id is held, or no longer")
+		return newProblem(http.StatusNotFound, "nothing with this id is stored, or it is no longer stored")
 	case errors.Is(err, webhook.ErrDisabled):
 		return newProblem(http.StatusConflict, "the subscription is disabled: enable it first")
 	case errors.Is(err, webhook.ErrUnderWay):
-		return newProblem(http.StatusConflict, "it is being delivered already")
+		return newProblem(http.StatusConflict, "the delivery is already in progress")
 	case errors.Is(err, store.ErrConflict):
-		return newProblem(http.StatusConflict, "changed by somebody else meanwhile: look again, then try again")
+		return newProblem(http.StatusConflict, "it was changed by another request in the meantime: fetch it and try again")
 	case errors.Is(err, store.ErrTooLarge):
-		return newProblem(http.StatusUnprocessableEntity, "larger than can be kept")
+		return newProblem(http.StatusUnprocessableEntity, "it is too large to be stored")
 	case errors.Is(err, watch.ErrFull):
-		m.log.Warn("a session was refused, because as many are watched as may be (watch.max)")
-		return later("as many sessions are watched as may be: try again")
+		m.log.Warn("session refused: watch.max reached")
+		return later("the limit of watched sessions is reached: try again later")
 	case errors.Is(err, webhook.ErrFull):
-		m.log.Warn("a webhook was refused, because as many are attached to sessions as may be")
-		return later("as many webhooks are attached to sessions as may be: try again")
+		m.log.Warn("webhook refused: the limit of webhooks attached to sessions is reached")
+		return later("the limit of webhooks attached to sessions is reached: try again later")
 	case errors.Is(err, watch.ErrClosed), errors.Is(err, store.ErrUnusable), errors.Is(err, ErrUnavailable), ctx.Err() != nil, errors.Is(err, context.DeadlineExceeded):
-		m.log.Warn("management request not answered in time", "operation", op.OperationID, "error", err)
-		return later("cannot be done now: try again")
+		m.log.Warn("management request could not be answered", "operation", op.OperationID, "error", err)
+		return later("not possible at the moment: try again")
 	}
 	m.log.Error("management request failed", "operation", op.OperationID, "error", err)
-	return newProblem(http.StatusInternalServerError, "the log says more")
+	return newProblem(http.StatusInternalServerError, "internal error: see the log")
 }
 
 func later(detail string) error {

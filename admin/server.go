@@ -26,7 +26,7 @@ type Options struct {
 	// Ready says why the program should get no requests, or nil. It is called for
 	// each probe and must not block.
 	Ready    func() error
-	Registry prometheus.Gatherer
+	Registry *prometheus.Registry
 	Log      *slog.Logger
 
 	// Services are what the management API manages; nil means that there is no such
@@ -38,15 +38,15 @@ type Options struct {
 
 // Server is the private listener. Create it with New.
 type Server struct {
-	app     *fiber.App
-	log     *slog.Logger
-	held    *held
-	streams http10.Streams // to clients of HTTP/1.0
+	app       *fiber.App
+	log       *slog.Logger
+	longPolls *longPolls
+	streams   http10.Streams // to clients of HTTP/1.0
 }
 
 // New returns a server that is not listening yet.
 func New(cfg Config, o Options) *Server {
-	s := &Server{log: o.Log, held: newHeld()}
+	s := &Server{log: o.Log, longPolls: newLongPolls()}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "pollbridge admin",
 		DisableStartupMessage: true,
@@ -67,7 +67,10 @@ func New(cfg Config, o Options) *Server {
 	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok"}) })
 	s.app.Get("/readyz", readiness(o.Ready))
 	if o.Services != nil {
-		m := &management{Services: *o.Services, log: o.Log, held: s.held, streams: &s.streams, ping: cmp.Or(o.Ping, 15*time.Second)}
+		m := &management{
+			Services: *o.Services, log: o.Log, longPolls: s.longPolls, streams: &s.streams,
+			unsent: newUnsent(o.Registry), ping: cmp.Or(o.Ping, 15*time.Second),
+		}
 		m.register(s.app, o.Version, keyAlways(cfg.Keys))
 	}
 	s.app.Use(keyOrLoopback(cfg.Keys))
@@ -82,7 +85,7 @@ func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(accept.Ret
 // Shutdown stops accepting, ends what waits for events and waits for the requests in
 // flight, but no longer than ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.held.close(ctx)
+	s.longPolls.close(ctx)
 	return errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 }
 
@@ -104,7 +107,7 @@ func (s *Server) handleError(c *fiber.Ctx, err error) error {
 	p := newProblem(http.StatusInternalServerError, "")
 	if known, ok := errors.AsType[*fiber.Error](err); ok {
 		p = newProblem(known.Code, "")
-	} else if denied, ok := errors.AsType[*denial](err); ok {
+	} else if denied, ok := errors.AsType[*unauthorized](err); ok {
 		p = newProblem(http.StatusUnauthorized, denied.Error())
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
 	} else if known, ok := errors.AsType[*problem](err); ok {

@@ -32,15 +32,15 @@ type Sessions interface {
 type Session struct {
 	ID        string    `json:"id" example:"ses_4qhxk2v7m3d6c5n8r9t0w1y2za"`
 	Endpoint  string    `json:"endpoint" example:"smartid-sign"`
-	Account   string    `json:"account" doc:"A hash of its access token."`
+	Account   string    `json:"account" doc:"A keyed hash of its access token."`
 	Locale    string    `json:"locale,omitempty" example:"en"`
 	Token     string    `json:"token" doc:"The upstream's token; in lists only its first 8 characters."`
-	State     string    `json:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"abandoned: the deadline has passed before a final state."`
-	Final     bool      `json:"final" doc:"Whether the state will never change again."`
+	State     string    `json:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"abandoned: the deadline passed before a final state."`
+	Final     bool      `json:"final" doc:"Whether the state will not change again."`
 	Watching  bool      `json:"watching" doc:"Whether it is polled in the background."`
-	CreatedAt time.Time `json:"created_at" doc:"When it was first seen."`
+	CreatedAt time.Time `json:"created_at" doc:"When the session was first seen."`
 	ChangedAt time.Time `json:"changed_at" doc:"When its state last changed."`
-	Deadline  time.Time `json:"deadline,omitzero" doc:"When it is given up. Absent: it is not watched."`
+	Deadline  time.Time `json:"deadline,omitzero" doc:"When watching it ends. Absent: it is not watched."`
 }
 
 func shownSession(s watch.Session) Session {
@@ -65,18 +65,18 @@ func listedSession(s watch.Session) Session {
 
 // newSession is what a watch is made from.
 type newSession struct {
-	Endpoint    string          `json:"endpoint" minLength:"1" maxLength:"100" doc:"The name of the endpoint that tells its status." example:"smartid-sign"`
-	Token       string          `json:"token" minLength:"1" maxLength:"512" doc:"What the start call answered."`
-	AccessToken string          `json:"access_token" minLength:"1" maxLength:"4096" doc:"The credential to ask with. It is kept encrypted, until the session is forgotten, and never shown."`
-	Locale      string          `json:"locale,omitempty" maxLength:"16" doc:"In which language to ask. Left out: the upstream's own." example:"en"`
+	Endpoint    string          `json:"endpoint" minLength:"1" maxLength:"100" doc:"The name of the endpoint to poll." example:"smartid-sign"`
+	Token       string          `json:"token" minLength:"1" maxLength:"512" doc:"The token that the start call returned."`
+	AccessToken string          `json:"access_token" minLength:"1" maxLength:"4096" doc:"The credential to poll with. Stored encrypted until the session is forgotten, and never shown."`
+	Locale      string          `json:"locale,omitempty" maxLength:"16" doc:"The language to poll in. Left out: the upstream's default." example:"en"`
 	Webhook     *sessionWebhook `json:"webhook,omitempty" doc:"Where the events of this session are sent."`
 }
 
 // sessionWebhook is a subscription that ends with its session.
 type sessionWebhook struct {
 	URL         string            `json:"url" minLength:"1" maxLength:"2048" example:"https://example.com/hooks"`
-	Secret      string            `json:"secret,omitempty" maxLength:"100" doc:"What signs the deliveries: whsec_ and the base64 of 24 to 64 bytes. Left out: one is made, and shown in this answer only."`
-	Events      []string          `json:"events,omitempty" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned" doc:"Which events. None: all."`
+	Secret      string            `json:"secret,omitempty" maxLength:"100" doc:"The secret that signs the deliveries: whsec_ and the base64 of 24 to 64 bytes. Left out: one is generated and shown in this answer only."`
+	Events      []string          `json:"events,omitempty" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned" doc:"The events to send. Empty: all."`
 	IncludeFile bool              `json:"include_file,omitempty" doc:"Whether the signed document is sent too."`
 	Headers     map[string]string `json:"headers,omitempty" maxProperties:"20" doc:"Headers to send with every delivery. Their values are not shown again."`
 	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature. Left out: v1."`
@@ -94,9 +94,9 @@ type registeredSession struct {
 }
 
 type registeredWebhook struct {
-	Subscription string `json:"subscription" doc:"The id of its subscription."`
-	Secret       string `json:"secret,omitempty" doc:"The secret, if it was made just now. It is not shown again."`
-	PublicKey    string `json:"public_key,omitempty" doc:"What v1a signatures are verified with: whpk_…"`
+	Subscription string `json:"subscription" doc:"The id of the subscription."`
+	Secret       string `json:"secret,omitempty" doc:"The secret, if it was generated by this call. It is not shown again."`
+	PublicKey    string `json:"public_key,omitempty" doc:"The key that verifies v1a signatures: whpk_…"`
 }
 
 // SessionPath is the path of a session. Huma sees exported types only.
@@ -107,12 +107,12 @@ type SessionPath struct {
 func (m *management) registerSessions(api huma.API) {
 	type output struct {
 		Status   int
-		Location string `header:"Location" doc:"Where it is from now on."`
+		Location string `header:"Location" doc:"The path of the session."`
 		Body     registeredSession
 	}
 	register := operation(http.MethodPost, "/v1/sessions", "register-session", tagSessions, "Watch a session",
-		"Answers 201 for a session that was not known, 200 for one that was: the same call may be made again.", http.StatusCreated, 409, 413, 415)
-	register.Responses = map[string]*huma.Response{"200": {Description: "It was watched already."}}
+		"Answers 201 for a session that was not known and 200 for one that was, so the call can be repeated.", http.StatusCreated, 409, 413, 415)
+	register.Responses = map[string]*huma.Response{"200": {Description: "The session was already known."}}
 	route(m, api, register, "body", func(ctx context.Context, in *answered[newSession]) (*output, error) {
 		made, known, err := m.watchSession(ctx, in.Body)
 		if err != nil {
@@ -126,9 +126,9 @@ func (m *management) registerSessions(api huma.API) {
 	})
 	type filter struct {
 		PageParams
-		State string `query:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"Only in this state."`
+		State string `query:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"Only sessions in this state."`
 	}
-	route(m, api, operation(http.MethodGet, "/v1/sessions", "list-sessions", tagSessions, "List sessions", "What changed last comes first. A part of the list may be shorter than its limit, even empty, and yet have a next.", http.StatusOK),
+	route(m, api, operation(http.MethodGet, "/v1/sessions", "list-sessions", tagSessions, "List sessions", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK),
 		inList, func(ctx context.Context, in *filter) (*answered[list[Session]], error) {
 			before, err := in.before()
 			if err != nil {
@@ -143,7 +143,7 @@ func (m *management) registerSessions(api huma.API) {
 			return &answered[Session]{shownSession(found)}, err
 		})
 	route(m, api, operation(http.MethodDelete, "/v1/sessions/{id}", "delete-session", tagSessions, "Forget a session",
-		"Ends its watch and erases its token, credential, answers, events and deliveries.", http.StatusNoContent, 404),
+		"Stops watching it and erases its token, credential, answers, events and deliveries.", http.StatusNoContent, 404),
 		"path", func(ctx context.Context, in *SessionPath) (*struct{}, error) {
 			return nil, m.Sessions.Delete(ctx, in.ID)
 		})
@@ -194,7 +194,7 @@ func (m *management) detach(ctx context.Context, w *registeredWebhook) {
 		return
 	}
 	if err := m.Subscriptions.Delete(context.WithoutCancel(ctx), w.Subscription); err != nil {
-		m.log.Warn("the webhook of a session that is not watched could not be taken back", "subscription", w.Subscription, "error", err)
+		m.log.Warn("cannot remove the webhook of a session that could not be watched", "subscription", w.Subscription, "error", err)
 	}
 }
 
@@ -238,13 +238,13 @@ const headerUpstreamStatus = "Pollbridge-Upstream-Status"
 func (m *management) registerResponse(api huma.API) {
 	type output struct{ Body func(huma.Context) }
 	op := operation(http.MethodGet, "/v1/sessions/{id}/response", "get-response", tagSessions, "Get the final answer",
-		"What the upstream answered, byte for byte, the signed document included, with its content type. The status is 200 whatever the upstream's was. "+
-			"404 as long as there is no final answer, and after it was forgotten.", http.StatusOK, 404)
+		"The upstream's answer, byte for byte, including the signed document, with its content type. The status is 200 whatever the upstream's was. "+
+			"404 while there is no final answer, and after it was forgotten.", http.StatusOK, 404)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "The answer.",
-		Content:     map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Description: "As the upstream sent it, as a rule JSON."}}},
+		Content:     map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Description: "As the upstream sent it, usually JSON."}}},
 		Headers: map[string]*huma.Param{headerUpstreamStatus: {
-			Description: "The status that the upstream answered with.", Schema: &huma.Schema{Type: huma.TypeInteger}, Required: true,
+			Description: "The status of the upstream's answer.", Schema: &huma.Schema{Type: huma.TypeInteger}, Required: true,
 		}},
 	}}
 	route(m, api, op, "path", func(ctx context.Context, in *SessionPath) (*output, error) {
@@ -252,11 +252,11 @@ func (m *management) registerResponse(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		return &output{func(ctx huma.Context) { writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
+		return &output{func(ctx huma.Context) { m.writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
 	})
 }
 
-func writeAnswer(c *fiber.Ctx, o *session.Observation) {
+func (m *management) writeAnswer(c *fiber.Ctx, o *session.Observation) {
 	c.Status(http.StatusOK)
 	c.Set(fiber.HeaderContentSecurityPolicy, "sandbox; default-src 'none'") // a browser shows what the upstream sent
 	c.Set(headerUpstreamStatus, strconv.Itoa(o.Status))
@@ -268,5 +268,5 @@ func writeAnswer(c *fiber.Ctx, o *session.Observation) {
 			c.Set(name, string(field.Value))
 		}
 	}
-	c.Response().SetBodyRaw(o.Body)
+	c.Response().SetBodyStream(m.unsent.body(o.Body), len(o.Body))
 }

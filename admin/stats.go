@@ -13,21 +13,21 @@ type Stats struct {
 	Version       string         `json:"version"`
 	StartedAt     time.Time      `json:"started_at"`
 	Polls         PollStats      `json:"polls"`
-	Sessions      map[string]int `json:"sessions" doc:"How many sessions are in which state."`
-	Watches       int            `json:"watches" doc:"How many sessions are polled in the background."`
+	Sessions      map[string]int `json:"sessions" doc:"The number of sessions in each state."`
+	Watches       int            `json:"watches" doc:"The number of sessions polled in the background."`
 	Cache         CacheStats     `json:"cache"`
-	Breaker       string         `json:"breaker" enum:"closed,half-open,open" doc:"open: the upstream is not asked, because it failed."`
+	Breaker       string         `json:"breaker" enum:"closed,half-open,open" doc:"open: the upstream keeps failing and is not polled."`
 	Subscriptions int            `json:"subscriptions"`
-	Deliveries    map[string]int `json:"deliveries" doc:"How many deliveries are in which state."`
-	Queues        map[string]int `json:"queues" doc:"How many items wait, by queue."`
-	Held          int            `json:"held" doc:"How many calls of this API wait for events."`
+	Deliveries    map[string]int `json:"deliveries" doc:"The number of deliveries in each state."`
+	Queues        map[string]int `json:"queues" doc:"The number of waiting items in each queue."`
+	Held          int            `json:"held" doc:"The number of API calls waiting for events."`
 }
 
 // PollStats is how many polls clients were spared.
 type PollStats struct {
-	Asked int64 `json:"asked" doc:"Status requests by clients and watches."`
+	Asked int64 `json:"asked" doc:"Status requests of clients and watches."`
 	Sent  int64 `json:"sent" doc:"Status requests to the upstream."`
-	Saved int64 `json:"saved" doc:"Those that were answered without asking the upstream."`
+	Saved int64 `json:"saved" doc:"Status requests answered without asking the upstream."`
 }
 
 // CacheStats is what is held in memory.
@@ -37,10 +37,10 @@ type CacheStats struct {
 }
 
 func (m *management) registerStats(api huma.API) {
-	route(m, api, operation(http.MethodGet, "/v1/stats", "get-stats", tagStats, "Figures", "", http.StatusOK),
+	route(m, api, operation(http.MethodGet, "/v1/stats", "get-stats", tagStats, "Get figures", "", http.StatusOK),
 		"query", func(ctx context.Context, _ *struct{}) (*answered[Stats], error) {
 			stats, err := m.Services.Stats(ctx)
-			stats.Held = m.held.number()
+			stats.Held = m.longPolls.number()
 			return &answered[Stats]{stats}, err
 		})
 }

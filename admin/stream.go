@@ -17,8 +17,10 @@ import (
 const (
 	// streamBatch is how many events are fetched at once for a stream.
 	streamBatch = 100
-	// streamWrite is how long a client may take to read what was written.
+	// streamWrite is how long a client may take to read a piece of what is written, and
+	// streamPiece how large that is.
 	streamWrite = 30 * time.Second
+	streamPiece = 32 << 10
 )
 
 const streamExample = "id: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
@@ -26,14 +28,14 @@ const streamExample = "id: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_�
 func (m *management) registerStream(api huma.API) {
 	type input struct {
 		AfterParam
-		LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was seen; browsers send it by themselves. It counts more than after."`
+		LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was seen; browsers send it by themselves. Takes precedence over after."`
 		connection
 	}
 	type output struct{ Body func(huma.Context) }
 	op := operation(http.MethodGet, "/v1/events/stream", "stream-events", tagEvents, "Follow events",
-		"Server-sent events, each with its cursor as id, its type as event, and as data what GET /v1/events has as an item. Without a cursor it begins with what comes next.", http.StatusOK)
+		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event.", http.StatusOK)
 	op.Responses = map[string]*huma.Response{"200": {
-		Description: "The stream. It ends when the bridge stops: connect again, with the last id.",
+		Description: "The stream. It ends when the bridge stops: connect again with the last id.",
 		Content: map[string]*huma.MediaType{"text/event-stream": {
 			Schema: &huma.Schema{Type: huma.TypeString}, Example: streamExample,
 		}},
@@ -49,11 +51,11 @@ func (m *management) registerStream(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		held, done, err := m.held.admit(in.conn)
+		waiting, done, err := m.longPolls.admit(in.conn)
 		if err != nil {
 			return nil, err
 		}
-		s := &stream{m: m, ctx: held, conn: in.conn, after: after}
+		s := &stream{m: m, ctx: waiting, conn: in.conn, after: after}
 		return &output{func(ctx huma.Context) {
 			c := humafiber.Unwrap(ctx)
 			c.Set(fiber.HeaderContentType, "text/event-stream")
@@ -133,14 +135,21 @@ func (s *stream) next() (string, error) {
 	return string(text), nil
 }
 
-// write gives the client some time: the deadline of the whole answer was set before.
+// write gives the client some time for each piece: the deadline of the whole answer was
+// set before. The engine would take all of a text at once, whether or not the client
+// reads; of small pieces it holds a few.
 func (s *stream) write(w *bufio.Writer, text string) error {
-	if text == "" {
-		return nil
+	defer s.m.unsent.add(len(text))()
+	for len(text) > 0 {
+		piece := text[:min(len(text), streamPiece)]
+		text = text[len(piece):]
+		s.conn.SetWriteDeadline(time.Now().Add(streamWrite))
+		if _, err := w.WriteString(piece); err != nil {
+			return err
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(streamWrite))
-	if _, err := w.WriteString(text); err != nil {
-		return err
-	}
-	return w.Flush()
+	return nil
 }

@@ -28,20 +28,20 @@ type Subscriptions interface {
 type Subscription struct {
 	ID             string            `json:"id" example:"sub_4qhxk2v7m3d6c5n8r9t0w1y2za"`
 	URL            string            `json:"url"`
-	Events         []string          `json:"events" doc:"Which events are sent. None: all about sessions."`
-	Endpoints      []string          `json:"endpoints" doc:"Of which endpoints. None: of all."`
-	Account        string            `json:"account,omitempty" doc:"Only sessions of this account: a hash of its access token."`
+	Events         []string          `json:"events" doc:"The events that are sent. Empty: all events of sessions."`
+	Endpoints      []string          `json:"endpoints" doc:"Only sessions of these endpoints. Empty: all."`
+	Account        string            `json:"account,omitempty" doc:"Only sessions of this account: a keyed hash of its access token."`
 	Session        string            `json:"session,omitempty" doc:"Only this session."`
 	IncludeFile    bool              `json:"include_file" doc:"Whether the signed document is sent too."`
 	Description    string            `json:"description"`
-	Headers        map[string]string `json:"headers" doc:"Further headers that are sent. Their values are masked."`
+	Headers        map[string]string `json:"headers" doc:"Additional headers that are sent. Their values are masked."`
 	Signature      string            `json:"signature" enum:"v1,v1a"`
-	PublicKey      string            `json:"public_key,omitempty" doc:"What v1a signatures are verified with: whpk_…"`
+	PublicKey      string            `json:"public_key,omitempty" doc:"The key that verifies v1a signatures: whpk_…"`
 	Enabled        bool              `json:"enabled"`
 	DisabledReason string            `json:"disabled_reason,omitempty"`
 	DisabledAt     time.Time         `json:"disabled_at,omitzero"`
-	FailingSince   time.Time         `json:"failing_since,omitzero" doc:"Since when every attempt fails. Absent: the last one went well."`
-	OldSecretUntil time.Time         `json:"old_secret_until,omitzero" doc:"Until when the secret before the last rotation signs too."`
+	FailingSince   time.Time         `json:"failing_since,omitzero" doc:"Since when every attempt has failed. Absent: the last attempt succeeded."`
+	OldSecretUntil time.Time         `json:"old_secret_until,omitzero" doc:"Until when the previous secret signs too."`
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`
 }
@@ -58,15 +58,15 @@ func shownSubscription(s webhook.Subscription) Subscription {
 // newSubscription is what a subscription is made from. What is left out does not
 // restrict anything.
 type newSubscription struct {
-	URL         string            `json:"url" minLength:"1" maxLength:"2048" doc:"Where events are sent: an https URL that is reachable from the bridge and no address of its own network." example:"https://example.com/hooks"`
-	Events      []string          `json:"events,omitempty" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"Which events. None: all about sessions."`
-	Endpoints   []string          `json:"endpoints,omitempty" maxItems:"100" doc:"Of which endpoints, by their names. None: of all."`
-	Account     string            `json:"account,omitempty" minLength:"1" maxLength:"4096" doc:"An access token: only its sessions. It is kept as a hash."`
+	URL         string            `json:"url" minLength:"1" maxLength:"2048" doc:"Where events are sent: an https URL with a public address that the bridge can reach." example:"https://example.com/hooks"`
+	Events      []string          `json:"events,omitempty" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"The events to send. Empty: all events of sessions."`
+	Endpoints   []string          `json:"endpoints,omitempty" maxItems:"100" doc:"Only sessions of these endpoints, by name. Empty: all."`
+	Account     string            `json:"account,omitempty" minLength:"1" maxLength:"4096" doc:"An access token: only its sessions. Stored as a keyed hash."`
 	Session     string            `json:"session,omitempty" pattern:"^ses_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a session, ses_…" doc:"Only this session."`
 	IncludeFile bool              `json:"include_file,omitempty" doc:"Whether the signed document is sent too. Otherwise GET /v1/sessions/{id}/response has it."`
-	Description string            `json:"description,omitempty" maxLength:"500" doc:"For people."`
+	Description string            `json:"description,omitempty" maxLength:"500" doc:"A note for people."`
 	Headers     map[string]string `json:"headers,omitempty" maxProperties:"20" doc:"Headers to send with every delivery. Their values are not shown again."`
-	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature, which is verified with the public_key. Left out: v1."`
+	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature, which public_key verifies. Left out: v1."`
 }
 
 func (n newSubscription) wanted() webhook.NewSubscription {
@@ -80,15 +80,15 @@ func (n newSubscription) wanted() webhook.NewSubscription {
 // name out at creation does.
 type changeBody struct {
 	URL         *string                     `json:"url,omitempty" minLength:"1" maxLength:"2048"`
-	Events      optional[[]string]          `json:"events,omitzero" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"Which events. None, or null: all about sessions."`
-	Endpoints   optional[[]string]          `json:"endpoints,omitzero" maxItems:"100" doc:"Of which endpoints. None, or null: of all."`
-	Account     optional[string]            `json:"account,omitzero" minLength:"1" maxLength:"4096" doc:"An access token: only its sessions. Null: of all accounts."`
+	Events      optional[[]string]          `json:"events,omitzero" maxItems:"32" enum:"session.pending,session.succeeded,session.refused,session.expired,session.failed,session.not_found,session.abandoned,subscription.failing,subscription.disabled" doc:"The events to send. Empty or null: all events of sessions."`
+	Endpoints   optional[[]string]          `json:"endpoints,omitzero" maxItems:"100" doc:"Only sessions of these endpoints. Empty or null: all."`
+	Account     optional[string]            `json:"account,omitzero" minLength:"1" maxLength:"4096" doc:"An access token: only its sessions. Null: all accounts."`
 	Session     optional[string]            `json:"session,omitzero" minLength:"1" maxLength:"128" doc:"Only this session. Null: all."`
 	IncludeFile optional[bool]              `json:"include_file,omitzero"`
 	Description optional[string]            `json:"description,omitzero" maxLength:"500"`
 	Headers     optional[map[string]string] `json:"headers,omitzero" maxProperties:"20" doc:"Replaces all headers. Null: none."`
 	Signature   optional[string]            `json:"signature,omitzero" enum:"v1,v1a" doc:"Null: v1."`
-	Enabled     *bool                       `json:"enabled,omitempty" doc:"False: nothing is sent until it is true again. Recover sends what was missed."`
+	Enabled     *bool                       `json:"enabled,omitempty" doc:"False: nothing is sent until it is true again; recover then sends what was missed."`
 }
 
 func (b changeBody) patch() webhook.SubscriptionPatch {
@@ -111,7 +111,7 @@ type SubscriptionPath struct {
 // subscriptionWithSecret is shown once.
 type subscriptionWithSecret struct {
 	Subscription
-	Secret string `json:"secret" doc:"What signs the deliveries (Standard Webhooks). It is not shown again." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
+	Secret string `json:"secret" doc:"The secret that signs the deliveries (Standard Webhooks). It is not shown again." example:"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"`
 }
 
 func withSecret(s webhook.Subscription) subscriptionWithSecret {
@@ -119,7 +119,7 @@ func withSecret(s webhook.Subscription) subscriptionWithSecret {
 }
 
 type created[T any] struct {
-	Location string `header:"Location" doc:"Where it is from now on."`
+	Location string `header:"Location" doc:"The path of what was created."`
 	Body     T
 }
 
@@ -127,7 +127,7 @@ type answered[T any] struct{ Body T }
 
 func (m *management) registerSubscriptions(api huma.API) {
 	route(m, api, operation(http.MethodPost, "/v1/subscriptions", "create-subscription", tagSubscriptions, "Create a subscription",
-		"Events are sent to its URL from now on, signed with the secret that only this answer shows.", http.StatusCreated, 413, 415, 409),
+		"From now on events are sent to its URL, signed with the secret that only this answer shows.", http.StatusCreated, 413, 415, 409),
 		"body", func(ctx context.Context, in *answered[newSubscription]) (*created[subscriptionWithSecret], error) {
 			s, err := m.Subscriptions.Create(ctx, in.Body.wanted())
 			if err != nil {
@@ -154,13 +154,13 @@ func (m *management) registerSubscriptions(api huma.API) {
 		Body changeBody
 	}
 	route(m, api, operation(http.MethodPatch, "/v1/subscriptions/{id}", "update-subscription", tagSubscriptions, "Change a subscription",
-		"What is left out stays as it is; null is what leaving it out at creation is.", http.StatusOK, 404, 409, 413, 415),
+		"Fields that are left out stay as they are; null means what leaving the field out at creation means.", http.StatusOK, 404, 409, 413, 415),
 		"body", func(ctx context.Context, in *changeInput) (*answered[Subscription], error) {
 			s, err := m.Subscriptions.Update(ctx, in.ID, in.Body.patch())
 			return &answered[Subscription]{shownSubscription(s)}, err
 		})
 	route(m, api, operation(http.MethodDelete, "/v1/subscriptions/{id}", "delete-subscription", tagSubscriptions, "Delete a subscription",
-		"What still waits to be delivered to it is dropped.", http.StatusNoContent, 404),
+		"Deliveries that are still waiting are dropped.", http.StatusNoContent, 404),
 		"path", func(ctx context.Context, in *SubscriptionPath) (*struct{}, error) {
 			return nil, m.Subscriptions.Delete(ctx, in.ID)
 		})
@@ -172,14 +172,15 @@ func (m *management) registerSubscriptionActions(api huma.API) {
 		SubscriptionPath
 		Body *noBody
 	}
-	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/rotate-secret", "rotate-secret", tagSubscriptions, "Make a new secret",
-		"Only this answer shows it. For 24 hours deliveries are signed with the old one too.", http.StatusOK, 404, 409, 413, 415),
+	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/rotate-secret", "rotate-secret", tagSubscriptions, "Rotate the secret",
+		"Only this answer shows the new secret. For 24 hours deliveries are signed with the old one too.", http.StatusOK, 404, 409, 413, 415),
 		"path", func(ctx context.Context, in *action) (*answered[subscriptionWithSecret], error) {
 			s, err := m.Subscriptions.RotateSecret(ctx, in.ID)
 			return &answered[subscriptionWithSecret]{withSecret(s)}, err
 		})
 	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/test", "test-subscription", tagSubscriptions, "Send webhook.test",
-		"One attempt, now. The answer tells how it went; it is 200 also where the attempt failed.", http.StatusOK, 404, 409, 413, 415),
+		"Makes one attempt now and answers 200 with its outcome, even if it failed. "+
+			"The body is a WebhookTest, which reveals receivers that verify JSON which they decoded and encoded again.", http.StatusOK, 404, 409, 413, 415),
 		"path", func(ctx context.Context, in *action) (*answered[Attempt], error) {
 			attempt, err := m.Subscriptions.Test(ctx, in.ID)
 			return &answered[Attempt]{shownAttempt(attempt)}, err
@@ -187,14 +188,14 @@ func (m *management) registerSubscriptionActions(api huma.API) {
 	type recoverInput struct {
 		SubscriptionPath
 		Body struct {
-			Since time.Time `json:"since" doc:"From when on. Deliveries are kept for 7 days." example:"2026-11-23T08:15:30Z"`
+			Since time.Time `json:"since" doc:"Events since this time. They are stored for 7 days (store.history)." example:"2026-11-23T08:15:30Z"`
 		} `nameHint:"Recover"`
 	}
 	type recovered struct {
-		Redelivered int `json:"redelivered" doc:"How many deliveries are tried again."`
+		Redelivered int `json:"redelivered" doc:"The number of deliveries that are tried again."`
 	}
-	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/recover", "recover-subscription", tagSubscriptions, "Deliver again what failed",
-		"Dead deliveries, and those that were held back while the subscription was disabled, are tried again.", http.StatusAccepted, 404, 409, 413, 415),
+	route(m, api, operation(http.MethodPost, "/v1/subscriptions/{id}/recover", "recover-subscription", tagSubscriptions, "Recover missed events",
+		"Delivers again what is dead, and what came while the subscription was disabled.", http.StatusAccepted, 404, 409, 413, 415),
 		"body", func(ctx context.Context, in *recoverInput) (*answered[recovered], error) {
 			n, err := m.Subscriptions.Recover(ctx, in.ID, in.Body.Since)
 			return &answered[recovered]{recovered{n}}, err
