@@ -154,16 +154,16 @@ func (d *dialer) openTunnel(ctx context.Context, conn net.Conn) error {
 		return d.noTunnel(ctx, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+		return fmt.Errorf("upstream.proxy_url: the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return nil
 }
 
 func (d *dialer) noTunnel(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err = sayable(err); ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return fmt.Errorf("upstream.proxy_url: CONNECT: %w", sayable(err))
+	return fmt.Errorf("upstream.proxy_url: CONNECT: %w", err)
 }
 
 type oneByte struct{ io.Reader }
