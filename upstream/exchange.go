@@ -63,13 +63,11 @@ func (c *Client) begin(ctx context.Context) (*exchange, error) {
 	}
 	x := &exchange{client: c, transport: c.transport(), start: time.Now(), probing: probing}
 	x.ctx, x.stop = context.WithCancelCause(ctx)
-	x.silence = time.AfterFunc(c.silenceMost(), func() { x.stop(errSilent) })
+	x.silence = time.AfterFunc(c.silence, func() { x.stop(errSilent) })
 	return x, nil
 }
 
-func (c *Client) silenceMost() time.Duration { return max(forwardTimeout, c.timeout) }
-
-func (x *exchange) moved() { x.silence.Reset(x.client.silenceMost()) }
+func (x *exchange) moved() { x.silence.Reset(x.client.silence) }
 
 // prepare returns the request as the transport gets it.
 func (x *exchange) prepare(request *http.Request) *http.Request {
@@ -80,6 +78,7 @@ func (x *exchange) prepare(request *http.Request) *http.Request {
 	}))
 	if request.Body != nil && request.Body != http.NoBody {
 		x.upload = &upload{ReadCloser: request.Body, moved: x.moved}
+		context.AfterFunc(x.ctx, x.upload.end) // the transport waits for who reads it
 	}
 	switch request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -174,8 +173,8 @@ func (x *exchange) answered(status int) {
 // release ends the exchange. It may be called once.
 func (x *exchange) release() {
 	x.silence.Stop()
-	x.stop(nil)
 	x.upload.end()
+	x.stop(nil)
 	if x.transport != x.client.transport() {
 		x.transport.CloseIdleConnections()
 	}

@@ -136,6 +136,7 @@ func TestWatchBecomesAClients(t *testing.T) {
 		if err := q.wait(t.Context(), nil); err != nil { // the first is free
 			t.Fatal(err)
 		}
+		var mu sync.Mutex
 		var order []string
 		var all sync.WaitGroup
 		came := make(chan struct{})
@@ -147,6 +148,8 @@ func TestWatchBecomesAClients(t *testing.T) {
 				if err := q.wait(t.Context(), w.client); err != nil {
 					t.Errorf("%s: %v", w.name, err)
 				}
+				mu.Lock()
+				defer mu.Unlock()
 				order = append(order, w.name)
 			})
 			synctest.Wait()
