@@ -196,6 +196,7 @@ func TestProxyThatRefuses(t *testing.T) {
 		{"forbidden", "http", 403, nil, "the proxy answered CONNECT with 403 Forbidden"},
 		{"socks refused", "socks5", 1, nil, "upstream.proxy_url: socks connect"},
 		{"no HTTP", "http", 0, func(p *peer) { p.say("hunter2\r\n\r\n") }, "upstream.proxy_url: CONNECT: "},
+		{"says too much", "http", 0, func(p *peer) { p.read.ReadString('\n'); p.say("HTTP/1.1 200 OK\r\n\r\nhunter2"); p.untilClosed() }, "upstream.proxy_url: CONNECT: "},
 		{"closes", "http", 0, func(p *peer) { p.read.ReadString('\n') }, "upstream.proxy_url: CONNECT: "},
 		{"no TLS", "https", 0, func(p *peer) { p.say("hunter2\r\n\r\n") }, "upstream.proxy_url: tls: "},
 		{"an endless head", "http", 0, func(p *peer) {

@@ -33,6 +33,7 @@ func (silence) Timeout() bool { return true }
 // exchange is one request that passes through.
 type exchange struct {
 	client    *Client
+	leave     func() // what is in flight
 	transport *http.Transport
 	start     time.Time
 	probing   bool
@@ -50,18 +51,18 @@ type exchange struct {
 // begin waits until a request may be sent. The caller must call failed, or answered
 // and, at the end of the answer, release.
 func (c *Client) begin(ctx context.Context) (*exchange, error) {
-	err := c.inflight.forward(ctx)
+	leave, err := c.inflight.forward(ctx)
+	var probing bool
+	if err == nil {
+		if probing, err = c.breaker.admit(); err != nil {
+			leave()
+		}
+	}
 	if err != nil {
 		c.metrics.count(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	probing, err := c.breaker.admit()
-	if err != nil {
-		c.inflight.release()
-		c.metrics.count(passthrough, outcome(nil, err))
-		return nil, err
-	}
-	x := &exchange{client: c, transport: c.transport(), start: time.Now(), probing: probing}
+	x := &exchange{client: c, leave: leave, transport: c.transport(), start: time.Now(), probing: probing}
 	x.ctx, x.stop = context.WithCancelCause(ctx)
 	x.silence = time.AfterFunc(c.silence, func() { x.stop(errSilent) })
 	return x, nil
@@ -178,5 +179,5 @@ func (x *exchange) release() {
 	if x.transport != x.client.transport() {
 		x.transport.CloseIdleConnections()
 	}
-	x.client.inflight.release()
+	x.leave()
 }
