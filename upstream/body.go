@@ -14,10 +14,11 @@ type upload struct {
 	io.ReadCloser
 	moved func()
 
+	closing sync.Once
+
 	mu      sync.Mutex
-	started bool  // guarded by mu, as all below
-	ended   bool  // it was closed
-	err     error // of the client
+	started bool  // guarded by mu
+	err     error // of the client; guarded by mu
 }
 
 // attempt is the body of a request that is sent once.
@@ -69,17 +70,10 @@ func (a *attempt) Close() error {
 	return nil
 }
 
-// end closes the body. A request without one has nil.
+// end closes the body, which ends reading it. A request without one has nil.
 func (u *upload) end() {
-	if u == nil {
-		return
-	}
-	u.mu.Lock()
-	ended := u.ended
-	u.ended = true
-	u.mu.Unlock()
-	if !ended {
-		u.ReadCloser.Close()
+	if u != nil {
+		u.closing.Do(func() { u.ReadCloser.Close() })
 	}
 }
 

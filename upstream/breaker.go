@@ -64,13 +64,15 @@ func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, observe func(g
 
 // changed is called with the breaker's lock held: nothing in it may block.
 func (b *breaker) changed(to gobreaker.State) {
+	if to == gobreaker.StateOpen {
+		b.openedAt.Store(int64(time.Since(b.born)))
+	}
 	b.state.Store(int64(to))
 	b.changes.Add(1)
 	b.tally.reset()
 	b.observe(to)
 	switch to {
 	case gobreaker.StateOpen:
-		b.openedAt.Store(int64(time.Since(b.born)))
 		b.log.Warn("upstream is failing: circuit opened", "last_failure", b.reason.Load(), "rest", b.rest)
 	case gobreaker.StateHalfOpen:
 		b.log.Info("upstream is probed: circuit half-open")
@@ -103,7 +105,7 @@ func (b *breaker) run(session uint64, send func(probing bool) error) (err error)
 
 // judge is what gobreaker is told of a poll that ended with err.
 func (b *breaker) judge(session uint64, err error, probing bool) error {
-	v := b.verdict(err)
+	v := verdictOf(err)
 	b.tally.answered(session, v)
 	switch {
 	case v == healthy:
@@ -111,22 +113,25 @@ func (b *breaker) judge(session uint64, err error, probing bool) error {
 	case v == nothing, probing && v == failing && !b.tally.probeFailed(session):
 		return errNoVerdict
 	}
+	return b.counted(err)
+}
+
+// counted remembers a failure that counts, for the log.
+func (b *breaker) counted(err error) error {
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		b.reason.Store(failure.Reason)
+	}
 	return errFailing
 }
 
-// verdict also remembers why a request failed, for the log.
-func (b *breaker) verdict(err error) verdict {
-	if err == nil {
-		return healthy
+func verdictOf(err error) verdict {
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		return failure.verdict
 	}
-	failure, ok := errors.AsType[*Failure](err)
-	if !ok {
+	if err != nil {
 		return nothing
 	}
-	if failure.verdict > healthy {
-		b.reason.Store(failure.Reason)
-	}
-	return failure.verdict
+	return healthy
 }
 
 // admit is for requests that pass through and may take as long as they like. They take
@@ -156,10 +161,10 @@ func (b *breaker) ended(probing bool, err error) {
 	if probing {
 		b.forwards.Add(-1)
 	}
-	switch v := b.verdict(err); {
+	switch v := verdictOf(err); {
 	case v == unreachable:
 		b.tally.answered(0, v)
-		_, _ = b.circuit.Execute(func() (struct{}, error) { return struct{}{}, errFailing })
+		_, _ = b.circuit.Execute(func() (struct{}, error) { return struct{}{}, b.counted(err) })
 	case v == healthy && probing:
 		_, _ = b.circuit.Execute(func() (struct{}, error) { return struct{}{}, nil })
 	}

@@ -32,10 +32,10 @@ const (
 // Client talks to the upstream. It is safe for concurrent use. Create it with New.
 type Client struct {
 	base      *url.URL
-	basePath  string // what stands before every path, without a slash at its end
-	origin    string // what stands before that in the request line; for a proxy only
-	proxyAuth string // Proxy-Authorization, likewise
-	timeout   time.Duration
+	basePath  string        // what stands before every path, without a slash at its end
+	origin    string        // what stands before that in the request line; for a proxy only
+	proxyAuth string        // Proxy-Authorization, likewise
+	silence   time.Duration // what passes through may stand still
 	agent     string
 	idle      int // connections that are kept for what passes through
 	seed      maphash.Seed
@@ -80,7 +80,7 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	}
 	metrics := newMetrics(o.Registry, base.Host)
 	c := &Client{
-		base: base, basePath: strings.TrimSuffix(base.EscapedPath(), "/"), timeout: cfg.Timeout, agent: o.UserAgent,
+		base: base, basePath: strings.TrimSuffix(base.EscapedPath(), "/"), silence: max(forwardTimeout, cfg.Timeout), agent: o.UserAgent,
 		idle: cfg.MaxInflight, seed: maphash.MakeSeed(),
 		breaker:   newBreaker(base.Host, breaker, o.Log, metrics.observeBreaker),
 		timeouts:  &timeouts{whole: cfg.Timeout, short: breaker.OpenFor / 4},

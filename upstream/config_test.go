@@ -41,6 +41,8 @@ func TestConfigValidate(t *testing.T) {
 		{"negative rate", func(c *upstream.Config) { c.Rate = -0.5 }, `rate: "-0.5": want polls per second`},
 		{"no number", func(c *upstream.Config) { c.Rate = math.NaN() }, `rate: "NaN"`},
 		{"no end", func(c *upstream.Config) { c.Rate = math.Inf(1) }, `rate: "+Inf"`},
+		{"proxies", func(c *upstream.Config) { c.ProxyURL = "socks5h://u:hunter2@proxy" }, ""},
+		{"scheme of the proxy", func(c *upstream.Config) { c.ProxyURL = "ftp://u:hunter2@proxy" }, `proxy_url: "ftp://***@proxy": want a URL with a host and one of the schemes http, https, socks5, socks5h`},
 		{"missing CA", func(c *upstream.Config) { c.CAFile = noPEM + "x" }, `but: no such file or directory`},
 		{"CA without certificate", func(c *upstream.Config) { c.CAFile = noPEM }, `but: no certificate in it`},
 	} {

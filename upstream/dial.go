@@ -146,29 +146,26 @@ func (d *dialer) openTunnel(ctx context.Context, conn net.Conn) error {
 	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
 		return d.noTunnel(ctx, err)
 	}
-	// What may follow the head belongs to the tunnel, and nothing may: the upstream waits
-	// for TLS to begin. So no more than the head is read, byte by byte.
-	in := bufio.NewReaderSize(io.LimitReader(oneByte{conn}, maxHead), 16)
+	in := bufio.NewReader(io.LimitReader(conn, maxHead))
 	response, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	if err != nil {
 		return d.noTunnel(ctx, err)
 	}
 	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+		return fmt.Errorf("upstream.proxy_url: the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	}
+	if in.Buffered() > 0 { // the upstream waits for TLS to begin, so this is nobody's
+		return d.noTunnel(ctx, errors.New("more than an answer"))
 	}
 	return nil
 }
 
 func (d *dialer) noTunnel(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
+	if err = sayable(err); ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return fmt.Errorf("upstream.proxy_url: CONNECT: %w", sayable(err))
+	return fmt.Errorf("upstream.proxy_url: CONNECT: %w", err)
 }
-
-type oneByte struct{ io.Reader }
-
-func (r oneByte) Read(p []byte) (int, error) { return r.Reader.Read(p[:min(len(p), 1)]) }
 
 // connectBySocks leaves it to the proxy to find the upstream's address.
 func (d *dialer) connectBySocks(ctx context.Context) (net.Conn, error) {

@@ -33,6 +33,7 @@ func (silence) Timeout() bool { return true }
 // exchange is one request that passes through.
 type exchange struct {
 	client    *Client
+	leave     func() // what is in flight
 	transport *http.Transport
 	start     time.Time
 	probing   bool
@@ -50,26 +51,24 @@ type exchange struct {
 // begin waits until a request may be sent. The caller must call failed, or answered
 // and, at the end of the answer, release.
 func (c *Client) begin(ctx context.Context) (*exchange, error) {
-	err := c.inflight.forward(ctx)
+	leave, err := c.inflight.forward(ctx)
+	var probing bool
+	if err == nil {
+		if probing, err = c.breaker.admit(); err != nil {
+			leave()
+		}
+	}
 	if err != nil {
 		c.metrics.count(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	probing, err := c.breaker.admit()
-	if err != nil {
-		c.inflight.release()
-		c.metrics.count(passthrough, outcome(nil, err))
-		return nil, err
-	}
-	x := &exchange{client: c, transport: c.transport(), start: time.Now(), probing: probing}
+	x := &exchange{client: c, leave: leave, transport: c.transport(), start: time.Now(), probing: probing}
 	x.ctx, x.stop = context.WithCancelCause(ctx)
-	x.silence = time.AfterFunc(c.silenceMost(), func() { x.stop(errSilent) })
+	x.silence = time.AfterFunc(c.silence, func() { x.stop(errSilent) })
 	return x, nil
 }
 
-func (c *Client) silenceMost() time.Duration { return max(forwardTimeout, c.timeout) }
-
-func (x *exchange) moved() { x.silence.Reset(x.client.silenceMost()) }
+func (x *exchange) moved() { x.silence.Reset(x.client.silence) }
 
 // prepare returns the request as the transport gets it.
 func (x *exchange) prepare(request *http.Request) *http.Request {
@@ -80,6 +79,7 @@ func (x *exchange) prepare(request *http.Request) *http.Request {
 	}))
 	if request.Body != nil && request.Body != http.NoBody {
 		x.upload = &upload{ReadCloser: request.Body, moved: x.moved}
+		context.AfterFunc(x.ctx, x.upload.end) // the transport waits for who reads it
 	}
 	switch request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -174,10 +174,10 @@ func (x *exchange) answered(status int) {
 // release ends the exchange. It may be called once.
 func (x *exchange) release() {
 	x.silence.Stop()
-	x.stop(nil)
 	x.upload.end()
+	x.stop(nil)
 	if x.transport != x.client.transport() {
 		x.transport.CloseIdleConnections()
 	}
-	x.client.inflight.release()
+	x.leave()
 }

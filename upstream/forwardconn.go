@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"pollbridge/internal/socket"
 )
@@ -44,15 +45,19 @@ func (c *forwardConn) begin(reused bool) bool {
 
 // isIdle waits for net/http to be done with the last answer, which takes it a moment.
 func (c *forwardConn) isIdle() bool {
-	const aMoment = 1000 // turns of others
-	for range aMoment {
-		if c.closed.Load() {
+	const yields, pause, most = 100, 100 * time.Microsecond, 100 * time.Millisecond
+	start := time.Now()
+	for i := 0; time.Since(start) < most; i++ {
+		switch {
+		case c.closed.Load():
 			return false
-		}
-		if c.reading.Load() {
+		case c.reading.Load():
 			return isQuiet(c.socket)
+		case i < yields:
+			runtime.Gosched()
+		default:
+			time.Sleep(pause)
 		}
-		runtime.Gosched()
 	}
 	return false
 }

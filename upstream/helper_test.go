@@ -24,6 +24,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"pollbridge/internal/logtest"
 	"pollbridge/session"
 	"pollbridge/upstream"
 )
@@ -74,6 +75,13 @@ func options(s *setup) upstream.Options {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	return upstream.Options{Log: s.log, Registry: s.registry, UserAgent: "pollbridge/test"}
+}
+
+// logged makes a client of which the log can be read.
+func logged(t *testing.T, url string, change ...func(*setup)) (*logtest.Buffer, *upstream.Client) {
+	var log logtest.Buffer
+	change = append(change, func(s *setup) { s.log = slog.New(slog.NewTextHandler(&log, nil)) })
+	return &log, newClient(t, url, change...)
 }
 
 func timeout(d time.Duration) func(*setup) { return func(s *setup) { s.Timeout = d } }

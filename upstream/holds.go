@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -18,6 +19,7 @@ type holds struct {
 	until  map[uint64]time.Time // guarded by mu, as all below; by session or credential
 	all    time.Time
 	latest []toldSession // the last three that a 503 has told to wait
+	looked time.Time     // when until was last searched for what is over
 }
 
 type toldSession struct {
@@ -62,12 +64,15 @@ func (h *holds) hold(key uint64, now, until time.Time) {
 	if h.until == nil {
 		h.until = map[uint64]time.Time{}
 	}
-	if len(h.until) >= holdMost {
-		for other, end := range h.until {
-			if end.Before(now) || len(h.until) >= holdMost {
-				delete(h.until, other)
-			}
+	if len(h.until) >= holdMost && now.Sub(h.looked) > time.Second {
+		h.looked = now
+		maps.DeleteFunc(h.until, func(_ uint64, end time.Time) bool { return end.Before(now) })
+	}
+	for other := range h.until {
+		if len(h.until) < holdMost {
+			break
 		}
+		delete(h.until, other)
 	}
 	h.until[key] = until
 }

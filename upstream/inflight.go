@@ -31,50 +31,39 @@ func filled(n int) chan struct{} {
 }
 
 // poll waits until a poll may be sent, no longer than ctx and than queueing. The error is
-// the cause of ctx, or a Failure; only if it is nil is there something to release.
+// the cause of ctx, or a Failure; if it is nil, the caller must call release.
 func (f *inflight) poll(ctx context.Context) (release func(), err error) {
+	return f.wait(ctx, f.reserved)
+}
+
+// forward waits likewise until another request may be sent.
+func (f *inflight) forward(ctx context.Context) (release func(), err error) {
+	return f.wait(ctx, nil)
+}
+
+func (f *inflight) wait(ctx context.Context, reserved chan struct{}) (release func(), err error) {
+	releaseReserved, releaseCommon := func() { reserved <- struct{}{} }, func() { f.common <- struct{}{} }
 	select {
-	case <-f.reserved: // first, to leave the others to whoever needs them
-		return f.releaseReserved, nil
+	case <-reserved: // first, to leave the others to whoever needs them
+		return releaseReserved, nil
 	default:
 	}
 	select {
 	case <-f.common:
-		return f.release, nil
+		return releaseCommon, nil
 	default:
 	}
 	limited, cancel := context.WithTimeout(ctx, queueing)
 	defer cancel()
 	select {
-	case <-f.reserved:
-		return f.releaseReserved, nil
+	case <-reserved:
+		return releaseReserved, nil
 	case <-f.common:
-		return f.release, nil
+		return releaseCommon, nil
 	case <-limited.Done():
 		return nil, overload(ctx, limited.Err())
 	}
 }
-
-// forward waits until another request may be sent, likewise. If the error is nil, the
-// caller must call release.
-func (f *inflight) forward(ctx context.Context) error {
-	select {
-	case <-f.common:
-		return nil
-	default:
-	}
-	limited, cancel := context.WithTimeout(ctx, queueing)
-	defer cancel()
-	select {
-	case <-f.common:
-		return nil
-	case <-limited.Done():
-		return overload(ctx, limited.Err())
-	}
-}
-
-func (f *inflight) release()         { f.common <- struct{}{} }
-func (f *inflight) releaseReserved() { f.reserved <- struct{}{} }
 
 // overload tells a caller that left from one that was not let in.
 func overload(ctx context.Context, err error) error {

@@ -24,9 +24,9 @@ func (f *underWay) poll(ctx context.Context) error {
 }
 
 func (f *underWay) forward(ctx context.Context) error {
-	err := f.inflight.forward(ctx)
+	release, err := f.inflight.forward(ctx)
 	if err == nil {
-		f.forwards = append(f.forwards, f.release)
+		f.forwards = append(f.forwards, release)
 	}
 	return err
 }

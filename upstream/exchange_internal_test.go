@@ -1,0 +1,115 @@
+package upstream
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func internalClient(t *testing.T, handler http.HandlerFunc) *Client {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(func() { s.CloseClientConnections(); s.Close() })
+	cfg := DefaultConfig()
+	cfg.URL = s.URL
+	c, err := New(cfg, DefaultBreakerConfig(), Options{Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func ask(t *testing.T, c *Client, body io.ReadCloser) (*http.Response, error) {
+	t.Helper()
+	u, err := c.URL(Target{Path: "/"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &http.Request{Method: "POST", URL: u, Header: http.Header{}, Body: body}
+	return c.Forward(r.WithContext(t.Context()))
+}
+
+// TestSilenceEndsAnExchange, before its answer or within that, but only silence.
+func TestSilenceEndsAnExchange(t *testing.T) {
+	const silence = 200 * time.Millisecond
+	silent := make(chan struct{})
+	c := internalClient(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		for range 3 {
+			io.WriteString(w, "half")
+			w.(http.Flusher).Flush()
+			select {
+			case <-silent:
+			case <-time.After(silence / 2):
+				continue
+			}
+			<-r.Context().Done()
+		}
+	})
+	c.silence = silence
+	response, err := ask(t, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(response.Body); err != nil || len(text) != 12 {
+		t.Errorf("a slow answer: %q, %v; want all of it", text, err)
+	}
+	response.Body.Close()
+
+	close(silent)
+	if response, err = ask(t, c, nil); err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.ReadAll(response.Body)
+	if f := BrokenAnswer(err); f.Reason != Timeout || !errors.Is(f, errSilent) {
+		t.Errorf("a silent answer: %v; want %s", f, Timeout)
+	}
+	response.Body.Close()
+
+	upload, _ := io.Pipe() // a client that sends nothing
+	if _, err = ask(t, c, upload); err == nil {
+		t.Fatal("an answer")
+	}
+	if f, ok := errors.AsType[*Failure](err); !ok || f.Reason != Timeout || f.NotSent() {
+		t.Errorf("a silent exchange: %v; want %s", err, Timeout)
+	}
+}
+
+// TestConnectionsGrowOld: after a while none is used that was made before.
+func TestConnectionsGrowOld(t *testing.T) {
+	c := internalClient(t, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.RemoteAddr) })
+	from := func() (address string) {
+		t.Helper()
+		response, err := ask(t, c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		text, _ := io.ReadAll(response.Body)
+		return string(text)
+	}
+	first := from()
+	under, err := ask(t, c, nil) // under way while the time comes
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again := from(); again == first {
+		t.Error("two exchanges at the same time on one connection")
+	}
+	c.forwardsMade = c.forwardsMade.Add(-connectionAge)
+	later := from()
+	if text, _ := io.ReadAll(under.Body); string(text) != first || later == first {
+		t.Errorf("from %s, then %s, then %s; want a new connection at last", first, text, later)
+	}
+	under.Body.Close()
+	if again := from(); again != later {
+		t.Errorf("from %s, then %s; want the same connection", later, again)
+	}
+}
