@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Simulator is the simulated API: an http.Handler, safe for concurrent use. It starts no
-// goroutines.
+// Simulator is the simulated API: an http.Handler, safe for concurrent use. Nothing runs in
+// the background but the timer of a fault that has an end.
 //
 // Faults that break a connection end the handler by panicking with http.ErrAbortHandler,
 // as net/http asks for; whoever calls ServeHTTP without a server has to recover from it.

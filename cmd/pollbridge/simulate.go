@@ -114,7 +114,7 @@ func serveSimulation(ctx context.Context, sim *simulator.Simulator, listener net
 	}()
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- server.Serve(listener) })
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
