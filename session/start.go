@@ -93,7 +93,7 @@ func (s Start) InBody(query []byte, header Header) *StartBody {
 	if s.Endpoint.Credential.In != InBody || !r.readHeader(header) || !r.readQuery(query) {
 		return nil
 	}
-	return &StartBody{name: s.Endpoint.Credential.Name}
+	return newStartBody(s.Endpoint.Credential.Name)
 }
 
 // ReadToken reads the answer of a start call, its HTTP status and its whole body: the

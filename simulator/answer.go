@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"io"
 	"net/http"
 	"strconv"
 
@@ -11,6 +10,7 @@ import (
 const (
 	// One client takes an answer for JSON only if the type is exactly this.
 	jsonType = "application/json"
+	htmlType = "text/html; charset=utf-8"
 	textType = "text/plain; charset=utf-8"
 )
 
@@ -18,79 +18,73 @@ const (
 type answer struct {
 	status      int
 	contentType string
-	allow       string // the Allow header, if any
-	body        body
-}
-
-// body knows its size before it is written, and can be written in pieces: a
-// signed document is never held whole.
-type body interface {
-	size() int64
-	writeTo(io.Writer) error
-}
-
-// text is a body that is at hand.
-type text []byte
-
-func (t text) size() int64 { return int64(len(t)) }
-
-func (t text) writeTo(w io.Writer) error {
-	_, err := w.Write(t)
-	return err
+	body        []byte
 }
 
 // jsonAnswer needs a value that marshals: the package's own answers all do.
 func jsonAnswer(status int, v any) answer {
-	encoded, err := json.Marshal(v)
+	body, err := json.Marshal(v, json.Deterministic(true))
 	if err != nil {
 		panic("simulator: an answer of its own does not marshal: " + err.Error())
 	}
-	return answer{status: status, contentType: jsonType, body: text(encoded)}
+	return answer{status, jsonType, body}
 }
 
-// errorBody is the failed answer of every endpoint.
-type errorBody struct {
-	Status    string       `json:"status"`
-	Message   string       `json:"message"`
-	ErrorCode int          `json:"error_code"`
-	Extra     *undescribed `json:"future_field,omitzero"`
+// page is what gateways and servers in trouble answer.
+func page(status int, title string) answer {
+	body := "<!DOCTYPE html>\n<html><head><title>" + title + "</title></head><body><h1>" + title + "</h1></body></html>\n"
+	return answer{status, htmlType, []byte(body)}
 }
 
-func errorAnswer(code int, l locale, status int) answer {
-	return jsonAnswer(status, errorBody{Status: "error", Message: message(code, l), ErrorCode: code})
+func (a answer) send(w http.ResponseWriter) {
+	w.Header().Set("Content-Length", strconv.Itoa(len(a.body)))
+	a.sendHead(w)
+	w.Write(a.body) // the client may have left, which is its own affair
 }
 
-// undescribed stands for what an API adds without telling anyone.
-type undescribed struct {
-	Note   string `json:"note"`
-	Values []any  `json:"values"`
+// sendHead leaves the length to the caller: without one, HTTP/1.1 sends chunks.
+func (a answer) sendHead(w http.ResponseWriter) {
+	a.setHead(w.Header())
+	w.WriteHeader(a.status)
 }
 
-func (s *Simulator) extra() *undescribed {
-	if !s.cfg.ExtraFields {
-		return nil
-	}
-	return &undescribed{Note: "ąžuolas \"<&>\" 🌳", Values: []any{1, 2.5, true, nil, map[string]int{"deep": 1}}}
-}
-
-func send(w http.ResponseWriter, a answer) {
-	a.writeHead(w)
-	a.body.writeTo(w) // the client may have left, which is its own affair
-}
-
-func (a answer) writeHead(w http.ResponseWriter) {
-	w.Header().Set("Content-Length", strconv.FormatInt(a.body.size(), 10))
-	a.writeHeadChunked(w)
-}
-
-// writeHeadChunked leaves the length out, so that HTTP/1.1 sends chunks.
-func (a answer) writeHeadChunked(w http.ResponseWriter) {
-	h := w.Header()
+func (a answer) setHead(h http.Header) {
 	h.Set("Content-Type", a.contentType)
 	h.Set("Cache-Control", "no-cache, private")
 	h.Set("Server", "signing-simulator")
-	if a.allow != "" {
-		h.Set("Allow", a.allow)
+}
+
+// errorBody is the failed answer of every dialect but the bearer one.
+type errorBody struct {
+	Status    string      `json:"status"`
+	Message   string      `json:"message"`
+	ErrorCode int         `json:"error_code,omitzero"`
+	Extra     undescribed `json:"future_field,omitzero"`
+}
+
+// failed is the failed answer to a call. The detail, if any, follows the message.
+func (s *Simulator) failed(c call, code int, detail string) answer {
+	text := message(code, c.english)
+	if detail != "" {
+		text += ": " + detail
 	}
-	w.WriteHeader(a.status)
+	var body any = errorBody{Status: "error", Message: text, ErrorCode: code, Extra: s.extra()}
+	if c.dialect == bearerDialect {
+		body = nestedBody{Data: statusBody{DocumentStatus: "failed"}, ErrorCode: code, Message: text, Extra: s.extra()}
+	}
+	status := http.StatusOK
+	if s.cfg.FailedByCode {
+		status = code / 100
+	}
+	return jsonAnswer(status, body)
+}
+
+// undescribed stands for what an API adds without telling anyone.
+type undescribed map[string]any
+
+func (s *Simulator) extra() undescribed {
+	if !s.cfg.ExtraFields {
+		return nil
+	}
+	return undescribed{"note": "ąžuolas \"<&>\" 🌳", "values": []any{1, 2.5, true, nil, map[string]int{"deep": 1}}}
 }

@@ -20,14 +20,8 @@ const (
 	codeMisconfigured      = 50004
 )
 
-// locale chooses the language of messages. Codes are the same in every language.
-type locale uint8
-
-const (
-	lithuanian locale = iota // paths without a prefix
-	english                  // paths under /en, and the other dialects
-)
-
+// Messages are in Lithuanian, and in English under /en and in the other dialects. Codes
+// do not depend on it.
 var messages = map[int][2]string{
 	codeParameters:         {"Neteisingi užklausos parametrai", "Some request parameters are invalid"},
 	codeCredential:         {"Neteisingas prieigos raktas", "Invalid access token"},
@@ -47,4 +41,9 @@ var messages = map[int][2]string{
 	codeMisconfigured:      {"Neteisinga kliento konfigūracija", "Client configuration is incorrect"},
 }
 
-func message(code int, l locale) string { return messages[code][l] }
+func message(code int, english bool) string {
+	if english {
+		return messages[code][1]
+	}
+	return messages[code][0]
+}

@@ -11,14 +11,12 @@ import (
 func TestConfigReportsAllMistakes(t *testing.T) {
 	_, err := simulator.New(simulator.Config{
 		SignAfter:    simulator.Uniform(5*time.Second, time.Second),
-		Outcomes:     simulator.Outcomes{{"won", 1}},
+		Outcomes:     simulator.Outcomes{"won": 1},
 		Latency:      simulator.Fixed(-time.Second),
 		ForgetAfter:  -time.Second,
-		FileSize:     simulator.FixedSize(2 << 30),
-		FailedStatus: "404",
+		FileSize:     2 << 30,
 		AccessTokens: []string{"a", ""},
-		MaxSessions:  -1,
-		Fault:        simulator.Fault{Mode: "hnag", Probability: 2, Duration: -1, Scope: "some", Pace: -1},
+		Fault:        simulator.Fault{Mode: "hnag", Probability: 2, Duration: -1, RetryAfter: -1, Pace: -1},
 	})
 	if err == nil {
 		t.Fatal("New accepted it")
@@ -28,14 +26,12 @@ func TestConfigReportsAllMistakes(t *testing.T) {
 		`Outcomes: "won"`,
 		"Latency: -1s",
 		"ForgetAfter: -1s",
-		"FileSize: 2GiB",
-		`FailedStatus: "404"`,
+		"FileSize: 2147483648",
 		"AccessTokens: one of them is empty",
-		"MaxSessions: -1",
 		`mode: "hnag"`,
 		"probability: 2",
 		"duration: -1ns",
-		`scope: "some"`,
+		"retry_after: -1ns",
 		"pace: -1ns",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -53,8 +49,11 @@ func TestZeroConfigWorks(t *testing.T) {
 }
 
 func TestConfigIsCopied(t *testing.T) {
-	tokens := []string{"test"}
-	sim := newSimulator(t, simulator.Config{AccessTokens: tokens})
+	tokens, mix := []string{"test"}, simulator.Outcomes{simulator.Refused: 1}
+	sim := newSimulator(t, simulator.Config{AccessTokens: tokens, Outcomes: mix})
 	tokens[0] = "changed"
-	start(t, sim, simulator.StartRequest{AccessToken: "test"})
+	mix[simulator.Refused] = 0
+	if got := start(t, sim, simulator.StartRequest{AccessToken: "test"}).Outcome; got != simulator.Refused {
+		t.Errorf("the outcome is %s, want refused", got)
+	}
 }

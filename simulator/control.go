@@ -1,21 +1,26 @@
 package simulator
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
-const controlPrefix = "/_simulator/"
+const (
+	controlPrefix  = "/_simulator/"
+	maxControlBody = 64 << 10
+)
 
 func (s *Simulator) newControl() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET "+controlPrefix+"{$}", s.controlHelp)
+	mux.HandleFunc("GET "+controlPrefix+"{$}", controlHelp)
 	mux.HandleFunc("GET "+controlPrefix+"stats", s.controlStats)
 	mux.HandleFunc("GET "+controlPrefix+"fault", s.controlFault)
 	mux.HandleFunc("PUT "+controlPrefix+"fault", s.controlSetFault)
@@ -23,54 +28,41 @@ func (s *Simulator) newControl() *http.ServeMux {
 	mux.HandleFunc("GET "+controlPrefix+"sessions/{token}", s.controlSession)
 	mux.HandleFunc("POST "+controlPrefix+"sessions/{token}", s.controlFinish)
 	mux.HandleFunc("POST "+controlPrefix+"reset", s.controlReset)
-	mux.HandleFunc("GET "+controlPrefix+"bytes/{n}", s.controlBytes)
 	mux.HandleFunc(controlPrefix+"redirected", s.controlRedirected)
 	return mux
 }
 
-// serveControl keeps the echo from the mux, which would tidy its path.
-func (s *Simulator) serveControl(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, controlPrefix+"echo") {
-		s.controlEcho(w, r)
-		return
-	}
-	s.control.ServeHTTP(w, r)
-}
-
 // sendLine ends what a person may read in a terminal with a newline.
-func sendLine(w http.ResponseWriter, a answer) {
-	a.body = append(a.body.(text), '\n')
-	send(w, a)
+func sendLine(w http.ResponseWriter, status int, v any) {
+	a := jsonAnswer(status, v)
+	a.body = append(a.body, '\n')
+	a.send(w)
 }
 
-func (s *Simulator) controlHelp(w http.ResponseWriter, _ *http.Request) {
-	send(w, answer{status: 200, contentType: textType, body: text(helpText())})
+// sendError puts several mistakes on one line.
+func sendError(w http.ResponseWriter, status int, err error) {
+	sendLine(w, status, struct {
+		Error string `json:"error"`
+	}{strings.ReplaceAll(err.Error(), "\n", "; ")})
 }
 
 func (s *Simulator) controlStats(w http.ResponseWriter, _ *http.Request) {
-	sendLine(w, jsonAnswer(200, s.Stats()))
+	sendLine(w, http.StatusOK, s.Stats())
 }
 
-// faultJSON is how the control calls write a fault.
-type faultJSON struct {
-	Mode        Mode    `json:"mode"`
-	Probability float64 `json:"probability,omitzero"`
-	Duration    string  `json:"duration,omitzero"`
-	Scope       Scope   `json:"scope,omitzero"`
-	Pace        string  `json:"pace,omitzero"`
+func (s *Simulator) controlReset(w http.ResponseWriter, r *http.Request) {
+	s.Reset()
+	s.controlStats(w, r)
 }
 
+// controlFault writes the fault that is on, as controlSetFault reads it.
 func (s *Simulator) controlFault(w http.ResponseWriter, _ *http.Request) {
-	f := s.Fault()
-	if f.Mode == None {
-		sendLine(w, jsonAnswer(200, faultJSON{Mode: None}))
-		return
+	written := map[string]string{}
+	for option := range strings.SplitSeq("mode="+s.Fault().String(), ",") {
+		name, value, _ := strings.Cut(option, "=")
+		written[name] = value
 	}
-	shown := faultJSON{Mode: f.Mode, Probability: f.Probability, Scope: f.Scope, Pace: f.Pace.String()}
-	if f.Duration > 0 {
-		shown.Duration = f.Duration.String()
-	}
-	sendLine(w, jsonAnswer(200, shown))
+	sendLine(w, http.StatusOK, written)
 }
 
 func (s *Simulator) controlSetFault(w http.ResponseWriter, r *http.Request) {
@@ -79,36 +71,30 @@ func (s *Simulator) controlSetFault(w http.ResponseWriter, r *http.Request) {
 		err = s.SetFault(f)
 	}
 	if err != nil {
-		sendLine(w, controlError(http.StatusBadRequest, err))
+		sendError(w, http.StatusBadRequest, err)
 		return
 	}
 	s.controlFault(w, r)
 }
 
-func readFault(body io.Reader) (Fault, error) {
-	var f Fault
-	err := readMembers(body, "mode", members{
-		"mode": inText(func(v string) (err error) {
-			f.Mode, err = parseMode(v)
-			return err
-		}),
-		"probability": inNumber(func(v string) (err error) {
-			f.Probability, err = parseProbability(v)
-			return err
-		}),
-		"duration": inText(func(v string) (err error) {
-			f.Duration, err = parsePositive(v)
-			return err
-		}),
-		"scope": inText(func(v string) (err error) {
-			f.Scope, err = parseScope(v)
-			return err
-		}),
-		"pace": inText(func(v string) (err error) {
-			f.Pace, err = parsePositive(v)
-			return err
-		}),
-	})
+// readFault reports every mistake at once. Control calls are written by hand, so a
+// misspelt name is an error and not a default.
+func readFault(body io.Reader) (f Fault, err error) {
+	var object map[string]jsontext.Value
+	if err := json.UnmarshalRead(io.LimitReader(body, maxControlBody), &object); err != nil {
+		return f, fmt.Errorf("the body cannot be read: %w; accepted: a JSON object with mode, %s", err, faultOptions)
+	}
+	if _, ok := object["mode"]; !ok {
+		err = errors.New("mode: it is missing")
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		text := string(object[name])
+		if object[name].Kind() == '"' {
+			unquoted, _ := jsontext.AppendUnquote(nil, text) // it was read as JSON before
+			text = string(unquoted)
+		}
+		err = errors.Join(err, f.set(name, text))
+	}
 	return f, err
 }
 
@@ -120,88 +106,61 @@ func (s *Simulator) controlClearFault(w http.ResponseWriter, r *http.Request) {
 func (s *Simulator) controlSession(w http.ResponseWriter, r *http.Request) {
 	found, ok := s.Session(r.PathValue("token"))
 	if !ok {
-		sendLine(w, controlError(http.StatusNotFound, ErrNoSession))
+		sendError(w, http.StatusNotFound, ErrNoSession)
 		return
 	}
-	sendLine(w, jsonAnswer(200, found))
+	sendLine(w, http.StatusOK, found)
 }
 
 func (s *Simulator) controlFinish(w http.ResponseWriter, r *http.Request) {
-	var outcome Outcome
-	err := readMembers(r.Body, "outcome", members{
-		"outcome": inText(func(v string) (err error) {
-			outcome, err = ParseOutcome(v)
-			return err
-		}),
-	})
-	if err != nil {
-		sendLine(w, controlError(http.StatusBadRequest, err))
+	var wanted struct {
+		Outcome Outcome `json:"outcome"`
+	}
+	body := io.LimitReader(r.Body, maxControlBody)
+	if err := json.UnmarshalRead(body, &wanted, json.RejectUnknownMembers(true)); err != nil {
+		sendError(w, http.StatusBadRequest, fmt.Errorf(`the body cannot be read: %w; accepted: {"outcome":"succeeded"}`, err))
 		return
 	}
-	if err := s.Finish(r.PathValue("token"), outcome); err != nil {
-		sendLine(w, controlError(http.StatusNotFound, ErrNoSession))
-		return
+	switch err := s.Finish(r.PathValue("token"), wanted.Outcome); {
+	case errors.Is(err, ErrNoSession):
+		sendError(w, http.StatusNotFound, ErrNoSession)
+	case err != nil:
+		sendError(w, http.StatusBadRequest, err)
+	default:
+		s.controlSession(w, r)
 	}
-	s.controlSession(w, r)
-}
-
-func (s *Simulator) controlReset(w http.ResponseWriter, r *http.Request) {
-	s.Reset()
-	s.controlStats(w, r)
 }
 
 func (s *Simulator) controlRedirected(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
-	s.counts.redirected++
+	s.stats.Redirected++
 	s.mu.Unlock()
-	sendLine(w, jsonAnswer(200, errorBody{Status: "error", Message: "This request followed a redirect"}))
+	sendLine(w, http.StatusOK, errorBody{Status: "error", Message: "This request followed a redirect"})
 }
 
-// noise is a body of n bytes, the same for the same n.
-type noise int64
+func controlHelp(w http.ResponseWriter, _ *http.Request) {
+	var b strings.Builder
+	b.WriteString(`A simulated signing API.
 
-func (n noise) size() int64 { return int64(n) }
+Control calls, which no fault hits:
 
-func (n noise) writeTo(w io.Writer) error { return writeNoise(w, "bytes", int64(n)) }
+GET    /_simulator/stats             what was counted
+GET    /_simulator/sessions/TOKEN    what is known of a session
+POST   /_simulator/sessions/TOKEN    {"outcome":"succeeded"} ends it now
+GET    /_simulator/fault             the fault that is on
+PUT    /_simulator/fault             {"mode":"hang","probability":1,"duration":"30s","scope":"status"}
+DELETE /_simulator/fault             lifts it
+POST   /_simulator/reset             forgets all sessions, counts and the fault
 
-func (s *Simulator) controlBytes(w http.ResponseWriter, r *http.Request) {
-	n, err := strconv.ParseInt(r.PathValue("n"), 10, 64)
-	if err != nil || n < 0 {
-		sendLine(w, controlError(http.StatusBadRequest, fmt.Errorf("%q is not a number of bytes; accepted: 0 or more", r.PathValue("n"))))
-		return
+Outcomes: ` + outcomeForms + `.
+
+Faults:
+
+  error400 to 599    the status; error500 with code 50000, all others with a page of HTML,
+                     error413 before the body is read; with "retry_after":"8s"
+`)
+	for _, known := range effects {
+		fmt.Fprintf(&b, "  %-18s %s\n", known.mode, known.help)
 	}
-	send(w, answer{status: 200, contentType: "application/octet-stream", body: noise(n)})
-}
-
-type echoBody struct {
-	Method     string              `json:"method"`
-	URI        string              `json:"uri"` // as it was sent
-	Proto      string              `json:"proto"`
-	Host       string              `json:"host"`
-	Headers    map[string][]string `json:"headers"`
-	BodySize   int64               `json:"body_size"`
-	BodySHA256 string              `json:"body_sha256"`
-	Trailers   map[string][]string `json:"trailers,omitempty"`
-}
-
-func (s *Simulator) controlEcho(w http.ResponseWriter, r *http.Request) {
-	digest := sha256.New()
-	size, err := io.Copy(digest, r.Body)
-	if err != nil {
-		sendLine(w, controlError(http.StatusBadRequest, errors.New("the body broke off")))
-		return
-	}
-	sendLine(w, jsonAnswer(200, echoBody{
-		Method: r.Method, URI: r.RequestURI, Proto: r.Proto, Host: r.Host, Headers: r.Header,
-		BodySize: size, BodySHA256: hex.EncodeToString(digest.Sum(nil)), Trailers: r.Trailer,
-	}))
-}
-
-type controlErrorBody struct {
-	Error string `json:"error"`
-}
-
-// controlError puts several mistakes on one line.
-func controlError(status int, err error) answer {
-	return jsonAnswer(status, controlErrorBody{strings.ReplaceAll(err.Error(), "\n", "; ")})
+	answer{http.StatusOK, textType, []byte(b.String())}.send(w)
 }

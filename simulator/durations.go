@@ -2,19 +2,15 @@ package simulator
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 )
 
-// maxDuration bounds every drawn duration: nothing that is simulated takes
-// longer than a day.
-const maxDuration = 24 * time.Hour
-
-const durationForms = "3s, uniform:1s..5s, exp:3s (mean) or lognormal:3s,0.5 (median, sigma)"
-
-// Durations is a distribution of durations. The zero value is always 0s; values
-// compare with ==. No draw is negative or longer than 24 hours.
+// Durations is a distribution of durations. The zero value is always 0s; values compare
+// with ==. No draw is negative or longer than 24 hours.
 //
 // Its text form, for flags and files, is one of:
 //
@@ -22,70 +18,106 @@ const durationForms = "3s, uniform:1s..5s, exp:3s (mean) or lognormal:3s,0.5 (me
 //	uniform:1s..5s      evenly between 1 and 5 seconds
 //	exp:3s              exponential, 3 seconds on average
 //	lognormal:3s,0.5    log-normal, median 3 seconds, sigma 0.5
-type Durations struct{ d distribution }
+type Durations struct {
+	shape string // one of the constants below
+	a, b  time.Duration
+	sigma float64
+}
+
+const (
+	fixed       = ""          // a
+	uniform     = "uniform"   // a to b
+	exponential = "exp"       // mean a
+	logNormal   = "lognormal" // median a
+)
+
+const (
+	maxDuration = 24 * time.Hour
+	// With a larger sigma, one draw in a thousand would be more than ten thousand
+	// times the median, which no test waits for.
+	maxSigma = 3
+
+	durationForms = "3s, uniform:1s..5s, exp:3s (mean) or lognormal:3s,0.5 (median, sigma)"
+)
 
 // Fixed is always d.
-func Fixed(d time.Duration) Durations {
-	return Durations{distribution{shape: fixed, a: float64(d)}}
-}
+func Fixed(d time.Duration) Durations { return Durations{a: d} }
 
 // Uniform lies evenly between from and to.
-func Uniform(from, to time.Duration) Durations {
-	return Durations{distribution{shape: uniform, a: float64(from), b: float64(to)}}
-}
+func Uniform(from, to time.Duration) Durations { return Durations{shape: uniform, a: from, b: to} }
 
-// Exponential has the given mean: mostly short, now and then long.
-func Exponential(mean time.Duration) Durations {
-	return Durations{distribution{shape: exponential, a: float64(mean)}}
-}
-
-// LogNormal has the given median and a sigma between 0 and 3; with 0.5 nine in
-// ten values lie between 0.44 and 2.3 times the median. It is the shape of how
-// long people take to find their phone.
+// LogNormal has the given median and a sigma between 0 and 3; with 0.5 nine in ten
+// values lie between 0.44 and 2.3 times the median. It is the shape of how long people
+// take to find their phone.
 func LogNormal(median time.Duration, sigma float64) Durations {
-	return Durations{distribution{shape: logNormal, a: float64(median), b: sigma}}
+	return Durations{shape: logNormal, a: median, sigma: sigma}
 }
 
-// ParseDurations reads the text form. The error quotes what is wrong and lists
-// what is accepted.
-func ParseDurations(text string) (Durations, error) {
-	d, err := parseDistribution(strings.TrimSpace(text), measureDuration)
+// UnmarshalText reads the text form. The error quotes what is wrong and lists what is
+// accepted.
+func (d *Durations) UnmarshalText(text []byte) error {
+	parsed, err := parseDurations(strings.TrimSpace(string(text)))
 	if err == nil {
-		err = Durations{d}.validate()
+		err = parsed.validate()
 	}
 	if err != nil {
-		return Durations{}, fmt.Errorf("%w; accepted: %s", err, durationForms)
+		return fmt.Errorf("%w; accepted: %s", err, durationForms)
 	}
-	return Durations{d}, nil
+	*d = parsed
+	return nil
 }
 
-// String is the text form; ParseDurations reads it back.
-func (d Durations) String() string { return d.d.text(durationText) }
-
-// MarshalText is String.
-func (d Durations) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
-
-// UnmarshalText is ParseDurations.
-func (d *Durations) UnmarshalText(text []byte) error {
-	parsed, err := ParseDurations(string(text))
-	if err == nil {
-		*d = parsed
+func parseDurations(text string) (d Durations, err error) {
+	shape, first, named := strings.Cut(text, ":")
+	if !named {
+		shape, first = fixed, text
 	}
-	return err
+	separator, known := map[string]string{fixed: "", exponential: "", uniform: "..", logNormal: ","}[shape]
+	if !known {
+		return d, fmt.Errorf("%q is not a distribution", shape)
+	}
+	second := "0s"
+	if separator != "" {
+		first, second, _ = strings.Cut(first, separator)
+	}
+	d.shape = shape
+	if d.a, err = time.ParseDuration(first); err != nil {
+		return d, fmt.Errorf("%q is not a duration with a unit", first)
+	}
+	if shape == logNormal {
+		if d.sigma, err = strconv.ParseFloat(second, 64); err != nil {
+			return d, fmt.Errorf("sigma %q is not a number", second)
+		}
+	} else if d.b, err = time.ParseDuration(second); err != nil {
+		return d, fmt.Errorf("%q is not a duration with a unit", second)
+	}
+	return d, nil
 }
 
-func (d Durations) validate() error { return d.d.check(float64(maxDuration), durationText) }
+func (d Durations) validate() error {
+	for _, v := range []time.Duration{d.a, d.b} {
+		if v < 0 || v > maxDuration {
+			return fmt.Errorf("%v is out of range; accepted: 0s to %v", v, maxDuration)
+		}
+	}
+	if d.shape == uniform && d.a > d.b {
+		return fmt.Errorf("the range %v..%v runs backwards", d.a, d.b)
+	}
+	if !(d.sigma >= 0 && d.sigma <= maxSigma) { // so that NaN fails too
+		return fmt.Errorf("sigma %v is out of range; accepted: 0 to %d", d.sigma, maxSigma)
+	}
+	return nil
+}
 
 func (d Durations) draw(r *rand.Rand) time.Duration {
-	return time.Duration(d.d.draw(r, float64(maxDuration)))
-}
-
-func durationText(ns float64) string { return time.Duration(ns).String() }
-
-func measureDuration(text string) (float64, error) {
-	d, err := time.ParseDuration(strings.TrimSpace(text))
-	if err != nil {
-		return 0, fmt.Errorf("%q is not a duration with a unit", text)
+	v := float64(d.a)
+	switch d.shape {
+	case uniform:
+		v += r.Float64() * float64(d.b-d.a)
+	case exponential:
+		v *= r.ExpFloat64()
+	case logNormal:
+		v *= math.Exp(r.NormFloat64() * d.sigma)
 	}
-	return float64(d), nil
+	return time.Duration(min(v, float64(maxDuration)))
 }

@@ -2,12 +2,12 @@ package simulator
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 )
 
-// Endpoint is one of the six kinds of session. The zero value stands for
-// SmartIDSign.
+// Endpoint is one of the six kinds of session. The zero value stands for SmartIDSign.
 type Endpoint string
 
 // The endpoints, each started and polled under its own path.
@@ -20,16 +20,11 @@ const (
 	MobileAuth      Endpoint = "mobile-auth"
 )
 
-// anyEndpoint is what the other dialects ask for: they see every session.
-const anyEndpoint Endpoint = ""
-
-type endpointPaths struct {
+var endpoints = []struct {
 	name   Endpoint
-	start  string // the whole path of the start call
+	start  string // the path of the start call
 	status string // what stands before {token}.json
-}
-
-var endpoints = []endpointPaths{
+}{
 	{SmartIDSign, "/smartid/sign.json", "/smartid/sign/status/"},
 	{SmartIDSignHash, "/smartid/sign/hash.json", "/smartid/sign/hash/status/"},
 	{SmartIDAuth, "/smartid/login.json", "/smartid/status/"},
@@ -39,28 +34,103 @@ var endpoints = []endpointPaths{
 }
 
 // queryStatusPaths are those of the dialects that poll with GET and carry the
-// credential in the query.
+// credential in the query. Each shows sessions of every endpoint.
 var queryStatusPaths = []string{
-	"/smartid/sign/status/",
-	"/mobile/sign/status/",
+	"/smartid/sign/status/", "/smartid/login/status/",
+	"/mobile/sign/status/", "/mobile/sign/hash/status/", "/mobile/login/status/", "/v2/mobile/login/status/",
 	"/audkenniapp/sign/status/",
-	"/api/v1/smartid/sign/status/",
-	"/api/v1/mobile/sign/status/",
+	"/api/v1/smartid/sign/status/", "/api/v1/smart-id/login/status/",
+	"/api/v1/mobile/sign/status/", "/api/v1/mobile/login/status/",
 }
 
 func (e Endpoint) validate() error {
-	if slices.ContainsFunc(endpoints, func(p endpointPaths) bool { return p.name == e }) {
+	var names []Endpoint
+	for _, known := range endpoints {
+		names = append(names, known.name)
+	}
+	if slices.Contains(names, e) {
 		return nil
 	}
-	names := make([]string, len(endpoints))
-	for i, p := range endpoints {
-		names[i] = string(p.name)
-	}
-	return fmt.Errorf("%q is not an endpoint; accepted: %s", string(e), strings.Join(names, ", "))
+	return fmt.Errorf("%q is not an endpoint; accepted: %v", string(e), names)
 }
 
-func (e Endpoint) mobile() bool { return strings.HasPrefix(string(e), "mobile-") }
-
+func (e Endpoint) mobile() bool        { return strings.HasPrefix(string(e), "mobile-") }
 func (e Endpoint) signsDocument() bool { return e == SmartIDSign || e == MobileSign }
+func (e Endpoint) signsHash() bool     { return e == SmartIDSignHash || e == MobileSignHash }
 
-func (e Endpoint) signsHash() bool { return e == SmartIDSignHash || e == MobileSignHash }
+// dialect says where the credential stands and how a status is written.
+type dialect uint8
+
+const (
+	bodyDialect   dialect = iota // POST with a JSON body
+	queryDialect                 // GET with ?access_token=
+	bearerDialect                // GET with Authorization: Bearer, status under /data
+)
+
+type callKind uint8
+
+const (
+	unknownCall callKind = iota
+	startCall
+	statusCall
+)
+
+// call is what a request asks for.
+type call struct {
+	kind     callKind
+	endpoint Endpoint // empty: any
+	dialect  dialect
+	english  bool
+	token    string // with statusCall
+}
+
+// route reads the path as it was sent: an encoded slash is part of a token.
+func route(r *http.Request) call {
+	path, english := strings.CutPrefix(r.URL.EscapedPath(), "/en/")
+	if english {
+		path = "/" + path
+	}
+	var c call
+	switch r.Method {
+	case http.MethodPost:
+		c = routePost(path)
+	case http.MethodGet:
+		c = routeGet(path)
+	}
+	c.english = english || c.dialect != bodyDialect
+	return c
+}
+
+func routePost(path string) call {
+	for _, e := range endpoints {
+		if path == e.start {
+			return call{kind: startCall, endpoint: e.name}
+		}
+		if token, ok := between(path, e.status, ".json"); ok {
+			return call{kind: statusCall, endpoint: e.name, token: token}
+		}
+	}
+	return call{}
+}
+
+func routeGet(path string) call {
+	for _, prefix := range queryStatusPaths {
+		if token, ok := between(path, prefix, ".json"); ok {
+			return call{kind: statusCall, dialect: queryDialect, token: token}
+		}
+	}
+	if token, ok := between(path, "/document/", "/check-status"); ok {
+		return call{kind: statusCall, dialect: bearerDialect, token: token}
+	}
+	return call{}
+}
+
+// between returns the one path segment that stands between prefix and suffix.
+func between(path, prefix, suffix string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, prefix)
+	if !ok {
+		return "", false
+	}
+	segment, ok := strings.CutSuffix(rest, suffix)
+	return segment, ok && segment != "" && !strings.Contains(segment, "/")
+}

@@ -14,55 +14,22 @@ const (
 	EventForgotten    EventKind = "forgotten"     // its token is unknown from now on
 	EventReopened     EventKind = "reopened"      // Finish with Waiting: pending again
 	EventFaultSet     EventKind = "fault set"     // Fault is on
-	EventFaultCleared EventKind = "fault cleared" // no fault is on
-	EventStruck       EventKind = "struck"        // Fault is about to strike a call, of Session if it is a poll
+	EventFaultCleared EventKind = "fault cleared" // Fault is no longer on
+	EventFaulted      EventKind = "faulted"       // Fault is about to hit a call, of Session if it is a poll
 )
 
-// Event is one thing that happened. Session is set for the kinds that speak of
-// one, Fault for the kinds that speak of a fault.
+// Event is one thing that happened. Session is set for the kinds that speak of one,
+// Fault for the kinds that speak of a fault.
 type Event struct {
 	Kind    EventKind
-	Time    time.Time // by Config.Now; for EventEnded, when the session's time came
-	Session Session   // a copy, without PollTimes
+	Time    time.Time // for EventEnded and EventForgotten, when the session's time came
+	Session Session
 	Fault   Fault
 }
 
-const maxEventsWaiting = 10_000
-
-// noteLocked queues an event; the caller announces after unlocking.
-func (s *Simulator) noteLocked(e Event) {
-	if s.cfg.OnEvent != nil && len(s.events) < maxEventsWaiting {
-		s.events = append(s.events, e)
-	}
-}
-
-// announce hands the queued events to the listener, outside the lock so that the
-// listener may call the Simulator. Whoever comes while another goroutine is at it
-// leaves the events to that one, which keeps them in order and makes a call from
-// within the listener safe.
-func (s *Simulator) announce() {
-	if s.cfg.OnEvent == nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.announcing {
-		return
-	}
-	s.announcing = true
-	defer func() { s.announcing = false }()
-	for len(s.events) > 0 {
-		batch := s.events
-		s.events = nil
-		s.tellUnlocked(batch)
-	}
-}
-
-// tellUnlocked gives up the lock while the listener runs.
-func (s *Simulator) tellUnlocked(batch []Event) {
-	s.mu.Unlock()
-	defer s.mu.Lock()
-	for _, e := range batch {
+// tellLocked hands an event to the listener under the lock, which keeps events in order.
+func (s *Simulator) tellLocked(e Event) {
+	if s.cfg.OnEvent != nil {
 		s.cfg.OnEvent(e)
 	}
 }

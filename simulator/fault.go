@@ -4,223 +4,253 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// Mode is what a fault does to a call. Each mode's effect is listed at its
-// constant; "the answer" is the one that would have been given.
+// Mode is what a fault does to a call; "the answer" is the one that would have been given.
+// Besides those named here, error and any status from 400 to 599 is one: error403.
 type Mode string
 
-// The modes. HalfBody and TruncatedChunked count as having answered: they alone
-// use up a one-shot final answer.
+// The modes. Those that are sent in place of the answer have no effect upstream.
 const (
 	None             Mode = "none"              // no fault
 	Error500         Mode = "error500"          // HTTP 500 with code 50000
-	Error502         Mode = "error502"          // HTTP 502 with a page of HTML, as a gateway answers
+	Error502         Mode = "error502"          // HTTP 502 with a page of HTML, as all error modes but Error500
+	Error413         Mode = "error413"          // the same with 413, at once: the request's body is not read
 	Transient        Mode = "transient"         // HTTP 200 with code 50001 or 50002
 	Hang             Mode = "hang"              // no answer until the fault is lifted, then the connection is dropped
 	Reset            Mode = "reset"             // TCP RST
 	Drop             Mode = "drop"              // the connection is closed without an answer
-	Garbage          Mode = "garbage"           // HTTP 200, application/json, random bytes
+	Garbage          Mode = "garbage"           // HTTP 200, application/json, bytes that are no text
 	HTML             Mode = "html"              // HTTP 200 with a page of HTML
 	HalfBody         Mode = "half-body"         // the whole Content-Length, half of the answer, then closed
 	WrongLength      Mode = "wrong-length"      // a Content-Length of half of the answer that follows
 	TruncatedChunked Mode = "truncated-chunked" // chunked, half of the answer, no last chunk
 	Gzip             Mode = "gzip"              // the answer compressed, whether or not it was accepted
+	HTTP10           Mode = "http10"            // the answer in HTTP/1.0, which ends with the connection
 	Redirect         Mode = "redirect"          // HTTP 302 to /_simulator/redirected, which counts who follows
 	Empty            Mode = "empty"             // HTTP 200 without a body
 	Slow             Mode = "slow"              // the answer in 20 pieces, with Fault.Pace between them
 	IdleClose        Mode = "idle-close"        // the answer, then the connection is closed unannounced
 )
 
-// Scope is the calls that a fault strikes. Control calls are never struck.
-type Scope string
-
-const (
-	// ScopeAll strikes every call of the API.
-	ScopeAll Scope = "all"
-	// ScopeStatus strikes status calls alone.
-	ScopeStatus Scope = "status"
-)
-
-// Fault is trouble that can be switched on while the Simulator runs. The zero
-// value is no fault. Its text form, for flags, is the mode followed by what
-// differs from the defaults:
+// Fault is trouble that can be switched on while the Simulator runs. The zero value is no
+// fault. Its text form, for flags, is the mode followed by what differs from the defaults:
 //
 //	hang
 //	error500,probability=0.3,duration=30s,scope=status
-//	slow,pace=100ms
+//	error429,retry_after=8s
 type Fault struct {
 	Mode Mode
-	// Probability that a call is struck, above 0 and at most 1. Zero means 1.
+	// Probability that a call is hit, above 0 and at most 1. Zero means 1.
 	Probability float64
 	// Duration after which the fault lifts itself. Zero means never.
 	Duration time.Duration
-	// Scope is the calls it strikes. The zero value is ScopeAll.
-	Scope Scope
+	// StatusOnly spares all calls but polls. Control calls are never hit.
+	StatusOnly bool
+	// Token is that of the only session whose calls it hits. Empty means all.
+	Token string
+	// RetryAfter is what error modes ask for, in whole seconds. Zero means nothing.
+	RetryAfter time.Duration
 	// Pace is the pause between the pieces of Slow. Zero means 250ms.
 	Pace time.Duration
 }
 
-const faultForms = "a mode, with options as in hang,probability=0.5,duration=30s,scope=status,pace=250ms"
+const (
+	defaultPace  = 250 * time.Millisecond
+	faultOptions = "probability, duration, scope, token, retry_after, pace"
+)
 
-// ParseFault reads the text form. The error names the part that is wrong and what
-// is accepted.
-func ParseFault(text string) (Fault, error) {
-	name, options, _ := strings.Cut(strings.TrimSpace(text), ",")
-	mode, err := parseMode(strings.TrimSpace(name))
-	if err != nil {
-		return Fault{}, err
-	}
-	f := Fault{Mode: mode}
-	for options != "" {
-		var option string
-		option, options, _ = strings.Cut(options, ",")
-		if err := f.setOption(strings.TrimSpace(option)); err != nil {
-			return Fault{}, err
+// UnmarshalText reads the text form. The error names the part that is wrong and what is
+// accepted.
+func (f *Fault) UnmarshalText(text []byte) error {
+	var read Fault
+	for option := range strings.SplitSeq("mode="+string(text), ",") {
+		name, value, _ := strings.Cut(option, "=")
+		if err := read.set(strings.TrimSpace(name), strings.TrimSpace(value)); err != nil {
+			return err
 		}
 	}
-	return f, f.Validate()
+	*f = read
+	return f.validate()
 }
 
-func (f *Fault) setOption(option string) error {
-	name, value, ok := strings.Cut(option, "=")
-	if !ok {
-		return fmt.Errorf("%q is not an option; accepted: %s", option, faultForms)
-	}
-	var err error
+// set reads one option, or the mode.
+func (f *Fault) set(name, value string) (err error) {
 	switch name {
+	case "mode":
+		f.Mode = Mode(value)
+		err = f.Mode.validate()
 	case "probability":
-		f.Probability, err = parseProbability(value)
+		f.Probability, err = positive(value, func(text string) (float64, error) { return strconv.ParseFloat(text, 64) })
 	case "duration":
-		f.Duration, err = parsePositive(value)
+		f.Duration, err = positive(value, time.ParseDuration)
+	case "retry_after":
+		f.RetryAfter, err = positive(value, time.ParseDuration)
 	case "pace":
-		f.Pace, err = parsePositive(value)
+		f.Pace, err = positive(value, time.ParseDuration)
 	case "scope":
-		f.Scope, err = parseScope(value)
+		f.StatusOnly = value == "status"
+		if !f.StatusOnly && value != "all" {
+			err = fmt.Errorf("%q is not a scope; accepted: all, status", value)
+		}
+	case "token":
+		f.Token = value
 	default:
-		return fmt.Errorf("%q is not an option; accepted: probability, duration, scope, pace", name)
+		return fmt.Errorf("%q is not an option of faults; accepted: %s", name, faultOptions)
 	}
 	return field(name, err)
 }
 
-// Validate reports every mistake at once, each with the field, its value and what
-// is accepted.
-func (f Fault) Validate() error {
-	return errors.Join(
-		field("mode", f.Mode.validate()),
-		field("probability", validProbability(f.Probability)),
-		field("duration", atLeastZero(f.Duration)),
-		field("scope", f.Scope.validate()),
-		field("pace", atLeastZero(f.Pace)),
-	)
+// positive refuses a zero that somebody wrote, since the field's zero means something
+// else.
+func positive[T float64 | time.Duration](text string, parse func(string) (T, error)) (T, error) {
+	v, err := parse(text)
+	if err != nil || !(v > 0) {
+		return 0, fmt.Errorf("%q is out of range; accepted: a probability above 0 and at most 1, or a duration such as 30s", text)
+	}
+	return v, nil
 }
 
-// String is the text form; ParseFault reads it back.
+// String is the text form.
 func (f Fault) String() string {
-	f = f.withDefaults()
-	text := string(f.Mode)
-	if f.Probability != 1 {
-		text += ",probability=" + strconv.FormatFloat(f.Probability, 'g', -1, 64)
+	text := string(cmp.Or(f.Mode, None))
+	option := func(name string, value any, is bool) {
+		if is {
+			text += fmt.Sprintf(",%s=%v", name, value)
+		}
 	}
-	if f.Duration != 0 {
-		text += ",duration=" + f.Duration.String()
-	}
-	if f.Scope != ScopeAll {
-		text += ",scope=" + string(f.Scope)
-	}
-	if f.Pace != defaultPace {
-		text += ",pace=" + f.Pace.String()
-	}
+	option("probability", f.Probability, f.Probability != 0)
+	option("duration", f.Duration, f.Duration != 0)
+	option("scope", "status", f.StatusOnly)
+	option("token", f.Token, f.Token != "")
+	option("retry_after", f.RetryAfter, f.RetryAfter != 0)
+	option("pace", f.Pace, f.Pace != 0)
 	return text
 }
 
-// MarshalText is String.
-func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
-
-// UnmarshalText is ParseFault.
-func (f *Fault) UnmarshalText(text []byte) error {
-	parsed, err := ParseFault(string(text))
-	if err == nil {
-		*f = parsed
+func (f Fault) validate() error {
+	var probability error
+	if !(f.Probability >= 0 && f.Probability <= 1) { // so that NaN fails too
+		probability = fmt.Errorf("%v is out of range; accepted: above 0, at most 1", f.Probability)
 	}
-	return err
-}
-
-const defaultPace = 250 * time.Millisecond
-
-func (f Fault) withDefaults() Fault {
-	f.Mode = cmp.Or(f.Mode, None)
-	f.Probability = cmp.Or(f.Probability, 1)
-	f.Scope = cmp.Or(f.Scope, ScopeAll)
-	f.Pace = cmp.Or(f.Pace, defaultPace)
-	return f
+	return errors.Join(
+		field("mode", cmp.Or(f.Mode, None).validate()),
+		field("probability", probability),
+		field("duration", notNegative(f.Duration)),
+		field("retry_after", notNegative(f.RetryAfter)),
+		field("pace", notNegative(f.Pace)),
+	)
 }
 
 func (m Mode) validate() error {
-	if m == "" {
+	if _, known := effectOf(m); known || m == None {
 		return nil
 	}
-	_, err := parseMode(string(m))
-	return err
-}
-
-// parseMode refuses the empty text, which is fine as a field's zero value only.
-func parseMode(text string) (Mode, error) {
-	if _, known := strikeOf(Mode(text)); known || text == string(None) {
-		return Mode(text), nil
+	names := string(None) + ", error400 to error599"
+	for _, known := range effects {
+		names += ", " + string(known.mode)
 	}
-	return "", fmt.Errorf("%q is not a fault; accepted: %s", text, modeList())
+	return fmt.Errorf("%q is not a fault; accepted: %s", string(m), names)
 }
 
-func modeList() string {
-	names := []string{string(None)}
-	for _, s := range strikes {
-		names = append(names, string(s.mode))
+// errorStatus is the HTTP status of an error mode, 0 for all others.
+func (m Mode) errorStatus() int {
+	digits, ok := strings.CutPrefix(string(m), "error")
+	status, err := strconv.Atoi(digits)
+	if !ok || err != nil || len(digits) != 3 || status < 400 || status > 599 {
+		return 0
 	}
-	return strings.Join(names, ", ")
+	return status
 }
 
-func (s Scope) validate() error {
-	switch s {
-	case "", ScopeAll, ScopeStatus:
+// activeFault is the fault that is on.
+type activeFault struct {
+	Fault
+	lifted chan struct{} // closed when it is lifted, for the calls it holds
+	timer  *time.Timer   // lifts it; nil if it has no end
+}
+
+// SetFault switches a fault on in place of the one before it, whose held calls are
+// dropped. A fault with mode None lifts the one that is on. The error names every mistake
+// in f.
+func (s *Simulator) SetFault(f Fault) error {
+	if err := f.validate(); err != nil {
+		return fmt.Errorf("simulator: fault: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clearFaultLocked()
+	if f.Mode == "" || f.Mode == None {
 		return nil
 	}
-	return fmt.Errorf("%q is not a scope; accepted: all, status", string(s))
-}
-
-func parseScope(text string) (Scope, error) {
-	s := Scope(text)
-	if s == "" {
-		return s, errors.New(`"" is not a scope; accepted: all, status`)
+	on := &activeFault{Fault: f, lifted: make(chan struct{})}
+	if f.Duration > 0 {
+		on.timer = time.AfterFunc(f.Duration, func() {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.fault == on {
+				s.clearFaultLocked()
+			}
+		})
 	}
-	return s, s.validate()
-}
-
-func validProbability(p float64) error {
-	// Written so that NaN fails too.
-	if !(p >= 0 && p <= 1) {
-		return fmt.Errorf("%v is out of range; accepted: above 0, at most 1", p)
-	}
+	s.fault = on
+	s.tellLocked(Event{Kind: EventFaultSet, Time: time.Now(), Fault: f})
 	return nil
 }
 
-// parseProbability refuses a zero that somebody wrote, since the field's zero
-// means something else.
-func parseProbability(text string) (float64, error) {
-	p, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(p > 0 && p <= 1) {
-		return 0, fmt.Errorf("%q is out of range; accepted: a number above 0, at most 1", text)
-	}
-	return p, nil
+// ClearFault lifts the fault; calls held by a hang have their connection dropped. Without
+// a fault it does nothing.
+func (s *Simulator) ClearFault() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clearFaultLocked()
 }
 
-func parsePositive(text string) (time.Duration, error) {
-	d, err := time.ParseDuration(text)
-	if err != nil || d <= 0 {
-		return 0, fmt.Errorf("%q is not a duration above 0; accepted: such as 500ms, 30s or 2m", text)
+func (s *Simulator) clearFaultLocked() {
+	on := s.fault
+	if on == nil {
+		return
 	}
-	return d, nil
+	if on.timer != nil {
+		on.timer.Stop()
+	}
+	close(on.lifted)
+	s.fault = nil
+	s.tellLocked(Event{Kind: EventFaultCleared, Time: time.Now(), Fault: on.Fault})
+}
+
+// Fault returns the fault that is on; its Mode is None without one.
+func (s *Simulator) Fault() Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.fault == nil {
+		return Fault{Mode: None}
+	}
+	return s.fault.Fault
+}
+
+// hits decides whether the fault that is on hits this call.
+func (s *Simulator) hits(w http.ResponseWriter, r *http.Request, c call) (faulted, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	on := s.fault
+	switch {
+	case on == nil,
+		on.StatusOnly && c.kind != statusCall,
+		on.Token != "" && on.Token != c.token,
+		on.Probability > 0 && s.random.Float64() >= on.Probability:
+		return faulted{}, false
+	}
+	s.stats.Faulted++
+	e := Event{Kind: EventFaulted, Time: time.Now(), Fault: on.Fault}
+	if asked, ok := s.findLocked(c.token); ok {
+		e.Session = asked.Session
+	}
+	s.tellLocked(e)
+	effect, _ := effectOf(on.Mode)
+	return faulted{s: s, w: w, r: r, call: c, fault: on.Fault, lifted: on.lifted, effect: effect}, true
 }

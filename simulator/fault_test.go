@@ -88,13 +88,15 @@ func TestFaultsOnTheWire(t *testing.T) {
 		{simulator.Fault{Mode: simulator.Garbage}, "200 application/json noise", false},
 		{simulator.Fault{Mode: simulator.HTML}, "200 text/html page", false},
 		{simulator.Fault{Mode: simulator.HalfBody}, "200 broken after 31 of 62: unexpected EOF", true},
-		{simulator.Fault{Mode: simulator.WrongLength}, `200 application/json {"status":"error","message":"Us`, false},
+		{simulator.Fault{Mode: simulator.WrongLength}, `200 application/json {"status":"error","message":"Us`, true},
 		{simulator.Fault{Mode: simulator.TruncatedChunked}, "200 broken after 31 of -1: unexpected EOF", true},
-		{simulator.Fault{Mode: simulator.Gzip}, "200 application/json gzip of " + answer, false},
+		{simulator.Fault{Mode: simulator.Gzip}, "200 application/json gzip of " + answer, true},
+		{simulator.Fault{Mode: simulator.HTTP10}, "200 application/json " + answer, true},
+		{simulator.Fault{Mode: "error403"}, "403 text/html page", false},
 		{simulator.Fault{Mode: simulator.Redirect}, "302 text/html " + url + "/_simulator/redirected", false},
 		{simulator.Fault{Mode: simulator.Empty}, "200 application/json ", false},
-		{simulator.Fault{Mode: simulator.Slow, Pace: time.Microsecond}, "200 application/json " + answer, false},
-		{simulator.Fault{Mode: simulator.IdleClose}, "200 application/json " + answer, false},
+		{simulator.Fault{Mode: simulator.Slow, Pace: time.Microsecond}, "200 application/json " + answer, true},
+		{simulator.Fault{Mode: simulator.IdleClose}, "200 application/json " + answer, true},
 		{simulator.Fault{Mode: simulator.None}, "200 application/json " + answer, true},
 	} {
 		token := start(t, sim, simulator.StartRequest{Outcome: simulator.Refused}).Token
@@ -161,24 +163,24 @@ func TestIdleCloseIsNotAnnounced(t *testing.T) {
 
 // hungPoll polls in the background, waits until the fault holds it, and returns
 // what becomes of it.
-func hungPoll(t *testing.T, sim *simulator.Simulator, url, token string, struck <-chan simulator.Event) <-chan string {
+func hungPoll(t *testing.T, sim *simulator.Simulator, url, token string, faulted <-chan simulator.Event) <-chan string {
 	t.Helper()
 	came := make(chan string, 1)
 	go func() { came <- ask(t, url, token) }()
-	<-struck
+	<-faulted
 	return came
 }
 
 func hanging(t *testing.T, f simulator.Fault) (*simulator.Simulator, string, <-chan string) {
 	t.Helper()
-	struck := make(chan simulator.Event, 10)
+	faulted := make(chan simulator.Event, 10)
 	sim, url := serve(t, simulator.Config{Fault: f, OnEvent: func(e simulator.Event) {
-		if e.Kind == simulator.EventStruck {
-			struck <- e
+		if e.Kind == simulator.EventFaulted {
+			faulted <- e
 		}
 	}})
 	token := start(t, sim, simulator.StartRequest{}).Token
-	return sim, url, hungPoll(t, sim, url, token, struck)
+	return sim, url, hungPoll(t, sim, url, token, faulted)
 }
 
 func TestHangEnds(t *testing.T) {
@@ -199,12 +201,12 @@ func TestHangEnds(t *testing.T) {
 }
 
 func TestHangEndsWhenTheClientLeaves(t *testing.T) {
-	struck, over := make(chan simulator.Event, 1), make(chan struct{})
+	faulted, over := make(chan simulator.Event, 1), make(chan struct{})
 	sim := newSimulator(t, simulator.Config{
 		Fault: simulator.Fault{Mode: simulator.Hang},
 		OnEvent: func(e simulator.Event) {
-			if e.Kind == simulator.EventStruck {
-				struck <- e
+			if e.Kind == simulator.EventFaulted {
+				faulted <- e
 			}
 		},
 	})
@@ -219,7 +221,7 @@ func TestHangEndsWhenTheClientLeaves(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() {
-		<-struck
+		<-faulted
 		leave()
 	}()
 	if response, err := http.DefaultClient.Do(request); err == nil {
@@ -239,56 +241,105 @@ func TestHangEndsByItself(t *testing.T) {
 	}
 }
 
-func TestCloseFreesTheStuck(t *testing.T) {
-	sim, url := serve(t, simulator.Config{})
+func TestFaultScopeAndProbability(t *testing.T) {
+	sim := newSimulator(t, simulator.Config{Seed: 1})
+	token := start(t, sim, simulator.StartRequest{Outcome: simulator.Waiting}).Token
+	sim.SetFault(simulator.Fault{Mode: simulator.Error500, StatusOnly: true, Probability: 0.3})
+	faulted := 0
+	for range 500 {
+		if poll(sim, token).Code == 500 {
+			faulted++
+		}
+		if got := call(sim, "POST", "/smartid/sign.json", `{"access_token":"test",`+smartID+`}`).Code; got != 200 {
+			t.Fatalf("a fault of status calls hit a start call: HTTP %d", got)
+		}
+	}
+	if faulted < 110 || faulted > 190 || sim.Stats().Faulted != int64(faulted) {
+		t.Errorf("%d of 500 polls hit, %d counted; want about 150", faulted, sim.Stats().Faulted)
+	}
+	sim.SetFault(simulator.Fault{Mode: simulator.Error500})
+	if got := call(sim, "POST", "/api/anything", "x").Code; got != 500 {
+		t.Errorf("a fault of all calls leaves another call with HTTP %d", got)
+	}
+	if got := call(sim, "GET", "/_simulator/stats", "").Code; got != 200 {
+		t.Errorf("a fault hit a control call: HTTP %d", got)
+	}
+}
+
+func TestFaultOfOneSession(t *testing.T) {
+	sim := newSimulator(t, simulator.Config{})
+	one := start(t, sim, simulator.StartRequest{Outcome: simulator.Waiting}).Token
+	two := start(t, sim, simulator.StartRequest{Outcome: simulator.Waiting}).Token
+	sim.SetFault(simulator.Fault{Mode: "error403", Token: one})
+	if first, second := poll(sim, one).Code, poll(sim, two).Code; first != 403 || second != 200 {
+		t.Errorf("HTTP %d for the session with the fault and %d for the other, want 403 and 200", first, second)
+	}
+}
+
+func TestFaultRunsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sim := newSimulator(t, simulator.Config{})
+		sim.SetFault(simulator.Fault{Mode: simulator.Error502, Duration: time.Minute})
+		time.Sleep(time.Second)
+		// The end of the one before is not the end of this one.
+		sim.SetFault(simulator.Fault{Mode: simulator.Error500, Duration: time.Minute})
+		time.Sleep(time.Minute - 1)
+		before := poll(sim, "x").Code
+		time.Sleep(time.Nanosecond)
+		synctest.Wait()
+		if after := poll(sim, "x").Code; before != 500 || after != 200 {
+			t.Errorf("HTTP %d before and %d after its duration, want 500 and 200", before, after)
+		}
+	})
+}
+
+func TestRetryAfter(t *testing.T) {
+	sim := newSimulator(t, simulator.Config{})
+	for fault, want := range map[string]string{"error429,retry_after=8s": "429 8", "error503,retry_after=1ms": "503 1", "error503": "503 "} {
+		var f simulator.Fault
+		if err := f.UnmarshalText([]byte(fault)); err != nil {
+			t.Fatal(err)
+		}
+		sim.SetFault(f)
+		w := poll(sim, "x")
+		if got := fmt.Sprint(w.Code, " ", w.Header().Get("Retry-After")); got != want {
+			t.Errorf("%s: %q, want %q", fault, got, want)
+		}
+	}
+}
+
+// TestEarly413: the answer is there while the client still has most of its upload to
+// send.
+func TestEarly413(t *testing.T) {
+	_, url := serve(t, simulator.Config{Fault: simulator.Fault{Mode: simulator.Error413}})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprint(conn, "GET /_simulator/bytes/100000000000 HTTP/1.1\r\nHost: x\r\n\r\n")
-	bufio.NewReaderSize(conn, 16).ReadByte() // it is being answered; nobody reads on
-	sim.Close()
-	sim.Close()
-	if got := call(sim, "GET", "/_simulator/stats", "").Code; got != http.StatusServiceUnavailable {
-		t.Errorf("after Close: HTTP %d, want 503", got)
+	fmt.Fprint(conn, "POST /smartid/sign.json HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\n\r\n{\"access_token\":")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || response.StatusCode != 413 {
+		t.Fatalf("before the upload was sent: %v, %v; want 413", response, err)
+	}
+	if _, err := conn.Write(make([]byte, 1000)); err != nil {
+		t.Errorf("the upload cannot go on: %v", err)
 	}
 }
 
-func TestFaultScopeAndProbability(t *testing.T) {
-	sim := newSimulator(t, simulator.Config{Seed: 1})
+func TestHTTP10(t *testing.T) {
+	sim, url := serve(t, simulator.Config{Fault: simulator.Fault{Mode: simulator.HTTP10}})
 	token := start(t, sim, simulator.StartRequest{Outcome: simulator.Waiting}).Token
-	sim.SetFault(simulator.Fault{Mode: simulator.Error500, Scope: simulator.ScopeStatus, Probability: 0.3})
-	struck := 0
-	for range 500 {
-		if poll(sim, token).Code == 500 {
-			struck++
-		}
-		if got := call(sim, "POST", "/smartid/sign.json", `{"access_token":"test",`+smartID+`}`).Code; got != 200 {
-			t.Fatalf("a fault of status calls struck a start call: HTTP %d", got)
-		}
+	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if struck < 110 || struck > 190 || sim.Stats().Faulted != int64(struck) {
-		t.Errorf("%d of 500 polls struck, %d counted; want about 150", struck, sim.Stats().Faulted)
-	}
-	sim.SetFault(simulator.Fault{Mode: simulator.Error500})
-	if got := call(sim, "POST", "/api/document/upload.json", "x").Code; got != 500 {
-		t.Errorf("a fault of all calls leaves an upload with HTTP %d", got)
-	}
-	if got := call(sim, "GET", "/_simulator/stats", "").Code; got != 200 {
-		t.Errorf("a fault struck a control call: HTTP %d", got)
-	}
-}
-
-func TestFaultRunsOut(t *testing.T) {
-	clock := newClock()
-	sim := newSimulator(t, simulator.Config{Now: clock.Now})
-	sim.SetFault(simulator.Fault{Mode: simulator.Error502, Duration: time.Minute})
-	clock.advance(time.Minute - 1)
-	before := poll(sim, "x").Code
-	clock.advance(1)
-	if after := poll(sim, "x").Code; before != 502 || after != 200 {
-		t.Errorf("HTTP %d before and %d after its duration, want 502 and 200", before, after)
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /smartid/sign/status/%s.json?access_token=test HTTP/1.1\r\nHost: x\r\n\r\n", token)
+	raw, _ := io.ReadAll(conn)
+	head, body, _ := strings.Cut(string(raw), "\r\n\r\n")
+	if !strings.HasPrefix(head, "HTTP/1.0 200 OK\r\n") || strings.Contains(head, "Content-Length") || body != `{"status":"waiting"}` {
+		t.Errorf("on the wire:\n%s\nwant HTTP/1.0 without a length, and waiting", raw)
 	}
 }
 
@@ -314,32 +365,38 @@ func TestRedirectIsCountedIfFollowed(t *testing.T) {
 
 func TestFaultText(t *testing.T) {
 	for text, want := range map[string]simulator.Fault{
-		"hang": {Mode: simulator.Hang},
-		"none": {Mode: simulator.None},
+		"hang":     {Mode: simulator.Hang},
+		"none":     {Mode: simulator.None},
+		"error451": {Mode: "error451"},
 		"error500,probability=0.3,duration=30s,scope=status": {
-			Mode: simulator.Error500, Probability: 0.3, Duration: 30 * time.Second, Scope: simulator.ScopeStatus,
+			Mode: simulator.Error500, Probability: 0.3, Duration: 30 * time.Second, StatusOnly: true,
 		},
-		"slow,pace=100ms": {Mode: simulator.Slow, Pace: 100 * time.Millisecond},
+		"slow,pace=100ms":                   {Mode: simulator.Slow, Pace: 100 * time.Millisecond},
+		"error429,token=t-1,retry_after=8s": {Mode: "error429", RetryAfter: 8 * time.Second, Token: "t-1"},
 	} {
-		got, err := simulator.ParseFault(text)
-		if err != nil || got != want || got.String() != text {
-			t.Errorf("ParseFault(%q) = %+v (%s), %v; want %+v", text, got, got, err, want)
+		var got simulator.Fault
+		if err := got.UnmarshalText([]byte(text)); err != nil || got != want || got.String() != text {
+			t.Errorf("%q = %+v (%s), %v; want %+v", text, got, got, err, want)
 		}
 	}
 	for text, complaint := range map[string]string{
-		"":                   `"" is not a fault; accepted: none, error500,`,
+		"":                   `"" is not a fault; accepted: none, error400`,
 		"hnag":               `"hnag" is not a fault`,
+		"error399":           `"error399" is not a fault`,
+		"error0500":          `"error0500" is not a fault`,
 		"hang,often":         `"often" is not an option`,
-		"hang,colour=red":    `"colour" is not an option; accepted: probability`,
+		"hang,colour=red":    `"colour" is not an option of faults; accepted: probability`,
 		"hang,probability=0": `probability: "0"`,
+		"hang,probability=2": `probability: 2 is out of range`,
 		"hang,duration=0s":   `duration: "0s"`,
 		"hang,duration=x":    `duration: "x"`,
 		"hang,scope=":        `scope: ""`,
 		"hang,scope=some":    `scope: "some" is not a scope; accepted: all, status`,
 		"slow,pace=-1s":      `pace: "-1s"`,
 	} {
-		if got, err := simulator.ParseFault(text); err == nil || !strings.Contains(err.Error(), complaint) {
-			t.Errorf("ParseFault(%q) = %v, %v; want %q", text, got, err, complaint)
+		var got simulator.Fault
+		if err := got.UnmarshalText([]byte(text)); err == nil || !strings.Contains(err.Error(), complaint) {
+			t.Errorf("%q = %v, %v; want %q", text, got, err, complaint)
 		}
 	}
 }

@@ -2,15 +2,15 @@ package simulator
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Outcome is what becomes of a session. Two of them take a documented error code
-// after a colon, such as "failed:40403"; without one they have the first code of
-// their row.
+// Outcome is what becomes of a session. Two of them take a documented error code after
+// a colon, such as "failed:40403"; without one they have the first code of their row.
 //
 //	succeeded                  signed
 //	refused                    40020
@@ -43,30 +43,13 @@ var outcomeCodes = map[Outcome][]int{
 	Waiting:   nil,
 }
 
-// ParseOutcome reads an outcome. The error quotes the text and lists what is
-// accepted.
-func ParseOutcome(text string) (Outcome, error) {
-	o := Outcome(strings.TrimSpace(text))
-	return o, o.validate()
-}
-
-// UnmarshalText is ParseOutcome.
-func (o *Outcome) UnmarshalText(text []byte) error {
-	parsed, err := ParseOutcome(string(text))
-	if err == nil {
-		*o = parsed
-	}
-	return err
-}
-
 // Base is the outcome without its code: failed for "failed:40403".
 func (o Outcome) Base() Outcome {
 	base, _, _ := strings.Cut(string(o), ":")
 	return Outcome(base)
 }
 
-// Code is the error code that a poll is answered with, 0 for succeeded and
-// waiting.
+// Code is the error code that a poll is answered with, 0 for succeeded and waiting.
 func (o Outcome) Code() int {
 	if _, code, ok := strings.Cut(string(o), ":"); ok {
 		n, _ := strconv.Atoi(code)
@@ -86,130 +69,71 @@ func (o Outcome) validate() error {
 	// The code is compared as text too: 040403 is a number that no answer holds.
 	coded := Outcome(fmt.Sprintf("%s:%d", o.Base(), o.Code()))
 	if o != o.Base() && (o != coded || !slices.Contains(codes, o.Code())) {
-		return fmt.Errorf("%q has a code that %s never has; accepted: %s", string(o), o.Base(), codeList(codes))
+		return fmt.Errorf("%q has a code that %s never has; accepted: %v", string(o), o.Base(), codes)
 	}
 	return nil
 }
 
-func codeList(codes []int) string {
-	if len(codes) == 0 {
-		return "none"
-	}
-	texts := make([]string, len(codes))
-	for i, c := range codes {
-		texts[i] = strconv.Itoa(c)
-	}
-	return strings.Join(texts, ", ")
-}
+// Outcomes is a mix of outcomes by weight, relative to the sum of all weights. The nil mix
+// means that every session succeeds. Its text form is
+// succeeded=90,refused=5,expired=3,failed=2; an outcome alone, such as refused, is the
+// whole mix.
+type Outcomes map[Outcome]float64
 
-// Share is one part of Outcomes.
-type Share struct {
-	Outcome Outcome
-	Weight  float64 // relative to the sum of all weights; 0 means never
+// UnmarshalText reads the text form. The error quotes the part that is wrong and lists
+// what is accepted.
+func (m *Outcomes) UnmarshalText(text []byte) error {
+	mix := Outcomes{}
+	for part := range strings.SplitSeq(string(text), ",") {
+		name, number, weighted := strings.Cut(strings.TrimSpace(part), "=")
+		if !weighted {
+			number = "1"
+		}
+		weight, err := strconv.ParseFloat(number, 64)
+		if _, twice := mix[Outcome(name)]; err != nil || twice {
+			return fmt.Errorf("%q has no number for its weight or stands twice; accepted: %s", part, mixForms)
+		}
+		mix[Outcome(name)] = weight
+	}
+	if err := mix.validate(); err != nil {
+		return err
+	}
+	*m = mix
+	return nil
 }
-
-// Outcomes is a mix of outcomes in proportion. The nil mix means that every
-// session succeeds. Its text form is succeeded=90,refused=5,expired=3,failed=2;
-// an outcome alone, such as refused, is the whole mix.
-type Outcomes []Share
 
 const mixForms = "a list such as succeeded=90,refused=5,expired=3,failed:40403=2"
 
-// ParseOutcomes reads the text form. The error quotes the part that is wrong and
-// lists what is accepted.
-func ParseOutcomes(text string) (Outcomes, error) {
-	var mix Outcomes
-	for part := range strings.SplitSeq(text, ",") {
-		share, err := parseShare(part)
-		if err != nil {
-			return nil, err
-		}
-		mix = append(mix, share)
-	}
-	return mix, mix.validate()
-}
-
-func parseShare(text string) (Share, error) {
-	name, number, weighted := strings.Cut(strings.TrimSpace(text), "=")
-	outcome, err := ParseOutcome(name)
-	if err != nil {
-		return Share{}, err
-	}
-	if !weighted {
-		return Share{outcome, 1}, nil
-	}
-	weight, err := strconv.ParseFloat(number, 64)
-	if err != nil {
-		return Share{}, fmt.Errorf("%q: the weight %q is not a number; accepted: %s", text, number, mixForms)
-	}
-	return Share{outcome, weight}, nil
-}
-
-// String is the text form; ParseOutcomes reads it back.
-func (m Outcomes) String() string {
-	if len(m) == 0 {
-		return string(Succeeded)
-	}
-	parts := make([]string, len(m))
-	for i, s := range m {
-		parts[i] = string(s.Outcome) + "=" + strconv.FormatFloat(s.Weight, 'g', -1, 64)
-	}
-	return strings.Join(parts, ",")
-}
-
-// MarshalText is String.
-func (m Outcomes) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
-
-// UnmarshalText is ParseOutcomes.
-func (m *Outcomes) UnmarshalText(text []byte) error {
-	parsed, err := ParseOutcomes(string(text))
-	if err == nil {
-		*m = parsed
-	}
-	return err
-}
-
 func (m Outcomes) validate() error {
-	if len(m) == 0 {
-		return nil
-	}
-	seen := make(map[Outcome]bool, len(m))
-	for _, s := range m {
-		if err := s.Outcome.validate(); err != nil {
+	sum := 0.0
+	for outcome, weight := range m {
+		if err := outcome.validate(); err != nil {
 			return err
 		}
-		if seen[s.Outcome] {
-			return fmt.Errorf("%s stands twice; accepted: each outcome once", s.Outcome)
+		if !(weight >= 0 && weight <= 1e9) { // so that NaN fails too
+			return fmt.Errorf("%s has the weight %v; accepted: 0 to 1e9", outcome, weight)
 		}
-		seen[s.Outcome] = true
-		// Written so that NaN fails too.
-		if !(s.Weight >= 0 && s.Weight <= 1e9) {
-			return fmt.Errorf("%s has the weight %v; accepted: 0 to 1e9", s.Outcome, s.Weight)
-		}
+		sum += weight
 	}
-	if m.total() == 0 {
-		return fmt.Errorf("%q has no weight above 0; accepted: %s", m, mixForms)
+	if len(m) > 0 && sum == 0 {
+		return fmt.Errorf("there is no weight above 0; accepted: %s", mixForms)
 	}
 	return nil
 }
 
-func (m Outcomes) total() float64 {
-	sum := 0.0
-	for _, s := range m {
-		sum += s.Weight
-	}
-	return sum
-}
-
+// draw goes through the outcomes in a fixed order, so that a seed repeats its choices.
 func (m Outcomes) draw(r *rand.Rand) Outcome {
-	if len(m) == 0 {
-		return Succeeded
+	drawn, sum := Succeeded, 0.0
+	names := slices.Sorted(maps.Keys(m))
+	for _, name := range names {
+		sum += m[name]
 	}
-	at := r.Float64() * m.total()
-	for _, s := range m {
-		if at -= s.Weight; at < 0 {
-			return s.Outcome
+	at := r.Float64() * sum
+	for _, name := range names {
+		drawn = name
+		if at -= m[name]; at < 0 {
+			break
 		}
 	}
-	return m[len(m)-1].Outcome
+	return drawn
 }

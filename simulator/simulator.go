@@ -1,6 +1,8 @@
 package simulator
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -10,73 +12,61 @@ import (
 	"time"
 )
 
-// Simulator is the simulated API: an http.Handler, safe for concurrent use. It
-// starts no goroutines.
+// Simulator is the simulated API: an http.Handler, safe for concurrent use. Nothing runs in
+// the background but the timer of a fault that has an end.
 //
-// Faults that break a connection end the handler by panicking with
-// http.ErrAbortHandler, as net/http asks for; whoever calls ServeHTTP without a
-// server has to recover from it.
+// Faults that break a connection end the handler by panicking with http.ErrAbortHandler,
+// as net/http asks for; whoever calls ServeHTTP without a server has to recover from it.
 type Simulator struct {
 	cfg     Config
 	signer  signer
 	control *http.ServeMux
-	closing chan struct{} // closed by Close
+	closed  context.Context // ended by Close
+	close   context.CancelFunc
 
-	mu         sync.Mutex // guards all below
-	draws      randomness // tokens, times, outcomes
-	latencies  randomness
-	chances    randomness // of faults
-	table      sessions
-	fault      activeFault
-	documents  documents
-	counts     counts
-	visits     map[*visit]struct{} // requests being served
-	left       *sync.Cond          // signalled when a visit ends
-	events     []Event             // not yet announced
-	announcing bool                // a goroutine is handing events to the listener
+	mu       sync.Mutex // guards all below
+	random   *rand.Rand
+	sessions map[string]*session // by token
+	byAge    []*session          // the same, oldest first
+	fault    *activeFault        // nil: none
+	stats    Stats
 }
 
-// New returns a Simulator without sessions. The error reports every mistake in
-// cfg at once. Close it when no more requests are wanted.
+// New returns a Simulator without sessions. The error reports every mistake in cfg at
+// once. Close it when no more requests are wanted.
 func New(cfg Config) (*Simulator, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
 	}
-	cfg = cfg.withDefaults()
-	for cfg.Seed == 0 {
-		cfg.Seed = rand.Uint64N(1e9) // short enough to be typed again
-	}
-	signer, err := newSigner(cfg.Seed, cfg.Now())
+	seed := cmp.Or(cfg.Seed, 1+rand.Uint64N(1e9)) // short enough to be typed again
+	signer, err := newSigner(seed)
 	if err != nil {
 		return nil, fmt.Errorf("simulator: test certificate: %w", err)
 	}
 	s := &Simulator{
-		cfg:       cfg,
-		signer:    signer,
-		closing:   make(chan struct{}),
-		draws:     newRandomness(cfg.Seed, forSessions),
-		latencies: newRandomness(cfg.Seed, forLatency),
-		chances:   newRandomness(cfg.Seed, forFaults),
-		table:     newSessions(cfg.MaxSessions),
-		counts:    newCounts(),
-		visits:    make(map[*visit]struct{}),
+		cfg:      cfg.withDefaults(),
+		signer:   signer,
+		random:   rand.New(rand.NewPCG(seed, seed)),
+		sessions: make(map[string]*session),
+		stats:    Stats{Seed: seed, Ended: map[Outcome]int64{}},
 	}
-	s.left = sync.NewCond(&s.mu)
+	s.closed, s.close = context.WithCancel(context.Background())
 	s.control = s.newControl()
 	return s, s.SetFault(cfg.Fault)
 }
 
-// ServeHTTP answers the API and, under /_simulator/, the control calls. After
-// Close it answers 503.
+// Close drops the connection of every request that waits, hung, slow and delayed ones
+// included, and of every later one that would. It does not wait for them: the server
+// around it does. Calling it again is harmless.
+func (s *Simulator) Close() {
+	s.close()
+	s.ClearFault()
+}
+
+// ServeHTTP answers the API and, under /_simulator/, the control calls.
 func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	v, ok := s.enter(w)
-	if !ok {
-		http.Error(w, "the simulator is closed", http.StatusServiceUnavailable)
-		return
-	}
-	defer s.leave(v)
-	if strings.HasPrefix(r.URL.Path+"/", controlPrefix) {
-		s.serveControl(w, r)
+	if strings.HasPrefix(r.URL.Path, controlPrefix) {
+		s.control.ServeHTTP(w, r)
 		return
 	}
 	s.serveCall(w, r, route(r))
@@ -84,57 +74,55 @@ func (s *Simulator) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (s *Simulator) serveCall(w http.ResponseWriter, r *http.Request, c call) {
 	defer s.arrive(c)()
-	if !s.wait(r, s.latency()) {
+	if s.cfg.CORS && allowOrigin(w, r) {
 		return
 	}
-	hit, ok := s.strikes(c)
-	switch {
-	case !ok:
-		send(w, s.answer(r, c, true))
-	case hit.strike.spoils != nil:
-		hit.strike.spoils(s, w, r, hit, s.answer(r, c, hit.strike.usesUp))
-	default:
-		// With the body unread, net/http would not notice that the client leaves,
-		// and closing would send RST where FIN is meant.
-		discard(r.Body)
-		hit.strike.replaces(s, w, r, hit)
+	s.mu.Lock()
+	latency := s.cfg.Latency.draw(s.random)
+	s.mu.Unlock()
+	if !s.wait(r, latency) {
+		return
 	}
+	if hit, ok := s.hits(w, r, c); ok {
+		hit.effect(hit)
+		return
+	}
+	s.answer(r, c).send(w)
 }
 
-// answer carries out the call. Only if counts is set does it use up a one-shot
-// final answer.
-func (s *Simulator) answer(r *http.Request, c call, counts bool) answer {
+// allowOrigin lets pages of the request's origin read the answer. It is true for a
+// preflight, which is then answered.
+func allowOrigin(w http.ResponseWriter, r *http.Request) (preflight bool) {
+	h, origin := w.Header(), r.Header.Get("Origin")
+	h.Set("Vary", "Origin")
+	if origin == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	method := r.Header.Get("Access-Control-Request-Method")
+	if r.Method != http.MethodOptions || method == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", method)
+	if fields := r.Header.Get("Access-Control-Request-Headers"); fields != "" {
+		h.Set("Access-Control-Allow-Headers", fields)
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+func (s *Simulator) answer(r *http.Request, c call) answer {
 	switch c.kind {
 	case startCall:
 		return s.answerStart(r, c)
 	case statusCall:
-		return s.answerStatus(r, c, counts)
-	case uploadCall:
-		return s.answerUpload(r)
-	case checkCall:
-		return s.answerCheck(c)
-	case removeCall:
-		return s.answerRemove(c)
-	case wrongMethod:
-		return answer{status: http.StatusMethodNotAllowed, allow: c.allow, contentType: textType, body: text("Method Not Allowed\n")}
+		return s.answerStatus(r, c)
 	}
-	return answer{status: http.StatusNotFound, contentType: textType, body: text("Not Found\n")}
+	return answer{http.StatusNotFound, textType, []byte("There is no such call; GET " + controlPrefix + " lists those there are.\n")}
 }
 
 func (s *Simulator) accepts(credential string) bool {
 	return credential != "" && (len(s.cfg.AccessTokens) == 0 || slices.Contains(s.cfg.AccessTokens, credential))
-}
-
-func (s *Simulator) latency() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.cfg.Latency.draw(s.latencies.Rand)
-}
-
-func (s *Simulator) coin() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.chances.IntN(2) == 0
 }
 
 // wait lets d pass. It is false if the client left in the meantime, and drops the
@@ -143,15 +131,24 @@ func (s *Simulator) wait(r *http.Request, d time.Duration) bool {
 	if d <= 0 {
 		return true
 	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	case <-r.Context().Done():
 		return false
-	case <-s.closing:
+	case <-s.closed.Done():
 		abort()
 		return false
 	}
+}
+
+// abort ends the call without finishing the answer: net/http then closes the connection.
+func abort() { panic(http.ErrAbortHandler) }
+
+// uuid is a token as the upstream's are: a version 4 UUID.
+func uuid(r *rand.Rand) string {
+	hi, lo := r.Uint64(), r.Uint64()
+	hi = hi&^0xf000 | 0x4000
+	lo = lo&^(3<<62) | 2<<62
+	return fmt.Sprintf("%08x-%04x-%04x-%04x-%012x", hi>>32, hi>>16&0xffff, hi&0xffff, lo>>48, lo&(1<<48-1))
 }

@@ -1,8 +1,9 @@
 package simulator
 
 import (
-	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 
@@ -12,45 +13,63 @@ import (
 
 const maxStatusBody = 64 << 10
 
-// answerStatus answers a poll. Whether the credential is one at all is decided
-// before the token is looked at.
-func (s *Simulator) answerStatus(r *http.Request, c call, counts bool) answer {
-	credential, ok := credentialOf(r, c.dialect)
-	if !ok {
-		return s.statusFailed(c, codeParameters)
-	}
-	if !s.accepts(credential) {
-		return s.statusFailed(c, codeCredential)
-	}
-	asked, known := s.poll(c, credential, counts)
-	switch {
-	case !known:
-		return s.statusFailed(c, codeNoSession)
-	case asked.State == Waiting:
-		return s.statusWaiting(c)
-	case asked.State != Succeeded:
-		return s.statusFailed(c, asked.State.Code())
-	}
-	return s.statusSigned(c, asked)
+// statusBody is the answer of the endpoints, each with its own selection of the optional
+// fields. The bearer dialect has a DocumentStatus and no Status.
+type statusBody struct {
+	Status         string       `json:"status,omitzero"`
+	DocumentStatus string       `json:"document_status,omitzero"`
+	SignatureID    string       `json:"signature_id,omitzero"`
+	SignatureValue []byte       `json:"signature_value,omitzero"`
+	File           *file        `json:"file,omitzero"`
+	Certificate    *certificate `json:"certificate,omitzero"`
+	Person         *person      `json:"person,omitzero"`
+	SanctionsData  []any        `json:"sanctions_data,omitzero"`
+	PepsData       []any        `json:"peps_data,omitzero"`
+	Extra          undescribed  `json:"future_field,omitzero"`
 }
 
-// poll looks the session up and takes its answer in one step, so that two polls
-// at the same time cannot both get what is given once.
-func (s *Simulator) poll(c call, credential string, counts bool) (session, bool) {
-	defer s.announce()
+// nestedBody is the answer of the bearer dialect.
+type nestedBody struct {
+	Data      statusBody  `json:"data"`
+	ErrorCode int         `json:"error_code,omitzero"`
+	Message   string      `json:"message,omitzero"`
+	Extra     undescribed `json:"future_field,omitzero"`
+}
+
+// answerStatus answers a poll. Whether the credential is one at all is decided before the
+// token is looked at.
+func (s *Simulator) answerStatus(r *http.Request, c call) answer {
+	credential, ok := credentialOf(r, c.dialect)
+	if !ok {
+		return s.failed(c, codeParameters, "")
+	}
+	if !s.accepts(credential) {
+		return s.failed(c, codeCredential, "")
+	}
+	asked, known := s.collect(c, credential)
+	switch {
+	case !known:
+		return s.failed(c, codeNoSession, "")
+	case asked.State == Waiting:
+		return s.statusAnswer(c, "pending", statusBody{Status: "waiting"})
+	case asked.State != Succeeded:
+		return s.failed(c, asked.State.Code(), "")
+	}
+	return s.statusAnswer(c, "signed", s.signed(asked))
+}
+
+// collect looks the session up and takes its answer in one step, so that two polls at the
+// same time cannot both get what is given once.
+func (s *Simulator) collect(c call, credential string) (session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	now := s.settleLocked()
-	found, ok := s.table.byToken[c.id]
-	if !ok || found.State == Forgotten || found.AccessToken != credential {
+	found, ok := s.findLocked(c.token)
+	if !ok || found.State == Forgotten || found.AccessToken != credential || c.endpoint != "" && c.endpoint != found.Endpoint {
 		return session{}, false
 	}
-	if c.endpoint != anyEndpoint && c.endpoint != found.Endpoint {
-		return session{}, false
-	}
-	asked := session{Session: found.brief(), fileSize: found.fileSize, fileType: found.fileType}
-	if found.final() && counts {
-		s.collectLocked(found, now)
+	asked := *found
+	if found.final() {
+		s.collectLocked(found)
 	}
 	return asked, true
 }
@@ -71,9 +90,9 @@ func bearer(r *http.Request) (string, bool) {
 	return credential, ok && credential != ""
 }
 
-// bodyCredential reads JSON as the upstream's language does: of two members with
-// one name the last counts, and names differ by case. A bridge that read it
-// otherwise would be found out.
+// bodyCredential reads JSON as the upstream's language does: of two members with one name
+// the last counts, and names differ by case. A bridge that read it otherwise would be
+// found out.
 func bodyCredential(r *http.Request) (string, bool) {
 	var asked struct {
 		AccessToken string `json:"access_token"`
@@ -83,116 +102,31 @@ func bodyCredential(r *http.Request) (string, bool) {
 	return asked.AccessToken, err == nil && asked.AccessToken != ""
 }
 
-// statusBody is the answer of the endpoints, each with its own selection of the
-// optional fields.
-type statusBody struct {
-	Status         string       `json:"status"`
-	SignatureID    string       `json:"signature_id,omitzero"`
-	SignatureValue string       `json:"signature_value,omitzero"`
-	File           *fileJSON    `json:"file,omitzero"`
-	Certificate    *certificate `json:"certificate,omitzero"`
-	Person         *person      `json:"person,omitzero"`
-	SanctionsData  []any        `json:"sanctions_data,omitzero"`
-	PepsData       []any        `json:"peps_data,omitzero"`
-	Extra          *undescribed `json:"future_field,omitzero"`
-}
-
-type fileJSON struct {
-	Name    string `json:"name"`
-	Content string `json:"content"`
-	Digest  string `json:"digest"`
-}
-
-// nestedBody is the answer of the bearer dialect.
-type nestedBody struct {
-	Data      nestedData   `json:"data"`
-	ErrorCode int          `json:"error_code,omitzero"`
-	Message   string       `json:"message,omitzero"`
-	Extra     *undescribed `json:"future_field,omitzero"`
-}
-
-type nestedData struct {
-	DocumentStatus string       `json:"document_status"`
-	SignatureID    string       `json:"signature_id,omitzero"`
-	SignatureValue string       `json:"signature_value,omitzero"`
-	File           *fileJSON    `json:"file,omitzero"`
-	Certificate    *certificate `json:"certificate,omitzero"`
-	Person         *person      `json:"person,omitzero"`
-}
-
-func (s *Simulator) statusWaiting(c call) answer {
+func (s *Simulator) statusAnswer(c call, documentStatus string, body statusBody) answer {
 	if c.dialect == bearerDialect {
-		return jsonAnswer(200, nestedBody{Data: nestedData{DocumentStatus: "pending"}, Extra: s.extra()})
+		body.Status, body.DocumentStatus = "", documentStatus
+		return jsonAnswer(http.StatusOK, nestedBody{Data: body, Extra: s.extra()})
 	}
-	return jsonAnswer(200, statusBody{Status: "waiting", Extra: s.extra()})
+	body.Extra = s.extra()
+	return jsonAnswer(http.StatusOK, body)
 }
 
-func (s *Simulator) statusFailed(c call, code int) answer {
-	if c.dialect == bearerDialect {
-		return jsonAnswer(s.cfg.FailedStatus.httpStatus(code), nestedBody{
-			Data: nestedData{DocumentStatus: "failed"}, ErrorCode: code, Message: message(code, c.locale), Extra: s.extra(),
-		})
-	}
-	return s.failed(code, message(code, c.locale))
-}
-
-// failed is the failed answer of everything but the bearer dialect.
-func (s *Simulator) failed(code int, message string) answer {
-	return jsonAnswer(s.cfg.FailedStatus.httpStatus(code), errorBody{
-		Status: "error", Message: message, ErrorCode: code, Extra: s.extra(),
-	})
-}
-
-// The places of what is written while the answer is sent. They contain nothing
-// that JSON escapes and occur in no other field.
-const (
-	contentPlace = "@content@"
-	digestPlace  = "@digest@"
-)
-
-func (s *Simulator) statusSigned(c call, asked session) answer {
-	signed := s.signedBody(asked)
-	var a answer
-	if c.dialect == bearerDialect {
-		a = jsonAnswer(200, nestedBody{
-			Data: nestedData{
-				DocumentStatus: "signed", SignatureID: signed.SignatureID, SignatureValue: signed.SignatureValue,
-				File: signed.File, Certificate: signed.Certificate, Person: signed.Person,
-			},
-			Extra: s.extra(),
-		})
-	} else {
-		a = jsonAnswer(200, signed)
-	}
-	if signed.File != nil {
-		a.body = withDocument(a.body.(text), signedDocument{asked.Token, asked.fileSize})
-	}
-	return a
-}
-
-func (s *Simulator) signedBody(asked session) statusBody {
-	b := statusBody{Status: "ok", Person: &s.signer.person, Extra: s.extra()}
-	if asked.Endpoint.signsDocument() {
-		b.SignatureID = signatureID(asked.Token)
-		b.File = &fileJSON{Name: "document_signed." + asked.fileType, Content: contentPlace, Digest: digestPlace}
+func (s *Simulator) signed(x session) statusBody {
+	b := statusBody{Status: "ok", Person: &s.signer.person}
+	if x.Endpoint.signsDocument() {
+		b.SignatureID, b.File = signatureID(x.Token), signedFile(x.Token, x.fileSize)
 		b.SanctionsData, b.PepsData = []any{}, []any{}
 		return b
 	}
 	b.Certificate = &s.signer.certificate
-	if asked.Endpoint.signsHash() {
-		b.SignatureID, b.SignatureValue = signatureID(asked.Token), s.signer.sign(asked.Token)
+	if x.Endpoint.signsHash() {
+		// Over the token, since the hash of a session is not kept.
+		b.SignatureID, b.SignatureValue = signatureID(x.Token), ed25519.Sign(s.signer.key, []byte(x.Token))
 	}
 	return b
 }
 
-func withDocument(template text, document signedDocument) fileBody {
-	before, rest, _ := bytes.Cut(template, []byte(contentPlace))
-	between, after, _ := bytes.Cut(rest, []byte(digestPlace))
-	return fileBody{before, between, after, document}
-}
-
 // signatureID is the same at every poll of a session.
 func signatureID(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return randomness{seeded(sum)}.token()
+	return uuid(rand.New(rand.NewChaCha8(sha256.Sum256([]byte(token)))))
 }

@@ -179,7 +179,7 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 	const signings = 200
 	_, upstream := upstreamSimulator(t, func(cfg *simulator.Config) {
 		cfg.SignAfter = simulator.Uniform(time.Second, 10*time.Second)
-		cfg.FileSize = simulator.FixedSize(8 << 10)
+		cfg.FileSize = 8 << 10
 	})
 	r := newWebhookReceiver(t, func(attempt int) bool { return attempt%3 == 0 })
 	d := launchDurable(t, upstream, webhookSettings(r, ""))
@@ -215,7 +215,7 @@ func TestOneShotDocumentSurvives(t *testing.T) {
 	t.Parallel()
 	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) {
 		cfg.OneShot = true
-		cfg.FileSize = simulator.FixedSize(3 << 20)
+		cfg.FileSize = 3 << 20
 	})
 	d := launchDurable(t, upstream, "cache: {pending_ttl: 200ms}\n")
 	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", SignAfter: time.Millisecond})

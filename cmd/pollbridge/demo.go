@@ -3,13 +3,23 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
+	"log"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"pollbridge/config"
+	"pollbridge/simulator"
+	"pollbridge/store"
+	"pollbridge/webhook"
+
+	"golang.org/x/term"
 )
 
 // demoCmd shows what the bridge does, without any upstream.
@@ -17,85 +27,132 @@ type demoCmd struct {
 	Duration time.Duration `help:"How long it takes. The simulated upstream is down in the middle of it." default:"30s"`
 	Clients  int           `help:"Clients that poll." default:"50"`
 	Sessions int           `help:"Signings under way at a time." default:"20"`
-	Log      string        `help:"File to which the bridge logs. Without it, it does not." placeholder:"FILE"`
 }
 
-// Help is shown by --help below the summary.
-func (demoCmd) Help() string {
-	return "Everything runs in this process, on ports that nothing else uses. Nothing is stored."
-}
-
-// The bounds of the flags.
-const (
-	demoShortest     = 5 * time.Second
-	demoMostClients  = 5000
-	demoMostSessions = 1000
-)
-
-// Validate reports every mistake at once.
+// Validate says what is accepted.
 func (c *demoCmd) Validate() error {
-	var mistakes []error
-	if c.Duration < demoShortest {
-		mistakes = append(mistakes, fmt.Errorf("--duration: %v is too short; accepted: %v or more, such as 30s", c.Duration, demoShortest))
+	if c.Duration < 5*time.Second || c.Clients < 1 || c.Clients > 5000 || c.Sessions < 1 || c.Sessions > 1000 {
+		return errors.New("accepted: --duration of 5s or more, --clients from 1 to 5000, --sessions from 1 to 1000")
 	}
-	if c.Clients < 1 || c.Clients > demoMostClients {
-		mistakes = append(mistakes, fmt.Errorf("--clients: %d is out of range; accepted: 1 to %d", c.Clients, demoMostClients))
-	}
-	if c.Sessions < 1 || c.Sessions > demoMostSessions {
-		mistakes = append(mistakes, fmt.Errorf("--sessions: %d is out of range; accepted: 1 to %d", c.Sessions, demoMostSessions))
-	}
-	return errors.Join(mistakes...)
+	return nil
 }
 
-// Run shows the demonstration on out until it is over or ctx ends, and sums it up.
-// Nothing that it started is left when it returns.
+// Run shows the demonstration on out until it is over or ctx ends, and leaves the table as
+// its summary. Nothing that it started is left when it returns.
 func (c *demoCmd) Run(ctx context.Context, out io.Writer) error {
-	log, closeLog, err := c.openLog()
+	d := &demo{cmd: c, signings: make([]atomic.Pointer[demoSigning], c.Sessions)}
+	defer d.stop()
+	if err := d.start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Duration)
+	defer d.clients.Wait()
+	defer cancel()
+	d.startClients(ctx)
+	file, ok := out.(*os.File)
+	terminal := ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
+	return d.show(ctx, &demoTable{out: out, terminal: terminal})
+}
+
+// demo is a simulated upstream, the bridge in front of it, clients and a receiver of
+// webhooks.
+type demo struct {
+	cmd         *demoCmd
+	sim         *simulator.Simulator
+	server      *http.Server // of the upstream and of the receiver
+	bridge      *bridge
+	dir, secret string // of the bridge, and of its subscription
+	http        *http.Client
+	clients     sync.WaitGroup
+
+	signings []atomic.Pointer[demoSigning] // those under way
+	// starting is read-locked from the start of a signing until its first poll was
+	// answered. The outage waits for that: the bridge carries signings that it knows
+	// through an outage, and has nothing to say about any other.
+	starting sync.RWMutex
+
+	mu   sync.Mutex
+	seen demoFigures // guarded by mu
+}
+
+// start starts everything but the clients. The caller must stop it, after an error too.
+func (d *demo) start() (err error) {
+	d.sim, err = simulator.New(simulator.Config{ // as fast as the real one on a good day
+		SignAfter: simulator.LogNormal(min(d.cmd.Duration/5, 8*time.Second), 0.5), // several signings fit into it
+		Latency:   simulator.LogNormal(40*time.Millisecond, 0.3),
+		FileSize:  16 << 10,
+		Outcomes:  simulator.Outcomes{simulator.Succeeded: 90, simulator.Refused: 5, simulator.Expired: 3, simulator.Failed: 2},
+	})
 	if err != nil {
 		return err
 	}
-	defer closeLog()
-	setup, err := newDemoSetup(c.Duration, log)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	defer setup.stop()
-	figures, err := c.play(ctx, setup, newDemoDisplay(out, os.Getenv))
+	handler := http.NewServeMux()
+	handler.Handle("/", d.sim)
+	handler.HandleFunc("POST /webhooks", d.receive)
+	d.server = &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
+	go func() { _ = d.server.Serve(listener) }() // ends with stop
+
+	if d.dir, err = os.MkdirTemp("", "pollbridge-demo-"); err != nil {
+		return err
+	}
+	cfg := config.Default()
+	cfg.Proxy.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Upstream.URL = simulationURL(listener.Addr())
+	cfg.Store.Dir, cfg.Store.Sync = d.dir, store.SyncInterval // it is thrown away
+	cfg.Webhook.AllowHTTP, cfg.Webhook.AllowNetworks = true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	cfg.Webhook.AllowPorts = []int{listener.Addr().(*net.TCPAddr).Port}
+	b, err := newBridge(cfg, slog.New(slog.DiscardHandler))
+	if err == nil {
+		err = b.start()
+	}
 	if err != nil {
 		return err
 	}
-	_, err = io.WriteString(out, demoSummary(figures))
+	d.bridge = b
+	subscribed, err := b.webhooks.Create(context.Background(), webhook.NewSubscription{URL: cfg.Upstream.URL + "/webhooks"})
+	d.secret = subscribed.Secret
 	return err
 }
 
-// play lets the clients poll, and shows how they fare until it is over.
-func (c *demoCmd) play(ctx context.Context, setup *demoSetup, display demoDisplay) (demoFigures, error) {
-	defer display.close()
-	ctx, cancel := context.WithTimeout(ctx, c.Duration)
-	defer cancel()
-	p := newDemoPlay(c, setup)
-	p.start(ctx)
-	err := p.show(ctx, display)
-	cancel()
-	p.wait()
-	figures := p.figures(time.Now())
-	if err == nil {
-		display.show(figures)
+// stop ends everything but the clients, in reverse order.
+func (d *demo) stop() {
+	if d.sim != nil {
+		d.sim.Close() // first, or the bridge would wait for polls that hang
 	}
-	return figures, err
+	if d.bridge != nil {
+		d.bridge.stop()
+	}
+	if d.server != nil {
+		d.server.Close()
+	}
+	os.RemoveAll(d.dir)
 }
 
-// openLog returns where the bridge logs to, and what closes that.
-func (c *demoCmd) openLog() (log *slog.Logger, closeLog func() error, err error) {
-	if c.Log == "" {
-		return slog.New(slog.DiscardHandler), func() error { return nil }, nil
-	}
-	file, err := os.OpenFile(c.Log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
-		if because, ok := errors.AsType[*os.PathError](err); ok {
-			err = because.Err
+// show shows the figures until ctx ends, which is no error, or something fails.
+func (d *demo) show(ctx context.Context, table *demoTable) (err error) {
+	began := time.Now()
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for ctx.Err() == nil && err == nil {
+		select {
+		case <-tick.C:
+			table.show(d.figures(time.Since(began)), false)
+		case err = <-d.bridge.failed:
+		case <-ctx.Done():
 		}
-		return nil, nil, fmt.Errorf("--log: %q: %w; accepted: a file that can be written", c.Log, err)
 	}
-	return slog.New(config.DefaultLogConfig().Handler(file)), file.Close, nil
+	table.show(d.figures(time.Since(began)), true)
+	return err
+}
+
+func (d *demo) figures(elapsed time.Duration) demoFigures {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.seen
+	f.elapsed, f.sent, f.breaker = min(elapsed, d.cmd.Duration), d.sim.Stats().Polls, d.bridge.upstream.Breaker()
+	return f
 }

@@ -3,186 +3,185 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"pollbridge/simulator"
+	"pollbridge/webhook"
+
+	"github.com/go-json-experiment/json"
 )
 
-const (
-	demoCredential = "demo-credential"
-	demoPatience   = 15 * time.Second // of a client, for one answer
-	demoWait       = "wait=10"        // longer than the outage lasts in most demonstrations
-)
+// demoSigning is one session of the upstream.
+type demoSigning struct {
+	token, path string        // the path without its locale
+	told        atomic.Bool   // a client was told how it ended
+	over        chan struct{} // closed then
+}
 
-// newDemoHTTP returns what n clients poll with.
-func newDemoHTTP(n int) *http.Client {
-	return &http.Client{
-		Timeout:   demoPatience,
-		Transport: &http.Transport{MaxIdleConnsPerHost: n, DisableCompression: true},
+// startClients starts the clients and the outage, until ctx ends.
+func (d *demo) startClients(ctx context.Context) {
+	d.http = &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: d.cmd.Clients + d.cmd.Sessions}}
+	d.clients.Go(func() { d.runOutage(ctx) })
+	for i := range d.signings {
+		d.clients.Go(func() { d.keepSigning(ctx, i) })
+	}
+	for i := range d.cmd.Clients {
+		d.clients.Go(func() { d.runClient(ctx, i) })
 	}
 }
 
-// demoClient polls as the clients of a signing API do: it knows nothing of the
-// bridge but the address.
-type demoClient struct {
-	http   *http.Client
-	url    string
-	prefix string // of paths: the locale
-	waits  bool   // prefers held answers to many
-	sim    *simulator.Simulator
-	tally  *demoTally
-	outage *demoOutage
-}
-
-// run polls one signing after another until ctx ends: those at the desk numbered
-// first, and every step further.
-func (c *demoClient) run(ctx context.Context, desks []*demoDesk, first, step int) {
-	var last *demoSigning
-	for at := first; ; at = (at + step) % len(desks) {
-		signing := desks[at].next(ctx, last)
-		if signing == nil {
-			return
+// keepSigning has one signing after another under way until ctx ends.
+func (d *demo) keepSigning(ctx context.Context, i int) {
+	for ctx.Err() == nil {
+		s := d.startSigning(ctx, []string{"/smartid/sign", "/mobile/sign"}[i%2])
+		if s == nil { // the upstream is down
+			demoPause(ctx, time.Second)
+			continue
 		}
-		signing.join(time.Now())
-		if !c.follow(ctx, signing) {
-			return
-		}
-		last = signing
-	}
-}
-
-// follow polls until the signing has ended; it is false if ctx ended first.
-func (c *demoClient) follow(ctx context.Context, s *demoSigning) bool {
-	for demoPause(ctx, 500*time.Millisecond+rand.N(500*time.Millisecond)) {
-		if c.poll(ctx, s) {
-			return true
+		d.signings[i].Store(s)
+		select {
+		case <-s.over:
+		case <-ctx.Done():
 		}
 	}
-	return false
 }
 
-// poll asks once, and is true if the answer was how the signing ended. A poll that
-// the end of the demonstration cuts short does not count.
-func (c *demoClient) poll(ctx context.Context, s *demoSigning) (ended bool) {
-	told := s.wasTold()
-	answer, err := c.status(ctx, s)
-	at := time.Now()
-	if ctx.Err() != nil {
-		return false
-	}
-	if err == nil {
-		ended, err = c.believe(answer, s, told)
-	}
-	c.tally.answered(answer.kind, c.outage.now().phase.down(), err)
+func (d *demo) startSigning(ctx context.Context, path string) *demoSigning {
+	d.starting.RLock()
+	defer d.starting.RUnlock()
+	started, err := d.post(ctx, path+".json", `{"access_token":"demo","type":"pdf","country":"LT","phone":"+37060000007","code":"50001010006"}`)
 	if err != nil {
-		return false
+		return nil
 	}
-	if answer.kind == demoMiss || answer.kind == demoCollapsed {
-		c.outage.answered(at)
-	}
-	if ended && s.tell() {
-		c.tally.signingEnded(c.delay(s, at))
-	}
-	return ended
+	s := &demoSigning{token: started.Token, path: path + "/status/" + started.Token + ".json", over: make(chan struct{})}
+	d.poll(ctx, s, "")
+	return s
 }
 
-// delay is how long it took until the first client was told of the end.
-func (c *demoClient) delay(s *demoSigning, told time.Time) (d time.Duration, held bool) {
-	known, _ := c.sim.Session(s.token)
-	return c.outage.now().delay(s.polledFrom(known.Ended), told)
+// runClient polls one signing after another as the clients of a signing API do: it knows
+// nothing of the bridge but the address. Some speak English and some Lithuanian.
+func (d *demo) runClient(ctx context.Context, i int) {
+	locale := []string{"", "/en"}[i%2]
+	for at := i; demoPause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)); at += d.cmd.Clients {
+		if s := d.signings[at%len(d.signings)].Load(); s != nil {
+			d.poll(ctx, s, locale)
+		}
+	}
 }
 
-// demoAnswer is what the bridge answered to a poll.
+// poll asks once, and compares the answer with what really became of the signing. What the
+// end of the demonstration cuts short does not count.
+func (d *demo) poll(ctx context.Context, s *demoSigning, locale string) {
+	told := s.told.Load() // and so has to be this client
+	answer, err := d.post(ctx, locale+s.path, `{"access_token":"demo"}`)
+	if ctx.Err() != nil {
+		return
+	}
+	known, _ := d.sim.Session(s.token)
+	ended := answer.Status == "ok" && known.State == simulator.Succeeded ||
+		answer.Status == "error" && answer.ErrorCode == cmp.Or(known.State.Code(), -1)
+	if err == nil && !ended && (told || answer.Status != "waiting") {
+		err = fmt.Errorf("status %q, code %d, for a signing that is %s", answer.Status, answer.ErrorCode, known.State)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen.asked++
+	if err != nil {
+		d.seen.errors++
+		d.seen.firstError = cmp.Or(d.seen.firstError, err.Error())
+	}
+	if ended && s.told.CompareAndSwap(false, true) {
+		close(s.over)
+		d.seen.addDelay(&d.seen.clientDelays, known.Ended)
+	}
+}
+
 type demoAnswer struct {
-	kind demoKind
-	body demoBody
-}
-
-type demoBody struct {
 	Status    string `json:"status"`
 	ErrorCode int    `json:"error_code"`
 	Token     string `json:"token"` // of a start call
 }
 
-func (c *demoClient) status(ctx context.Context, s *demoSigning) (demoAnswer, error) {
-	path := "/" + s.service + "/sign/status/" + s.token + ".json"
-	response, body, err := c.post(ctx, path, map[string]string{"access_token": demoCredential, "token": s.token})
+func (d *demo) post(ctx context.Context, path, body string) (answer demoAnswer, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, simulationURL(d.bridge.publicListener.Addr())+path, strings.NewReader(body))
 	if err != nil {
-		return demoAnswer{}, err
+		return answer, err
 	}
-	return demoAnswer{kind: demoKindOf(response.Header.Get("Cache-Status")), body: body}, nil
-}
-
-// start begins a signing and returns its token.
-func (c *demoClient) start(ctx context.Context, service string) (token string, err error) {
-	_, body, err := c.post(ctx, "/"+service+"/sign.json", map[string]string{
-		"access_token": demoCredential, "type": "pdf", "country": "LT", "phone": "+37060000007", "code": "50001010006",
-	})
+	response, err := d.http.Do(request)
 	if err != nil {
-		return "", err
-	}
-	if body.Token == "" {
-		return "", errors.New("the start of a signing was answered without a token")
-	}
-	return body.Token, nil
-}
-
-func (c *demoClient) post(ctx context.Context, path string, parameters map[string]string) (*http.Response, demoBody, error) {
-	var read demoBody
-	asked, err := json.Marshal(parameters)
-	if err != nil {
-		return nil, read, err
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+c.prefix+path, strings.NewReader(string(asked)))
-	if err != nil {
-		return nil, read, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if c.waits {
-		request.Header.Set("Prefer", demoWait)
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, read, err
+		return answer, err
 	}
 	defer response.Body.Close()
-	answered, err := io.ReadAll(response.Body)
-	if err != nil {
-		return nil, read, fmt.Errorf("half an answer: %w", err)
-	}
 	if response.StatusCode != http.StatusOK {
-		return nil, read, fmt.Errorf("HTTP %s", response.Status)
+		return answer, fmt.Errorf("HTTP %s", response.Status)
 	}
-	if err := json.Unmarshal(answered, &read); err != nil {
-		return nil, read, fmt.Errorf("an answer that is no JSON: %w", err)
-	}
-	return response, read, nil
+	return answer, json.UnmarshalRead(response.Body, &answer)
 }
 
-// believe compares an answer with what really became of the signing. told is
-// whether some client knew of its end before this one asked.
-func (c *demoClient) believe(answer demoAnswer, s *demoSigning, told bool) (ended bool, err error) {
-	known, ok := c.sim.Session(s.token)
-	body := answer.body
-	switch {
-	case !ok:
-		return false, errors.New("the upstream lost a signing")
-	case body.Status == "waiting" && told:
-		return false, errors.New(`"waiting" after the end had been told`)
-	case body.Status == "waiting":
-		return false, nil
-	case known.Ended.IsZero():
-		return false, fmt.Errorf("status %q, code %d, for a signing under way", body.Status, body.ErrorCode)
-	case body.Status == "ok" && known.Outcome == simulator.Succeeded,
-		body.Status == "error" && body.ErrorCode == cmp.Or(known.Outcome.Code(), -1):
-		return true, nil
+// receive is somebody's webhook endpoint: it verifies what comes, and notes when it learned
+// of the end of each signing.
+func (d *demo) receive(w http.ResponseWriter, r *http.Request) {
+	var event struct {
+		Data struct {
+			Token string `json:"token"`
+			Final bool   `json:"final"`
+		} `json:"data"`
 	}
-	return false, fmt.Errorf("status %q, code %d, for a signing that ended %s", body.Status, body.ErrorCode, known.Outcome)
+	body, err := io.ReadAll(r.Body)
+	if err == nil {
+		err = webhook.Verify(r.Header, body, time.Now(), d.secret)
+	}
+	if err != nil || json.Unmarshal(body, &event) != nil {
+		w.WriteHeader(http.StatusBadRequest) // and is missing in the table
+		return
+	}
+	known, _ := d.sim.Session(event.Data.Token)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.seen.webhooks++
+	if event.Data.Final {
+		d.seen.addDelay(&d.seen.webhookDelays, known.Ended)
+	}
+}
+
+// runOutage takes the upstream down in the middle of the demonstration, but for no longer
+// than half of what the bridge bridges (cache.stale_if_error): it refuses, then it hangs.
+func (d *demo) runOutage(ctx context.Context) {
+	length := min(d.cmd.Duration/5, time.Minute)
+	if !demoPause(ctx, d.cmd.Duration*2/5) {
+		return
+	}
+	d.starting.Lock()
+	d.setFault(simulator.Error502)
+	d.starting.Unlock()
+	if demoPause(ctx, length/2) {
+		d.setFault(simulator.Hang)
+		demoPause(ctx, length/2)
+	}
+	d.setFault(simulator.None)
+}
+
+func (d *demo) setFault(mode simulator.Mode) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.seen.fault = mode; mode == simulator.None {
+		d.seen.up = time.Now()
+	}
+	_ = d.sim.SetFault(simulator.Fault{Mode: mode}) // it is one
+}
+
+// demoPause is false if ctx ended before d was over.
+func demoPause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

@@ -3,53 +3,33 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
-	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
-	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"pollbridge/simulator"
 
 	"go.uber.org/goleak"
 )
 
 func TestDemoFlagMistakes(t *testing.T) {
-	for _, test := range []struct {
-		args string
-		want []string // lines of standard error
-		code int
-	}{
-		{"--duration=4999ms", []string{"--duration: 4.999s is too short; accepted: 5s or more, such as 30s"}, exitMisused},
-		{"--clients=0", []string{"--clients: 0 is out of range; accepted: 1 to 5000"}, exitMisused},
-		{"--clients=5001 --sessions=1001 --duration=-1s", []string{
-			"--duration: -1s is too short", "--clients: 5001 is out of range", "--sessions: 1001 is out of range; accepted: 1 to 1000",
-		}, exitMisused},
-		{"--clients=many", []string{`--clients: expected a valid 64 bit int but got "many"`}, exitMisused},
-		{"--log=" + filepath.Join(t.TempDir(), "no", "such", "file"), []string{"--log: ", "no such file or directory; accepted: a file that can be written"}, exitFailed},
-	} {
+	for _, args := range []string{"--duration=4999ms", "--clients=0", "--clients=5001", "--sessions=0", "--sessions=1001", "--duration=-1s", "--clients=many"} {
 		var out, errOut strings.Builder
-		code := run(t.Context(), append([]string{"demo"}, strings.Fields(test.args)...), &out, &errOut)
-		if code != test.code || out.Len() > 0 {
-			t.Errorf("demo %s: exit code %d, printed %q; want %d and nothing", test.args, code, out.String(), test.code)
-		}
-		for _, line := range test.want {
-			if !strings.Contains(errOut.String(), line) {
-				t.Errorf("demo %s: standard error %q, want %q in it", test.args, errOut.String(), line)
-			}
+		code := run(t.Context(), []string{"demo", args}, &out, &errOut)
+		if code != exitMisused || out.Len() > 0 || !strings.Contains(errOut.String(), strings.SplitN(args, "=", 2)[0]) {
+			t.Errorf("demo %s: exit code %d, printed %q and %q; want %d and the flag named", args, code, out.String(), errOut.String(), exitMisused)
 		}
 	}
 }
-
-// demoRecorder is a display for tests.
-type demoRecorder struct {
-	shown  []demoFigures
-	closed bool
-}
-
-func (r *demoRecorder) show(f demoFigures) { r.shown = append(r.shown, f) }
-func (r *demoRecorder) close()             { r.closed = true }
 
 // demoEngine is what the HTTP engine leaves behind: a clock that never ends, and
 // cleaners that sleep for seconds before they see that there is nothing to clean.
@@ -64,41 +44,37 @@ func TestDemoShowsTheProduct(t *testing.T) {
 		t.Skip("takes five seconds")
 	}
 	defer goleak.VerifyNone(t, append(demoEngine, goleak.IgnoreCurrent())...)
-	cmd := demoCmd{Duration: demoShortest, Clients: 30, Sessions: 8}
-	setup, err := newDemoSetup(cmd.Duration, slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	var out, errOut strings.Builder
+	if code := run(t.Context(), []string{"demo", "--duration=5s", "--clients=30", "--sessions=8"}, &out, &errOut); code != 0 {
+		t.Fatalf("exit code %d: %s", code, errOut.String())
 	}
-	defer setup.stop()
-	display := &demoRecorder{}
-	f, err := cmd.play(t.Context(), setup, display)
-	if err != nil {
-		t.Fatal(err)
+	_, table, _ := strings.Cut(out.String(), "\npollbridge demo, 5 s: ")
+	figure := func(label string) float64 {
+		found := regexp.MustCompile(`(?m)^` + label + ` +([0-9.,]+)`).FindStringSubmatch(table)
+		if found == nil {
+			t.Fatalf("there is no %q in\n%s", label, out.String())
+		}
+		n, err := strconv.ParseFloat(strings.ReplaceAll(found[1], ",", ""), 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
 	}
-	if f.Errors > 0 {
-		t.Errorf("clients saw %d errors, the first: %s; want none", f.Errors, f.FirstError)
+	if asked, sent := figure("polls asked by clients"), figure("polls sent upstream"); asked == 0 || sent == 0 || sent >= asked || figure("saved") == 0 {
+		t.Errorf("%v polls asked, %v sent; want fewer sent than asked", asked, sent)
 	}
-	if f.Asked == 0 || f.Sent == 0 || f.Sent >= f.Asked {
-		t.Errorf("%d polls asked, %d sent; want fewer sent than asked", f.Asked, f.Sent)
+	if figure("errors seen by clients") > 0 || figure("signings ended") == 0 || figure("webhooks delivered") == 0 || figure("detection delay") == 0 {
+		t.Errorf("want no errors, and some of all the rest:\n%s", table)
 	}
-	if f.AskedInOutage == 0 || f.Struck == 0 {
-		t.Errorf("in the outage %d polls asked, %d calls struck; want some of both", f.AskedInOutage, f.Struck)
+	for _, line := range []string{"the upstream is up\n", "DOWN", "the upstream is up again"} {
+		if !strings.Contains(out.String(), line) {
+			t.Errorf("it does not tell that %q:\n%s", line, out.String())
+		}
 	}
-	var answered int64
-	for _, n := range f.Answers {
-		answered += n
-	}
-	if answered != f.Asked || f.Answers[demoHit] == 0 || f.Answers[demoMiss] == 0 {
-		t.Errorf("%d answers %v to %d polls; want one each, hits and misses among them", answered, f.Answers, f.Asked)
-	}
-	if f.Ended == 0 || f.Ended > int(setup.sim.Stats().Starts) {
-		t.Errorf("%d signings ended of %d", f.Ended, setup.sim.Stats().Starts)
-	}
-	if f.Elapsed != cmd.Duration || f.Phase.down() {
-		t.Errorf("it ended after %v in phase %d; want %v and the upstream up", f.Elapsed, f.Phase, cmd.Duration)
-	}
-	if !display.closed || len(display.shown) < 5 {
-		t.Errorf("%d figures shown, display closed: %t; want some and true", len(display.shown), display.closed)
+	if left, _ := os.ReadDir(temporary); len(left) > 0 {
+		t.Errorf("it left %v behind", left)
 	}
 }
 
@@ -112,28 +88,152 @@ type demoPrinted struct {
 func (p *demoPrinted) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.once()
+	if len(b) > 0 {
+		p.once()
+	}
 	return p.text.Write(b)
 }
 
 func TestDemoEndsEarly(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
-	log := filepath.Join(t.TempDir(), "log")
 	t.Chdir(t.TempDir())
 	out := &demoPrinted{once: interrupt}
 	began := time.Now()
-	code := run(ctx, []string{"demo", "--duration=1h", "--clients=3", "--sessions=5", "--log=" + log}, out, io.Discard)
+	code := run(ctx, []string{"demo", "--duration=1h", "--clients=3", "--sessions=5"}, out, io.Discard)
 	if code != 0 || time.Since(began) > time.Minute {
 		t.Errorf("demo, interrupted: exit code %d after %v; want 0 at once", code, time.Since(began))
 	}
-	if printed := out.text.String(); !strings.Contains(printed, "polls by 3 clients") || !strings.Contains(printed, "pollbridge serve --upstream URL") {
-		t.Errorf("demo, interrupted, printed %q; want the summary", printed)
+	if printed := out.text.String(); !strings.Contains(printed, "polls asked by clients") {
+		t.Errorf("demo, interrupted, printed %q; want the table", printed)
 	}
 	if left, _ := os.ReadDir("."); len(left) > 0 {
 		t.Errorf("demo left %v in the working directory, want nothing", left)
 	}
-	if _, err := os.Stat(log); err != nil {
-		t.Errorf("--log: %v", err)
+}
+
+func TestDemoEndsWithAnErrorOfTheBridge(t *testing.T) {
+	d := &demo{cmd: &demoCmd{Duration: time.Hour, Clients: 1, Sessions: 1}}
+	defer d.stop()
+	if err := d.start(); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	d.bridge.failed <- broken
+	if err := d.show(t.Context(), &demoTable{out: io.Discard}); !errors.Is(err, broken) {
+		t.Errorf("show = %v, want what failed", err)
+	}
+}
+
+// TestDemoBelievesNobody: every answer is compared with what became of the signing.
+func TestDemoBelievesNobody(t *testing.T) {
+	const waiting, ok, refused = `{"status":"waiting"}`, `{"status":"ok"}`, `{"status":"error","error_code":40020}`
+	for _, test := range []struct {
+		name    string
+		outcome simulator.Outcome // Waiting: the signing is under way
+		told    bool              // a client knows how it ended
+		status  int
+		body    string
+		err     string
+		ended   bool
+	}{
+		{"under way", simulator.Waiting, false, 200, waiting, "", false},
+		{"signed", simulator.Succeeded, false, 200, ok, "", true},
+		{"signed, told again", simulator.Succeeded, true, 200, ok, "", true},
+		{"signed, not yet known", simulator.Succeeded, false, 200, waiting, "", false},
+		{"refused", simulator.Refused, false, 200, refused, "", true},
+		{"invented", simulator.Waiting, false, 200, ok, `status "ok", code 0, for a signing that is waiting`, false},
+		{"another outcome", simulator.Succeeded, false, 200, refused, `status "error", code 40020, for a signing that is succeeded`, false},
+		{"an error without a code", simulator.Succeeded, false, 200, `{"status":"error"}`, `status "error"`, false},
+		{"forgotten again", simulator.Refused, true, 200, waiting, `status "waiting"`, true},
+		{"unavailable", simulator.Waiting, false, 503, waiting, "HTTP 503", false},
+		{"a page", simulator.Waiting, false, 200, "<html>", "invalid character", false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d, s := demoOf(t, test.outcome, test.status, test.body)
+			s.told.Store(test.told)
+			d.poll(t.Context(), s, "/en")
+			f := d.seen
+			if s.told.Load() != test.ended || f.asked != 1 || (f.errors == 1) != (test.err != "") || !strings.Contains(f.firstError, test.err) {
+				t.Errorf("told %t, %d errors, %q; want %t, error %q", s.told.Load(), f.errors, f.firstError, test.ended, test.err)
+			}
+		})
+	}
+}
+
+func TestDemoPollCutShortDoesNotCount(t *testing.T) {
+	d, s := demoOf(t, simulator.Waiting, 200, "{}")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	d.poll(ctx, s, "/en")
+	if d.seen.asked != 0 || d.seen.errors != 0 {
+		t.Errorf("after the end %d polls with %d errors were counted, want none", d.seen.asked, d.seen.errors)
+	}
+}
+
+// demoOf returns a demonstration in front of a server with one answer, and a signing with
+// that outcome.
+func demoOf(t *testing.T, outcome simulator.Outcome, status int, body string) (*demo, *demoSigning) {
+	t.Helper()
+	sim, err := simulator.New(simulator.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sim.Close)
+	session, err := sim.Start(simulator.StartRequest{AccessToken: "demo", Outcome: outcome})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := "/smartid/sign/status/" + session.Token + ".json"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked, _ := io.ReadAll(r.Body); r.URL.Path != "/en"+path || string(asked) != `{"access_token":"demo"}` {
+			t.Errorf("a poll is %s %s", r.URL.Path, asked)
+		}
+		w.WriteHeader(status)
+		io.WriteString(w, body)
+	}))
+	t.Cleanup(server.Close)
+	d := &demo{cmd: &demoCmd{}, sim: sim, http: server.Client(), bridge: &bridge{publicListener: server.Listener}}
+	return d, &demoSigning{token: session.Token, path: path, over: make(chan struct{})}
+}
+
+func TestDemoDelayLeavesTheOutageOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		f := demoFigures{up: began.Add(8 * time.Second)}
+		time.Sleep(10 * time.Second)
+		for _, after := range []time.Duration{9, 1, 8, 5} {
+			f.addDelay(&f.clientDelays, began.Add(after*time.Second))
+		}
+		want := []time.Duration{time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second}
+		for i, d := range f.clientDelays {
+			if d != want[i] {
+				t.Errorf("delays %v, want %v", f.clientDelays, want)
+			}
+		}
+	})
+}
+
+func TestDemoTableInATerminal(t *testing.T) {
+	var out strings.Builder
+	table := &demoTable{out: &out, terminal: true}
+	f := demoFigures{asked: 12873, sent: 3311, breaker: "open", fault: simulator.Hang, elapsed: 17 * time.Second}
+	shown := func(last bool) string {
+		out.Reset()
+		table.show(f, last)
+		return out.String()
+	}
+	first := shown(false)
+	if !strings.HasPrefix(first, "\x1b[?25l\x1b[?7l\rpollbridge demo, 17 s: the upstream is \x1b[7mDOWN\x1b[m") || !strings.Contains(first, "polls asked by clients     12,873\x1b[K\r\n") {
+		t.Errorf("the first table is %q", first)
+	}
+	rows := strings.Count(first, "\n")
+	f.clientDelays = []time.Duration{time.Second}
+	last := shown(true)
+	if !strings.HasPrefix(last, "\x1b[?25l\x1b[?7l\r"+strings.Repeat("\x1b[A", rows)+"pollbridge") || strings.Count(last, "\n") != rows+1 {
+		t.Errorf("the next table is %q; want it over the one before, with a row more", last)
+	}
+	if !strings.HasSuffix(last, "\x1b[?7h\x1b[?25h") || strings.Contains(first, "\x1b[?25h") {
+		t.Errorf("the last table is %q; want the terminal left as it was found, and no sooner", last)
 	}
 }

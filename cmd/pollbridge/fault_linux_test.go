@@ -15,7 +15,7 @@ import (
 // is some again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = simulator.FixedSize(8 << 10) })
+	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
 	r := newWebhookReceiver(t, nil)
 	d := prepareDurable(t, upstream, webhookSettings(r, ""))
 	if err := os.Mkdir(d.dir, 0o700); err != nil {

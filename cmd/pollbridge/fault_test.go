@@ -156,7 +156,7 @@ func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook strin
 // start begins anew.
 func TestEngineDirectoryDeleted(t *testing.T) {
 	t.Parallel()
-	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = simulator.FixedSize(8 << 10) })
+	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
 	d := launchDurable(t, upstream, "cache: {pending_ttl: 200ms}\n")
 	const hook = "https://hooks.example/"
 	d.manage("POST", "/v1/subscriptions", `{"url":"`+hook+`"}`, 201)

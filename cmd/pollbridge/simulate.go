@@ -8,31 +8,29 @@ import (
 	"log"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"pollbridge/simulator"
 )
 
-// simulateCmd serves the simulated signing API alone, for integration tests of
-// what polls such an API.
+// simulateCmd serves the simulated signing API alone, for integration tests of what polls
+// such an API.
 type simulateCmd struct {
-	Listen       string                 `help:"Address to listen on." default:"127.0.0.1:9090"`
-	SignAfter    simulator.Durations    `help:"Time until a session ends: 3s, uniform:1s..5s, exp:3s or lognormal:3s,0.5." default:"3s"`
-	Outcomes     simulator.Outcomes     `help:"What becomes of sessions, in proportion: succeeded=90,refused=5,expired=3,failed:40403=2." default:"succeeded"`
-	Latency      simulator.Durations    `help:"Time until a call is answered, in the forms of --sign-after." default:"0s"`
-	OneShot      bool                   `help:"Answer a final outcome once; later polls get 40402."`
-	ForgetAfter  time.Duration          `help:"Time after its end until a session is unknown." default:"1h"`
-	FileSize     simulator.Sizes        `help:"Size of the signed document: 64KiB, uniform:10KiB..1MiB, exp:64KiB or lognormal:64KiB,1." default:"64KiB"`
-	FailedStatus simulator.FailedStatus `help:"HTTP status of failed answers: 200, or code for the first digits of the error code." default:"200"`
-	AccessToken  []string               `help:"A credential to accept; may be repeated. Without it, all are accepted." sep:"none" placeholder:"TOKEN"`
-	ExtraFields  bool                   `help:"Add a JSON field that is documented nowhere to every answer."`
-	MaxSessions  int                    `help:"Sessions held in memory; beyond it the oldest are forgotten." default:"200000"`
-	Fault        simulator.Fault        `help:"Fault that is on from the start, as in hang,probability=0.5,duration=30s,scope=status." default:"none"`
-	Seed         uint64                 `help:"Repeat the random choices of an earlier run; 0 chooses anew." default:"0"`
-	Polls        bool                   `help:"Print a line for every poll and every call struck by a fault too."`
+	Listen       string              `help:"Address to listen on." default:"127.0.0.1:9090"`
+	SignAfter    simulator.Durations `help:"Time until a session ends: 3s, uniform:1s..5s, exp:3s or lognormal:3s,0.5." default:"3s"`
+	Outcomes     simulator.Outcomes  `help:"What becomes of sessions, in proportion: succeeded=90,refused=5,expired=3,failed:40403=2." default:"succeeded"`
+	Latency      simulator.Durations `help:"Time until a call is answered, in the forms of --sign-after." default:"0s"`
+	OneShot      bool                `help:"Answer a final outcome once; later polls get 40402."`
+	ForgetAfter  time.Duration       `help:"Time after its end until a session is unknown." default:"1h"`
+	FileSize     simulator.Size      `help:"Size of the signed document, as 64KiB or 1.5MB." default:"64KiB"`
+	FailedStatus string              `help:"HTTP status of failed answers: 200, or code for the first digits of the error code." enum:"200,code" default:"200"`
+	AccessToken  []string            `help:"A credential to accept; may be repeated. Without it, all are accepted." sep:"none" placeholder:"TOKEN"`
+	ExtraFields  bool                `help:"Add a JSON field that is documented nowhere to every answer."`
+	CORS         bool                `name:"cors" help:"Let pages of any origin call the API."`
+	Fault        simulator.Fault     `help:"Fault that is on from the start, as in hang,probability=0.5,duration=30s,scope=status." default:"none"`
+	Seed         uint64              `help:"Repeat the random choices of an earlier run; 0 chooses anew." default:"0"`
+	Polls        bool                `help:"Print a line for every poll and every call that a fault hits too."`
 }
 
 // Help is shown by --help below the summary.
@@ -40,25 +38,26 @@ func (simulateCmd) Help() string {
 	return "Everything else is switched while it runs: GET /_simulator/ lists how."
 }
 
-// Validate reports what the types of the flags cannot, every mistake at once.
-func (c *simulateCmd) Validate() error {
-	var mistakes []error
-	if c.ForgetAfter <= 0 {
-		mistakes = append(mistakes, fmt.Errorf("--forget-after: %v is too short; accepted: a duration above 0, such as 1h", c.ForgetAfter))
+// Validate reports every mistake at once.
+func (c *simulateCmd) Validate() error { return c.config(nil).Validate() }
+
+func (c *simulateCmd) config(onEvent func(simulator.Event)) simulator.Config {
+	return simulator.Config{
+		SignAfter: c.SignAfter, Outcomes: c.Outcomes, Latency: c.Latency, OneShot: c.OneShot, ForgetAfter: c.ForgetAfter,
+		FileSize: c.FileSize, FailedByCode: c.FailedStatus == "code", AccessTokens: c.AccessToken, ExtraFields: c.ExtraFields,
+		CORS: c.CORS, Seed: c.Seed, OnEvent: onEvent,
 	}
-	if c.MaxSessions < 1 {
-		mistakes = append(mistakes, fmt.Errorf("--max-sessions: %d is too few; accepted: 1 or more", c.MaxSessions))
-	}
-	if slices.Contains(c.AccessToken, "") {
-		mistakes = append(mistakes, errors.New("--access-token: it is empty; accepted: a text of at least one character"))
-	}
-	return errors.Join(mistakes...)
 }
 
 // Run serves until ctx ends and returns within two seconds of it.
 func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
-	journal := &simulationJournal{out: out, polls: c.Polls}
-	sim, err := simulator.New(c.config(journal.note))
+	events := make(chan simulator.Event, 1000)
+	sim, err := simulator.New(c.config(func(e simulator.Event) {
+		select {
+		case events <- e:
+		default: // nobody reads what is printed, and the simulator does not wait for it
+		}
+	}))
 	if err != nil {
 		return err
 	}
@@ -67,40 +66,23 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %q: %w; accepted: a free address such as 127.0.0.1:9090 or :9090", c.Listen, err)
 	}
-	began := time.Now()
-	journal.banner(simulationURL(listener.Addr()), c.credential(), sim.Stats().Seed)
-	// Not by the configuration, so that the banner comes before the first event.
+	c.printHelp(out, simulationURL(listener.Addr()), sim.Stats().Seed)
+	// Not by the configuration, so that the help comes before the first event.
 	if err := sim.SetFault(c.Fault); err != nil {
 		return errors.Join(fmt.Errorf("--fault: %w", err), listener.Close())
 	}
+	served, printed := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(printed)
+		c.printEvents(out, events, served)
+	}()
 	err = serveSimulation(ctx, sim, listener)
-	journal.summary(sim.Stats(), time.Since(began))
+	close(served)
+	select {
+	case <-printed:
+	case <-time.After(time.Second):
+	}
 	return err
-}
-
-func (c *simulateCmd) config(onEvent func(simulator.Event)) simulator.Config {
-	return simulator.Config{
-		SignAfter:    c.SignAfter,
-		Outcomes:     c.Outcomes,
-		Latency:      c.Latency,
-		OneShot:      c.OneShot,
-		ForgetAfter:  c.ForgetAfter,
-		FileSize:     c.FileSize,
-		FailedStatus: c.FailedStatus,
-		AccessTokens: c.AccessToken,
-		ExtraFields:  c.ExtraFields,
-		MaxSessions:  c.MaxSessions,
-		Seed:         c.Seed,
-		OnEvent:      onEvent,
-	}
-}
-
-// credential is one that the printed commands may use.
-func (c *simulateCmd) credential() string {
-	if len(c.AccessToken) > 0 {
-		return c.AccessToken[0]
-	}
-	return "test"
 }
 
 // simulationURL is where a client on this machine finds addr.
@@ -112,7 +94,8 @@ func simulationURL(addr net.Addr) string {
 	return "http://" + addr.String()
 }
 
-// serveSimulation returns nil when ctx ended, and only after all requests have.
+// serveSimulation returns nil when ctx ended. It gives what is being answered then a
+// moment and cuts the rest short: a hung request would otherwise never end.
 func serveSimulation(ctx context.Context, sim *simulator.Simulator, listener net.Listener) error {
 	server := &http.Server{
 		Handler:           sim,
@@ -122,18 +105,21 @@ func serveSimulation(ctx context.Context, sim *simulator.Simulator, listener net
 	}
 	var serving sync.WaitGroup
 	defer serving.Wait()
-	defer stopSimulation(server, sim)
-
+	defer func() {
+		grace, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+		defer cancel()
+		server.Shutdown(grace)
+		sim.Close()
+		server.Close()
+	}()
 	failed := make(chan error, 1)
 	serving.Go(func() { failed <- server.Serve(listener) })
-
-	// Sessions end by the clock even if nobody polls, and the journal tells.
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			sim.Settle()
+			sim.Settle() // sessions end by the clock even if nobody polls
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
@@ -142,95 +128,51 @@ func serveSimulation(ctx context.Context, sim *simulator.Simulator, listener net
 	}
 }
 
-// stopSimulation gives what is being answered a moment and cuts the rest short: a
-// hung request would otherwise never end.
-func stopSimulation(server *http.Server, sim *simulator.Simulator) {
-	grace, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-	defer cancel()
-	server.Shutdown(grace)
-	sim.Close()
-	server.Close()
-}
-
-// simulationJournal prints what happens, a line an event. The simulator calls it
-// from one goroutine at a time.
-type simulationJournal struct {
-	out   io.Writer
-	polls bool
-}
-
-func (j *simulationJournal) banner(url, credential string, seed uint64) {
+func (c *simulateCmd) printHelp(out io.Writer, url string, seed uint64) {
+	credential := "test"
+	if len(c.AccessToken) > 0 {
+		credential = c.AccessToken[0]
+	}
 	body := fmt.Sprintf(`{"access_token":%q,"type":"pdf","country":"LT","code":"50001010006"}`, credential)
-	fmt.Fprintf(j.out, "Simulated signing API on %s, seed %d, help on %s/_simulator/\n\n", url, seed, url)
-	fmt.Fprintf(j.out, "  start   TOKEN=$(curl -s %s/en/smartid/sign.json --json '%s' | cut -d'\"' -f8); echo $TOKEN\n", url, body)
-	fmt.Fprintf(j.out, "  poll    curl -s %s/en/smartid/sign/status/$TOKEN.json --json '{\"access_token\":%q}' | cut -c1-200\n", url, credential)
-	fmt.Fprintf(j.out, "  fault   curl -s -X PUT %s/_simulator/fault --json '{\"mode\":\"error500\",\"duration\":\"10s\"}'\n\n", url)
+	fmt.Fprintf(out, "Simulated signing API on %s, seed %d, help on %s/_simulator/\n\n", url, seed, url)
+	fmt.Fprintf(out, "  start   TOKEN=$(curl -s %s/en/smartid/sign.json -d '%s' | cut -d'\"' -f8); echo $TOKEN\n", url, body)
+	fmt.Fprintf(out, "  poll    curl -s %s/en/smartid/sign/status/$TOKEN.json -d '{\"access_token\":%q}' | cut -c1-200\n", url, credential)
+	fmt.Fprintf(out, "  fault   curl -s -X PUT %s/_simulator/fault -d '{\"mode\":\"error500\",\"duration\":\"10s\"}'\n\n", url)
 }
 
-func (j *simulationJournal) note(e simulator.Event) {
-	if (e.Kind == simulator.EventPolled || e.Kind == simulator.EventStruck) && !j.polls {
-		return
-	}
-	word, detail := describeSimulated(e)
-	fmt.Fprintf(j.out, "%s  %-8.8s  %-10s %s\n", e.Time.Format("15:04:05.000"), e.Session.Token, word, detail)
-}
-
-func describeSimulated(e simulator.Event) (word, detail string) {
-	session := e.Session
-	switch e.Kind {
-	case simulator.EventStarted:
-		return "started", fmt.Sprintf("%s, control code %s", session.Endpoint, session.ControlCode)
-	case simulator.EventPolled:
-		return "polled", fmt.Sprintf("poll %d, %s", session.Polls, session.State)
-	case simulator.EventStruck:
-		return "struck", string(e.Fault.Mode)
-	case simulator.EventEnded:
-		return simulatedWord(session.Outcome.Base()), fmt.Sprintf("after %s, %s%s",
-			toMillisecond(session.Ended.Sub(session.Started)), counted(session.Polls, "poll"), simulatedCode(session.Outcome))
-	case simulator.EventCollected:
-		return "collected", fmt.Sprintf("%s after its end, by poll %d", toMillisecond(e.Time.Sub(session.Ended)), session.Polls)
-	case simulator.EventForgotten:
-		return "forgotten", counted(session.Polls, "poll")
-	case simulator.EventReopened:
-		return "reopened", "waits until it is ended"
-	case simulator.EventFaultSet:
-		return "fault on", e.Fault.String()
-	case simulator.EventFaultCleared:
-		return "fault off", e.Fault.String()
-	}
-	return string(e.Kind), ""
-}
-
-func simulatedWord(o simulator.Outcome) string {
-	if o == simulator.Succeeded {
-		return "signed"
-	}
-	return string(o)
-}
-
-func simulatedCode(o simulator.Outcome) string {
-	if o.Code() == 0 {
-		return ""
-	}
-	return fmt.Sprintf(", code %d", o.Code())
-}
-
-func (j *simulationJournal) summary(stats simulator.Stats, ran time.Duration) {
-	var ended []string
-	for _, o := range []simulator.Outcome{simulator.Succeeded, simulator.Refused, simulator.Expired, simulator.Failed, simulator.Forgotten} {
-		if n := stats.Ended[o]; n > 0 {
-			ended = append(ended, fmt.Sprintf("%d %s", n, simulatedWord(o)))
+// printEvents prints a line an event, until the last one after done is closed.
+func (c *simulateCmd) printEvents(out io.Writer, events <-chan simulator.Event, done <-chan struct{}) {
+	for {
+		select {
+		case e := <-events:
+			c.printEvent(out, e)
+		case <-done:
+			for len(events) > 0 {
+				c.printEvent(out, <-events)
+			}
+			return
 		}
 	}
-	if stats.Waiting > 0 {
-		ended = append(ended, fmt.Sprintf("%d waiting", stats.Waiting))
+}
+
+func (c *simulateCmd) printEvent(out io.Writer, e simulator.Event) {
+	if (e.Kind == simulator.EventPolled || e.Kind == simulator.EventFaulted) && !c.Polls {
+		return
 	}
-	sessions := counted(stats.Starts, "session")
-	if len(ended) > 0 {
-		sessions += " (" + strings.Join(ended, ", ") + ")"
+	var detail string
+	switch session := e.Session; e.Kind {
+	case simulator.EventStarted:
+		detail = fmt.Sprintf("%s, control code %s", session.Endpoint, session.ControlCode)
+	case simulator.EventPolled:
+		detail = fmt.Sprintf("poll %d, %s", session.Polls, session.State)
+	case simulator.EventEnded:
+		detail = fmt.Sprintf("%s after %s, %s", session.Outcome, toMillisecond(session.Ended.Sub(session.Started)), counted(session.Polls, "poll"))
+	case simulator.EventCollected:
+		detail = fmt.Sprintf("%s after its end, by poll %d", toMillisecond(e.Time.Sub(session.Ended)), session.Polls)
+	case simulator.EventFaultSet, simulator.EventFaultCleared, simulator.EventFaulted:
+		detail = e.Fault.String()
 	}
-	fmt.Fprintf(j.out, "Stopped after %s: %s, %s, %s struck by faults, at most %s at once.\n",
-		toMillisecond(ran), sessions, counted(stats.Polls, "poll"), counted(stats.Faulted, "call"), counted(int64(stats.MaxInFlight), "call"))
+	fmt.Fprintf(out, "%s  %-8.8s  %-13s %s\n", e.Time.Format("15:04:05.000"), e.Session.Token, e.Kind, detail)
 }
 
 func toMillisecond(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
