@@ -30,7 +30,7 @@ type Config struct {
 	// ProxyURL is the proxy through which the upstream is reached: http, https or
 	// socks5, which finds the upstream's address itself. It may carry a user and a
 	// password, which are secrets. Empty: none; those of the environment are not read.
-	ProxyURL string `yaml:"proxy_url"`
+	ProxyURL string `yaml:"proxy_url" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said. Its URL is empty, so
