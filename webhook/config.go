@@ -92,15 +92,20 @@ func (c Config) authorities() ([]byte, error) {
 	return pem, nil
 }
 
+// validateHeaderHosts shows what stands for a host only where it can be no secret.
 func (c Config) validateHeaderHosts(m *check.Mistakes) {
+	const wantSecret = "want whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"
 	for _, host := range slices.Sorted(maps.Keys(c.HeaderHosts)) {
 		switch secret := c.HeaderHosts[host]; {
 		case strings.HasPrefix(host, secretPrefix):
 			m.Add("header_hosts", "has a secret where a host belongs: want the host first, then its secret")
 		case !isHost(host):
-			m.Want(false, "header_hosts", host, "a host name in lower case, without scheme, port and path")
-		case !isSecret(secret):
-			m.Add("header_hosts."+host, "want whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)")
+			m.Add("header_hosts", "want host names in lower case, without scheme, port and path (the value is not shown)")
+		case isSecret(secret):
+		case strings.Contains(host, "."):
+			m.Add("header_hosts."+host, wantSecret)
+		default:
+			m.Add("header_hosts", "for a host without a dot: "+wantSecret)
 		}
 	}
 }

@@ -41,9 +41,12 @@ func TestConfigValidate(t *testing.T) {
 		{"port", func(c *webhook.Config) { c.AllowPorts = []int{443, 65536} }, `allow_ports[1]: "65536": want a port`},
 		{"missing CA", func(c *webhook.Config) { c.CAFile = noPEM + "x" }, `but: no such file or directory`},
 		{"CA without certificate", func(c *webhook.Config) { c.CAFile = noPEM }, `want a PEM file with at least one certificate, but: no certificate in it`},
-		{"host with port", hosts("example.com:443", headerSecret(32)), `header_hosts: "example.com:443": want a host name`},
-		{"host in upper case", hosts("Example.com", headerSecret(32)), `want a host name in lower case`},
+		{"host with port", hosts("example.com:443", headerSecret(32)), `header_hosts: want host names in lower case`},
+		{"host in upper case", hosts("Example.com", headerSecret(32)), `want host names in lower case`},
 		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `has a secret where a host belongs`},
+		{"secret in the host", hosts("example.com: "+headerSecret(32), ""), `header_hosts: want host names`},
+		{"swapped, without prefix", hosts(headerSecret(32)[6:], "example.com"), `header_hosts: `},
+		{"a token for a host", hosts(strings.Repeat("aaaa", 8), "example.com"), `header_hosts: for a host without a dot: want whsec_`},
 		{"secret too short", hosts("example.com", headerSecret(23)), noSecret},
 		{"secret too long", hosts("example.com", headerSecret(65)), noSecret},
 		{"secret without prefix", hosts("example.com", headerSecret(32)[6:]), noSecret},
@@ -55,7 +58,7 @@ func TestConfigValidate(t *testing.T) {
 		if (err == nil) != (test.want == "") || !strings.Contains(fmt.Sprint(err), test.want) {
 			t.Errorf("%s: Validate() = %v; want %q", test.name, err, test.want)
 		}
-		if strings.Contains(fmt.Sprint(err), "AAAA") {
+		if strings.Contains(strings.ToUpper(fmt.Sprint(err)), "AAAA") {
 			t.Errorf("%s: Validate() = %v shows the secret", test.name, err)
 		}
 	}
