@@ -44,6 +44,9 @@ func TestConfigValidate(t *testing.T) {
 		{"host with port", hosts("example.com:443", headerSecret(32)), `want a host name in lower case, without scheme, port`},
 		{"host in upper case", hosts("Example.com", headerSecret(32)), `want a host name in lower case`},
 		{"host and secret swapped", hosts(headerSecret(32), "example.com"), `want a host name`},
+		{"secret in the host", hosts("example.com: "+headerSecret(32), ""), `want a host name`},
+		{"swapped, without prefix", hosts(headerSecret(32)[6:], "example.com"), `header_hosts: `},
+		{"a token for a host", hosts(strings.Repeat("aaaa", 8), "example.com"), `header_hosts: want a host and then its secret`},
 		{"secret too short", hosts("example.com", headerSecret(23)), noSecret},
 		{"secret too long", hosts("example.com", headerSecret(65)), noSecret},
 		{"secret without prefix", hosts("example.com", headerSecret(32)[6:]), noSecret},
@@ -55,7 +58,7 @@ func TestConfigValidate(t *testing.T) {
 		if (err == nil) != (test.want == "") || !strings.Contains(fmt.Sprint(err), test.want) {
 			t.Errorf("%s: Validate() = %v; want %q", test.name, err, test.want)
 		}
-		if strings.Contains(fmt.Sprint(err), "AAAA") {
+		if strings.Contains(strings.ToUpper(fmt.Sprint(err)), "AAAA") {
 			t.Errorf("%s: Validate() = %v shows the secret", test.name, err)
 		}
 	}

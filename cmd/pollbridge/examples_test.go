@@ -2,7 +2,11 @@ package main
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -216,6 +220,66 @@ func TestExamples(t *testing.T) {
 				t.Fatal(err)
 			}
 			r.want("one that cannot be stored", posted{id: "evt_6", body: body}, 503)
+		})
+	}
+}
+
+// TestExamplesWantASecret: what an empty key has signed is a forgery, and a receiver that
+// cannot tell does not start; PHP, which has no start, takes nothing.
+func TestExamplesWantASecret(t *testing.T) {
+	t.Parallel()
+	for _, e := range examples {
+		t.Run(e.folder, func(t *testing.T) {
+			t.Parallel()
+			dir := e.copied(t)
+			for _, secret := range []string{"", "whsec_", "whsec_c2hvcnQ=", "hunter2hunter2hunter2hunter2hunter2!"} {
+				var out logtest.Buffer
+				inbox := t.TempDir()
+				command := exec.Command(e.run[0], e.run[1:]...)
+				command.Dir, command.Stdout, command.Stderr = dir, &out, &out
+				command.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret, "INBOX="+inbox, "PORT=0")
+				if err := command.Start(); err != nil {
+					t.Fatal(err)
+				}
+				ended := make(chan struct{})
+				go func() {
+					defer close(ended)
+					command.Wait()
+				}()
+				t.Cleanup(func() {
+					command.Process.Kill()
+					<-ended
+				})
+				r := &receiver{t: t, inbox: inbox}
+				over := func() bool {
+					select {
+					case <-ended:
+						return true
+					default:
+						r.url = listeningAt.FindString(out.String())
+						return r.url != ""
+					}
+				}
+				await(t, "it listens or ends", over)
+				if r.url != "" {
+					now := time.Now()
+					mac := hmac.New(sha256.New, nil)
+					fmt.Fprintf(mac, "evt_1.%d.{}", now.Unix())
+					forged := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
+					r.want("a forgery, with the secret "+secret, posted{
+						id: "evt_1", body: "{}", at: now, keys: []string{webhook.NewSecret()},
+						change: func(h http.Header) { h.Set(webhook.HeaderSignature, forged) },
+					}, 503)
+					if e.folder != "php" {
+						t.Errorf("it starts with the secret %q", secret)
+					}
+				} else if command.ProcessState.ExitCode() == 0 || !strings.Contains(out.String(), "WEBHOOK_SECRET must be") {
+					t.Errorf("with the secret %q it ends with %d and %q", secret, command.ProcessState.ExitCode(), out.String())
+				}
+				if stored, err := os.ReadDir(inbox); err != nil || len(stored) > 0 {
+					t.Errorf("with the secret %q it stored %v, %v", secret, stored, err)
+				}
+			}
 		})
 	}
 }

@@ -1,7 +1,12 @@
-// Command receiver takes webhooks, verifies them and stores each once.
+// Command receiver takes webhooks, verifies them and stores each once, as a file in the
+// folder INBOX (which has to be there). Run it with
+//
+//	WEBHOOK_SECRET=whsec_… INBOX=inbox PORT=9081 go run .
 package main
 
 import (
+	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 )
@@ -20,13 +26,18 @@ const mostBody = 64 << 20 // bytes; 1 MiB is plenty without include_file
 var safeID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
 
 func main() {
-	verifier, err := standardwebhooks.NewWebhook(os.Getenv("WEBHOOK_SECRET")) // whsec_…
-	if err != nil {
-		log.Fatal("WEBHOOK_SECRET is no secret")
+	// With an empty key anybody can sign: not every version of the package minds.
+	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("WEBHOOK_SECRET"), "whsec_"))
+	if err != nil || len(key) < 24 {
+		log.Fatal("WEBHOOK_SECRET must be the secret of the subscription, whsec_…")
 	}
-	inbox := os.Getenv("INBOX")
+	verifier, err := standardwebhooks.NewWebhookRaw(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	inbox := cmp.Or(os.Getenv("INBOX"), ".")
 	http.HandleFunc("POST /webhooks", func(w http.ResponseWriter, r *http.Request) {
-		// The bytes as they came: JSON that was decoded and encoded anew has another signature.
+		// The bytes as they came: JSON that was decoded and encoded again has another signature.
 		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBody))
 		if err != nil {
 			return
@@ -56,7 +67,7 @@ func main() {
 // files, take a table whose key is the id.
 func store(inbox, id string, body []byte) error {
 	if !safeID.MatchString(id) {
-		return errors.New("the id is no file name")
+		return errors.New("the id is not a file name")
 	}
 	file, err := os.CreateTemp(inbox, ".new-*")
 	if err != nil {

@@ -1,19 +1,29 @@
-// Takes webhooks, verifies them and stores each once.
+// Takes webhooks, verifies them and stores each once, as a file in the folder INBOX
+// (which has to be there). Run it with
+//
+//     npm install
+//     WEBHOOK_SECRET=whsec_… INBOX=inbox PORT=9081 node receiver.js
 import { randomUUID } from "node:crypto";
 import { open, rename } from "node:fs/promises";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { Webhook } from "standardwebhooks";
 
-const verifier = new Webhook(process.env.WEBHOOK_SECRET); // whsec_…
-const inbox = process.env.INBOX;
+// With an empty key anybody can sign: not every version of the package minds.
+const secret = process.env.WEBHOOK_SECRET ?? "";
+if (!/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/.test(secret)) {
+  console.error("WEBHOOK_SECRET must be the secret of the subscription, whsec_…");
+  process.exit(1);
+}
+const verifier = new Webhook(secret);
+const inbox = process.env.INBOX || ".";
 const mostBody = 64 << 20; // bytes; 1 MiB is plenty without include_file
 
 const server = createServer(async (request, response) => {
   const answer = (status) => response.writeHead(status).end();
   try {
-    // The bytes as they came: JSON that was parsed and written anew has another
-    // signature. With Express, that is express.raw({ type: "application/json" }).
+    // The bytes as they came: JSON.stringify(JSON.parse(body)) has another signature.
+    // For Express and Fastify see "Frameworks" in docs/verify-webhooks.md.
     const parts = [];
     let size = 0;
     for await (const part of request) {
@@ -40,7 +50,7 @@ const server = createServer(async (request, response) => {
 // store keeps a webhook under its id: one that comes twice is there once. Instead of
 // files, take a table whose key is the id.
 async function store(id, body) {
-  if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new Error("the id is no file name");
+  if (!/^[A-Za-z0-9_-]{1,100}$/.test(id)) throw new Error("the id is not a file name");
   const temporary = join(inbox, `.new-${randomUUID()}`);
   const file = await open(temporary, "wx");
   try {
@@ -52,6 +62,6 @@ async function store(id, body) {
   await rename(temporary, join(inbox, `${id}.json`));
 }
 
-server.listen(Number(process.env.PORT), "127.0.0.1", () => {
+server.listen(Number(process.env.PORT || 0), "127.0.0.1", () => {
   console.log(`listening on http://127.0.0.1:${server.address().port}/webhooks`);
 });
