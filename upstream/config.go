@@ -29,7 +29,8 @@ type Config struct {
 	CAFile string `koanf:"ca_file"`
 	// ProxyURL is the proxy through which the upstream is reached: http, https or
 	// socks5, which finds the upstream's address itself. It may carry a user and a
-	// password, which are secrets. Empty: none; those of the environment are not read.
+	// password, which are secrets. For one of https vouch the system's authorities and
+	// those of CAFile. Empty: none; those of the environment are not read.
 	ProxyURL string `koanf:"proxy_url"`
 }
 
