@@ -64,6 +64,8 @@ func address(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), port)
 }
 
+var errProxyAuth = errors.New("upstream.proxy_url: the proxy wants another user or password")
+
 // connectError is the error of a connection that could not be made. Its text is about
 // the network and holds no secret.
 type connectError struct{ error }

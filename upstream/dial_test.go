@@ -69,6 +69,10 @@ func (p *proxyServer) serveHTTP(conn *peer) {
 	authorization, _, _ = strings.Cut(authorization, "\r")
 	user, _ := base64.StdEncoding.DecodeString(authorization)
 	refuses := p.note("%s %s as %s", method, target, user)
+	if method != http.MethodConnect && refuses > 0 {
+		conn.say(answer(refuses, "hunter2 is wrong", "Proxy-Authenticate: Basic"))
+		return
+	}
 	if method != http.MethodConnect {
 		conn.say(answer(200, waiting, "Connection: close"))
 		return
@@ -146,7 +150,7 @@ func TestProxy(t *testing.T) {
 				c := newClient(t, upstreamURL, through(url), func(s *setup) { s.CAFile = ca })
 				absolute := !secure && strings.HasPrefix(scheme, "http")
 				for range 2 {
-					o, err := c.Poll(t.Context(), asked(t), forClient)
+					o, err := c.Poll(t.Context(), question(t, dialect("marksign"), 0, "z=%2F&y=1", `{"access_token":"x"}`), forClient)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -161,7 +165,7 @@ func TestProxy(t *testing.T) {
 					response.Body.Close()
 				}
 				as := " as user:hunter2"
-				poll := "/base/smartid/sign/status/" + token + ".json"
+				poll := "/base/smartid/sign/status/" + token + ".json?y=1&z=%2F"
 				switch {
 				case absolute:
 					p.wantAsked(t, "POST http://example.com"+poll+as, "GET http://example.com/base//a%2Fb/%zz?x=1;y"+as,
@@ -192,6 +196,7 @@ func TestProxyThatRefuses(t *testing.T) {
 		handle       func(*peer)
 		want         string
 	}{
+		{"refused in absolute form", "http", 407, nil, "upstream.proxy_url: the proxy wants another user or password"},
 		{"refused", "http", 407, nil, "the proxy answered CONNECT with 407 Proxy Authentication Required"},
 		{"forbidden", "http", 403, nil, "the proxy answered CONNECT with 403 Forbidden"},
 		{"socks refused", "socks5", 1, nil, "upstream.proxy_url: socks connect"},
@@ -212,7 +217,11 @@ func TestProxyThatRefuses(t *testing.T) {
 			if p.refuses = c.refuses; c.handle != nil {
 				url = c.scheme + "://user:hunter2@" + serve(t, c.handle).listener.Addr().String()
 			}
-			log, client := logged(t, "https://example.com", through(url))
+			to := "https://example.com"
+			if strings.HasSuffix(c.name, "absolute form") {
+				to = "http://example.com"
+			}
+			log, client := logged(t, to, through(url))
 			_, err := client.Forward(request(t, client, "GET", "/", nil))
 			wantFailure(t, err, upstream.Connection)
 			for range 2 {

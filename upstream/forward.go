@@ -95,9 +95,10 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response, err := x.send(x.prepare(request))
-	if err == nil && response.StatusCode == http.StatusSwitchingProtocols {
-		response.Body.Close()
-		err = errUpgrade
+	if err == nil {
+		if err = c.notTheUpstreams(response.StatusCode); err != nil {
+			response.Body.Close()
+		}
 	}
 	if err != nil {
 		return nil, x.failed(request.Context(), err)
@@ -105,4 +106,15 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 	x.answered(response.StatusCode)
 	response.Body = &download{ReadCloser: response.Body, exchange: x}
 	return response, nil
+}
+
+// notTheUpstreams is the error of answers that cannot be one to what was asked.
+func (c *Client) notTheUpstreams(status int) error {
+	switch {
+	case status == http.StatusSwitchingProtocols:
+		return errUpgrade
+	case status == http.StatusProxyAuthRequired && c.origin != "":
+		return &connectError{errProxyAuth}
+	}
+	return nil
 }

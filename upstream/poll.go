@@ -148,6 +148,9 @@ func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant, origin
 
 func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOptions, response *fasthttp.Response) (*session.Observation, error) {
 	status, wait := response.StatusCode(), retryAfter(response)
+	if err := c.notTheUpstreams(status); err != nil {
+		return nil, brokenExchange(err)
+	}
 	c.holds.told(who, status, wait)
 	c.redirects.answered(v, status, c.pointsTo(v, response))
 	if o.Origin != "" && o.CORS != nil {
