@@ -206,11 +206,21 @@ func cutOff(err error) error {
 }
 
 // isLastRecord reports whether no other record follows one that is cut off, as when the
-// process was killed while it wrote that: else its length is wrong. Subjects are in
-// clear, and each begins with the stream's name.
+// process was killed while it wrote that: else its length is wrong. In each record the
+// subject, which begins with the stream's name, is in clear behind its length.
 func isLastRecord(stream, path string, at int64) bool {
 	content, err := os.ReadFile(path)
-	return err == nil && bytes.Count(content[min(at, int64(len(content))):], []byte(stream+".")) <= 1
+	if err != nil || at > int64(len(content)) {
+		return false
+	}
+	parts := bytes.Split(content[at:], []byte(stream+"."))
+	subjects := 0
+	for _, before := range parts[:len(parts)-1] {
+		if n := len(before); n >= 2 && binary.LittleEndian.Uint16(before[n-2:]) < recordStart {
+			subjects++
+		}
+	}
+	return subjects <= 1
 }
 
 // skip passes n bytes, and does not read them if they are many.

@@ -46,14 +46,15 @@ func openDirectory(dir string) (*os.File, error) {
 // knows that the one before was killed.
 const openMark = "open\n"
 
-// markOpen marks the store as open, and reports whether it still was.
-func markOpen(lock *os.File) (unclean bool, err error) {
+// wasLeftOpen reports whether the store was not closed by the process that had it before.
+func wasLeftOpen(lock *os.File) bool {
 	info, err := lock.Stat()
-	if err != nil || info.Size() > 0 {
-		return err == nil, err
-	}
-	_, err = lock.WriteAt([]byte(openMark), 0)
-	return false, err
+	return err == nil && info.Size() > 0
+}
+
+func markOpen(lock *os.File) error {
+	_, err := lock.WriteAt([]byte(openMark), 0)
+	return err
 }
 
 func markClosed(lock *os.File) error { return lock.Truncate(0) }

@@ -62,8 +62,9 @@ func stopEngine(engine *server.Server) {
 // says that it cannot write: a stream that failed once stays so until the server is
 // started anew, and tells nobody else.
 type engineLog struct {
-	log    *slog.Logger
-	failed func(error)
+	log     *slog.Logger
+	failed  func(error)
+	unclean bool // the server was not stopped in good order the last time
 }
 
 func (l engineLog) Noticef(string, ...any) {}
@@ -72,7 +73,7 @@ func (l engineLog) Tracef(string, ...any)  {}
 
 func (l engineLog) Warnf(format string, args ...any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
-	if strings.Contains(text, "outdated") || strings.Contains(text, "prior state file") {
+	if strings.Contains(text, "outdated") || l.unclean && strings.Contains(text, "prior state") {
 		l.log.Debug("embedded NATS server rebuilds its state, as after any unclean stop", "message", text)
 		return
 	}

@@ -39,6 +39,9 @@ const (
 
 // Finals opens the place for final answers and makes it if it is not there.
 func (s *Store) Finals(ctx context.Context) (*Finals, error) {
+	// With a limit for each subject the engine writes blocks of half the size, and it has
+	// the newest ones in memory. Of two answers to one question with one body, the later
+	// one stays.
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"},
 		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true, MaxMsgsPerSubject: 1,
@@ -77,7 +80,7 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	if err != nil {
 		return err
 	}
-	if n := len(holders); n > 0 && o.At.Before(holders[n-1].at.Add(f.s.spare()/2)) {
+	if n := len(holders); n > 0 && holders[n-1].question != a.question && o.At.Before(holders[n-1].at.Add(f.s.spare()/2)) {
 		return f.write(ctx, a.subject(), head)
 	}
 	if err := f.keepBody(ctx, a, head, o.Body); err != nil {
@@ -209,7 +212,7 @@ func (f *Finals) read(ctx context.Context, v *session.Variant, a answer, m *mess
 
 // isOver reports whether an observation was made too long ago to be given to anybody.
 func (f *Finals) isOver(o *session.Observation) bool {
-	return o != nil && !time.Now().Before(o.At.Add(f.s.cfg.Retain))
+	return !time.Now().Before(o.At.Add(f.s.cfg.Retain))
 }
 
 // open decrypts the message of an answer. Where that is not whole, size is that of the

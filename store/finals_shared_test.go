@@ -116,6 +116,7 @@ func TestABodyLastsAsLongAsItsLastAnswer(t *testing.T) {
 		keep(t, f, further(t, "t", 3), second)
 		atMost(t, f, size+few)
 		keep(t, f, further(t, "t", 4), third)
+		keep(t, f, further(t, "t", 4), sameAs(third, time.Second))
 		keep(t, f, further(t, "t", 4), again)
 		atMost(t, f, size+few)
 		shut()

@@ -23,10 +23,11 @@ type Store struct {
 	log  *slog.Logger
 	keys *keys
 	lock *os.File
-	// opened means that the store was in use, so that it can be marked as closed.
-	opened bool
-	nc     *nats.Conn
-	js     jetstream.JetStream
+	nc   *nats.Conn
+	js   jetstream.JetStream
+
+	opened  bool // so the lock says so, until the store is closed
+	unclean bool // the engine was not stopped in good order the last time
 
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
@@ -69,18 +70,19 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: o.Log, lock: lock, journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, unclean: wasLeftOpen(lock), journals: map[string]*Journal{}, queues: map[string]*Queue{}}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.health.init()
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.shutdown())
 	}
-	if unclean, err := markOpen(lock); err != nil {
+	if err := markOpen(lock); err != nil {
 		return nil, errors.Join(err, s.shutdown())
-	} else if unclean {
+	}
+	if s.unclean {
 		s.tellRecovered(ctx, time.Since(begun))
 	}
-	s.opened = true
+	s.opened, s.unclean = true, true // should it start anew, it has failed before
 	s.running.Go(s.watchHealth)
 	return s, nil
 }
@@ -127,7 +129,7 @@ func (s *Store) startEngine(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = time.Until(deadline)
 	}
-	engine, err := startEngine(s.cfg, s.engineDir(), engineLog{s.log, s.fail}, patience)
+	engine, err := startEngine(s.cfg, s.engineDir(), engineLog{s.log, s.fail, s.unclean}, patience)
 	if err != nil {
 		return fmt.Errorf("store: start the embedded NATS server in %s: %w", s.engineDir(), err)
 	}
