@@ -2,7 +2,7 @@ package admin
 
 import "encoding/base64"
 
-// cursor is a place in a list as clients see it: its kind, so that one of another list
+// cursor is a position in a list as clients see it: its kind, so that one of another list
 // is noticed, and a position that only the service understands.
 func cursor(kind byte, position string) string {
 	if position == "" {

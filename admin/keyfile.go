@@ -44,7 +44,7 @@ func readKey(path string) (string, error) {
 	return key, nil
 }
 
-// makeKey writes beside the file first, and then links it into its place, which fails
+// makeKey writes to another file first and then links it to the path, which fails
 // if there is one.
 func makeKey(dir, path string) (string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -121,7 +121,7 @@ func at(location, message string) *problem {
 var ErrUnavailable = errors.New("admin: not available at the moment")
 
 // inList says that a service complains about the query of a list: whatever name it has
-// for the place where to go on, clients know it as cursor.
+// for where to go on, clients know it as cursor.
 const inList = "list"
 
 func location(in, field string) string {

@@ -211,7 +211,7 @@ func variantProblem(err error) error {
 	return &webhook.FieldError{Field: field, Problem: wrong.Problem}
 }
 
-// revision is a place in the list of sessions, as a position of a cursor.
+// revision is where a page of sessions ends, as a position of a cursor.
 func revision(before uint64) string {
 	if before == 0 {
 		return ""
@@ -219,7 +219,7 @@ func revision(before uint64) string {
 	return strconv.FormatUint(before, 36)
 }
 
-// before is the place in the list of sessions that the cursor stands for.
+// before is where a page of sessions begins.
 func (p PageParams) before() (uint64, error) {
 	text, err := position(ofSessions, "query.cursor", p.Cursor)
 	if text == "" || err != nil {
