@@ -29,9 +29,7 @@ type Config struct {
 	CAFile string `yaml:"ca_file"`
 	// ProxyURL is the proxy through which the upstream is reached: http, https or
 	// socks5, which finds the upstream's address itself. It may carry a user and a
-	// ProxyURL is the proxy through which the upstream is reached: http, https or
-	// socks5, with a user and a password if it wants them. Empty: none. Those of the
-	// environment are not used.
+	// password, which are secrets. Empty: none; those of the environment are not read.
 	ProxyURL string `yaml:"proxy_url" secret:"maybe"`
 }
 
