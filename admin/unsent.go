@@ -54,7 +54,8 @@ func (u *unsent) count(c *fiber.Ctx) error {
 	if answer.IsBodyStream() || len(answer.Body()) == 0 {
 		return nil
 	}
-	text := answer.SwapBody(nil) // from now on it is not the engine's to use again
+	text := answer.Body()
+	answer.SwapBody(nil) // so that text is not the engine's to use again
 	answer.SetBodyStream(u.body(text), len(text))
 	return nil
 }

@@ -17,7 +17,7 @@ import (
 
 // Config says how events are delivered, and where they may go.
 type Config struct {
-	// Timeout bounds one attempt, from dialling to the end of the answer. More
+	// Timeout bounds one attempt, from dialling to the head of the answer. More
 	// than 0.
 	Timeout time.Duration `yaml:"timeout"`
 	// Retries are the waits before each further attempt; none means that the first

@@ -42,6 +42,9 @@ type condition struct {
 	givingUp bool
 }
 
+// failingBefore is what an earlier process has told.
+const failingBefore = "before the start"
+
 // attempted notes an attempt. heldBack means that the next ones wait for the breaker.
 func (r *receiverLog) attempted(sub *subscription, a Attempt, heldBack bool) {
 	r.mu.Lock()
@@ -52,8 +55,8 @@ func (r *receiverLog) attempted(sub *subscription, a Attempt, heldBack bool) {
 			return
 		}
 		s = &receiverState{lines: rate.NewLimiter(rate.Every(receiverLine), receiverLines), since: sub.Failing}
-		if !s.since.IsZero() { // told by an earlier process
-			s.is.failure = "unknown"
+		if !s.since.IsZero() {
+			s.is.failure = failingBefore
 			s.told = s.is
 		}
 		r.by[sub.lane] = s
@@ -96,8 +99,8 @@ func (r *receiverLog) tellLocked(s *receiverState) {
 			log.Warn("webhook deliveries are given up after their last retry", "failing_since", s.since)
 		case s.is.heldBack && !s.told.heldBack:
 			log.Warn("webhook receiver keeps failing, attempts are held back", "failing_since", s.since)
-		case s.told.failure == "":
-			log.Warn("webhook receiver is failing")
+		case s.told.failure == "" || s.told.failure == failingBefore:
+			log.Warn("webhook receiver is failing", "failing_since", s.since)
 		default:
 			log.Warn("webhook receiver is failing in another way", "failing_since", s.since)
 		}

@@ -142,8 +142,8 @@ func TestWhatWasNotToldAtOnce(t *testing.T) {
 	}
 }
 
-// TestARecoveryAfterARestart is told too.
-func TestARecoveryAfterARestart(t *testing.T) {
+// TestAFailingReceiverAfterARestart: what began before is told again, and so is its end.
+func TestAFailingReceiverAfterARestart(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, status(500))
 	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
@@ -151,9 +151,13 @@ func TestARecoveryAfterARestart(t *testing.T) {
 	b.fails(sub)
 	b.age(sub, 2*time.Minute)
 	b.fails(sub) // durable from here on
+	want := []string{"webhook receiver is failing", "webhook deliveries are given up after their last retry"}
+	b.reopen()
+	b.fails(sub)
+	b.toldInTheEnd(append(want, want...)...)
 	b.close()
 	r.set(nil)
 	b.open()
 	b.changed(change("ses_works", session.Succeeded))
-	b.toldInTheEnd("webhook receiver is failing", "webhook deliveries are given up after their last retry", "webhook receiver has recovered")
+	b.toldInTheEnd(append(append(want, want...), "webhook receiver has recovered")...)
 }

@@ -208,7 +208,7 @@ var reservedHeaders = []string{
 
 func checkHeaders(headers map[string]string) error {
 	if len(headers) > mostHeaders {
-		return &FieldError{"headers", fmt.Sprintf("must be at most %d", mostHeaders)}
+		return &FieldError{"headers", fmt.Sprintf("must be at most %d fields", mostHeaders)}
 	}
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
