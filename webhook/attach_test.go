@@ -78,6 +78,7 @@ func TestAttach(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	b.changed(change("ses_b", session.Pending))
 	b.reopen()
+	r.wait(t, 1) // or the final event may overtake it, and it is not sent
 	b.changed(change("ses_a", session.Succeeded))
 	all := r.wait(t, 2)
 	for _, got := range all {
