@@ -66,7 +66,7 @@ func (s *Service) ComeBack(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(work{d.Subscription, d.Session, d.Event, d.Place, d.Round})
+	value, err := json.Marshal(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, false})
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,7 @@ type Service struct {
 	consumers consumers
 	receivers receiverLog
 	erased    erased
+	guesses   guesses
 	caughtUp  sync.Map            // ids of bound subscriptions, see Attach
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files     *semaphore.Weighted // bounds the memory of documents on their way
@@ -49,6 +50,7 @@ type Service struct {
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
 
+	started      time.Time
 	mostBound    int
 	disableAfter time.Duration
 	openFor      time.Duration // how long a consumer's breaker stays open
@@ -186,6 +188,7 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
+	s.started = time.Now()
 	s.consumers.start()
 	s.background.Go(func() {
 		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
