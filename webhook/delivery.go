@@ -80,23 +80,30 @@ func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
 	if s.erased.has(d.Session, d.Place) {
 		return nil
 	}
-	value, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("webhook: encoding a delivery: %w", err)
+	value := encoded(d)
+	write := func() (err error) {
+		if d.revision == 0 {
+			_, err = s.deliveries.Create(ctx, d.key(), value, 0)
+		} else {
+			_, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+		}
+		return err
 	}
-	revision := d.revision
-	if revision == 0 {
-		d.revision, err = s.deliveries.Create(ctx, d.key(), value, 0)
-	} else {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, revision, 0)
-	}
+	err := write()
 	if errors.Is(err, store.ErrConflict) && s.isBehind(ctx, d) {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
-	}
-	if err != nil {
-		d.revision = revision
+		err = write()
 	}
 	return err
+}
+
+// encoded is the JSON of a record, an item or the header of an event: of our own types,
+// which have one.
+func encoded(v any) []byte {
+	value, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 // isBehind reports whether what is stored says less than d: it is about an earlier event

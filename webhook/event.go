@@ -46,13 +46,8 @@ func (e *event) last() bool { return e.Final || e.Type == TypeNotFound || e.Type
 
 // marshal returns the header, a line break and the payload: so the payload stays byte
 // for byte what it is.
-func (e *event) marshal() ([]byte, error) {
-	header, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
-	}
-	header = append(header, '\n')
-	return append(header, e.payload...), nil
+func (e *event) marshal() []byte {
+	return slices.Concat(encoded(e), []byte{'\n'}, e.payload)
 }
 
 func readEvent(entry store.Entry) (*event, error) {
@@ -171,11 +166,7 @@ func following(last *event, mark string, next func(last *event) (*event, error))
 // append records e if last is the place of the last event about its key; otherwise it
 // reports false.
 func (s *Service) append(ctx context.Context, key string, e *event, last uint64) (bool, error) {
-	value, err := e.marshal()
-	if err != nil {
-		return false, err
-	}
-	place, err := s.journal.Append(ctx, key, value, last)
+	place, err := s.journal.Append(ctx, key, e.marshal(), last)
 	switch {
 	case errors.Is(err, store.ErrConflict):
 		return false, context.Cause(ctx)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-json-experiment/json"
-
 	"pollbridge/store"
 )
 
@@ -47,10 +45,7 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 
 // enqueue makes it durable that an event is to be delivered to a subscription.
 func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
-	value, err := json.Marshal(work{sub.ID, e.subject, e.ID, e.place, round, false})
-	if err != nil {
-		return fmt.Errorf("webhook: encoding an item: %w", err)
-	}
+	value := encoded(work{sub.ID, e.subject, e.ID, e.place, round, false})
 	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.place, round), value); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
@@ -60,10 +55,7 @@ func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, roun
 
 // later puts an item away until the time of its next attempt.
 func (s *Service) later(ctx context.Context, item *store.Item, d *delivery) error {
-	value, err := json.Marshal(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, true})
-	if err != nil {
-		return fmt.Errorf("encoding a retry: %w", err)
-	}
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, true})
 	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
 		return fmt.Errorf("scheduling a retry: %w", err)
 	}
