@@ -54,7 +54,7 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	// The last event may have been fanned out before the subscription was there, and a
 	// crash may have come between the two. If it was not, the two items are one.
 	last, d, err := s.lastDelivery(ctx, sub)
-	if err == nil && last.place > 0 && d.revision == 0 && sub.covers(last) {
+	if err == nil && last.position > 0 && d.revision == 0 && sub.covers(last) {
 		err = s.enqueue(ctx, sub, last, 0)
 	}
 	if err != nil {
@@ -150,23 +150,23 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 			return err
 		}
 	}
-	place, err := s.eraseEvents(ctx, sessionID)
+	position, err := s.eraseEvents(ctx, sessionID)
 	if err != nil {
 		return fmt.Errorf("webhook: erasing events: %w", err)
 	}
-	if err := s.eraseDeliveries(ctx, sessionID, place); err != nil {
+	if err := s.eraseDeliveries(ctx, sessionID, position); err != nil {
 		return fmt.Errorf("webhook: erasing deliveries: %w", err)
 	}
 	return nil
 }
 
-// eraseEvents returns up to which place of the journal events were erased. Attempts
+// eraseEvents returns up to which position of the journal events were erased. Attempts
 // under way for them record nothing any more.
-func (s *Service) eraseEvents(ctx context.Context, sessionID string) (place uint64, err error) {
+func (s *Service) eraseEvents(ctx context.Context, sessionID string) (position uint64, err error) {
 	if err := s.journal.Erase(ctx, sessionID); err != nil {
 		return 0, err
 	}
-	place, err = s.journal.Newest(ctx)
+	position, err = s.journal.Newest(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -175,15 +175,15 @@ func (s *Service) eraseEvents(ctx context.Context, sessionID string) (place uint
 	if err != nil {
 		return 0, err
 	}
-	if last.place > 0 {
-		place = min(place, last.first()-1)
+	if last.position > 0 {
+		position = min(position, last.first()-1)
 	}
-	s.erased.add(sessionID, place)
-	return place, nil
+	s.erased.add(sessionID, position)
+	return position, nil
 }
 
-// eraseDeliveries erases the deliveries of events up to a place.
-func (s *Service) eraseDeliveries(ctx context.Context, sessionID string, place uint64) error {
+// eraseDeliveries erases the deliveries of events up to a position.
+func (s *Service) eraseDeliveries(ctx context.Context, sessionID string, position uint64) error {
 	for before := uint64(0); ; {
 		records, err := s.deliveries.List(ctx, "*."+sessionID+".*", before, 100)
 		if err != nil || len(records) == 0 {
@@ -191,7 +191,7 @@ func (s *Service) eraseDeliveries(ctx context.Context, sessionID string, place u
 		}
 		for _, r := range records {
 			before = r.Revision
-			if d, err := readDelivery(r); err == nil && d.Place > place {
+			if d, err := readDelivery(r); err == nil && d.Position > position {
 				continue
 			}
 			if err := errors.Join(s.deliveries.Delete(ctx, r.Key), s.dead.Delete(ctx, r.Key)); err != nil {

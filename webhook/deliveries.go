@@ -129,7 +129,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	case d.State == StateWaiting && !d.Next.After(time.Now()):
 		return Delivery{}, ErrUnderWay
 	}
-	e, err := s.eventAt(ctx, d.Place)
+	e, err := s.eventAt(ctx, d.Position)
 	if errors.Is(err, store.ErrNotFound) {
 		return Delivery{}, ErrNotFound
 	}
@@ -173,9 +173,9 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 	if err != nil {
 		return 0, fmt.Errorf("webhook: reading events: %w", err)
 	}
-	for place := uint64(0); place < newest; {
+	for position := uint64(0); position < newest; {
 		soon, cancel := context.WithTimeout(ctx, time.Second) // the newest ones may be gone
-		entries, err := s.journal.After(soon, place, 256)
+		entries, err := s.journal.After(soon, position, 256)
 		cancel()
 		if err != nil {
 			return count, fmt.Errorf("webhook: reading events: %w", err)
@@ -184,8 +184,8 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 			return count, context.Cause(ctx)
 		}
 		for _, entry := range entries {
-			place = entry.Sequence
-			if entry.At.Before(since) || place > newest {
+			position = entry.Sequence
+			if entry.At.Before(since) || position > newest {
 				continue
 			}
 			recovered, err := s.recoverOne(ctx, sub, entry)

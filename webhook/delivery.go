@@ -25,15 +25,15 @@ const mostAttempts = 32
 // then the item of the queue is all there is.
 type delivery struct {
 	Delivery
-	Place uint64 `json:"place"`           // of the event in the journal
-	Round int    `json:"round,omitempty"` // counts the redeliveries
-	Tries int    `json:"tries,omitempty"` // in this round
+	Position uint64 `json:"place"`           // of the event in the journal
+	Round    int    `json:"round,omitempty"` // counts the redeliveries
+	Tries    int    `json:"tries,omitempty"` // in this round
 
 	revision uint64 // 0: not stored
 }
 
 func newDelivery(id, subscriptionID string, e *event) *delivery {
-	return &delivery{Place: e.place, Delivery: Delivery{
+	return &delivery{Position: e.position, Delivery: Delivery{
 		ID: id, Subscription: subscriptionID, Session: e.subject, Event: e.ID, Type: e.Type, State: StateWaiting, Created: time.Now(),
 	}}
 }
@@ -77,7 +77,7 @@ func readDelivery(r store.Record) (*delivery, error) {
 // writeDelivery makes d durable. It fails with store.ErrConflict if somebody else has
 // changed it since it was read, and does nothing about an event that was erased.
 func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
-	if s.erased.has(d.Session, d.Place) {
+	if s.erased.has(d.Session, d.Position) {
 		return nil
 	}
 	value := encoded(d)
@@ -96,12 +96,11 @@ func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
 	return err
 }
 
-// encoded is the JSON of a record, an item or the header of an event: of our own types,
-// which have one.
+// encoded is the JSON of a record, of an item or of the header of an event.
 func encoded(v any) []byte {
 	value, err := json.Marshal(v)
 	if err != nil {
-		panic(err)
+		panic(err) // our own types always have one
 	}
 	return value
 }
@@ -114,7 +113,7 @@ func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
 	if err != nil {
 		return false
 	}
-	earlier := stored.Place < d.Place
+	earlier := stored.Position < d.Position
 	if !earlier && (d.Round == 0 || stored.Round != d.Round || stored.Tries >= d.Tries) {
 		return false
 	}
@@ -134,11 +133,11 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 		s.log.Error("skipping an unreadable item of the delivery queue", "item", item.Name, "error", err)
 		return nil
 	}
-	e, err := s.eventAt(ctx, w.Place)
+	e, err := s.eventAt(ctx, w.Position)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	e = cmp.Or(e, &event{ID: w.Event, subject: w.Subject, place: w.Place})
+	e = cmp.Or(e, &event{ID: w.Event, subject: w.Subject, position: w.Position})
 	d := newDelivery(s.deliveryID(w.Subscription, w.Event), w.Subscription, e)
 	if !first || s.mayHaveRecord(w, e) {
 		if d, err = s.deliveryOf(ctx, w.Subscription, e); err != nil {
@@ -147,7 +146,7 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 	}
 	sub := s.registry.get(w.Subscription)
 	switch {
-	case w.Place < d.Place, w.Round < d.Round:
+	case w.Position < d.Position, w.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
 	case w.Round == d.Round && d.over():
 		return s.settle(ctx, d) // a crash may have come before that
@@ -196,7 +195,7 @@ func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *even
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("reading a delivery: %w", err)
 	}
-	if err == nil && stored.Place >= e.place {
+	if err == nil && stored.Position >= e.position {
 		return stored, nil
 	}
 	d := newDelivery(s.deliveryID(subscriptionID, e.ID), subscriptionID, e)
@@ -291,7 +290,7 @@ func (s *Service) conclude(ctx context.Context, d *delivery, state, reason strin
 // stays in it until that is over, so that nobody else has to write there.
 func (s *Service) settle(ctx context.Context, d *delivery) (err error) {
 	switch {
-	case s.erased.has(d.Session, d.Place):
+	case s.erased.has(d.Session, d.Position):
 	case d.State == StateDead:
 		_, err = s.dead.Put(ctx, d.key(), []byte{'1'}, 0)
 	case d.Round > 0:
@@ -329,11 +328,11 @@ func (s *Service) release(ctx context.Context, sub *subscription, e *event) {
 // supersede ends what waits of the events before e for a subscription, also what was
 // never tried because e has overtaken it.
 func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) error {
-	for i, place := range e.Places {
-		eventType := e.Seen[len(e.Seen)-1-len(e.Places)+i]
+	for i, position := range e.Positions {
+		eventType := e.Seen[len(e.Seen)-1-len(e.Positions)+i]
 		earlier := &event{
 			ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
-			subject: e.subject, place: place,
+			subject: e.subject, position: position,
 		}
 		if !sub.covers(earlier) {
 			continue
@@ -345,7 +344,7 @@ func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) er
 		if d.over() {
 			continue
 		}
-		if err := s.queue.Remove(ctx, sub.consumer, itemName(d.ID, d.Place, d.Round)); err != nil {
+		if err := s.queue.Remove(ctx, sub.consumer, itemName(d.ID, d.Position, d.Round)); err != nil {
 			return err
 		}
 		err = s.conclude(ctx, d, StateSuperseded, "")

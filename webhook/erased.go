@@ -9,7 +9,7 @@ import (
 // take to end, and more.
 const erasedFor = 10 * time.Minute
 
-// erased knows the sessions that were erased a moment ago, and up to which place of the
+// erased knows the sessions that were erased a moment ago, and up to which position of the
 // journal: a session that is registered again has the same ids, and its events come
 // after that. The zero value is empty.
 type erased struct {
@@ -18,11 +18,11 @@ type erased struct {
 }
 
 type erasure struct {
-	place uint64
-	at    time.Time
+	position uint64
+	at       time.Time
 }
 
-func (e *erased) add(session string, place uint64) {
+func (e *erased) add(session string, position uint64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.up == nil {
@@ -34,13 +34,13 @@ func (e *erased) add(session string, place uint64) {
 			delete(e.up, old)
 		}
 	}
-	e.up[session] = erasure{max(place, e.up[session].place), now}
+	e.up[session] = erasure{max(position, e.up[session].position), now}
 }
 
-// has reports whether what a session's event at that place led to was erased.
-func (e *erased) has(session string, place uint64) bool {
+// has reports whether what a session's event at that position led to was erased.
+func (e *erased) has(session string, position uint64) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	erasure, was := e.up[session]
-	return was && place <= erasure.place && time.Since(erasure.at) < erasedFor
+	return was && position <= erasure.position && time.Since(erasure.at) < erasedFor
 }

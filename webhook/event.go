@@ -19,19 +19,19 @@ import (
 // event is an entry of the journal. Its key is the session, or the subscription that
 // an operational event is about.
 type event struct {
-	ID       string    `json:"id"`
-	Type     string    `json:"type"`
-	Endpoint string    `json:"endpoint,omitempty"`
-	Account  string    `json:"account,omitempty"`
-	State    string    `json:"state,omitempty"`
-	Final    bool      `json:"final,omitzero"`
-	Sequence int       `json:"sequence"`         // counts the events of one key
-	Seen     []string  `json:"seen"`             // what there was about that key, with this one: no repeats
-	Places   []uint64  `json:"places,omitempty"` // of those before this one
-	At       time.Time `json:"at"`               // when the state was seen
+	ID        string    `json:"id"`
+	Type      string    `json:"type"`
+	Endpoint  string    `json:"endpoint,omitempty"`
+	Account   string    `json:"account,omitempty"`
+	State     string    `json:"state,omitempty"`
+	Final     bool      `json:"final,omitzero"`
+	Sequence  int       `json:"sequence"`         // counts the events of one key
+	Seen      []string  `json:"seen"`             // what there was about that key, with this one: no repeats
+	Positions []uint64  `json:"places,omitempty"` // of those before this one
+	At        time.Time `json:"at"`               // when the state was seen
 
 	subject  string    // the entry's key
-	place    uint64    // the entry's sequence
+	position uint64    // the entry's sequence
 	recorded time.Time // when it was made
 	payload  []byte    // stands behind the header, as it is sent
 }
@@ -52,19 +52,19 @@ func (e *event) marshal() []byte {
 
 func readEvent(entry store.Entry) (*event, error) {
 	header, payload, found := bytes.Cut(entry.Value, []byte{'\n'})
-	e := &event{subject: entry.Key, place: entry.Sequence, recorded: entry.At, payload: payload}
+	e := &event{subject: entry.Key, position: entry.Sequence, recorded: entry.At, payload: payload}
 	if err := json.Unmarshal(header, e); err != nil || !found {
 		return nil, fmt.Errorf("%w: entry %d of the journal of events", store.ErrDamaged, entry.Sequence)
 	}
 	return e, nil
 }
 
-// first is the place of the first event about the same key that is known.
+// first is the position of the first event about the same key that is known.
 func (e *event) first() uint64 {
-	if len(e.Places) > 0 {
-		return e.Places[0]
+	if len(e.Positions) > 0 {
+		return e.Positions[0]
 	}
-	return e.place
+	return e.position
 }
 
 // Changed makes an event of c and records it: when it returns nil, that is durable. A
@@ -107,10 +107,10 @@ func (s *Service) record(ctx context.Context, key, mark string, next func(last *
 			return false, err
 		}
 		if e != nil {
-			place, err := s.journal.Append(ctx, key, e.marshal(), last.place)
+			position, err := s.journal.Append(ctx, key, e.marshal(), last.position)
 			switch {
 			case err == nil:
-				s.guesses.put(key, *e, place)
+				s.guesses.put(key, *e, position)
 				s.metrics.events.WithLabelValues(e.Type).Inc()
 				return true, nil
 			case !errors.Is(err, store.ErrConflict):
@@ -138,8 +138,8 @@ func (g *guesses) of(key string) *event {
 	return cmp.Or(g.last[key], &event{subject: key})
 }
 
-func (g *guesses) put(key string, e event, place uint64) {
-	e.place, e.payload = place, nil
+func (g *guesses) put(key string, e event, position uint64) {
+	e.position, e.payload = position, nil
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.last == nil || len(g.last) == mostGuesses {
@@ -148,7 +148,7 @@ func (g *guesses) put(key string, e event, place uint64) {
 	g.last[key] = &e
 }
 
-// following is what next makes of the last event about a key, with its place in the
+// following is what next makes of the last event about a key, with its sequence in the
 // row, or nil.
 func following(last *event, mark string, next func(last *event) (*event, error)) (*event, error) {
 	if slices.Contains(last.Seen, mark) {
@@ -160,11 +160,11 @@ func following(last *event, mark string, next func(last *event) (*event, error))
 	}
 	e.Sequence = last.Sequence + 1
 	e.Seen = append(slices.Clip(last.Seen), mark)
-	if last.place > 0 {
-		e.Places = append(slices.Clip(last.Places), last.place)
+	if last.position > 0 {
+		e.Positions = append(slices.Clip(last.Positions), last.position)
 	}
 	if extra := len(e.Seen) - 32; extra > 0 {
-		e.Seen, e.Places = e.Seen[extra:], e.Places[min(extra, len(e.Places)):]
+		e.Seen, e.Positions = e.Seen[extra:], e.Positions[min(extra, len(e.Positions)):]
 	}
 	return e, nil
 }
@@ -181,10 +181,10 @@ func (s *Service) lastEvent(ctx context.Context, key string) (*event, error) {
 	}
 }
 
-// eventAt returns the event at a place of the journal; the error is store.ErrNotFound
+// eventAt returns the event at a position of the journal; the error is store.ErrNotFound
 // where it is not kept any more.
-func (s *Service) eventAt(ctx context.Context, place uint64) (*event, error) {
-	entry, err := s.journal.Get(ctx, place)
+func (s *Service) eventAt(ctx context.Context, position uint64) (*event, error) {
+	entry, err := s.journal.Get(ctx, position)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: reading an event: %w", err)
 	}
@@ -197,7 +197,7 @@ func (s *Service) Knows(ctx context.Context, sessionID string) (bool, error) {
 		return false, nil
 	}
 	last, err := s.lastEvent(ctx, sessionID)
-	return err == nil && last.place > 0, err
+	return err == nil && last.position > 0, err
 }
 
 // Events returns up to limit events that follow a cursor, in their order, and the
@@ -205,7 +205,7 @@ func (s *Service) Knows(ctx context.Context, sessionID string) (bool, error) {
 // waits for one, no longer than wait, and then returns none. The error is a
 // *FieldError where the cursor cannot be used.
 func (s *Service) Events(ctx context.Context, after string, limit int, wait time.Duration) (page []Event, next string, err error) {
-	place, err := readCursor("after", after)
+	position, err := readCursor("after", after)
 	if err != nil {
 		return nil, "", err
 	}
@@ -213,12 +213,12 @@ func (s *Service) Events(ctx context.Context, after string, limit int, wait time
 	if err != nil {
 		return nil, "", fmt.Errorf("webhook: reading events: %w", err)
 	}
-	if newest <= place && wait <= 0 {
+	if newest <= position && wait <= 0 {
 		return nil, after, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, max(wait, time.Second))
 	defer cancel()
-	entries, err := s.journal.After(waiting, place, limit)
+	entries, err := s.journal.After(waiting, position, limit)
 	if err != nil {
 		return nil, "", fmt.Errorf("webhook: reading events: %w", err)
 	}
@@ -243,15 +243,15 @@ func (s *Service) NewestEvent(ctx context.Context) (string, error) {
 	return cursor(newest), nil
 }
 
-func cursor(place uint64) string { return strconv.FormatUint(place, 10) }
+func cursor(position uint64) string { return strconv.FormatUint(position, 10) }
 
 func readCursor(field, text string) (uint64, error) {
 	if text == "" {
 		return 0, nil
 	}
-	place, err := strconv.ParseUint(text, 10, 63)
+	position, err := strconv.ParseUint(text, 10, 63)
 	if err != nil {
 		return 0, &FieldError{Field: field, Problem: "must be a cursor that the API returned"}
 	}
-	return place, nil
+	return position, nil
 }

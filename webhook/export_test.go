@@ -65,10 +65,10 @@ func (s *Service) ComeBack(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, false})
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Position, d.Round, false})
 	consumer := s.registry.get(d.Subscription).consumer
 	defer s.consumers.ensure(consumer)
-	return s.queue.Add(ctx, consumer, itemName(d.ID, d.Place, d.Round)+"-back", value) // not taken for the same one
+	return s.queue.Add(ctx, consumer, itemName(d.ID, d.Position, d.Round)+"-back", value) // not taken for the same one
 }
 
 // Age lets a time pass for what is known of a subscription's failures.

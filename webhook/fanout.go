@@ -12,7 +12,7 @@ type work struct {
 	Subscription string `json:"s"`
 	Subject      string `json:"k"`
 	Event        string `json:"e"`
-	Place        uint64 `json:"p"`
+	Position     uint64 `json:"p"`
 	Round        int    `json:"r,omitzero"`
 	Tried        bool   `json:"t,omitzero"` // it was put away for a retry
 }
@@ -20,11 +20,11 @@ type work struct {
 // itemName tells rounds apart, and the events of a session that was erased from those
 // of the same one registered again: the engine does not add the same item again so
 // soon, though it was done.
-func itemName(id string, place uint64, round int) string {
+func itemName(id string, position uint64, round int) string {
 	if round == 0 {
-		return fmt.Sprintf("%s-%d", id, place)
+		return fmt.Sprintf("%s-%d", id, position)
 	}
-	return fmt.Sprintf("%s-%d-%d", id, place, round)
+	return fmt.Sprintf("%s-%d-%d", id, position, round)
 }
 
 // fanOut makes items of an event, one for each subscription that covers it. It may be
@@ -45,8 +45,8 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 
 // enqueue makes it durable that an event is to be delivered to a subscription.
 func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
-	value := encoded(work{sub.ID, e.subject, e.ID, e.place, round, false})
-	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.place, round), value); err != nil {
+	value := encoded(work{sub.ID, e.subject, e.ID, e.position, round, false})
+	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.position, round), value); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
 	s.consumers.ensure(sub.consumer)
@@ -55,7 +55,7 @@ func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, roun
 
 // later puts an item away until the time of its next attempt.
 func (s *Service) later(ctx context.Context, item *store.Item, d *delivery) error {
-	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, true})
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Position, d.Round, true})
 	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
 		return fmt.Errorf("scheduling a retry: %w", err)
 	}
