@@ -23,9 +23,10 @@ const (
 	failuresToOpen = 10
 )
 
-// consumer delivers to one receiver: it takes its items off the queue, no more than
-// Config.Concurrency at a time. While the receiver fails and the breaker is open, these
-// wait here and cost nothing but their renewal, and all others stay in the engine.
+// consumer delivers to one receiver. It takes a few items off the queue; what they are
+// about is read while others are attempted, Config.Concurrency at a time. While the
+// receiver fails and the breaker is open, these wait here and cost nothing but their
+// renewal, and all others stay in the engine.
 type consumer struct {
 	s       *Service
 	name    string
@@ -33,6 +34,7 @@ type consumer struct {
 	living  context.Context // ends when nothing is begun any more
 	end     context.CancelFunc
 	stopped chan struct{} // closed when nothing is taken any more
+	slots   chan struct{} // holds one for each attempt under way
 
 	mu       sync.Mutex
 	busy     map[string]bool // guarded by mu, as below; names of items that are dealt with
@@ -47,7 +49,7 @@ var (
 )
 
 func newConsumer(s *Service, name string) *consumer {
-	c := &consumer{s: s, name: name, stopped: make(chan struct{}), busy: map[string]bool{}, lastUsed: time.Now()}
+	c := &consumer{s: s, name: name, stopped: make(chan struct{}), slots: make(chan struct{}, s.cfg.Concurrency), busy: map[string]bool{}, lastUsed: time.Now()}
 	c.living, c.end = context.WithCancel(s.living)
 	c.breaker = gobreaker.NewCircuitBreaker[outcome](gobreaker.Settings{
 		Name:        name,
@@ -64,7 +66,7 @@ func (c *consumer) run() {
 	defer close(c.stopped)
 	for c.living.Err() == nil {
 		ctx, cancel := context.WithTimeout(c.living, storeTimeout)
-		taking, err := c.s.queue.Take(ctx, c.name, c.s.cfg.Concurrency, func(item *store.Item) {
+		taking, err := c.s.queue.Take(ctx, c.name, 2*cap(c.slots), func(item *store.Item) {
 			c.s.attempts.Go(func() { c.process(item) })
 		})
 		cancel()
@@ -139,6 +141,17 @@ func (c *consumer) enter(name string) bool {
 	return true
 }
 
+// slot waits until an attempt may begin. It returns what ends it, nil if the consumer was
+// closed meanwhile.
+func (c *consumer) slot() (release func()) {
+	select {
+	case c.slots <- struct{}{}:
+		return func() { <-c.slots }
+	case <-c.living.Done():
+		return nil
+	}
+}
+
 func (c *consumer) leave(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,9 +194,9 @@ func (c *consumer) send(ctx context.Context, m message) (outcome, error) {
 	return o, errNotNow
 }
 
-// state is for Stats and closeIdle.
-func (c *consumer) state() (underWay int, lastUsed time.Time) {
+// idle is how long nothing has been dealt with.
+func (c *consumer) idle() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.busy), c.lastUsed
+	return time.Since(c.lastUsed)
 }

@@ -70,7 +70,7 @@ func (cs *consumers) list() []*consumer {
 // closeIdle closes consumers that had nothing to do for a while.
 func (cs *consumers) closeIdle(after time.Duration) {
 	for _, c := range cs.list() {
-		if _, lastUsed := c.state(); time.Since(lastUsed) > after && !cs.hasWork(c.name) {
+		if c.idle() > after && !cs.hasWork(c.name) {
 			cs.close(c.name)
 			// An item may have been added since they were counted, and whoever did so may
 			// have found the consumer there.
@@ -100,11 +100,10 @@ func (cs *consumers) remove(ctx context.Context, name string) error {
 	return cs.s.queue.RemoveLane(ctx, name)
 }
 
-// underWay is how many items are being dealt with.
-func (cs *consumers) underWay() (items int) {
+// underWay is how many attempts are.
+func (cs *consumers) underWay() (attempts int) {
 	for _, c := range cs.list() {
-		n, _ := c.state()
-		items += n
+		attempts += len(c.slots)
 	}
-	return items
+	return attempts
 }

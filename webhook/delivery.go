@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -126,24 +125,22 @@ func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
 // be dealt with again. Each step may be followed by a crash: the item comes back then,
 // and the record says what was done. first means that it is not known to have come before.
 func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
-	ctx, cancel := storeContext()
-	defer cancel()
 	var w work
 	if err := json.Unmarshal(item.Value, &w); err != nil {
 		s.log.Error("skipping an unreadable item of the delivery queue", "item", item.Name, "error", err)
 		return nil
 	}
-	e, err := s.eventAt(ctx, w.Position)
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	e, d, err := s.read(w, first)
+	if err != nil {
 		return err
 	}
-	e = cmp.Or(e, &event{ID: w.Event, subject: w.Subject, position: w.Position})
-	d := newDelivery(s.deliveryID(w.Subscription, w.Event), w.Subscription, e)
-	if !first || s.mayHaveRecord(w, e) {
-		if d, err = s.deliveryOf(ctx, w.Subscription, e); err != nil {
-			return err
-		}
+	release := c.slot()
+	if release == nil {
+		return errNotNow
 	}
+	defer release()
+	ctx, cancel := storeContext()
+	defer cancel()
 	sub := s.registry.get(w.Subscription)
 	switch {
 	case w.Position < d.Position, w.Round < d.Round:
@@ -153,7 +150,7 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 	case w.Round > d.Round:
 		d.begin(w.Round)
 	}
-	switch gone := e.recorded.IsZero(); {
+	switch gone := e.recorded.IsZero() || s.erased.has(e.subject, e.position); {
 	case (gone || sub == nil) && d.revision == 0:
 		return nil // erased, and nobody knows of it
 	case gone:
@@ -174,6 +171,24 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 		}
 	}
 	return s.attempt(c, item, sub, e, d)
+}
+
+// read returns the event of an item, without a time if it is not kept any more, and the
+// delivery as it is stored, else a new one.
+func (s *Service) read(w work, first bool) (e *event, d *delivery, err error) {
+	ctx, cancel := storeContext()
+	defer cancel()
+	if e, err = s.eventAt(ctx, w.Position); errors.Is(err, store.ErrNotFound) {
+		e, err = &event{ID: w.Event, subject: w.Subject, position: w.Position}, nil
+	}
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case first && !s.mayHaveRecord(w, e):
+		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
+	}
+	d, err = s.deliveryOf(ctx, w.Subscription, e)
+	return e, d, err
 }
 
 // mayHaveRecord reports whether something can be stored about a delivery whose item is
