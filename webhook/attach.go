@@ -166,6 +166,7 @@ func (s *Service) eraseEvents(ctx context.Context, sessionID string) (position u
 	if err := s.journal.Erase(ctx, sessionID); err != nil {
 		return 0, err
 	}
+	s.guesses.drop(sessionID)
 	position, err = s.journal.Newest(ctx)
 	if err != nil {
 		return 0, err

@@ -176,27 +176,26 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 // read returns the event of an item, without a time if it is not kept any more, and the
 // delivery as it is stored, else a new one.
 func (s *Service) read(w work, first bool) (e *event, d *delivery, err error) {
+	if e = s.guesses.of(w.Subject); first && e.position == w.Position && !s.mayHaveRecord(w, e) {
+		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
+	}
 	ctx, cancel := storeContext()
 	defer cancel()
 	if e, err = s.eventAt(ctx, w.Position); errors.Is(err, store.ErrNotFound) {
 		e, err = &event{ID: w.Event, subject: w.Subject, position: w.Position}, nil
 	}
-	switch {
-	case err != nil:
-		return nil, nil, err
-	case first && !s.mayHaveRecord(w, e):
-		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
+	if err == nil {
+		d, err = s.deliveryOf(ctx, w.Subscription, e)
 	}
-	d, err = s.deliveryOf(ctx, w.Subscription, e)
 	return e, d, err
 }
 
 // mayHaveRecord reports whether something can be stored about a delivery whose item is
-// handed out for the first time: from a try before, of an earlier process, or of an item
-// that was added twice. Should something be stored all the same, it cannot be overwritten:
-// it is read then, after an attempt too many.
+// handed out for the first time: from a try before, or of an item that was added twice.
+// Should something be stored all the same, it cannot be overwritten: it is read then,
+// after an attempt too many.
 func (s *Service) mayHaveRecord(w work, e *event) bool {
-	return w.Tried || w.Round > 0 || e.recorded.Before(s.started) || time.Since(e.recorded) > freshFor
+	return w.Tried || w.Round > 0 || time.Since(e.recorded) > freshFor
 }
 
 func storeContext() (context.Context, context.CancelFunc) {

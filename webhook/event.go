@@ -110,7 +110,8 @@ func (s *Service) record(ctx context.Context, key, mark string, next func(last *
 			position, err := s.journal.Append(ctx, key, e.marshal(), last.position)
 			switch {
 			case err == nil:
-				s.guesses.put(key, *e, position)
+				e.subject, e.position, e.recorded = key, position, time.Now()
+				s.guesses.put(e)
 				s.metrics.events.WithLabelValues(e.Type).Inc()
 				return true, nil
 			case !errors.Is(err, store.ErrConflict):
@@ -123,14 +124,15 @@ func (s *Service) record(ctx context.Context, key, mark string, next func(last *
 	}
 }
 
-// guesses remembers the last events that were recorded, without their payload. A session
-// may have been erased since, or have others: of an earlier process, or another one.
+// guesses remembers the last events that were recorded. A session may have been erased
+// since, or have others: of an earlier process, or another one.
 type guesses struct {
 	mu   sync.Mutex
-	last map[string]*event // by key; guarded by mu
+	last map[string]*event // by key; guarded by mu, as below
+	size int
 }
 
-const mostGuesses = 32 << 10 // of some 300 bytes
+const mostGuesses = 16 << 20 // bytes
 
 func (g *guesses) of(key string) *event {
 	g.mu.Lock()
@@ -138,14 +140,20 @@ func (g *guesses) of(key string) *event {
 	return cmp.Or(g.last[key], &event{subject: key})
 }
 
-func (g *guesses) put(key string, e event, position uint64) {
-	e.position, e.payload = position, nil
+func (g *guesses) put(e *event) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.last == nil || len(g.last) == mostGuesses {
-		g.last = map[string]*event{} // each saves but a read
+	if g.last == nil || g.size > mostGuesses {
+		g.last, g.size = map[string]*event{}, 0 // each saves but a read
 	}
-	g.last[key] = &e
+	g.last[e.subject] = e
+	g.size += len(e.payload) + 512
+}
+
+func (g *guesses) drop(key string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.last, key)
 }
 
 // following is what next makes of the last event about a key, with its sequence in the

@@ -50,7 +50,6 @@ type Service struct {
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
 
-	started      time.Time
 	mostBound    int
 	disableAfter time.Duration
 	openFor      time.Duration // how long a consumer's breaker stays open
@@ -179,7 +178,6 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
-	s.started = time.Now()
 	s.consumers.start()
 	s.background.Go(func() {
 		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
