@@ -27,7 +27,7 @@ func openDirectory(dir string) (*os.File, error) {
 	}
 	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("store: the data directory %s cannot be written: %w", dir, err)
+		return nil, fmt.Errorf("store: the data directory %s cannot be written%s: %w", dir, owners(dir), err)
 	}
 	if err := lockFile(file); err != nil {
 		file.Close()

@@ -45,12 +45,19 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
+	hangup := make(chan os.Signal, 1)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	}
 	takenUp := b.watcher.TakenUp()
 	for {
 		select {
 		case <-takenUp:
 			tightenHeap()
 			takenUp = nil
+		case <-hangup:
+			log.Info("SIGHUP is ignored: settings are read at the start only, and renewed certificates are noticed without it")
 		case <-ctx.Done():
 			log.Info("draining", "reason", context.Cause(ctx))
 			return nil

@@ -602,3 +602,18 @@ func writeCertificate(t *testing.T, certFile, keyFile string) {
 		}
 	}
 }
+
+// TestHangupIsIgnored: who tells a process to read its settings again does not mean to end
+// it. Clients who are served meanwhile notice nothing.
+func TestHangupIsIgnored(t *testing.T) {
+	p := launch(t, "http://127.0.0.1:9")
+	for range 2 {
+		if err := p.command.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, "the log says so", func() bool { return strings.Contains(p.errors.String(), "SIGHUP is ignored") })
+	if code, _ := p.terminate(); code != 0 {
+		t.Errorf("SIGTERM after SIGHUP: exit code %d; want 0", code)
+	}
+}
