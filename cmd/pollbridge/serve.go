@@ -70,9 +70,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 // tightenHeap is for when what was stored is in memory, and not before: a heap that
 // grows is collected over and over, and more often if it is tight. After that, what is
 // remembered is long-lived and answering from it allocates next to nothing: a tight
-// heap costs little and saves an eighth of the memory.
+// heap costs little and saves a quarter of the memory.
 func tightenHeap() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(75)
+		debug.SetGCPercent(50)
 	}
 }
