@@ -48,10 +48,11 @@ type bridge struct {
 
 	publicListener, privateListener net.Listener
 
-	draining atomic.Bool
-	storeErr atomic.Pointer[unkept] // why final answers cannot be stored
-	serving  sync.WaitGroup
-	failed   chan error
+	draining  atomic.Bool
+	notStored atomic.Int64
+	storeErr  atomic.Pointer[unkept] // why final answers cannot be stored
+	serving   sync.WaitGroup
+	failed    chan error
 }
 
 // drainTime is how long stopping may take, all in all.
@@ -252,6 +253,9 @@ const unkeptCounts = 10 * time.Second
 // noteStore remembers whether final answers can be stored. One that is too large says
 // nothing about that, and what the engine says of itself need not be remembered.
 func (b *bridge) noteStore(err error) {
+	if err != nil {
+		b.notStored.Add(1)
+	}
 	switch {
 	case err == nil:
 		b.storeErr.Store(nil)
@@ -281,6 +285,13 @@ func (b *bridge) registerGauges() {
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
+	gauge("pollbridge_finals_not_stored", "Final answers that could not be stored.", func() float64 { return float64(b.notStored.Load()) })
+	gauge("pollbridge_store_connected", "Whether the store can be used: 1 or 0.", func() float64 {
+		if b.store.Err() != nil {
+			return 0
+		}
+		return 1
+	})
 	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.keeper.Held() + b.watcher.Live()) })
 }
 

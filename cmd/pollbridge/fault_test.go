@@ -147,6 +147,12 @@ func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook strin
 	if status != 503 || !strings.Contains(text, `"title"`) {
 		t.Errorf("a subscription that cannot be kept is answered %d %s; want 503", status, text)
 	}
+	_, metrics := ask("GET", d.private+"/metrics", "")
+	for _, line := range []string{"pollbridge_store_connected 0\n", "pollbridge_finals_not_stored 1\n"} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics lack %q", line)
+		}
+	}
 	if status, _ := ask("GET", d.private+"/healthz", ""); status != 200 {
 		t.Errorf("healthz = %d; want 200: a restart does not help", status)
 	}
