@@ -74,12 +74,12 @@ type bridge struct {
 	addr string
 	url  string
 
-	server   *proxy.Server
-	statuses *cache.Statuses
-	keeper   *watch.Keeper
-	upstream *upstream.Client
-	registry *prometheus.Registry
-	log      *logtest.Buffer
+	server    *proxy.Server
+	statuses  *cache.Statuses
+	longPolls *watch.LongPolls
+	upstream  *upstream.Client
+	registry  *prometheus.Registry
+	log       *logtest.Buffer
 
 	stopping sync.Once
 	served   chan error
@@ -104,13 +104,13 @@ func serve(t testing.TB, upstreamURL string, changes ...func(*settings)) *bridge
 	fatal(t, err)
 	b.upstream, err = upstream.New(s.upstream, s.breaker, upstream.Options{Log: log, Registry: b.registry, UserAgent: "pollbridge/test"})
 	fatal(t, err)
-	b.keeper = watch.NewKeeper(max(s.interval, s.cache.PendingTTL), b.refresh)
+	b.longPolls = watch.NewLongPolls(max(s.interval, s.cache.PendingTTL), b.refresh)
 	b.statuses, err = cache.New(s.cache, cache.Options{
-		Poller: b.upstream, Finals: &testkit.Finals{}, Log: log, Observe: b.keeper.Observe,
+		Poller: b.upstream, Finals: &testkit.Finals{}, Log: log, Observe: b.longPolls.Observe,
 	})
 	fatal(t, err)
 	b.server, err = proxy.New(s.proxy, proxy.Options{
-		Table: table, Statuses: b.statuses, Holder: b.keeper, Upstream: b.upstream, Log: log, Registry: b.registry,
+		Table: table, Statuses: b.statuses, Holder: b.longPolls, Upstream: b.upstream, Log: log, Registry: b.registry,
 		Watches: s.watches, Webhooks: s.webhooks,
 	})
 	fatal(t, err)
@@ -142,7 +142,7 @@ func (b *bridge) stop() {
 		if err := <-b.served; err != nil {
 			b.t.Errorf("Serve = %v", err)
 		}
-		b.keeper.Close()
+		b.longPolls.Close()
 		b.statuses.Close()
 		b.upstream.Close()
 		for what, text := range map[string]string{"log": b.log.String(), "metrics": b.metrics()} {

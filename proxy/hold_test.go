@@ -79,8 +79,8 @@ func TestHeldPoll(t *testing.T) {
 	if took := time.Since(start); a.body != waiting+"\n" && a.body != waiting || took < 900*time.Millisecond || a.header.Get("Preference-Applied") != "wait=1" {
 		t.Errorf("answered %q after %v with %v; want waiting after 1s", a.body, took, a.header)
 	}
-	if b.keeper.Held() != 0 {
-		t.Errorf("%d sessions are held after the answer, want none", b.keeper.Held())
+	if b.longPolls.Held() != 0 {
+		t.Errorf("%d sessions are held after the answer, want none", b.longPolls.Held())
 	}
 
 	t.Log("wait=0 does not hold")
@@ -102,7 +102,7 @@ func TestHeldPoll(t *testing.T) {
 			t.Errorf("answered %q with %v; want refused", a.body, a.header)
 		}
 	}
-	eventually(t, "nothing is held any more", func() bool { return b.keeper.Held() == 0 })
+	eventually(t, "nothing is held any more", func() bool { return b.longPolls.Held() == 0 })
 }
 
 func goroutines() string {
@@ -122,7 +122,7 @@ func TestHeldPollOfAClientThatLeaves(t *testing.T) {
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
 	eventually(t, "the session is refreshed", func() bool { return rec.count() >= 3 })
 	conn.Close()
-	eventually(t, "the refreshing ends", func() bool { return b.keeper.Held() == 0 })
+	eventually(t, "the refreshing ends", func() bool { return b.longPolls.Held() == 0 })
 	eventually(t, "no poll is under way", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return rec.inFlight == 0 })
 	n := rec.count()
 	b.poll(token, "sesame-1")
@@ -185,7 +185,7 @@ func holdMany(t *testing.T, sessions int) (latest time.Duration) {
 		}()
 	}
 	eventually(t, "all are held", func() bool {
-		return b.keeper.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") >= heldClients
+		return b.longPolls.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") >= heldClients
 	})
 	changed := time.Now()
 	for _, token := range tokens {
@@ -257,7 +257,7 @@ func TestHeldWithNothingKnown(t *testing.T) {
 	if a := b.poll(token, "sesame-1", "Prefer: wait=60"); a.status != 503 {
 		t.Errorf("answered %d, %v; want 503 at once", a.status, a.err)
 	}
-	if b.keeper.Held() != 0 {
+	if b.longPolls.Held() != 0 {
 		t.Error("the session is still held")
 	}
 }

@@ -266,7 +266,7 @@ func TestHalfClosedClient(t *testing.T) {
 		conn := b.dial()
 		io.WriteString(conn, raw)
 		eventually(t, "the request was read", func() bool {
-			return running("upstream.(*Client).Forward") || b.keeper.Held() > 0
+			return running("upstream.(*Client).Forward") || b.longPolls.Held() > 0
 		})
 		conn.(*net.TCPConn).CloseWrite()
 		for _, a := range readAnswers(t, conn) {
@@ -450,7 +450,7 @@ func TestShutdown(t *testing.T) {
 	go func() { held <- b.poll(token, "sesame-1", "Prefer: wait=50") }()
 	go func() { inFlight <- do(t, "GET", b.url+"/slow", "") }()
 	<-arrived
-	eventually(t, "a poll is held", func() bool { return b.keeper.Held() == 1 })
+	eventually(t, "a poll is held", func() bool { return b.longPolls.Held() == 1 })
 
 	stopped := make(chan error, 1)
 	go func() {
@@ -475,7 +475,7 @@ func TestShutdown(t *testing.T) {
 	fatal(t, <-stopped)
 	b.stopping.Do(func() {})
 	fatal(t, <-b.served)
-	b.keeper.Close()
+	b.longPolls.Close()
 	b.statuses.Close()
 	b.upstream.Close()
 }

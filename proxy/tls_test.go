@@ -35,9 +35,9 @@ func TestTLS(t *testing.T) {
 	fatal(t, err)
 	body := asking("sesame-1")
 	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
-	eventually(t, "the session is held", func() bool { return b.keeper.Held() == 1 })
+	eventually(t, "the session is held", func() bool { return b.longPolls.Held() == 1 })
 	conn.NetConn().Close()
-	eventually(t, "the hold ends", func() bool { return b.keeper.Held() == 0 })
+	eventually(t, "the hold ends", func() bool { return b.longPolls.Held() == 0 })
 
 	t.Log("a trailer with a bare LF is refused through TLS, and another is not")
 	for line, want := range map[string]int{"X-A: b\r\n": 200, "X-A: b\n": 400} {

@@ -38,7 +38,7 @@ type bridge struct {
 	upstream  *upstream.Client
 	statuses  *cache.Statuses
 	webhooks  *webhook.Service
-	keeper    *watch.Keeper
+	longPolls *watch.LongPolls
 	watcher   *watch.Watcher
 	public    *proxy.Server
 	private   *admin.Server
@@ -142,8 +142,8 @@ func (b *bridge) makeWebhooks() (err error) {
 }
 
 func (b *bridge) makeWatches() (err error) {
-	b.keeper = watch.NewKeeper(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
-	b.later("held sessions", func() error { b.keeper.Close(); return nil })
+	b.longPolls = watch.NewLongPolls(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
+	b.later("held sessions", func() error { b.longPolls.Close(); return nil })
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
 		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
 		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
@@ -157,7 +157,7 @@ func (b *bridge) makeWatches() (err error) {
 
 func (b *bridge) makeListeners() (err error) {
 	b.public, err = proxy.New(b.cfg.Proxy, proxy.Options{
-		Table: b.table, Statuses: b.statuses, Holder: b.keeper, Upstream: b.upstream, Watches: b.watcher, Webhooks: b.webhooks,
+		Table: b.table, Statuses: b.statuses, Holder: b.longPolls, Upstream: b.upstream, Watches: b.watcher, Webhooks: b.webhooks,
 		Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -204,7 +204,7 @@ func (b *bridge) undo() {
 // be durable is, when it returns.
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
 	b.watcher.Observe(v, o)
-	b.keeper.Observe(v, o)
+	b.longPolls.Observe(v, o)
 }
 
 // errStale is why a watch learns nothing while the upstream fails.
@@ -292,7 +292,7 @@ func (b *bridge) registerGauges() {
 		}
 		return 1
 	})
-	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.keeper.Held() + b.watcher.Live()) })
+	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.longPolls.Held() + b.watcher.Live()) })
 }
 
 // start takes up what was left undone, listens and begins to answer. After an error

@@ -26,7 +26,7 @@ func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
 	})
 	return admin.Stats{
 		Version: programVersion(), StartedAt: b.started,
-		Polls: now.polls(), Sessions: b.watcher.States(), Watches: b.watcher.Live() + b.keeper.Held(),
+		Polls: now.polls(), Sessions: b.watcher.States(), Watches: b.watcher.Live() + b.longPolls.Held(),
 		Cache:         admin.CacheStats{Entries: int(entries), Bytes: bytes},
 		Breaker:       b.upstream.Breaker(),
 		Subscriptions: hooks.Subscriptions,
