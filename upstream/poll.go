@@ -187,7 +187,7 @@ func plainBody(response *fasthttp.Response) (body []byte, decoded bool, err erro
 // fitted gives back the memory that a body does not need: buffers grow to powers of
 // two, and an answer is held for a while.
 func fitted(body []byte) []byte {
-	if cap(body)-len(body) > len(body)/4 {
+	if cap(body)-len(body) > len(body)/16 {
 		return bytes.Clone(body)
 	}
 	return body
