@@ -20,8 +20,8 @@ import (
 type listenCmd struct {
 	Listen    string   `help:"Address to listen on." default:"127.0.0.1:9080"`
 	Secret    []string `help:"Key that verifies: a secret whsec_…, or the public half whpk_… of a pair. May be repeated; one that fits is enough." required:"" sep:"none" placeholder:"whsec_…"`
-	Status    int      `help:"Answer verified webhooks so, to see what becomes of them." default:"204" placeholder:"204"`
-	FailEvery int      `help:"Let every N-th verified webhook fail, to see retries: with --status where that is a failure, else with 500." placeholder:"N"`
+	Status    int      `help:"Status to answer verified webhooks with." default:"204" placeholder:"204"`
+	FailEvery int      `help:"Fail every N-th verified webhook, to see retries: with --status if that is a failure, else with 500." placeholder:"N"`
 }
 
 // Help is shown by --help below the summary.
@@ -39,10 +39,10 @@ func (c *listenCmd) Validate() error {
 		}
 	}
 	if c.Status < 200 || c.Status > 599 {
-		mistakes = append(mistakes, fmt.Errorf("--status: %d is no status of an answer; accepted: 200 to 599", c.Status))
+		mistakes = append(mistakes, fmt.Errorf("--status: %d is not an HTTP status; accepted: 200 to 599", c.Status))
 	}
 	if c.FailEvery < 0 {
-		mistakes = append(mistakes, fmt.Errorf("--fail-every: %d is less than nothing; accepted: 1 for all, 2 for every other, 0 for none", c.FailEvery))
+		mistakes = append(mistakes, fmt.Errorf("--fail-every: %d is negative; accepted: 1 for every one, 2 for every second one, 0 for none", c.FailEvery))
 	}
 	return errors.Join(mistakes...)
 }
@@ -50,14 +50,14 @@ func (c *listenCmd) Validate() error {
 // checkKey tells what is wrong with a key, without showing it.
 func checkKey(key string) error {
 	if strings.HasPrefix(key, "whsk_") {
-		return errors.New("whsk_… is the half that signs and belongs to the sender alone; accepted: its public half whpk_…, or a secret whsec_…")
+		return errors.New("whsk_… is the private half, which only the sender may have; accepted: its public half whpk_…, or a secret whsec_…")
 	}
 	probe := http.Header{}
 	probe.Set(webhook.HeaderID, "probe")
 	probe.Set(webhook.HeaderTimestamp, "0")
 	probe.Set(webhook.HeaderSignature, "v1,")
 	if err := webhook.Verify(probe, nil, time.Unix(0, 0), key); !errors.Is(err, webhook.ErrSignature) {
-		return errors.New("it is no key (its value is not shown); accepted: whsec_ and the base64 of 24 to 64 bytes, or whpk_ and that of 32")
+		return errors.New("not a key (the value is not shown); accepted: whsec_ and the base64 of 24 to 64 bytes, or whpk_ and that of 32")
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func webhookBlock(in *incoming, colour bool) string {
 	if colour {
 		verdict = paint + verdict + "\x1b[0m"
 	}
-	fmt.Fprintf(&b, "%s  %-20s  %s\n", in.at.Format("15:04:05.000"), cmp.Or(plain(n.Type), "no event"), verdict)
+	fmt.Fprintf(&b, "%s  %-20s  %s\n", in.at.Format("15:04:05.000"), cmp.Or(plain(n.Type), "not an event"), verdict)
 	line := func(name, text string) {
 		if text != "" {
 			fmt.Fprintf(&b, "    %-9s %s\n", name, text)
@@ -56,7 +56,7 @@ func webhookBlock(in *incoming, colour bool) string {
 	}
 	line("because", in.problem)
 	if unreadable {
-		line("body", fmt.Sprintf("%s, no event: %s", counted(int64(len(in.body)), "byte"), plain(string(in.body))))
+		line("body", fmt.Sprintf("%s, not an event: %s", counted(int64(len(in.body)), "byte"), plain(string(in.body))))
 	}
 	line("session", n.session())
 	line("state", n.state())

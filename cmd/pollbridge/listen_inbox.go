@@ -76,7 +76,7 @@ type incoming struct {
 func (b *webhookInbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		http.Error(w, "pollbridge listen: webhooks come here by POST", http.StatusMethodNotAllowed)
+		http.Error(w, "pollbridge listen: send webhooks by POST", http.StatusMethodNotAllowed)
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostWebhook))
@@ -85,7 +85,7 @@ func (b *webhookInbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case tooLarge:
 		in.problem, in.status = "the body is larger than 100 MiB", http.StatusRequestEntityTooLarge
 	case err != nil:
-		in.problem, in.status = "the body broke off", http.StatusBadRequest
+		in.problem, in.status = "the body was cut off", http.StatusBadRequest
 	default:
 		in.by, in.problem = b.verify(in)
 	}
@@ -106,7 +106,7 @@ func (b *webhookInbox) verify(in *incoming) (by, problem string) {
 	}
 	seconds, err := strconv.ParseInt(in.header.Get(webhook.HeaderTimestamp), 10, 64)
 	if err != nil {
-		return "", "webhook-timestamp is no number of seconds: " + plain(in.header.Get(webhook.HeaderTimestamp))
+		return "", "webhook-timestamp is not a number of seconds: " + plain(in.header.Get(webhook.HeaderTimestamp))
 	}
 	for _, key := range b.keys {
 		err = webhook.Verify(in.header, in.body, in.at, key)
@@ -128,11 +128,11 @@ func signatureKind(key string) string {
 }
 
 func misdated(age time.Duration) string {
-	where := "in the past: it was held up or replayed"
+	where := "in the past: delayed or replayed"
 	if age < 0 {
 		where = "in the future: one of the clocks is wrong"
 	}
-	return fmt.Sprintf("the signature fits, but webhook-timestamp is %s %s; at most %s is accepted", age.Abs().Round(time.Second), where, webhook.Tolerance)
+	return fmt.Sprintf("the signature is valid, but webhook-timestamp is %s %s; at most %s is accepted", age.Abs().Round(time.Second), where, webhook.Tolerance)
 }
 
 // mismatch guesses why no signature fits: the signature itself cannot tell.
@@ -144,16 +144,16 @@ func (b *webhookInbox) mismatch(in *incoming) string {
 	if json.Compact(&compact, in.body) == nil && !bytes.Equal(compact.Bytes(), in.body) {
 		for _, key := range b.keys {
 			if webhook.Verify(in.header, compact.Bytes(), in.at, key) == nil {
-				return "the body was changed on the way: its white space is not what was signed; verify the bytes as they came, not JSON that was written anew"
+				return "the body was changed on the way: its white space differs from what was signed; verify the bytes as they came, not JSON that was encoded again"
 			}
 		}
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.verified > 0 {
-		return "no signature fits, though the secret has verified others: the body, webhook-id or webhook-timestamp was changed on the way, or another subscription sent it"
+		return "no signature matches, although the secret has verified others: the body, webhook-id or webhook-timestamp was changed on the way, or another subscription sent it"
 	}
-	return "no signature fits: the secret is another one than the subscription's, or the body was changed on the way"
+	return "no signature matches: the secret is not the subscription's, or the body was changed on the way"
 }
 
 // otherKind tells if all signatures are of a kind that there is no key for.
@@ -171,11 +171,11 @@ func (b *webhookInbox) otherKind(signatures string) string {
 	}
 	switch {
 	case want["v1a"]:
-		return "it is signed with v1a only: --secret has to be the public key whpk_…"
+		return "it is signed with v1a only: --secret must be the public key whpk_…"
 	case want["v1"]:
-		return "it is signed with v1 only: --secret has to be the secret whsec_…"
+		return "it is signed with v1 only: --secret must be the secret whsec_…"
 	}
-	return "webhook-signature holds nothing that this program knows: " + plain(signatures)
+	return "webhook-signature has no known kind of signature: " + plain(signatures)
 }
 
 // receive decides how a webhook is answered, remembers it and prints it.
@@ -226,7 +226,7 @@ func (b *webhookInbox) rememberLocked(in *incoming) {
 func (b *webhookInbox) banner(address net.Addr) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	fmt.Fprintf(b.out, "Webhooks are received on %s, by any path. Ctrl-C ends.\n", simulationURL(address))
+	fmt.Fprintf(b.out, "Listening for webhooks on %s, on any path. Ctrl-C stops.\n", simulationURL(address))
 	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		fmt.Fprintf(b.out, "For pollbridge to send here, its configuration needs:\n\n"+
 			"    webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [443, 8443, %d]}\n\n", tcp.Port)

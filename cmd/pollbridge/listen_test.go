@@ -147,7 +147,7 @@ $`)
 	l.want(mail{key: key, id: "evt_two", body: `{"type":"session.pending","data":{"session":"ses_two","state":"pending","previous_state":null}}`}, 204,
 		"session.pending", "(new) -> pending", "id        evt_two\n")
 	l.want(mail{key: key, id: "evt_3", body: `{"type":"subscription.failing","data":{"subscription":"sub_one","reason":"timeouts"}}`}, 204, "about     sub_one, timeouts")
-	l.want(mail{key: key, id: "evt_4", body: `hello`}, 204, "no event", "5 bytes, no event: hello")
+	l.want(mail{key: key, id: "evt_4", body: `hello`}, 204, "not an event", "5 bytes, not an event: hello")
 	if code := l.stop(); code != 0 {
 		t.Errorf("exit code %d: %s", code, l.errOut.String())
 	}
@@ -165,19 +165,19 @@ func TestListenTellsWhyNot(t *testing.T) {
 	l := listen(t, "--secret", key)
 	without := func(name string) func(http.Header) { return func(h http.Header) { h.Del(name) } }
 	set := func(name, value string) func(http.Header) { return func(h http.Header) { h.Set(name, value) } }
-	l.want(mail{key: webhook.NewSecret()}, 401, "session.succeeded     NOT VERIFIED", "the secret is another one than the subscription's, or")
+	l.want(mail{key: webhook.NewSecret()}, 401, "session.succeeded     NOT VERIFIED", "the secret is not the subscription's, or")
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
 		l.want(mail{key: key, change: without(name)}, 401, "NOT VERIFIED", "the header "+name+" is missing")
 	}
-	l.want(mail{key: key, at: time.Now().Add(-6 * time.Minute)}, 401, "the signature fits, but webhook-timestamp is 6m", "in the past", "at most 5m0s")
+	l.want(mail{key: key, at: time.Now().Add(-6 * time.Minute)}, 401, "the signature is valid, but webhook-timestamp is 6m", "in the past", "at most 5m0s")
 	l.want(mail{key: key, at: time.Now().Add(time.Hour)}, 401, "in the future: one of the clocks is wrong")
-	l.want(mail{key: key, change: set("webhook-timestamp", "soon")}, 401, "webhook-timestamp is no number of seconds")
-	l.want(mail{key: private}, 401, "it is signed with v1a only: --secret has to be the public key whpk_…")
-	l.want(mail{key: key, change: set("webhook-signature", "md5=1234")}, 401, "webhook-signature holds nothing that this program knows: md5=1234")
+	l.want(mail{key: key, change: set("webhook-timestamp", "soon")}, 401, "webhook-timestamp is not a number of seconds")
+	l.want(mail{key: private}, 401, "it is signed with v1a only: --secret must be the public key whpk_…")
+	l.want(mail{key: key, change: set("webhook-signature", "md5=1234")}, 401, "webhook-signature has no known kind of signature: md5=1234")
 	l.want(mail{key: key, body: `{"a":1}`, sent: `{"a": 1}`}, 401, "the body was changed on the way: its white space")
-	l.want(mail{key: key, body: `{"a":1}`, sent: `{"a":2}`}, 401, "the secret is another one than the subscription's, or the body was changed")
+	l.want(mail{key: key, body: `{"a":1}`, sent: `{"a":2}`}, 401, "the secret is not the subscription's, or the body was changed")
 	l.want(mail{key: key}, 204, "verified, v1\n")
-	l.want(mail{key: key, body: `{"a":1}`, sent: `{"a":2}`}, 401, "no signature fits, though the secret has verified others")
+	l.want(mail{key: key, body: `{"a":1}`, sent: `{"a":2}`}, 401, "no signature matches, although the secret has verified others")
 	if text := l.out.String(); strings.Contains(text, "SEEN BEFORE") {
 		t.Error("what was not verified counts as seen")
 	}
@@ -185,7 +185,7 @@ func TestListenTellsWhyNot(t *testing.T) {
 	t.Log("with a public key, and with both")
 	l = listen(t, "--secret", public)
 	l.want(mail{key: private}, 204, "verified, v1a")
-	l.want(mail{key: key}, 401, "it is signed with v1 only: --secret has to be the secret whsec_…")
+	l.want(mail{key: key}, 401, "it is signed with v1 only: --secret must be the secret whsec_…")
 	l = listen(t, "--secret", key, "--secret", public)
 	l.want(mail{key: private}, 204, "verified, v1a")
 	l.want(mail{key: key, id: "evt_two"}, 204, "verified, v1\n")
@@ -240,7 +240,7 @@ func TestListenBoundsBodies(t *testing.T) {
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf")
 	conn.(*net.TCPConn).CloseWrite()
-	await(t, "it tells", func() bool { return strings.Contains(l.out.String(), "the body broke off") })
+	await(t, "it tells", func() bool { return strings.Contains(l.out.String(), "the body was cut off") })
 
 	status, body := ask("GET", l.url, "")
 	if status != 405 || !strings.Contains(body, "POST") {
@@ -267,6 +267,7 @@ func TestListenMisused(t *testing.T) {
 	}{
 		{nil, 2, "--secret"},
 		{[]string{"--secret", ""}, 2, "accepted: whsec_ and the base64"},
+		{[]string{"--secret", "whsec_"}, 2, "accepted: whsec_ and the base64"},
 		{[]string{"--secret", "hunter2hunter2"}, 2, "accepted: whsec_ and the base64"},
 		{[]string{"--secret", "whsec_c2hvcnQ="}, 2, "accepted: whsec_ and the base64 of 24 to 64 bytes"},
 		{[]string{"--secret", strings.TrimPrefix(good, "whsec_")}, 2, "accepted: whsec_"},
