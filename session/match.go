@@ -75,7 +75,7 @@ func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 // Endpoints returns the endpoints in their order. The slice is the caller's, the
 // endpoints are shared.
 func (t *Table) Endpoints() []*Endpoint {
-	return append([]*Endpoint(nil), t.endpoints...)
+	return slices.Clone(t.endpoints)
 }
 
 // Endpoint returns the endpoint of that name.

@@ -1,11 +1,10 @@
 package session
 
 import (
-	"bytes"
 	"net/http"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"pollbridge/internal/jsontap"
 )
 
 // Start is what the request line of a start call says: a call that begins a session
@@ -93,8 +92,25 @@ func (s Start) InBody(query []byte, header Header) *StartBody {
 	if s.Endpoint.Credential.In != InBody || !r.readHeader(header) || !r.readQuery(query) {
 		return nil
 	}
-	return newStartBody(s.Endpoint.Credential.Name)
+	name := s.Endpoint.Credential.Name
+	return &StartBody{name, jsontap.New(maxCredential, name)}
 }
+
+// StartBody reads the credential out of the JSON body of a start call while that
+// passes by, in pieces of any size, without holding the document in it. What else is
+// wrong with the body is for the upstream to say, which alone knows whether a session
+// began. Create it with [Start.InBody]; it is not safe for concurrent use.
+type StartBody struct {
+	name string // of the credential's member
+	tap  *jsontap.Tap
+}
+
+// Write reads a piece of the body. It never fails, and does not keep p.
+func (b *StartBody) Write(p []byte) (int, error) { return b.tap.Write(p) }
+
+// Credential returns the credential, once the whole body was written. It reports false
+// if there is not exactly one, or if another reader might see another one.
+func (b *StartBody) Credential() (string, bool) { return b.tap.Value(b.name) }
 
 // ReadToken reads the answer of a start call, its HTTP status and its whole body: the
 // token of the session that has begun. It reports false where none has, or where the
@@ -103,14 +119,12 @@ func (s Start) ReadToken(status int, body []byte) (token string, ok bool) {
 	if status < 200 || status > 299 {
 		return "", false
 	}
-	format := s.Endpoint.Answer
-	w := walk{format: &AnswerFormat{Status: format.Status, Code: pointer{"token"}}}
-	if !w.read(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) || w.twice || len(w.code) == 0 || jsontext.Value(w.code).Kind() != '"' {
+	state, begun := member{at: s.Endpoint.Answer.Status}, member{at: pointer{"token"}}
+	if readable, once := pick(body, &state, &begun); !readable || !once || begun.value.Kind() != '"' {
 		return "", false
 	}
-	if state := w.status.text(); state != "ok" && !slices.Contains(format.Succeeded, state) {
+	if state := state.text(); state != "ok" && !slices.Contains(s.Endpoint.Answer.Succeeded, state) {
 		return "", false
 	}
-	token = w.code.text()
-	return token, validToken([]byte(token))
+	return begun.text(), validToken([]byte(begun.text()))
 }
