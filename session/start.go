@@ -18,25 +18,15 @@ type Start struct {
 // built-in dialects, both without the locale's prefix. All of them are POST, and carry
 // the credential where the status request does. A custom endpoint at one of these
 // status paths is started in the same way; others have no start call that is known.
-var startPaths = map[string]string{
-	"/smartid/sign/status/":      "/smartid/sign.json",
-	"/smartid/sign/hash/status/": "/smartid/sign/hash.json",
-	"/smartid/status/":           "/smartid/login.json",
-	"/mobile/sign/status/":       "/mobile/sign.json",
-	"/mobile/sign-hash/status/":  "/mobile/sign/hash.json",
-	"/mobile/status/":            "/mobile/login.json",
-
-	"/smartid/login/status/":    "/smartid/login.json",
-	"/mobile/sign/hash/status/": "/mobile/sign/hash.json",
-	"/mobile/login/status/":     "/mobile/login.json",
-	"/v2/mobile/login/status/":  "/v2/mobile/login.json",
-	"/audkenniapp/sign/status/": "/audkenniapp/sign.json",
-
-	"/api/v1/smartid/sign/status/":   "/api/v1/smartid/sign.json",
-	"/api/v1/smart-id/login/status/": "/api/v1/smart-id/login.json",
-	"/api/v1/mobile/sign/status/":    "/api/v1/mobile/sign.json",
-	"/api/v1/mobile/login/status/":   "/api/v1/mobile/login.json",
-}
+var startPaths = func() map[string]string {
+	paths := map[string]string{}
+	for _, d := range dialects {
+		for _, c := range d.calls {
+			paths[c.before] = c.start
+		}
+	}
+	return paths
+}()
 
 // StartPath returns the path of the call that starts the endpoint's sessions in a
 // locale, or an empty string where none is known.
