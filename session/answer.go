@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -50,14 +49,8 @@ func parsePointer(s string, otherwise pointer) (p pointer, ok bool) {
 	if s == "" {
 		return otherwise, true
 	}
-	if rest := strings.NewReplacer("~0", "", "~1", "").Replace(s); !strings.HasPrefix(s, "/") || s == "/" || strings.Contains(rest, "~") {
-		return otherwise, false
-	}
-	names := strings.Split(s[1:], "/")
-	for i, name := range names {
-		names[i] = strings.NewReplacer("~1", "/", "~0", "~").Replace(name)
-	}
-	return names, true
+	parsed := jsontext.Pointer(s)
+	return slices.Collect(parsed.Tokens()), parsed.IsValid() && s != "/"
 }
 
 // Read reads an answer: its HTTP status and its whole body. Where the answer says

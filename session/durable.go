@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -145,12 +146,8 @@ func (c Credential) problem(credential string) string {
 }
 
 func (e *Endpoint) locale(name string) (index int, known bool) {
-	for i, locale := range e.Locales {
-		if locale.Name == name {
-			return i, true
-		}
-	}
-	return 0, name == ""
+	index = slices.IndexFunc(e.Locales, func(l Locale) bool { return l.Name == name })
+	return max(0, index), index >= 0 || name == ""
 }
 
 func (e *Endpoint) localeNames() string {

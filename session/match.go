@@ -80,12 +80,11 @@ func (t *Table) Endpoints() []*Endpoint {
 
 // Endpoint returns the endpoint of that name.
 func (t *Table) Endpoint(name string) (*Endpoint, bool) {
-	for _, e := range t.endpoints {
-		if e.Name == name {
-			return e, true
-		}
+	i := slices.IndexFunc(t.endpoints, func(e *Endpoint) bool { return e.Name == name })
+	if i < 0 {
+		return nil, false
 	}
-	return nil, false
+	return t.endpoints[i], true
 }
 
 // Names reports whether a segment is a fixed part of an endpoint's path, so that it
