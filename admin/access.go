@@ -4,14 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 )
-
-// unauthorized says why a request was refused; its text may be shown.
-type unauthorized struct{ reason string }
-
-func (u *unauthorized) Error() string { return u.reason }
 
 // keyOrLoopback lets requests from this machine pass, and those with a key.
 func keyOrLoopback(keys []string) fiber.Handler {
@@ -30,11 +26,11 @@ func keyAlways(keys []string) fiber.Handler {
 
 func withKey(c *fiber.Ctx, keys []string) error {
 	if len(keys) == 0 {
-		return &unauthorized{"no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY"}
+		return newProblem(http.StatusUnauthorized, "no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY")
 	}
 	scheme, token, _ := bytes.Cut(c.Request().Header.Peek(fiber.HeaderAuthorization), []byte(" "))
 	if !bytes.EqualFold(scheme, []byte("Bearer")) || !anyEqual(keys, token) {
-		return &unauthorized{"send Authorization: Bearer KEY with one of the configured keys"}
+		return newProblem(http.StatusUnauthorized, "send Authorization: Bearer KEY with one of the configured keys")
 	}
 	return c.Next()
 }

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -69,6 +70,19 @@ func (m *management) register(app *fiber.App, version string, keyed fiber.Handle
 		return c.Send(page)
 	})
 }
+
+// identify gives every request an id, in the header of the answer: the client's own if
+// it sent a sensible one.
+func identify(c *fiber.Ctx) error {
+	id := c.Get(fiber.HeaderXRequestID)
+	if !sensibleID(id) {
+		id = rand.Text()
+	}
+	c.Set(fiber.HeaderXRequestID, id)
+	return c.Next()
+}
+
+func sensibleID(id string) bool { return id != "" && len(id) <= 128 && isToken(id) }
 
 func harden(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")

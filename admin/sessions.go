@@ -82,12 +82,6 @@ type sessionWebhook struct {
 	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature. Left out: v1."`
 }
 
-func (w sessionWebhook) wanted() webhook.AttachOptions {
-	return webhook.AttachOptions{
-		URL: w.URL, Secret: w.Secret, Events: w.Events, IncludeFile: w.IncludeFile, Headers: w.Headers, Signature: w.Signature,
-	}
-}
-
 type registeredSession struct {
 	Session
 	Webhook *registeredWebhook `json:"webhook,omitempty"`
@@ -180,7 +174,7 @@ func (m *management) watchSession(ctx context.Context, n newSession) (made regis
 }
 
 func (m *management) attach(ctx context.Context, subject webhook.Subject, w sessionWebhook) (*registeredWebhook, error) {
-	s, err := m.Subscriptions.Attach(ctx, subject, w.wanted())
+	s, err := m.Subscriptions.Attach(ctx, subject, webhook.AttachOptions(w))
 	if wrong, ok := errors.AsType[*webhook.FieldError](err); ok {
 		return nil, &webhook.FieldError{Field: "webhook." + wrong.Field, Problem: wrong.Problem}
 	}

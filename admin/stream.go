@@ -60,20 +60,18 @@ func (m *management) registerStream(api huma.API) {
 			c := humafiber.Unwrap(ctx)
 			c.Set(fiber.HeaderContentType, "text/event-stream")
 			c.Set("X-Accel-Buffering", "no")
-			if !c.Request().Header.IsHTTP11() {
-				m.streams.Respond(c.Context(), func(w *bufio.Writer) error {
-					defer done()
-					s.run(w)
-					return nil
-				})
-				return
-			}
-			// The writer runs after the handler, in a goroutine of its own, when c is
-			// already another request's.
-			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+			// It runs after the handler, in a goroutine of its own, when c is already
+			// another request's.
+			run := func(w *bufio.Writer) error {
 				defer done()
 				s.run(w)
-			})
+				return nil
+			}
+			if !c.Request().Header.IsHTTP11() {
+				m.streams.Respond(c.Context(), run)
+				return
+			}
+			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { _ = run(w) })
 		}}, nil
 	})
 }

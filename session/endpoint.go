@@ -116,16 +116,14 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 	m.Want(ok, "status", c.Status, aPointer)
 	format.Code, ok = parsePointer(c.Code, pointer{"error_code"})
 	m.Want(ok, "code", c.Code, aPointer)
-	if len(c.Pending) == 0 {
-		m.Add("pending", "is empty: want at least one value that says a signing is under way")
-	}
-	if len(c.Succeeded) == 0 {
-		m.Add("succeeded", "is empty: want at least one value that says a signing is done")
-	}
 	for _, list := range []struct {
 		key    string
 		values []string
-	}{{"pending", c.Pending}, {"succeeded", c.Succeeded}, {"failed", c.Failed}} {
+		needed string
+	}{{"pending", c.Pending, "is under way"}, {"succeeded", c.Succeeded, "is done"}, {"failed", c.Failed, ""}} {
+		if len(list.values) == 0 && list.needed != "" {
+			m.Add(list.key, "is empty: want at least one value that says a signing "+list.needed)
+		}
 		if slices.Contains(list.values, "") {
 			m.Add(list.key, "holds an empty value: want what the status says then")
 		}

@@ -75,17 +75,16 @@ func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 // Endpoints returns the endpoints in their order. The slice is the caller's, the
 // endpoints are shared.
 func (t *Table) Endpoints() []*Endpoint {
-	return append([]*Endpoint(nil), t.endpoints...)
+	return slices.Clone(t.endpoints)
 }
 
 // Endpoint returns the endpoint of that name.
 func (t *Table) Endpoint(name string) (*Endpoint, bool) {
-	for _, e := range t.endpoints {
-		if e.Name == name {
-			return e, true
-		}
+	i := slices.IndexFunc(t.endpoints, func(e *Endpoint) bool { return e.Name == name })
+	if i < 0 {
+		return nil, false
 	}
-	return nil, false
+	return t.endpoints[i], true
 }
 
 // Names reports whether a segment is a fixed part of an endpoint's path, so that it

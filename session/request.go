@@ -207,11 +207,8 @@ func (r *Request) keepFields() bool {
 		}
 		return true
 	}
-	if ambiguousNames(r.members) {
-		return false
-	}
 	fields := jsontext.Value(r.members)
-	if err := fields.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil {
+	if err := fields.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil || ambiguousNames(fields) {
 		return false
 	}
 	r.fields = append(r.fields, fields...)
@@ -221,34 +218,9 @@ func (r *Request) keepFields() bool {
 // ambiguousNames reports whether an object, or one in it, has names that differ only
 // in case. To a server that does not mind case, their order matters, and it is lost
 // when they are sorted.
-func ambiguousNames(object []byte) bool {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(object))
-	var open []map[string]bool // names of the objects around; nil for an array
-	for {
-		_, position := decoder.StackIndex(decoder.StackDepth())
-		token, err := decoder.ReadToken()
-		if err != nil {
-			return false // the end; mistakes were found before
-		}
-		switch token.Kind() {
-		case '{':
-			open = append(open, map[string]bool{})
-		case '[':
-			open = append(open, nil)
-		case '}', ']':
-			open = open[:len(open)-1]
-		case '"':
-			names := open[len(open)-1]
-			if names == nil || position%2 == 1 {
-				continue // a value
-			}
-			folded := strings.ToLower(strings.ToUpper(token.String()))
-			if names[folded] {
-				return true
-			}
-			names[folded] = true
-		}
-	}
+func ambiguousNames(canonical []byte) bool {
+	// No escape in canonical JSON depends on case, and names that stand twice are not valid.
+	return !jsontext.Value(bytes.ToLower(bytes.ToUpper(canonical))).IsValid()
 }
 
 func appendQuoted(dst []byte, s string) []byte {

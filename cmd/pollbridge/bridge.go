@@ -44,7 +44,7 @@ type bridge struct {
 	private   *admin.Server
 	registry  *prometheus.Registry
 	started   time.Time
-	closers   []closer
+	closers   []func() // in the order in which things were opened
 
 	publicListener, privateListener net.Listener
 
@@ -184,18 +184,13 @@ func userAgent() string { return "pollbridge/" + programVersion() }
 
 // later has close called when the program ends, in reverse order.
 func (b *bridge) later(name string, close func() error) {
-	b.closers = append(b.closers, closer{name, close})
-}
-
-type closer struct {
-	name  string
-	close func() error
+	b.closers = append(b.closers, func() { b.step(name, close()) })
 }
 
 // undo closes everything that was opened.
 func (b *bridge) undo() {
-	for _, c := range slices.Backward(b.closers) {
-		b.step(c.name, c.close())
+	for _, close := range slices.Backward(b.closers) {
+		close()
 	}
 	b.closers = nil
 }

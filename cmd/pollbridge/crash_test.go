@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -34,12 +35,12 @@ func upstreamSimulator(t testing.TB, change func(*simulator.Config)) (*simulator
 	ctx, cancel := context.WithCancel(context.Background())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		if err := serveSimulation(ctx, sim, ln); err != nil {
+		if err := serveUntil(ctx, &http.Server{Handler: sim}, ln); err != nil {
 			t.Error(err)
 		}
 	})
 	t.Cleanup(func() { cancel(); serving.Wait() })
-	return sim, simulationURL(ln.Addr())
+	return sim, localURL(ln.Addr())
 }
 
 // durable is a program with a data directory that outlives it.
