@@ -138,15 +138,8 @@ type PageParams struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"Where to continue: the next of the previous answer."`
 }
 
-type page struct {
-	after string // as the service gave it; empty: from the newest
-	limit int
-}
-
-func (p PageParams) page(kind byte) (page, error) {
-	after, err := position(kind, "query.cursor", p.Cursor)
-	return page{after, p.Limit}, err
-}
+// after is where to continue, as the service gave it. Empty: with the newest.
+func (p PageParams) after(kind byte) (string, error) { return position(kind, "query.cursor", p.Cursor) }
 
 // list is a part of a list.
 type list[T any] struct {

@@ -215,7 +215,7 @@ func revision(before uint64) string {
 
 // before is where a page of sessions begins.
 func (p PageParams) before() (uint64, error) {
-	text, err := position(ofSessions, "query.cursor", p.Cursor)
+	text, err := p.after(ofSessions)
 	if text == "" || err != nil {
 		return 0, err
 	}

@@ -167,11 +167,11 @@ func (m *management) registerSubscriptions(api huma.API) {
 		})
 	route(m, api, operation(http.MethodGet, "/v1/subscriptions", "list-subscriptions", tagSubscriptions, "List subscriptions", "", http.StatusOK),
 		inList, func(ctx context.Context, in *PageParams) (*answered[list[Subscription]], error) {
-			page, err := in.page(ofSubscriptions)
+			after, err := in.after(ofSubscriptions)
 			if err != nil {
 				return nil, err
 			}
-			found, next, err := m.Subscriptions.List(ctx, page.after, page.limit)
+			found, next, err := m.Subscriptions.List(ctx, after, in.Limit)
 			return &answered[list[Subscription]]{listOf(found, shownSubscription, ofSubscriptions, next)}, err
 		})
 	route(m, api, operation(http.MethodGet, "/v1/subscriptions/{id}", "get-subscription", tagSubscriptions, "Get a subscription", "", http.StatusOK, 404),

@@ -91,10 +91,9 @@ func (r *Request) readHeader(header Header) bool {
 	if header == nil {
 		return own.In != InHeader
 	}
-	if own.In != InHeader || own.Name != authorization {
-		if len(header.PeekAll(authorization)) > 0 {
-			return false
-		}
+	bearing := own.In == InHeader && own.Name == authorization
+	if !bearing && len(header.PeekAll(authorization)) > 0 {
+		return false
 	}
 	if own.In != InHeader {
 		return true
@@ -104,7 +103,7 @@ func (r *Request) readHeader(header Header) bool {
 		return false
 	}
 	value := values[0]
-	if own.Name == authorization {
+	if bearing {
 		if len(value) <= len(bearer) || !strings.EqualFold(string(value[:len(bearer)]), bearer) {
 			return false
 		}

@@ -27,9 +27,9 @@ func (s *Simulator) newControl() *http.ServeMux {
 			v, err := call(r)
 			switch {
 			case errors.Is(err, ErrNoSession):
-				sendLine(w, http.StatusNotFound, controlError{ErrNoSession.Error()})
+				sendLine(w, http.StatusNotFound, map[string]string{"error": ErrNoSession.Error()})
 			case err != nil: // several mistakes are put on one line
-				sendLine(w, http.StatusBadRequest, controlError{strings.ReplaceAll(err.Error(), "\n", "; ")})
+				sendLine(w, http.StatusBadRequest, map[string]string{"error": strings.ReplaceAll(err.Error(), "\n", "; ")})
 			default:
 				sendLine(w, http.StatusOK, v)
 			}
@@ -45,10 +45,6 @@ func (s *Simulator) newControl() *http.ServeMux {
 	mux.HandleFunc("GET "+controlPrefix+"{$}", controlHelp)
 	mux.HandleFunc(controlPrefix+"redirected", s.controlRedirected)
 	return mux
-}
-
-type controlError struct {
-	Error string `json:"error"`
 }
 
 // sendLine ends what a person may read in a terminal with a newline.

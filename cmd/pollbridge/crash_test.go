@@ -40,7 +40,7 @@ func upstreamSimulator(t testing.TB, change func(*simulator.Config)) (*simulator
 		}
 	})
 	t.Cleanup(func() { cancel(); serving.Wait() })
-	return sim, localURL(ln.Addr())
+	return sim, localURL(ln.Addr().String())
 }
 
 // durable is a program with a data directory that outlives it.

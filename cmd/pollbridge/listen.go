@@ -67,7 +67,7 @@ func (c *listenCmd) Run(ctx context.Context, out io.Writer) error {
 		return fmt.Errorf("--listen: %q: %w; accepted: a free address such as 127.0.0.1:9080 or :9080", c.Listen, err)
 	}
 	began := time.Now()
-	fmt.Fprintf(out, "Listening for webhooks on %s, on any path. Ctrl-C stops.\n", localURL(listener.Addr()))
+	fmt.Fprintf(out, "Listening for webhooks on %s, on any path. Ctrl-C stops.\n", localURL(listener.Addr().String()))
 	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
 		fmt.Fprintf(out, "For pollbridge to send here, its configuration needs:\n\n"+
 			"    webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [443, 8443, %d]}\n\n", tcp.Port)

@@ -61,7 +61,7 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %q: %w; accepted: a free address such as 127.0.0.1:9090 or :9090", c.Listen, err)
 	}
-	c.printHelp(out, localURL(listener.Addr()), sim.Stats().Seed)
+	c.printHelp(out, localURL(listener.Addr().String()), sim.Stats().Seed)
 	// Not by the configuration, so that the help comes before the first event.
 	if err := sim.SetFault(c.Fault); err != nil {
 		return errors.Join(fmt.Errorf("--fault: %w", err), listener.Close())
