@@ -77,7 +77,7 @@ func (f demoFigures) table() string {
 type demoTable struct {
 	out      io.Writer
 	terminal bool
-	rows     int // of the table above the cursor
+	rows     int            // of the table above the cursor
 	line     int            // the second of the last one
 	fault    simulator.Mode // that it told of
 }
