@@ -16,9 +16,9 @@ import (
 )
 
 // Poller asks the upstream once. It returns within bounded time whatever becomes of
-// ctx, and decides itself when not to ask. An error may have two methods: NotSent says
-// true if the upstream was not asked, Answered if it answered something that is no
-// observation, but that clients are told.
+// ctx, and decides itself when not to ask. An error may have three methods: NotSent says
+// true if the upstream was not asked, Soon if it may well be asked in a moment, Answered
+// if it answered something that is no observation, but that clients are told.
 type Poller interface {
 	Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error)
 }
@@ -60,6 +60,9 @@ type Statuses struct {
 // it could have instead: an upstream that hangs then does not make clients give up. The
 // request goes on, and its answer is there for the next one who asks.
 const newsTimeout = 2 * time.Second
+
+// soonAgain is how long is waited before a poll that could not be made is tried again.
+const soonAgain = 100 * time.Millisecond
 
 // New returns an empty cache. The caller must Close it.
 func New(cfg Config, o Options) (*Statuses, error) {
@@ -149,6 +152,7 @@ func (s *Statuses) Refresh(ctx context.Context, v *session.Variant) (Result, err
 
 func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result Result, err error) {
 	asked, expired := false, false
+	began := time.Now()
 	defer func() {
 		result.Asked = asked
 		result.Expired = asked && expired
@@ -185,7 +189,11 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 		asked = asked || found.flight.asked()
 		ended := failure{err: found.flight.err, origin: found.flight.origin}
 		if ended.err != nil && ended.concerns(a.origin) {
-			return s.insteadOfNews(found.flight.known, v.Locale, ended.err)
+			result, err := s.insteadOfNews(found.flight.known, v.Locale, ended.err)
+			if err == nil || !soon(err) || time.Since(began) >= newsTimeout || sleep(ctx, soonAgain) != nil {
+				return result, err
+			}
+			continue // nobody is told that a signing failed because others are being tried
 		}
 		if result, ok := s.landed(found, v.Locale); ok && (a.learned || s.learnedOf(v, a.origin)) {
 			return result, nil

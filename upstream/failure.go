@@ -12,6 +12,7 @@ import (
 
 	"pollbridge/session"
 
+	"github.com/sony/gobreaker/v2"
 	"github.com/valyala/fasthttp"
 )
 
@@ -56,6 +57,10 @@ func (f *Failure) Error() string {
 
 // NotSent reports whether the upstream was not asked, for a reason that is known here.
 func (f *Failure) NotSent() bool { return !f.sent }
+
+// Soon reports whether the request may well be sent in a moment: others are finding out
+// whether the upstream is back.
+func (f *Failure) Soon() bool { return errors.Is(f.err, gobreaker.ErrTooManyRequests) }
 
 // Answered reports whether there is an Answer, which was given to the poll that was made:
 // one for another origin may be answered otherwise.
