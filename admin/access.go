@@ -9,22 +9,17 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// keyOrLoopback lets requests from this machine pass, and those with a key.
-func keyOrLoopback(keys []string) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		if c.Context().RemoteIP().IsLoopback() && !forwarded(c) {
-			return c.Next()
-		}
-		return withKey(c, keys)
+// withKey lets requests pass that have one of these keys.
+type withKey []string
+
+func (keys withKey) orLoopback(c *fiber.Ctx) error {
+	if c.Context().RemoteIP().IsLoopback() && !forwarded(c) {
+		return c.Next()
 	}
+	return keys.always(c)
 }
 
-// keyAlways lets requests with a key pass, from wherever they come.
-func keyAlways(keys []string) fiber.Handler {
-	return func(c *fiber.Ctx) error { return withKey(c, keys) }
-}
-
-func withKey(c *fiber.Ctx, keys []string) error {
+func (keys withKey) always(c *fiber.Ctx) error {
 	if len(keys) == 0 {
 		return newProblem(http.StatusUnauthorized, "no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY")
 	}

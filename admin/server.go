@@ -71,9 +71,9 @@ func New(cfg Config, o Options) *Server {
 			Services: *o.Services, log: o.Log, longPolls: s.longPolls, streams: &s.streams,
 			unsent: newUnsent(o.Registry), ping: cmp.Or(o.Ping, 15*time.Second),
 		}
-		m.register(s.app, o.Version, keyAlways(cfg.Keys))
+		m.register(s.app, o.Version, withKey(cfg.Keys).always)
 	}
-	s.app.Use(keyOrLoopback(cfg.Keys))
+	s.app.Use(withKey(cfg.Keys).orLoopback)
 	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return s
 }

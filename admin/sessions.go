@@ -230,7 +230,6 @@ func (p PageParams) before() (uint64, error) {
 const headerUpstreamStatus = "Pollbridge-Upstream-Status"
 
 func (m *management) registerResponse(api huma.API) {
-	type output struct{ Body func(huma.Context) }
 	op := operation(http.MethodGet, "/v1/sessions/{id}/response", "get-response", tagSessions, "Get the final answer",
 		"The upstream's answer, byte for byte, including the signed document, with its content type. The status is 200 whatever the upstream's was. "+
 			"404 while there is no final answer, and after it was forgotten.", http.StatusOK, 404)
@@ -241,12 +240,12 @@ func (m *management) registerResponse(api huma.API) {
 			Description: "The status of the upstream's answer.", Schema: &huma.Schema{Type: huma.TypeInteger}, Required: true,
 		}},
 	}}
-	route(m, api, op, "path", func(ctx context.Context, in *SessionPath) (*output, error) {
+	route(m, api, op, "path", func(ctx context.Context, in *SessionPath) (*huma.StreamResponse, error) {
 		o, err := m.Sessions.Response(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &output{func(ctx huma.Context) { m.writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
+		return &huma.StreamResponse{Body: func(ctx huma.Context) { m.writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
 	})
 }
 

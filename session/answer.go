@@ -67,7 +67,7 @@ func (f *AnswerFormat) Read(status int, body []byte) (Answer, error) {
 	if err != nil {
 		number = 0 // and not the largest there is
 	}
-	answer := Answer{Code: int32(number), Localized: message.value != nil && message.text() != "null"}
+	answer := Answer{Code: int32(number), Localized: message.value != nil && message.value.Kind() != 'n'}
 	documented := false // the code says what happened, so the HTTP status need not
 	known := codes[int(number)]
 	switch text := state.text(); {
