@@ -39,9 +39,6 @@ type Entry struct {
 // Journal opens a journal and makes it if it is not there; a changed MaxAge is
 // applied.
 func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	id := "JOURNAL_" + cfg.Name
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge})
 	if err != nil {

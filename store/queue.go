@@ -36,9 +36,6 @@ const addedOnce = 2 * time.Minute
 
 // Queue opens a queue and makes it if it is not there.
 func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	id := "QUEUE_" + cfg.Name
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: id, Subjects: []string{id + ".do.>", id + ".at.>"}, Retention: jetstream.WorkQueuePolicy,
