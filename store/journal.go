@@ -61,9 +61,6 @@ func (j *Journal) Append(ctx context.Context, key string, value []byte, last uin
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	if len(value) > maxValue {
-		return 0, ErrTooLarge
-	}
 	m := &nats.Msg{Subject: j.prefix + key, Data: j.s.keys.encrypt(j.place(key), value)}
 	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
 	j.tellNews() // also after an error: the entry may be there

@@ -50,6 +50,9 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jet
 
 // publish writes a message durably and returns its sequence.
 func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (uint64, error) {
+	if len(m.Data) > maxValue+sealOverhead {
+		return 0, ErrTooLarge
+	}
 	ctx, cancel, err := s.use(ctx)
 	if err != nil {
 		return 0, err

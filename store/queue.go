@@ -79,9 +79,6 @@ func (q *Queue) add(ctx context.Context, m *nats.Msg, lane, name string, value [
 	if err := checkTokens(lane, name); err != nil {
 		return err
 	}
-	if len(value) > maxValue {
-		return ErrTooLarge
-	}
 	m.Data = q.s.keys.encrypt(q.place(lane, name), value)
 	_, err := q.s.publish(ctx, m, options...)
 	return err

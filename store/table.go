@@ -115,9 +115,6 @@ func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Du
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	if len(value) > maxValue {
-		return 0, ErrTooLarge
-	}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(max(time.Second, ttl.Truncate(time.Second))))
 	}
