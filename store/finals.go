@@ -286,34 +286,19 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	return errors.Join(err, f.purge(ctx, finalsID+".chunk."+sessionID+".>"))
 }
 
-// sweep erases the chunks of answers that were never finished, and logs what nobody would
-// find.
+// sweep erases the chunks of answers that were never finished.
 func (f *Finals) sweep(ctx context.Context) error {
 	ctx, cancel, err := f.s.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	info, err := f.js.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
+	uploads, err := f.uploads(ctx)
 	if err != nil {
 		return f.s.failed("read", err)
 	}
-	uploads := map[answer]bool{} // whether each was finished
-	var total uint64
-	for subject, count := range info.State.Subjects {
-		a, err := readAnswer(subject)
-		if err != nil {
-			f.tellUnreadable(subject, err)
-		}
-		total += count
-		if strings.HasPrefix(subject, finalsID+".chunk.") && err == nil {
-			uploads[a] = false
-		}
-	}
-	if n := info.State.Msgs; total != n {
-		f.s.log.Error("data is damaged: some final answers are lost, restore the data directory from a backup", "count", int64(n-total))
-	}
-	for upload, finished := range uploads {
+	for upload := range uploads {
+		finished := false
 		err := f.messages(ctx, upload.matchAnswers(), func(m *message) (bool, error) {
 			a, err := readAnswer(m.subject)
 			finished = finished || err == nil && a.upload == upload.upload
@@ -327,6 +312,37 @@ func (f *Finals) sweep(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// uploads returns the answers of which there are chunks. It logs what nobody would find
+// any more, neither under its subject nor by looking for it.
+func (f *Finals) uploads(ctx context.Context) (map[answer]struct{}, error) {
+	info, err := f.js.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
+	if err != nil {
+		return nil, err
+	}
+	uploads := map[answer]struct{}{}
+	var found uint64
+	for subject, count := range info.State.Subjects {
+		found += count
+		a, err := readAnswer(subject)
+		switch {
+		case err != nil:
+			f.tellUnreadable(subject, err)
+		case strings.HasPrefix(subject, finalsID+".chunk."):
+			uploads[a] = struct{}{}
+		}
+	}
+	if found < info.State.Msgs {
+		now, err := f.js.Info(ctx) // some may have gone since because their time is over
+		if err != nil {
+			return nil, err
+		}
+		if n := min(info.State.Msgs, now.State.Msgs); found < n {
+			f.s.log.Error("data is damaged: final answers are lost, restore the data directory from a backup", "count", n-found)
+		}
+	}
+	return uploads, nil
 }
 
 // SessionID is the id of v's session: its endpoint, token and credential.
