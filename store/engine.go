@@ -73,7 +73,7 @@ func (l *engineLog) Tracef(string, ...any)  {}
 func (l *engineLog) Warnf(format string, args ...any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
 	if l.rebuilds && !l.started.Load() {
-		l.log.Info("embedded NATS server rebuilds its state, as after any unclean stop", "message", text)
+		l.log.Debug("embedded NATS server rebuilds its state, as after any unclean stop", "message", text)
 		return
 	}
 	l.log.Warn("embedded NATS server warning", "message", text)
