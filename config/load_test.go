@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"pollbridge/config"
+	"pollbridge/internal/settings"
 )
 
 func TestUpstreamURLIsEnough(t *testing.T) {
@@ -117,7 +118,7 @@ func TestEverySetting(t *testing.T) {
 		"cache.pending_ttl": "watch.interval",
 	}
 	byDefault := printed(t, load(t, config.Sources{Env: []string{urlVariable}}))
-	for _, key := range config.Keys() {
+	for _, key := range settings.Keys(&config.Config{}) {
 		sample, found := samples[key]
 		if !found {
 			t.Errorf("%s has no sample: want one for every setting", key)
