@@ -140,7 +140,7 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 }
 
 // failing is an upstream client that panics after the head of an answer.
-type failing struct{ unused }
+type failing struct{}
 
 func (failing) URL(upstream.Target) (*url.URL, error) { return &url.URL{Host: "h"}, nil }
 
