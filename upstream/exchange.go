@@ -3,11 +3,13 @@ package upstream
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -23,7 +25,6 @@ var (
 	errSilent   = silence{errors.New("nothing moved for too long")}
 	errRepeated = errors.New("the upstream may have seen the request, so it is not sent twice")
 	errInterim  = errors.New("too many interim answers")
-	errUpgrade  = errors.New("the upstream switches to a protocol that nobody asked for")
 )
 
 type silence struct{ error }
@@ -32,20 +33,22 @@ func (silence) Timeout() bool { return true }
 
 // exchange is one request that passes through.
 type exchange struct {
-	client    *Client
-	leave     func() // what is in flight
-	transport *http.Transport
-	start     time.Time
-	probing   bool
-	ctx       context.Context // ends with the client's, or when it is given up here
-	stop      context.CancelCauseFunc
-	silence   *time.Timer  // stops it once nothing has moved for a while
-	upload    *upload      // nil if the request has no body
-	conn      *forwardConn // nil if it is HTTP/2, or none yet
-	reused    bool         // conn has served before
-	safe      bool         // it may be sent twice
-	begun     atomic.Bool  // something of it may have been sent
-	interim   int
+	client  *Client
+	leave   func() // what is in flight
+	start   time.Time
+	probing bool
+
+	// ctx ends with the client's. Whatever else ends the exchange stops it with its
+	// reason: a *Failure, or the error of the client's body.
+	ctx     context.Context
+	stop    context.CancelCauseFunc
+	silence *time.Timer // stops it once nothing has moved for a while
+
+	upload  *upload     // nil if the request has no body
+	safe    bool        // it may be sent twice
+	stale   bool        // the connection was closed before anything was sent
+	begun   atomic.Bool // something may have been sent
+	interim int
 }
 
 // begin waits until a request may be sent. The caller must call failed, or answered
@@ -62,9 +65,9 @@ func (c *Client) begin(ctx context.Context) (*exchange, error) {
 		c.metrics.count(passthrough, outcome(nil, err))
 		return nil, err
 	}
-	x := &exchange{client: c, leave: leave, transport: c.transport(), start: time.Now(), probing: probing}
+	x := &exchange{client: c, leave: leave, start: time.Now(), probing: probing}
 	x.ctx, x.stop = context.WithCancelCause(ctx)
-	x.silence = time.AfterFunc(c.silence, func() { x.stop(errSilent) })
+	x.silence = time.AfterFunc(c.silence, func() { x.stop(brokenExchange(errSilent)) })
 	return x, nil
 }
 
@@ -78,7 +81,8 @@ func (x *exchange) prepare(request *http.Request) *http.Request {
 		Got1xxResponse:   x.gotInterim,
 	}))
 	if request.Body != nil && request.Body != http.NoBody {
-		x.upload = &upload{ReadCloser: request.Body, moved: x.moved}
+		x.upload = &upload{ReadCloser: request.Body, exchange: x}
+		request.Body = x.upload
 		context.AfterFunc(x.ctx, x.upload.end) // the transport waits for who reads it
 	}
 	switch request.Method {
@@ -100,58 +104,48 @@ func (x *exchange) prepare(request *http.Request) *http.Request {
 	return request
 }
 
-// send sends the request, again if the transport gave up on a connection that the upstream
-// had closed before anything was written on it.
-func (x *exchange) send(request *http.Request) (response *http.Response, err error) {
-	for range x.client.idle + 1 {
-		if x.upload != nil {
-			request.Body = x.upload.attempt()
-		}
-		x.conn = nil
-		response, err = x.transport.RoundTrip(request)
-		if err == nil || x.conn == nil || !x.reused || x.conn.wrote.Load() || x.upload.begun() || x.ctx.Err() != nil {
-			break
+// send sends the request, again as long as it meets connections that are stale.
+func (x *exchange) send(request *http.Request) (*http.Response, error) {
+	transport := x.client.transport()
+	for {
+		x.stale = false
+		if response, err := transport.RoundTrip(request); !x.stale {
+			return response, err
 		}
 	}
-	return response, err
 }
 
-// gotConn is called before the request is written on a connection.
+// gotConn is called before the request is written on a connection. net/http does not
+// go on to another one while somebody still writes on the last.
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	conn, ok := info.Conn.(*forwardConn)
-	x.conn, x.reused = conn, info.Reused
-	switch {
-	case ok && !conn.begin(info.Reused):
-		conn.Close() // nothing was written, so the transport takes another one
-	case !ok && x.begun.Load() && !x.safe:
+	if !ok {
 		// HTTP/2: the transport repeats a request that the upstream has refused, for some
 		// reasons of which it might have acted on it before.
-		x.stop(errRepeated)
+		if x.begun.Load() && !x.safe {
+			x.stop(brokenExchange(errRepeated))
+		}
+		return
+	}
+	if x.stale = !conn.begin(info.Reused, x.stop); x.stale {
+		conn.Close()
 	}
 }
 
 func (x *exchange) gotInterim(int, textproto.MIMEHeader) error {
 	if x.interim++; x.interim > interimMost {
-		x.stop(errInterim)
+		x.stop(brokenExchange(errInterim))
 	}
 	x.moved()
 	return nil
 }
 
-// failed ends the exchange and returns whose fault that was: the cause of the client's
-// context, the error of its body, or a failure of the upstream.
-func (x *exchange) failed(ctx context.Context, err error) error {
+// failed ends the exchange and returns the error that says whose fault that was.
+func (x *exchange) failed(err error) error {
 	defer x.release()
-	switch broken := x.upload.failure(); {
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case x.ctx.Err() != nil:
-		err = brokenExchange(context.Cause(x.ctx))
-	case broken != nil:
-		err = broken
-	case x.conn.framing() != nil: // which net/http takes for another error
-		err = brokenExchange(x.conn.framing())
-	default:
+	if cause := context.Cause(x.ctx); cause != nil {
+		err = cause
+	} else {
 		err = brokenExchange(err)
 	}
 	x.client.breaker.ended(x.probing, err)
@@ -174,10 +168,64 @@ func (x *exchange) answered(status int) {
 // release ends the exchange. It may be called once.
 func (x *exchange) release() {
 	x.silence.Stop()
-	x.upload.end()
-	x.stop(nil)
-	if x.transport != x.client.transport() {
-		x.transport.CloseIdleConnections()
+	if x.upload != nil {
+		x.upload.end()
 	}
+	x.stop(nil)
 	x.leave()
+}
+
+// upload is the body of a request. net/http may still read it after the answer has come.
+type upload struct {
+	io.ReadCloser
+	exchange *exchange
+	ended    atomic.Bool
+	closing  sync.Once
+}
+
+func (u *upload) Read(p []byte) (int, error) {
+	if u.exchange.stale || u.ended.Load() {
+		return 0, io.ErrClosedPipe
+	}
+	n, err := u.ReadCloser.Read(p)
+	u.exchange.moved()
+	if err != nil && err != io.EOF && !errors.Is(err, io.ErrClosedPipe) { // that is reading given up here
+		u.exchange.stop(err)
+	}
+	return n, err
+}
+
+// Close leaves the body for the next connection if this one is stale.
+func (u *upload) Close() error {
+	if !u.exchange.stale {
+		u.end()
+	}
+	return nil
+}
+
+// end closes the body, which ends reading it.
+func (u *upload) end() {
+	u.ended.Store(true)
+	u.closing.Do(func() { u.ReadCloser.Close() })
+}
+
+// download is the body of an answer; closing it ends the exchange.
+type download struct {
+	io.ReadCloser
+	exchange *exchange
+	once     sync.Once
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	d.exchange.moved()
+	if cause := context.Cause(d.exchange.ctx); err != nil && err != io.EOF && cause != nil {
+		err = cause
+	}
+	return n, err
+}
+
+func (d *download) Close() error {
+	defer d.once.Do(d.exchange.release)
+	return d.ReadCloser.Close()
 }

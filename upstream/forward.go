@@ -2,15 +2,16 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"pollbridge/internal/socket"
 )
+
+var errUpgrade = errors.New("the upstream switches to a protocol that nobody asked for")
 
 func newTransport(d *dialer, idle int) *http.Transport {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -18,7 +19,7 @@ func newTransport(d *dialer, idle int) *http.Transport {
 		if err != nil || speaksHTTP2(conn) {
 			return conn, err
 		}
-		return &forwardConn{Conn: conn, socket: socket.Of(conn)}, nil
+		return newForwardConn(conn), nil
 	}
 	return &http.Transport{
 		DialContext:            dial,
@@ -101,7 +102,7 @@ func (c *Client) Forward(request *http.Request) (*http.Response, error) {
 		}
 	}
 	if err != nil {
-		return nil, x.failed(request.Context(), err)
+		return nil, x.failed(err)
 	}
 	x.answered(response.StatusCode)
 	response.Body = &download{ReadCloser: response.Body, exchange: x}

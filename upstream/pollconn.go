@@ -88,7 +88,7 @@ func quiet(conn net.Conn, below *socket.Socket) bool {
 	}
 	// TLS may have read ahead: take what it has, without waiting for more.
 	var one [1]byte
-	if err := secure.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	if err := secure.SetReadDeadline(longAgo); err != nil {
 		return false
 	}
 	n, err := secure.Read(one[:])
