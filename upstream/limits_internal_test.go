@@ -190,7 +190,7 @@ func TestRateQueueRefuses(t *testing.T) {
 		if err := q.wait(ctx, aWatch()); err != gone {
 			t.Errorf("who leaves: %v; want the cause", err)
 		}
-		if q.clients.Len()+q.watches.Len() > 0 {
+		if q.clients.waiting.Load()+q.watches.waiting.Load() > 0 {
 			t.Error("somebody still waits")
 		}
 	})
