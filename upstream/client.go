@@ -82,7 +82,7 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	c := &Client{
 		base: base, basePath: strings.TrimSuffix(base.EscapedPath(), "/"), silence: max(forwardTimeout, cfg.Timeout), agent: o.UserAgent,
 		idle: cfg.MaxInflight, seed: maphash.MakeSeed(),
-		breaker:   newBreaker(base.Host, breaker, o.Log, metrics.observeBreaker),
+		breaker:   newBreaker(base.Host, breaker, o.Log, metrics.breaker),
 		timeouts:  &timeouts{whole: cfg.Timeout, short: breaker.OpenFor / 4},
 		inflight:  newInflight(cfg.MaxInflight),
 		rate:      newRateQueue(cfg.Rate),
