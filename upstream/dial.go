@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/proxy"
@@ -60,11 +62,8 @@ func newDialer(cfg Config, base *url.URL) (*dialer, error) {
 
 // address is the host and the port of a URL.
 func address(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	usual := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), usual[u.Scheme]))
 }
 
 var errProxyAuth = errors.New("upstream.proxy_url: the proxy wants another user or password")
@@ -125,7 +124,7 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 // requests on it will be in absolute form.
 func (d *dialer) passProxy(ctx context.Context, conn net.Conn) error {
 	switch {
-	case d.proxy.Scheme == "socks5", d.proxy.Scheme == "socks5h":
+	case d.speaksSOCKS():
 		return d.passSOCKS(ctx, conn)
 	case d.tls != nil:
 		return d.openTunnel(ctx, conn)
@@ -135,8 +134,10 @@ func (d *dialer) passProxy(ctx context.Context, conn net.Conn) error {
 
 // absolute reports whether requests name the upstream in their first line, for a proxy.
 func (d *dialer) absolute() bool {
-	return d.tls == nil && d.proxy != nil && (d.proxy.Scheme == "http" || d.proxy.Scheme == "https")
+	return d.tls == nil && d.proxy != nil && !d.speaksSOCKS()
 }
+
+func (d *dialer) speaksSOCKS() bool { return strings.HasPrefix(d.proxy.Scheme, "socks") }
 
 // authorization is what the proxy wants as Proxy-Authorization; empty if nothing.
 func (d *dialer) authorization() string {

@@ -3,12 +3,12 @@ package upstream
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"strings"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,14 +22,10 @@ const forwardTimeout = time.Minute
 const interimMost = 100
 
 var (
-	errSilent   = silence{errors.New("nothing moved for too long")}
+	errSilent   = fmt.Errorf("nothing moved for too long: %w", os.ErrDeadlineExceeded)
 	errRepeated = errors.New("the upstream may have seen the request, so it is not sent twice")
 	errInterim  = errors.New("too many interim answers")
 )
-
-type silence struct{ error }
-
-func (silence) Timeout() bool { return true }
 
 // exchange is one request that passes through.
 type exchange struct {
@@ -46,8 +42,8 @@ type exchange struct {
 
 	upload  *upload     // nil if the request has no body
 	safe    bool        // it may be sent twice
-	stale   bool        // the connection was closed before anything was sent
-	begun   atomic.Bool // something may have been sent
+	stale   bool        // nothing may be sent on the connection
+	sent    atomic.Bool // something may have been sent on one
 	interim int
 }
 
@@ -77,7 +73,7 @@ func (x *exchange) moved() { x.silence.Reset(x.client.silence) }
 func (x *exchange) prepare(request *http.Request) *http.Request {
 	request = request.WithContext(httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
 		GotConn:          x.gotConn,
-		WroteHeaderField: func(string, []string) { x.begun.Store(true) },
+		WroteHeaderField: func(string, []string) { x.sent.CompareAndSwap(false, !x.stale) },
 		Got1xxResponse:   x.gotInterim,
 	}))
 	if request.Body != nil && request.Body != http.NoBody {
@@ -89,16 +85,8 @@ func (x *exchange) prepare(request *http.Request) *http.Request {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		x.safe = x.upload == nil
 	}
-	request.Header = maps.Clone(request.Header)
-	// With these, net/http takes any request for one that may be repeated; it looks for
-	// them in this spelling only.
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		if values, ok := request.Header[name]; ok {
-			delete(request.Header, name)
-			request.Header[strings.ToLower(name)] = values
-		}
-	}
 	if x.client.proxyAuth != "" {
+		request.Header = request.Header.Clone()
 		request.Header.Set("Proxy-Authorization", x.client.proxyAuth)
 	}
 	return request
@@ -115,20 +103,18 @@ func (x *exchange) send(request *http.Request) (*http.Response, error) {
 	}
 }
 
-// gotConn is called before the request is written on a connection. net/http does not
-// go on to another one while somebody still writes on the last.
+// gotConn is called before the request is written on a connection. The transport has no
+// two at the same time, but it repeats requests that the upstream may have acted on: with
+// an Idempotency-Key, and in HTTP/2 for some reasons for which that refuses them.
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
-	conn, ok := info.Conn.(*forwardConn)
-	if !ok {
-		// HTTP/2: the transport repeats a request that the upstream has refused, for some
-		// reasons of which it might have acted on it before.
-		if x.begun.Load() && !x.safe {
-			x.stop(brokenExchange(errRepeated))
-		}
-		return
+	repeats := x.sent.Load() && !x.safe
+	if repeats {
+		x.stop(brokenExchange(errRepeated))
 	}
-	if x.stale = !conn.begin(info.Reused, x.stop); x.stale {
-		conn.Close()
+	if conn, ok := info.Conn.(*forwardConn); ok { // else it is HTTP/2, where that stops it
+		if x.stale = repeats || !conn.begin(info.Reused, x.stop); x.stale {
+			conn.Close()
+		}
 	}
 }
 
@@ -148,9 +134,7 @@ func (x *exchange) failed(err error) error {
 	} else {
 		err = brokenExchange(err)
 	}
-	x.client.breaker.ended(x.probing, err)
-	x.client.metrics.count(passthrough, outcome(nil, err))
-	x.client.metrics.observeSeconds(passthrough, time.Since(x.start))
+	x.judge(outcome(nil, err), err)
 	return err
 }
 
@@ -160,8 +144,12 @@ func (x *exchange) answered(status int) {
 	if status >= http.StatusInternalServerError {
 		verdict = errNoVerdict
 	}
+	x.judge(statusClass(status), verdict)
+}
+
+func (x *exchange) judge(outcome string, verdict error) {
 	x.client.breaker.ended(x.probing, verdict)
-	x.client.metrics.count(passthrough, statusClass(status))
+	x.client.metrics.count(passthrough, outcome)
 	x.client.metrics.observeSeconds(passthrough, time.Since(x.start))
 }
 
