@@ -144,11 +144,10 @@ func (b *breaker) admit() (probing bool, err error) {
 
 // ended tells of a request that admit let through. What it says besides whether the
 // upstream can be reached may be its own fault: so it opens nothing, but it closes.
-func (b *breaker) ended(probing bool, err error) {
+func (b *breaker) ended(probing bool, v verdict, err error) {
 	if probing {
 		b.forwards.Add(-1)
 	}
-	v := verdictOf(err)
 	if v == unreachable {
 		b.tally.Load().note(0, v)
 	}

@@ -34,7 +34,7 @@ type dialer struct {
 }
 
 func newDialer(cfg Config, base *url.URL) (*dialer, error) {
-	roots, err := cfg.RootCAs()
+	roots, err := cfg.roots(nil)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
@@ -51,7 +51,7 @@ func newDialer(cfg Config, base *url.URL) (*dialer, error) {
 	// Nothing else says who vouches for the proxy, so it may be whoever does for others.
 	proxyRoots, err := x509.SystemCertPool()
 	if err == nil {
-		err = cfg.addCAs(proxyRoots)
+		proxyRoots, err = cfg.roots(proxyRoots)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("proxy_url: %w", err)

@@ -27,78 +27,70 @@ var (
 	errInterim  = errors.New("too many interim answers")
 )
 
-// exchange is one request that passes through.
+// exchange is one request that passes through, and its answer until that is closed.
 type exchange struct {
-	client  *Client
-	leave   func() // what is in flight
-	start   time.Time
-	probing bool
+	request *http.Request // as the transport gets it
 
 	// ctx ends with the client's. Whatever else ends the exchange stops it with its
 	// reason: a *Failure, or the error of the client's body.
-	ctx     context.Context
-	stop    context.CancelCauseFunc
-	silence *time.Timer // stops it once nothing has moved for a while
+	ctx  context.Context
+	stop context.CancelCauseFunc
 
-	upload  *upload     // nil if the request has no body
-	safe    bool        // it may be sent twice
+	moved     func() // something has come or gone
+	endUpload func() // closes the client's body, which ends reading it; does so once
+	release   func() // ends the exchange, once
+
+	safe    bool        // the request may be sent twice
 	stale   bool        // nothing may be sent on the connection
 	sent    atomic.Bool // something may have been sent on one
 	interim int
 }
 
-// begin waits until a request may be sent. The caller must call failed, or answered
-// and, at the end of the answer, release.
-func (c *Client) begin(ctx context.Context) (*exchange, error) {
-	leave, err := c.inflight.forward(ctx)
-	var probing bool
-	if err == nil {
-		if probing, err = c.breaker.admit(); err != nil {
-			leave()
-		}
-	}
-	if err != nil {
-		c.metrics.count(passthrough, outcome(nil, err))
-		return nil, err
-	}
-	x := &exchange{client: c, leave: leave, start: time.Now(), probing: probing}
-	x.ctx, x.stop = context.WithCancelCause(ctx)
-	x.silence = time.AfterFunc(c.silence, func() { x.stop(brokenExchange(errSilent)) })
-	return x, nil
-}
-
-func (x *exchange) moved() { x.silence.Reset(x.client.silence) }
-
-// prepare returns the request as the transport gets it.
-func (x *exchange) prepare(request *http.Request) *http.Request {
-	request = request.WithContext(httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
+// newExchange makes an exchange that ends when nothing has moved for so long. leave is
+// called at its end.
+func newExchange(request *http.Request, silence time.Duration, leave func()) *exchange {
+	x := &exchange{endUpload: func() {}}
+	x.ctx, x.stop = context.WithCancelCause(request.Context())
+	timer := time.AfterFunc(silence, func() { x.stop(brokenExchange(errSilent)) })
+	x.moved = func() { timer.Reset(silence) }
+	x.request = request.WithContext(httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
 		GotConn:          x.gotConn,
 		WroteHeaderField: func(string, []string) { x.sent.CompareAndSwap(false, !x.stale) },
 		Got1xxResponse:   x.gotInterim,
 	}))
-	if request.Body != nil && request.Body != http.NoBody {
-		x.upload = &upload{ReadCloser: request.Body, exchange: x}
-		request.Body = x.upload
-		context.AfterFunc(x.ctx, x.upload.end) // the transport waits for who reads it
+	hasBody := request.Body != nil && request.Body != http.NoBody
+	if hasBody {
+		x.request.Body = &upload{request.Body, x}
+		x.endUpload = sync.OnceFunc(func() { request.Body.Close() })
+		context.AfterFunc(x.ctx, x.endUpload) // the transport waits for who reads it
 	}
 	switch request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		x.safe = x.upload == nil
+		x.safe = !hasBody
 	}
-	if x.client.proxyAuth != "" {
-		request.Header = request.Header.Clone()
-		request.Header.Set("Proxy-Authorization", x.client.proxyAuth)
-	}
-	return request
+	x.release = sync.OnceFunc(func() {
+		timer.Stop()
+		x.stop(nil)
+		x.endUpload()
+		leave()
+	})
+	return x
 }
 
-// send sends the request, again as long as it meets connections that are stale.
-func (x *exchange) send(request *http.Request) (*http.Response, error) {
-	transport := x.client.transport()
+// send sends the request, again as long as it meets connections that are stale. The error
+// says whose fault it is that there is no answer.
+func (x *exchange) send(transport *http.Transport) (*http.Response, error) {
 	for {
 		x.stale = false
-		if response, err := transport.RoundTrip(request); !x.stale {
-			return response, err
+		response, err := transport.RoundTrip(x.request)
+		cause := context.Cause(x.ctx)
+		switch {
+		case err == nil:
+			return response, nil
+		case cause != nil:
+			return nil, cause
+		case !x.stale:
+			return nil, brokenExchange(err)
 		}
 	}
 }
@@ -126,53 +118,14 @@ func (x *exchange) gotInterim(int, textproto.MIMEHeader) error {
 	return nil
 }
 
-// failed ends the exchange and returns the error that says whose fault that was.
-func (x *exchange) failed(err error) error {
-	defer x.release()
-	if cause := context.Cause(x.ctx); cause != nil {
-		err = cause
-	} else {
-		err = brokenExchange(err)
-	}
-	x.judge(outcome(nil, err), err)
-	return err
-}
-
-// answered tells that the head of an answer has come.
-func (x *exchange) answered(status int) {
-	var verdict error
-	if status >= http.StatusInternalServerError {
-		verdict = errNoVerdict
-	}
-	x.judge(statusClass(status), verdict)
-}
-
-func (x *exchange) judge(outcome string, verdict error) {
-	x.client.breaker.ended(x.probing, verdict)
-	x.client.metrics.count(passthrough, outcome)
-	x.client.metrics.observeSeconds(passthrough, time.Since(x.start))
-}
-
-// release ends the exchange. It may be called once.
-func (x *exchange) release() {
-	x.silence.Stop()
-	if x.upload != nil {
-		x.upload.end()
-	}
-	x.stop(nil)
-	x.leave()
-}
-
 // upload is the body of a request. net/http may still read it after the answer has come.
 type upload struct {
 	io.ReadCloser
 	exchange *exchange
-	ended    atomic.Bool
-	closing  sync.Once
 }
 
 func (u *upload) Read(p []byte) (int, error) {
-	if u.exchange.stale || u.ended.Load() {
+	if u.exchange.stale || u.exchange.ctx.Err() != nil {
 		return 0, io.ErrClosedPipe
 	}
 	n, err := u.ReadCloser.Read(p)
@@ -186,22 +139,15 @@ func (u *upload) Read(p []byte) (int, error) {
 // Close leaves the body for the next connection if this one is stale.
 func (u *upload) Close() error {
 	if !u.exchange.stale {
-		u.end()
+		u.exchange.endUpload()
 	}
 	return nil
-}
-
-// end closes the body, which ends reading it.
-func (u *upload) end() {
-	u.ended.Store(true)
-	u.closing.Do(func() { u.ReadCloser.Close() })
 }
 
 // download is the body of an answer; closing it ends the exchange.
 type download struct {
 	io.ReadCloser
 	exchange *exchange
-	once     sync.Once
 }
 
 func (d *download) Read(p []byte) (int, error) {
@@ -214,6 +160,6 @@ func (d *download) Read(p []byte) (int, error) {
 }
 
 func (d *download) Close() error {
-	defer d.once.Do(d.exchange.release)
+	defer d.exchange.release()
 	return d.ReadCloser.Close()
 }
