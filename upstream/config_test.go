@@ -1,10 +1,8 @@
 package upstream_test
 
 import (
-	"encoding/pem"
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,18 +51,6 @@ func TestConfigValidate(t *testing.T) {
 		if (err == nil) != (test.want == "") || !strings.Contains(fmt.Sprint(err), test.want) {
 			t.Errorf("%s: Validate() = %v; want %q", test.name, err, test.want)
 		}
-	}
-}
-
-func TestRootCAs(t *testing.T) {
-	if pool, err := (upstream.Config{}).RootCAs(); pool != nil || err != nil {
-		t.Errorf("RootCAs() without a file = %v, %v; want nil, nil", pool, err)
-	}
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	ca := configFile(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	if pool, err := (upstream.Config{CAFile: ca}).RootCAs(); pool == nil || err != nil {
-		t.Errorf("RootCAs() = %v, %v; want a pool", pool, err)
 	}
 }
 

@@ -258,12 +258,12 @@ func TestProxiesOfTheEnvironmentAreNotRead(t *testing.T) {
 	poll(t, c, waiting)
 	pass(t, c, "GET", "", waiting)
 	proxy.wantAsked(t)
-	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "HTTP_PROXY, all_proxy are not read; set upstream.proxy_url") || strings.Contains(text, proxyPassword) {
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"the proxy of the environment is not used; set upstream.proxy_url" variables=HTTP_PROXY,all_proxy`) || strings.Contains(text, proxyPassword) {
 		t.Errorf("logged %q; want one warning", text)
 	}
 	t.Setenv("all_proxy", "")
 	log, _ = logged(t, s.URL)
-	if text := log.String(); !strings.Contains(text, "HTTP_PROXY is not read; set upstream.proxy_url") {
+	if text := log.String(); !strings.Contains(text, "variables=HTTP_PROXY\n") {
 		t.Errorf("logged %q; want a warning", text)
 	}
 	log, _ = logged(t, s.URL, through(url))

@@ -79,6 +79,9 @@ func notSent(reason Reason, retryAfter time.Duration, err error) *Failure {
 
 // brokenExchange names what went wrong between here and the upstream.
 func brokenExchange(err error) *Failure {
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		return failure
+	}
 	verdict := failing
 	if _, ok := errors.AsType[*connectError](err); ok {
 		verdict = unreachable

@@ -129,19 +129,43 @@ func TestForwardWhileTheUpstreamCloses(t *testing.T) {
 // TestForwardedSurplus: what comes beyond the end of an answer is nobody's, however soon
 // the next request follows.
 func TestForwardedSurplus(t *testing.T) {
-	s := serve(t, answering(answer(200, "fine")+surplus))
-	c := newClient(t, s.url())
-	var all sync.WaitGroup
-	for range 4 {
-		all.Go(func() {
-			for range 500 {
-				if pass(t, c, "GET", "", "fine"); t.Failed() {
+	certificates, ca := certificate(t)
+	long := surplus + strings.Repeat(" ", 16000)
+	for scheme, handle := range map[string]func(*peer){
+		"http": answering(answer(200, "fine") + surplus),
+		"https": func(p *peer) { // all at once, but in another record, so that TLS holds it back
+			below := &corked{Conn: p.Conn, open: true}
+			secure := tls.Server(below, &tls.Config{Certificates: certificates, DynamicRecordSizingDisabled: true})
+			p.read.Reset(secure)
+			for {
+				if _, ok := p.request(); !ok {
 					return
 				}
+				below.open = false
+				secure.Write([]byte(answer(200, "fine")))
+				secure.Write([]byte(long))
+				below.open = true
+				below.held.WriteTo(p.Conn)
 			}
+		},
+	} {
+		t.Run(scheme, func(t *testing.T) {
+			s := serve(t, handle)
+			c := newClient(t, strings.Replace(s.url(), "http", scheme, 1), func(s *setup) { s.CAFile = ca })
+			requests := map[string]int{"http": 500, "https": 100}[scheme]
+			var all sync.WaitGroup
+			for range 4 {
+				all.Go(func() {
+					for range requests {
+						if pass(t, c, "GET", "", "fine"); t.Failed() {
+							return
+						}
+					}
+				})
+			}
+			all.Wait()
 		})
 	}
-	all.Wait()
 }
 
 // TestEarlyAnswers come through, though the upstream closes the connection while the

@@ -19,7 +19,6 @@ type holds struct {
 	until  map[uint64]time.Time // guarded by mu, as all below; by session or credential
 	all    time.Time
 	latest []toldSession // the last three that a 503 has told to wait
-	looked time.Time     // when until was last searched for what is over
 }
 
 type toldSession struct {
@@ -29,7 +28,7 @@ type toldSession struct {
 
 const (
 	holdLongest   = time.Minute
-	holdMost      = 10_000 // sessions and credentials; of more, some are forgotten
+	holdMost      = 10_000 // sessions and credentials; of more, all are forgotten
 	holdAllAfter  = 3
 	holdAllWithin = 10 * time.Second
 )
@@ -61,18 +60,14 @@ func (h *holds) told(who caller, status int, retryAfter time.Duration) {
 
 // hold must be called with mu held.
 func (h *holds) hold(key uint64, now, until time.Time) {
+	if len(h.until) >= holdMost {
+		maps.DeleteFunc(h.until, func(_ uint64, end time.Time) bool { return end.Before(now) })
+		if len(h.until) > holdMost/2 {
+			clear(h.until)
+		}
+	}
 	if h.until == nil {
 		h.until = map[uint64]time.Time{}
-	}
-	if len(h.until) >= holdMost && now.Sub(h.looked) > time.Second {
-		h.looked = now
-		maps.DeleteFunc(h.until, func(_ uint64, end time.Time) bool { return end.Before(now) })
-	}
-	for other := range h.until {
-		if len(h.until) < holdMost {
-			break
-		}
-		delete(h.until, other)
 	}
 	h.until[key] = until
 }

@@ -8,7 +8,6 @@ import (
 	"pollbridge/session"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sony/gobreaker/v2"
 )
 
 // passthrough is the endpoint label of what is no status request.
@@ -46,12 +45,6 @@ func (m *metrics) count(endpoint, outcome string) {
 
 func (m *metrics) observeSeconds(endpoint string, took time.Duration) {
 	m.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
-}
-
-func (m *metrics) observeBreaker(state gobreaker.State) {
-	m.breaker.Set(map[gobreaker.State]float64{
-		gobreaker.StateClosed: 0, gobreaker.StateHalfOpen: 1, gobreaker.StateOpen: 2,
-	}[state])
 }
 
 // statusClass is the outcome of an answer that passes through.

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"pollbridge/internal/socket"
+
+	"github.com/valyala/fasthttp"
 )
 
 // errStale is what using a connection gives that the upstream has closed, or
@@ -88,7 +91,7 @@ func quiet(conn net.Conn, below *socket.Socket) bool {
 	}
 	// TLS may have read ahead: take what it has, without waiting for more.
 	var one [1]byte
-	if err := secure.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	if err := secure.SetReadDeadline(longAgo); err != nil {
 		return false
 	}
 	n, err := secure.Read(one[:])
@@ -101,14 +104,18 @@ func isQuiet(below *socket.Socket) bool {
 	return state != socket.Closed && state != socket.Data
 }
 
+// closedWhileIdle reports whether err says that the connection was closed when it was
+// used again, before an answer to that began.
+func (c *pollConn) closedWhileIdle(err error) bool {
+	return c.exchanges > 1 && !c.reading &&
+		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+}
+
 // RemoteAddr lets Poll see, through the response, on what connection it was asked:
 // fasthttp calls it before it writes a request.
-func (c *pollConn) RemoteAddr() net.Addr {
-	return pollAddr{c.Conn.RemoteAddr(), c, c.exchanges > 0}
-}
+func (c *pollConn) RemoteAddr() net.Addr { return pollAddr{c.Conn.RemoteAddr(), c} }
 
 type pollAddr struct {
 	net.Addr
-	conn   *pollConn
-	reused bool
+	conn *pollConn
 }

@@ -33,86 +33,72 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	if err != nil {
 		return Subscription{}, err
 	}
-	if existing := s.registry.get(sub.ID); existing != nil {
-		return s.viewOf(existing), s.catchUp(ctx, existing)
+	existing := s.registry.get(sub.ID)
+	if _, done := s.caughtUp.Load(sub.ID); done && existing != nil {
+		return existing.view(), nil
 	}
-	if len(s.registry.boundTo(subject.Session)) >= mostAttached {
-		return Subscription{}, &FieldError{"url", fmt.Sprintf("the session already has %d webhooks", mostAttached)}
+	// The session's last event may have been fanned out before the subscription was
+	// there, and a crash may have come between the two.
+	last, err := s.lastEvent(ctx, sub.Session)
+	if err != nil {
+		return Subscription{}, err
 	}
-	if over, err := s.isOver(ctx, sub); err != nil || over {
-		return sub.view(), err
+	d, err := s.deliveryOf(ctx, sub.ID, last)
+	if err != nil {
+		return Subscription{}, fmt.Errorf("webhook: %w", err)
 	}
-	if s.registry.boundCount() >= s.mostBound {
-		return Subscription{}, ErrFull
-	}
-	if err := s.create(ctx, sub, s.ttlOf(sub)); errors.Is(err, store.ErrConflict) {
-		existing, err := s.stored(ctx, sub.ID) // somebody else was quicker
-		if err != nil {
+	if existing == nil {
+		if last.last() && d.State == StateDelivered {
+			return sub.view(), nil // it is over and need not come back: clients name it with each poll
+		}
+		if existing, err = s.createBound(ctx, sub); err != nil {
 			return Subscription{}, err
 		}
+	}
+	sub = cmp.Or(existing, sub)
+	if last.place > 0 && d.revision == 0 && sub.covers(last) {
+		// If it was not fanned out before, the two items are one.
+		if err := s.enqueue(ctx, sub, last, 0); err != nil {
+			return Subscription{}, err
+		}
+	}
+	s.caughtUp.Store(sub.ID, nil)
+	if existing == nil && o.Secret == "" {
+		return sub.withSecret(), nil
+	}
+	return sub.view(), nil // whoever gave the secret knows it
+}
+
+// createBound stores a subscription, or returns the same one if somebody else was
+// quicker.
+func (s *Service) createBound(ctx context.Context, sub *subscription) (existing *subscription, err error) {
+	if len(s.registry.boundTo(sub.Session)) >= mostAttached {
+		return nil, &FieldError{"url", fmt.Sprintf("the session already has %d webhooks", mostAttached)}
+	}
+	if s.registry.boundCount() >= s.mostBound {
+		return nil, ErrFull
+	}
+	if err := s.create(ctx, sub, s.ttlOf(sub)); !errors.Is(err, store.ErrConflict) {
+		return nil, err
+	}
+	if existing, err = s.stored(ctx, sub.ID); err == nil {
 		s.registry.put(existing)
-		return s.viewOf(existing), s.catchUp(ctx, existing)
-	} else if err != nil {
-		return Subscription{}, err
 	}
-	if err := s.catchUp(ctx, sub); err != nil {
-		return Subscription{}, err
-	}
-	if o.Secret != "" {
-		return sub.view(), nil // whoever gave it knows it
-	}
-	return sub.withSecret(), nil
+	return existing, err
 }
 
 func (s *Service) bound(subject Subject, o AttachOptions) (*subscription, error) {
 	now := time.Now()
-	sub := (&subscription{
+	sub := (&subscription{Subscription: Subscription{
 		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
 		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: cmp.Or(o.Signature, SignatureV1),
-		Secret: o.Secret, Bound: true, Created: now, Updated: now,
-	}).clone()
-	if sub.Secret == "" {
-		sub.Secret = NewSecret()
-	}
+		Secret: cmp.Or(o.Secret, NewSecret()), Bound: true, Created: now, Updated: now,
+	}}).clone()
 	if !isSecret(sub.Secret) {
 		return nil, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
 	}
 	sub.completeKeys()
 	return sub, s.check(sub)
-}
-
-// isOver reports whether a bound subscription has had its session's last event, so
-// that it need not come back: clients name it with each poll.
-func (s *Service) isOver(ctx context.Context, sub *subscription) (bool, error) {
-	last, err := s.lastEvent(ctx, sub.Session)
-	if err != nil || !last.last() {
-		return false, err
-	}
-	d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, last))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && d.Place == last.place && d.State == StateDelivered, err
-}
-
-// catchUp delivers the last event of a session that may have been fanned out before the
-// subscription was there. If it was not, the two deliveries are one. It does so once in
-// a process: a crash may have come between making the subscription and this.
-func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
-	if _, done := s.caughtUp.Load(sub.ID); done {
-		return nil
-	}
-	last, err := s.lastEvent(ctx, sub.Session)
-	if err != nil {
-		return err
-	}
-	if last.place > 0 && sub.covers(last) {
-		if err := s.enqueue(ctx, sub, last, 0); err != nil {
-			return err
-		}
-	}
-	s.caughtUp.Store(sub.ID, nil)
-	return nil
 }
 
 // HeaderTarget reads the value of a Pollbridge-Webhook header. The error is a
@@ -142,9 +128,9 @@ func (s *Service) ttlOf(sub *subscription) time.Duration {
 	return max(time.Second, time.Until(sub.Created.Add(s.history)))
 }
 
-// laneOf is where the deliveries for a subscription queue up: its own lane, but those
-// of single sessions share the one of their host, so that no signing makes its own.
-func (s *Service) laneOf(sub *subscription) string {
+// consumerOf names the consumer that delivers to a subscription: its own, but those of
+// single sessions share the one of their host, so that no signing makes its own.
+func (s *Service) consumerOf(sub *subscription) string {
 	if !sub.Bound {
 		return sub.ID
 	}

@@ -32,7 +32,9 @@ type event struct {
 	payload []byte // stands behind the header, as it is sent
 }
 
-func (e *event) operational() bool { return !slices.Contains(sessionTypes(), e.Type) }
+func (e *event) operational() bool { return !slices.Contains(sessionTypes, e.Type) }
+
+func (e *event) about() Subject { return Subject{e.subject, e.Endpoint, e.Account} }
 
 // last reports whether a session is not looked after any more with this event: it is
 // over, or nobody knows it, or it took too long.
@@ -70,7 +72,7 @@ func (e *event) first() uint64 {
 // session has at most one event of each type, and none after a final one; a repeat is
 // no error, but published is false.
 func (s *Service) Changed(ctx context.Context, c Change) (published bool, err error) {
-	if !slices.Contains(sessionTypes(), c.Type) {
+	if !slices.Contains(sessionTypes, c.Type) {
 		return false, fmt.Errorf("webhook: %q is not an event of a session", c.Type)
 	}
 	return s.record(ctx, c.Session, c.Type, func(last *event) (*event, error) {
@@ -97,25 +99,17 @@ func (s *Service) sessionEventID(sessionID, eventType string) string {
 // about it or next returns nil. Whoever else appends meanwhile comes first, and next
 // is called again.
 func (s *Service) record(ctx context.Context, key, mark string, next func(last *event) (*event, error)) (bool, error) {
-	last, known := s.heads.get(key)
-	if !known {
-		last = &event{}
-	}
-	// That is a guess: the session may have been erased, or had events before this
-	// process was started. The journal tells when something is appended to it; what
-	// leaves nothing to be appended is looked up.
-	for certain := false; ; certain = true {
+	for {
+		last, err := s.lastEvent(ctx, key)
+		if err != nil {
+			return false, err
+		}
 		e, err := following(last, mark, next)
-		if err != nil || e == nil && certain {
+		if err != nil || e == nil {
 			return false, err
 		}
-		if e != nil {
-			if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
-				return appended, err
-			}
-		}
-		if last, err = s.lastEvent(ctx, key); err != nil {
-			return false, err
+		if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
+			return appended, err
 		}
 	}
 }
@@ -148,33 +142,45 @@ func (s *Service) append(ctx context.Context, key string, e *event, last uint64)
 	if err != nil {
 		return false, err
 	}
-	place, err := s.journal.Append(ctx, key, value, last)
-	switch {
+	switch _, err := s.journal.Append(ctx, key, value, last); {
 	case errors.Is(err, store.ErrConflict):
 		return false, context.Cause(ctx)
 	case err != nil:
 		return false, fmt.Errorf("webhook: recording an event: %w", err)
 	}
-	s.heads.put(key, e.head(place), 1)
 	s.metrics.events.WithLabelValues(e.Type).Inc()
 	return true, nil
-}
-
-// head is what the next event about the same key needs to know.
-func (e *event) head(place uint64) *event {
-	return &event{State: e.State, Final: e.Final, Sequence: e.Sequence, Seen: e.Seen, Places: e.Places, place: place}
 }
 
 // lastEvent returns the newest event about a key, a zero one if there is none.
 func (s *Service) lastEvent(ctx context.Context, key string) (*event, error) {
 	switch entry, err := s.journal.Last(ctx, key); {
 	case errors.Is(err, store.ErrNotFound):
-		return &event{}, nil
+		return &event{subject: key}, nil
 	case err != nil:
 		return nil, fmt.Errorf("webhook: reading the last event: %w", err)
 	default:
 		return readEvent(entry)
 	}
+}
+
+// eventAt returns the event at a place of the journal; the error is store.ErrNotFound
+// where it is not kept any more.
+func (s *Service) eventAt(ctx context.Context, place uint64) (*event, error) {
+	entry, err := s.journal.Get(ctx, place)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: reading an event: %w", err)
+	}
+	return readEvent(entry)
+}
+
+// Knows reports whether there are events of a session.
+func (s *Service) Knows(ctx context.Context, sessionID string) (bool, error) {
+	if !isToken(sessionID) {
+		return false, nil
+	}
+	last, err := s.lastEvent(ctx, sessionID)
+	return err == nil && last.place > 0, err
 }
 
 // Events returns up to limit events that follow a cursor, in their order, and the

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -30,11 +29,18 @@ const patience = time.Minute
 // eventually waits until a condition holds.
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
+	if !within(patience, holds) {
+		t.Fatalf("it never came to be: %s", what)
+	}
+}
+
+func within(patience time.Duration, holds func() bool) bool {
 	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came to be: %s", what)
+			return false
 		}
 	}
+	return true
 }
 
 // received is a webhook as it came in.
@@ -93,7 +99,9 @@ func (r *receiver) count() int { return len(r.got()) }
 // wait waits until n webhooks came in and returns them.
 func (r *receiver) wait(t testing.TB, n int) []received {
 	t.Helper()
-	eventually(t, fmt.Sprintf("%d webhooks at the receiver, which has %d", n, r.count()), func() bool { return r.count() >= n })
+	if !within(patience, func() bool { return r.count() >= n }) {
+		t.Fatalf("%d webhooks came; want %d", r.count(), n)
+	}
 	return r.got()
 }
 

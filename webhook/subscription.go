@@ -28,32 +28,13 @@ type oldKey struct {
 // subscription is a record of the table of subscriptions. One that others can see is
 // never changed: changes are made to a copy.
 type subscription struct {
-	ID          string            `json:"id"`
-	URL         string            `json:"url"`
-	Events      []string          `json:"events,omitempty"`
-	Endpoints   []string          `json:"endpoints,omitempty"`
-	Account     string            `json:"account,omitempty"`
-	Session     string            `json:"session,omitempty"`
-	IncludeFile bool              `json:"include_file,omitempty"`
-	Description string            `json:"description,omitempty"`
-	Headers     map[string]string `json:"headers,omitempty"`
-	Signature   string            `json:"signature"`
-
-	Disabled   string    `json:"disabled,omitempty"` // the reason; empty: enabled
-	DisabledAt time.Time `json:"disabled_at,omitzero"`
-	Failing    time.Time `json:"failing,omitzero"`     // since then every attempt has failed
-	FailedLast time.Time `json:"failed_last,omitzero"` // about when there was an attempt that failed, too
+	Subscription
+	FailedLast time.Time `json:"failed_last,omitzero"` // about when there was an attempt that failed, besides FailingSince
 	Warned     time.Time `json:"warned,omitzero"`      // when subscription.failing was recorded
+	Private    string    `json:"private,omitempty"`    // whsk_…, where Signature is v1a
+	Old        []oldKey  `json:"old_keys,omitempty"`   // the latest first
 
-	Secret  string   `json:"secret"`
-	Private string   `json:"private,omitempty"`  // whsk_…, where Signature is v1a
-	Old     []oldKey `json:"old_keys,omitempty"` // the latest first
-
-	Bound   bool      `json:"bound,omitempty"`
-	Created time.Time `json:"created"`
-	Updated time.Time `json:"updated"`
-
-	lane     string
+	consumer string // the name of the one that delivers to it
 	revision uint64
 }
 
@@ -62,7 +43,7 @@ func (s *Service) readSubscription(r store.Record) (*subscription, error) {
 	if err := json.Unmarshal(r.Value, sub); err != nil || sub.ID != r.Key {
 		return nil, fmt.Errorf("%w: subscription %s", store.ErrDamaged, r.Key)
 	}
-	sub.lane = s.laneOf(sub)
+	sub.consumer = s.consumerOf(sub)
 	return sub, nil
 }
 
@@ -116,7 +97,7 @@ func (sub *subscription) covers(e *event) bool {
 	if e.operational() {
 		return e.subject != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
 	}
-	return sub.coversSubject(Subject{e.subject, e.Endpoint, e.Account}) &&
+	return sub.coversSubject(e.about()) &&
 		(len(sub.Events) == 0 || slices.Contains(sub.Events, e.Type))
 }
 
@@ -128,24 +109,17 @@ func (sub *subscription) coversSubject(s Subject) bool {
 
 // listens reports whether the subscription wants events of sessions at all.
 func (sub *subscription) listens() bool {
-	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes(), t) })
+	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes, t) })
 }
 
 const masked = "***"
 
 // view is what people may see of it.
 func (sub *subscription) view() Subscription {
-	v := Subscription{
-		ID: sub.ID, URL: sub.URL, Events: slices.Clone(sub.Events), Endpoints: slices.Clone(sub.Endpoints),
-		Account: sub.Account, Session: sub.Session, IncludeFile: sub.IncludeFile, Description: sub.Description,
-		Signature: sub.Signature, Enabled: sub.Disabled == "", DisabledReason: sub.Disabled, DisabledAt: sub.DisabledAt,
-		FailingSince: sub.Failing, Bound: sub.Bound, Created: sub.Created, Updated: sub.Updated,
-	}
-	if len(sub.Headers) > 0 {
-		v.Headers = make(map[string]string, len(sub.Headers))
-		for name := range sub.Headers {
-			v.Headers[name] = masked
-		}
+	v := sub.clone().Subscription
+	v.Secret, v.Enabled = "", sub.DisabledReason == ""
+	for name := range v.Headers {
+		v.Headers[name] = masked
 	}
 	if sub.Signature == SignatureV1a {
 		v.PublicKey, _ = PublicKey(sub.Private)
@@ -153,6 +127,12 @@ func (sub *subscription) view() Subscription {
 	if len(sub.Old) > 0 && time.Now().Before(sub.Old[0].Until) {
 		v.OldSecretUntil = sub.Old[0].Until
 	}
+	return v
+}
+
+func (sub *subscription) withSecret() Subscription {
+	v := sub.view()
+	v.Secret = sub.Secret
 	return v
 }
 
