@@ -3,6 +3,7 @@ package testkit
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"io"
 	"net"
 	"slices"
@@ -17,6 +18,7 @@ import (
 type RawUpstream struct {
 	URL string
 
+	listener net.Listener
 	running  sync.WaitGroup
 	mu       sync.Mutex
 	requests []string   // guarded by mu, as below
@@ -42,7 +44,7 @@ func NewRawUpstream(t testing.TB, talk func(*Conn)) *RawUpstream {
 
 // NewRawUpstreamOn is NewRawUpstream on a listener, which it closes.
 func NewRawUpstreamOn(t testing.TB, listener net.Listener, talk func(*Conn)) *RawUpstream {
-	u := &RawUpstream{URL: "http://" + listener.Addr().String()}
+	u := &RawUpstream{URL: "http://" + listener.Addr().String(), listener: listener}
 	u.running.Go(func() {
 		for {
 			conn, err := listener.Accept()
@@ -60,11 +62,24 @@ func NewRawUpstreamOn(t testing.TB, listener net.Listener, talk func(*Conn)) *Ra
 		}
 	})
 	t.Cleanup(func() {
-		listener.Close()
+		u.StopAccepting()
 		u.HangUp()
 		u.running.Wait()
 	})
 	return u
+}
+
+// Addr returns the address of the listener.
+func (u *RawUpstream) Addr() string { return u.listener.Addr().String() }
+
+// StopAccepting refuses new connections, and leaves those that there are.
+func (u *RawUpstream) StopAccepting() { u.listener.Close() }
+
+// Connections returns how many were accepted so far.
+func (u *RawUpstream) Connections() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.conns)
 }
 
 // HangUp closes all connections.
@@ -105,6 +120,12 @@ func (c *Conn) ReadRequest() (string, bool) {
 	defer c.of.mu.Unlock()
 	c.of.requests = append(c.of.requests, raw.String())
 	return raw.String(), true
+}
+
+// StartTLS goes on with TLS, as a server.
+func (c *Conn) StartTLS(config *tls.Config) {
+	c.Conn = tls.Server(c.Conn, config)
+	c.Reader.Reset(c.Conn)
 }
 
 // Say writes text.
