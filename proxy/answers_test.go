@@ -125,7 +125,7 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 	if a.status != 502 || !strings.Contains(a.body, `"error_code":50002`) {
 		t.Errorf("answered %d %q; want 502 and an error", a.status, a.body)
 	}
-	want := map[string]string{"Content-Type": "application/json", "X-Request-Id": "mine"}
+	want := map[string]string{"Content-Type": "application/json", "X-Request-Id": "mine", "Cache-Control": "no-store"}
 	for name := range a.header {
 		switch name {
 		case "Date", "Content-Length":
@@ -172,8 +172,8 @@ func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
 	if a.status != 500 || a.header.Get("X-Request-Id") != "mine" {
 		t.Errorf("answered %d with the id %q; want 500 with mine", a.status, a.header.Get("X-Request-Id"))
 	}
-	for _, name := range []string{"Set-Cookie", "Cache-Control", "Content-Encoding"} {
-		if got := a.header.Get(name); got != "" {
+	for name, want := range map[string]string{"Set-Cookie": "", "Cache-Control": "no-store", "Content-Encoding": ""} {
+		if got := a.header.Get(name); got != want {
 			t.Errorf("the error has %s: %q", name, got)
 		}
 	}

@@ -117,6 +117,11 @@ func TestFraming(t *testing.T) {
 			// What is refused must not be echoed.
 			raw := strings.ReplaceAll(test.raw, "Host: h\r\n", "Host: h\r\nCookie: sid=sesame-cookie\r\n")
 			answers := b.send(raw + after)
+			if strings.Contains(test.name, "bare LF") && test.refused { // and does not wait for more
+				if alone := b.send(raw); !slices.Equal(statuses(alone), []int{400}) {
+					t.Errorf("with nothing behind it: answered %v; want 400", statuses(alone))
+				}
+			}
 			var targets []string
 			for _, seen := range rec.all() {
 				if seen.broken == nil {
