@@ -127,7 +127,7 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 	if a.Status != 502 || !strings.Contains(a.Body, `"error_code":50002`) {
 		t.Errorf("answered %d %q; want 502 and an error", a.Status, a.Body)
 	}
-	want := map[string]string{"Content-Type": "application/json", "X-Request-Id": "mine"}
+	want := map[string]string{"Content-Type": "application/json", "X-Request-Id": "mine", "Cache-Control": "no-store"}
 	for name := range a.Header {
 		switch name {
 		case "Date", "Content-Length":
@@ -174,8 +174,8 @@ func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
 	if a.Status != 500 || a.Header.Get("X-Request-Id") != "mine" {
 		t.Errorf("answered %d with the id %q; want 500 with mine", a.Status, a.Header.Get("X-Request-Id"))
 	}
-	for _, name := range []string{"Set-Cookie", "Cache-Control", "Content-Encoding"} {
-		if got := a.Header.Get(name); got != "" {
+	for name, want := range map[string]string{"Set-Cookie": "", "Cache-Control": "no-store", "Content-Encoding": ""} {
+		if got := a.Header.Get(name); got != want {
 			t.Errorf("the error has %s: %q", name, got)
 		}
 	}

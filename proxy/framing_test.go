@@ -119,6 +119,11 @@ func TestFraming(t *testing.T) {
 			// What is refused must not be echoed.
 			raw := strings.ReplaceAll(test.raw, "Host: h\r\n", "Host: h\r\nCookie: sid=sesame-cookie\r\n")
 			answers := b.Send(raw + after)
+			if strings.Contains(test.name, "bare LF") && test.refused { // and does not wait for more
+				if alone := b.Send(raw); !slices.Equal(testkit.Statuses(alone), []int{400}) {
+					t.Errorf("with nothing behind it: answered %v; want 400", testkit.Statuses(alone))
+				}
+			}
 			var targets []string
 			for _, seen := range rec.Requests() {
 				if seen.Err == nil {

@@ -21,6 +21,10 @@ func TestStreamsToHTTP10(t *testing.T) {
 		if err != nil {
 			return
 		}
+		if request.URL.Path == "/sized" {
+			conn.Say("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 1000000))
+			return
+		}
 		conn.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n")
 		for i := range pieces {
 			if request.URL.Path == "/breaks" && i == pieces/2 {
@@ -50,6 +54,9 @@ func TestStreamsToHTTP10(t *testing.T) {
 	}
 	if _, n, err := ask("/breaks", ""); err == nil || !testkit.IsReset(err) || n >= piece*pieces {
 		t.Errorf("an answer that breaks off: %d bytes, %v; want a reset", n, err)
+	}
+	if _, n, err := ask("/sized", ""); err == nil || !testkit.IsReset(err) || n >= 2000000 {
+		t.Errorf("an answer of known length that breaks off: %d bytes, %v; want a reset", n, err)
 	}
 	t.Log("a drain waits for what is being streamed")
 	conn := b.Dial()
