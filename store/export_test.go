@@ -10,7 +10,7 @@ import (
 
 // KeepHalf leaves what a process leaves that is killed while it keeps an answer.
 func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) error {
-	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killed"}.chunk("0"), body)
+	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killedkilledkilledki00"}.chunk("0"), body)
 }
 
 // KeepInFirstForm stores an answer as versions did that did not share bodies.
@@ -74,3 +74,6 @@ func PlaceKeys(secret []byte) (func(place string) []byte, error) {
 	k, err := newKeys(secret)
 	return func(p string) []byte { return k.keyOf(place(p)) }, err
 }
+
+// IndexName is what the engine calls its index of a stream.
+const IndexName = indexName

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -159,7 +160,7 @@ func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use
 		}
 		switch {
 		case errors.Is(err, ErrDamaged):
-			f.s.log.Error("final answer cannot be read, skipping it", "session", a.session, "error", err)
+			f.tellUnreadable(m.subject, err)
 		case err != nil:
 			return false, err
 		case o != nil:
@@ -167,6 +168,10 @@ func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use
 		}
 		return true, nil
 	})
+}
+
+func (f *Finals) tellUnreadable(subject string, err error) {
+	f.s.log.Error("final answer cannot be read, skipping it", "subject", subject, "error", err)
 }
 
 // messages calls use for what matches, one after the other: there are few, and for most
@@ -272,20 +277,32 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	return errors.Join(err, f.s.purge(ctx, f.stream, finalsID+".chunk."+sessionID+".>"))
 }
 
-// sweep erases the chunks of answers that were never finished.
+// sweep erases the chunks of answers that were never finished, and logs what nobody would
+// find.
 func (f *Finals) sweep(ctx context.Context) error {
 	ctx, cancel, err := f.s.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	info, err := f.stream.Info(ctx, jetstream.WithSubjectFilter(finalsID+".chunk.>"))
+	info, err := f.stream.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
 	if err != nil {
 		return f.s.failed("read", err)
 	}
 	uploads := map[answer]bool{} // whether each was finished
-	for subject := range info.State.Subjects {
-		uploads[uploadOf(subject)] = false
+	var total uint64
+	for subject, count := range info.State.Subjects {
+		a, err := readAnswer(subject)
+		if err != nil {
+			f.tellUnreadable(subject, err)
+		}
+		total += count
+		if strings.HasPrefix(subject, finalsID+".chunk.") && err == nil {
+			uploads[a] = false
+		}
+	}
+	if n := info.State.Msgs; total != n {
+		f.s.log.Error("data is damaged: some final answers are lost, restore the data directory from a backup", "count", int64(n-total))
 	}
 	for upload, finished := range uploads {
 		err := f.messages(ctx, upload.matchAnswers(), func(m *message) (bool, error) {

@@ -179,7 +179,7 @@ func sameDirectory(started os.FileInfo, dir string) error {
 func (s *Store) tryWrite() {
 	ctx, cancel := context.WithTimeout(s.ctx, trialTimeout)
 	defer cancel()
-	_, err := s.own.Put(ctx, "trial", nil, 0)
+	err := s.noteLasts(ctx)
 	switch {
 	case err == nil, s.ctx.Err() != nil:
 	case errors.Is(err, context.DeadlineExceeded):
@@ -221,7 +221,7 @@ func (s *Store) restart() error {
 	s.stopEngine()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
-	if err := s.startEngine(ctx); err != nil {
+	if err := s.startEngine(ctx, true, true); err != nil {
 		return err
 	}
 	for s.nc.Status() != nats.CONNECTED {
@@ -235,7 +235,12 @@ func (s *Store) restart() error {
 		return err
 	}
 	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
 	s.health.up = newPeriod()
+	s.health.mu.Unlock()
+	for name := range s.js.StreamNames(ctx).Name() {
+		if stream, err := s.js.Stream(ctx, name); err == nil {
+			s.tellLoss(ctx, name, stream)
+		}
+	}
 	return nil
 }

@@ -41,7 +41,11 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jet
 	defer cancel()
 	cfg.Storage, cfg.Replicas, cfg.AllowDirect = jetstream.FileStorage, 1, true
 	stream, err := s.js.CreateOrUpdateStream(ctx, cfg)
-	return stream, s.failed("open "+cfg.Name, err)
+	if err != nil {
+		return nil, s.failed("open "+cfg.Name, err)
+	}
+	s.tellLoss(ctx, cfg.Name, stream)
+	return stream, nil
 }
 
 // publish writes a message durably and returns its sequence.

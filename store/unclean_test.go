@@ -54,6 +54,9 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			journal(t, s)
+			queue(t, s, time.Minute)
+			finals(t, s)
 			if n := len(must(table(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
 				t.Errorf("%d records of 20 are left", n)
 			}

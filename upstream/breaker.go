@@ -61,7 +61,7 @@ func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, gauge promethe
 
 // changed is called with the breaker's lock held: nothing in it may block.
 func (b *breaker) changed(to gobreaker.State) {
-	b.tally.Store(newTally(b.cfg))
+	b.tally.Store(b.tally.Load().anew())
 	b.gauge.Set(float64(to)) // as its help says
 	switch to {
 	case gobreaker.StateOpen:
@@ -87,7 +87,8 @@ func (b *breaker) run(session uint64, send func(probing bool) error) (err error)
 		v := verdictOf(err)
 		tally.note(session, v)
 		if v == failing && probing {
-			if _, _, failures := tally.count(); failures < 2 { // it may be the session's own fault
+			// It may be the session's own fault, as long as others are answered, or few were asked.
+			if _, counted, failures := tally.count(); failures < leastCounted || failures < counted {
 				v = nothing
 			}
 		}

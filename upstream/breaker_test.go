@@ -3,6 +3,7 @@ package upstream_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -274,15 +275,44 @@ func TestBreakerIgnoresWhatIsTheCallersFault(t *testing.T) {
 	}
 }
 
+// TestFailingSessionsDoNotKeepItOpen: after an outage the sessions that always fail neither
+// open it again while it is probed, nor when the others have just closed it.
+func TestFailingSessionsDoNotKeepItOpen(t *testing.T) {
+	f := newFlaky()
+	f.set(respond(500, "oops"))
+	c := newClient(t, testkit.Serve(t, f).URL, quick)
+	for session := range 10 {
+		c.Poll(t.Context(), another(t, session), forClient)
+	}
+	wantBreaker(t, c, "open")
+	f.set(func(w http.ResponseWriter, r *http.Request) {
+		if strings.Contains(r.URL.Path, "session-0.") || strings.Contains(r.URL.Path, "session-1.") {
+			respond(500, "oops")(w, r)
+			return
+		}
+		respond(200, waiting)(w, r)
+	})
+	testkit.Eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
+	for round := range 5 {
+		for session := range 10 {
+			_, err := c.Poll(t.Context(), another(t, session), forClient)
+			if failure, ok := errors.AsType[*upstream.Failure](err); ok && failure.NotSent() {
+				t.Fatalf("round %d, session %d: %v; want it to be asked", round, session, err)
+			}
+		}
+	}
+	wantBreaker(t, c, "closed")
+}
+
 func TestBreakerProbesAndCloses(t *testing.T) {
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, testkit.Serve(t, f).URL, quick)
 	fail(t, c)
 
-	// Probes of two sessions that fail open it again.
+	// Probes of three sessions that fail open it again.
 	testkit.Eventually(t, "half-open", func() bool { return c.Breaker() == "half-open" })
-	for session := range 2 {
+	for session := range 3 {
 		wantBreaker(t, c, "half-open")
 		_, err := c.Poll(t.Context(), another(t, session), forClient)
 		wantFailure(t, err, upstream.Server)

@@ -33,6 +33,19 @@ func newTally(cfg BreakerConfig) *tally {
 	return &tally{cfg: cfg, sessions: map[uint64]*list.Element{}}
 }
 
+// anew returns a tally that knows which sessions live, and nothing of how they fare.
+func (t *tally) anew() *tally {
+	next := newTally(t.cfg)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for e := t.outcomes.Front(); e != nil; e = e.Next() {
+		if o := e.Value.(*sessionOutcome); t.sessions[o.session] == e {
+			next.sessions[o.session] = next.outcomes.PushBack(&sessionOutcome{o.session, o.at, nothing})
+		}
+	}
+	return next
+}
+
 // note tells of the outcome of a poll, or with nothing that one is about to be sent.
 func (t *tally) note(session uint64, v verdict) {
 	t.mu.Lock()
