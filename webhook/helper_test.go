@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
@@ -60,7 +61,7 @@ func (b *bridge) open() {
 // prepare opens without starting.
 func (b *bridge) prepare() {
 	b.t.Helper()
-	log := b.log.Logger()
+	log := b.log.Logger(slog.LevelDebug)
 	ctx, cancel := context.WithTimeout(b.t.Context(), testkit.Timeout)
 	defer cancel()
 	cfg := store.DefaultConfig()

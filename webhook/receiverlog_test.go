@@ -2,6 +2,7 @@ package webhook_test
 
 import (
 	"fmt"
+	"log/slog"
 	"net/http"
 	"regexp"
 	"strings"
@@ -107,7 +108,7 @@ func TestWhatWasNotToldAtOnce(t *testing.T) {
 	t.Parallel()
 	var log testkit.LogBuffer
 	now := time.Now()
-	r := webhook.NewReceiver(log.Logger(), func() time.Time { return now })
+	r := webhook.NewReceiver(log.Logger(slog.LevelInfo), func() time.Time { return now })
 	r.Answers(204)
 	for range 20 {
 		r.Answers(500)
