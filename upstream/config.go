@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"pollbridge/internal/check"
@@ -56,6 +58,9 @@ func (c Config) Validate() error {
 	}
 	if c.ProxyURL != "" {
 		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5", "socks5h")
+		if u, err := url.Parse(c.ProxyURL); err == nil && strings.Trim(u.Path, "/") != "" {
+			m.Add("proxy_url", "has a path: want SCHEME://HOST:PORT, with USER:PASSWORD@ before the host if the proxy wants them")
+		}
 	}
 	return m.Err()
 }

@@ -40,6 +40,7 @@ func TestConfigValidate(t *testing.T) {
 		{"no number", func(c *upstream.Config) { c.Rate = math.NaN() }, `rate: "NaN"`},
 		{"no end", func(c *upstream.Config) { c.Rate = math.Inf(1) }, `rate: "+Inf"`},
 		{"proxies", func(c *upstream.Config) { c.ProxyURL = "socks5h://u:hunter2@proxy" }, ""},
+		{"path of the proxy", func(c *upstream.Config) { c.ProxyURL = "http://u:hunter2@proxy/hunter2" }, `proxy_url: has a path`},
 		{"scheme of the proxy", func(c *upstream.Config) { c.ProxyURL = "ftp://u:hunter2@proxy" }, `proxy_url: "ftp://***@proxy": want a URL with a host and one of the schemes http, https, socks5, socks5h`},
 		{"missing CA", func(c *upstream.Config) { c.CAFile = noPEM + "x" }, `but: no such file or directory`},
 		{"CA without certificate", func(c *upstream.Config) { c.CAFile = noPEM }, `but: no certificate in it`},

@@ -32,10 +32,14 @@ func (f *inflight) forward(ctx context.Context) (release func(), err error) {
 }
 
 func acquire(ctx context.Context, bounds ...*semaphore.Weighted) (release func(), err error) {
-	limited, cancel := context.WithTimeout(ctx, queueing)
-	defer cancel()
 	for i, bound := range bounds {
-		if err := bound.Acquire(limited, 1); err != nil {
+		if bound.TryAcquire(1) {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, queueing)
+		err := bound.Acquire(limited, 1)
+		cancel()
+		if err != nil {
 			releaseAll(bounds[:i])
 			return nil, overload(ctx, err)
 		}
