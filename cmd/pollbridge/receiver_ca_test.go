@@ -3,10 +3,11 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
-	"pollbridge/internal/testkit"
 	"strconv"
 	"strings"
 	"testing"
+
+	"pollbridge/internal/testkit"
 )
 
 // TestReceiversOfAPrivateAuthority: webhook.ca_file adds to what the system trusts.
