@@ -128,6 +128,7 @@ func TestPollsAreNoWrites(t *testing.T) {
 	}
 	l.restart()
 	l.wantRestored("tok", changed)
+	testkit.Eventually(t, "the watch is taken up", func() bool { return l.w.Live() == 1 })
 	l.w.Observe(v, waiting(now.Add(time.Second), "2"))
 	if n := writes(); n != 2 {
 		t.Errorf("%d writes after a restart; want 2", n)
