@@ -32,7 +32,7 @@ func (l *hooked) start() {
 	fatal(l.t, err)
 	l.w.Close()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Retain: time.Minute, Log: log, Registry: registry,
+		Store: l.store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: registry,
 	})
 	fatal(l.t, err)
 	fatal(l.t, l.w.Start())
