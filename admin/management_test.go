@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -55,7 +56,7 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 	cfg := admin.DefaultConfig()
 	cfg.Keys = []string{key}
 	server := admin.New(cfg, admin.Options{
-		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: m.log.Logger(),
+		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: m.log.Logger(slog.LevelInfo),
 		Services: services, Version: "1.2.3", Ping: ping,
 	})
 	served := make(chan error, 1)

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"context"
 	"encoding/base64"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync/atomic"
@@ -40,7 +41,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 		}
 	})
 	receiver, signed = testkit.NewReceiver(t, nil), &atomic.Bool{}
-	log := text.Logger()
+	log := text.Logger(slog.LevelDebug)
 	cfg := store.DefaultConfig()
 	cfg.Dir, cfg.Sync = t.TempDir(), store.SyncInterval
 	engine, err := store.Open(t.Context(), cfg, store.Options{Log: log})

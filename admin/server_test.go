@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -58,7 +59,7 @@ func serve(t *testing.T, keys ...string) *server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		private := admin.New(cfg, admin.Options{Registry: registry, Log: s.log.Logger(), Ready: func() error {
+		private := admin.New(cfg, admin.Options{Registry: registry, Log: s.log.Logger(slog.LevelInfo), Ready: func() error {
 			if why := s.ready.Load(); why != nil {
 				return *why
 			}

@@ -99,9 +99,9 @@ func TestOriginWaitsForTheNextWindow(t *testing.T) {
 	})
 }
 
-// TestOriginsTakeTurns: each window's poll is for an origin that waits, also if a client
+// TestOriginsThatWaitGoFirst: each window's poll is for an origin that waits, also if a client
 // without one comes first.
-func TestOriginsTakeTurns(t *testing.T) {
+func TestOriginsThatWaitGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := answering(pending)
 		s := newStatuses(t, config(), p)

@@ -2,11 +2,12 @@ package proxy_test
 
 import (
 	"net/http"
-	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/bridge"
 	"slices"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestPagesOfOtherOrigins read what the upstream allows them to, whoever caused the poll.

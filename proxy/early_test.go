@@ -5,11 +5,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/bridge"
 	"strings"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestEarlyAnswersArrive although the client is still sending: it gets to read them.

@@ -9,13 +9,14 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/bridge"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 func TestPassThroughUnchanged(t *testing.T) {

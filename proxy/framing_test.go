@@ -6,12 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/bridge"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // after is an honest request behind another one; it ends the connection.

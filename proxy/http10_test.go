@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"io"
 	"net/http"
-	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/bridge"
 	"strings"
 	"testing"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestStreamsToHTTP10: an answer of unknown length ends with the connection, is never

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -243,7 +244,9 @@ func TestWebhooksNamedByRequests(t *testing.T) {
 		{"status", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
 		{"status again, from memory", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
 		{"start", b, "/smartid/sign.json", bridge.StatusBody("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
-		{"held, from memory", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good, "Prefer: wait=1"}, 200, "waiting", attached + ",watch " + token},
+		// Of a session of its own, which may be refreshed once more after the hold.
+		{"before a hold", b, bridge.StatusPath("held"), bridge.StatusBody("sesame-1"), nil, 200, "waiting", ""},
+		{"held, from memory", b, bridge.StatusPath("held"), bridge.StatusBody("sesame-1"), []string{good, "Prefer: wait=1"}, 200, "waiting", "attach ses_held https://hook.example/x?y=1,watch held"},
 		{"a token that nobody knows", b, bridge.StatusPath("madeup"), bridge.StatusBody("sesame-1"), []string{good}, 200, "40402", ""},
 		{"anything else", b, "/x", "x", []string{good}, 200, "", ""},
 		{"a host that is not listed", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
@@ -264,8 +267,8 @@ func TestWebhooksNamedByRequests(t *testing.T) {
 		}
 		if test.status != 200 {
 			wantUpstreamForm(t, a)
-			if n := rec.Count(); n != 0 {
-				t.Errorf("%s: the upstream saw %d requests", test.name, n)
+			if slices.ContainsFunc(rec.Requests(), func(r testkit.Request) bool { return r.Target == test.path }) {
+				t.Errorf("%s: the upstream saw it", test.name)
 			}
 		}
 		if _, steps := w.take(); strings.Join(steps, ",") != test.steps {

@@ -344,8 +344,8 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestPatience is all that takes longer than the time for a head, at once.
-func TestPatience(t *testing.T) {
+// TestSlowTransfers: all that takes longer than the time for a head, at once.
+func TestSlowTransfers(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 12 seconds")

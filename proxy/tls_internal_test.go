@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,7 +19,7 @@ func TestRenewedCertificate(t *testing.T) {
 	dir := t.TempDir()
 	files := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
 	var logged testkit.LogBuffer
-	shown := &certificate{files: files, log: logged.Logger()}
+	shown := &certificate{files: files, log: logged.Logger(slog.LevelInfo)}
 	wantLog := func(words ...string) {
 		t.Helper()
 		lines := strings.Split(strings.TrimSpace(logged.String()), "\n")

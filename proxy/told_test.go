@@ -2,12 +2,13 @@ package proxy_test
 
 import (
 	"net/http"
-	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/bridge"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestAnswersThatAreNoObservation: the upstream is asked once a window, and everybody is

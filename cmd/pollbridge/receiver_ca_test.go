@@ -3,13 +3,11 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
-	"io"
-	"log"
-	"net/http"
-	"net/http/httptest"
-	"pollbridge/internal/testkit"
+	"strconv"
 	"strings"
 	"testing"
+
+	"pollbridge/internal/testkit"
 )
 
 // TestReceiversOfAPrivateAuthority: webhook.ca_file adds to what the system trusts.
@@ -19,13 +17,9 @@ func TestReceiversOfAPrivateAuthority(t *testing.T) {
 	names := []string{"system", "private", "nobody"}
 	for range names {
 		c := testkit.NewCertificate(t)
-		r := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-		r.TLS = &tls.Config{Certificates: []tls.Certificate{c.Certificate}}
-		r.Config.ErrorLog = log.New(io.Discard, "", 0)
-		r.StartTLS()
-		t.Cleanup(r.Close)
+		r := testkit.NewTLSReceiver(t, &tls.Config{Certificates: []tls.Certificate{c.Certificate}}, testkit.AnswerStatus(204))
 		certFiles = append(certFiles, c.CertFile)
-		urls, ports = append(urls, r.URL), append(ports, r.URL[strings.LastIndexByte(r.URL, ':')+1:])
+		urls, ports = append(urls, r.URL), append(ports, strconv.Itoa(r.Port()))
 	}
 	upstream, _, _ := standIn(t)
 	const key = "a-key-of-this-test"

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"pollbridge/internal/testkit"
 	"runtime"
 	"strings"
 	"sync"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
 )
 
 // TestTheLastLinesAreLogged: none is lost when the program stops.

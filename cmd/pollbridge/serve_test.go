@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"pollbridge/internal/testkit"
 	"regexp"
 	"runtime"
 	"strings"
@@ -19,6 +18,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
 )
 
 // scratch is a directory that goes when all tests have ended.

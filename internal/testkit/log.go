@@ -13,9 +13,9 @@ type LogBuffer struct {
 	text bytes.Buffer // guarded by mu
 }
 
-// Logger returns a logger that writes to b, as text and on all levels.
-func (b *LogBuffer) Logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: slog.LevelDebug}))
+// Logger returns a logger that writes to b, as text, from a level upwards.
+func (b *LogBuffer) Logger(level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(b, &slog.HandlerOptions{Level: level}))
 }
 
 // Write never fails.

@@ -3,10 +3,12 @@ package testkit
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,8 +60,7 @@ func AnswerStatus(code int) AnswerFunc {
 	return func(w http.ResponseWriter, _ Webhook, _ int) { w.WriteHeader(code) }
 }
 
-// Receiver is somebody's webhook endpoint. It is safe for concurrent use. Its zero value
-// is a handler that has no server yet.
+// Receiver is somebody's webhook endpoint. It is safe for concurrent use.
 type Receiver struct {
 	*httptest.Server
 
@@ -74,6 +75,18 @@ func NewReceiver(t testing.TB, answer AnswerFunc) *Receiver {
 	t.Helper()
 	r := &Receiver{answer: answer}
 	r.Server = Serve(t, r)
+	return r
+}
+
+// NewTLSReceiver is NewReceiver behind TLS, with HTTP/2. It logs no failed handshake.
+func NewTLSReceiver(t testing.TB, config *tls.Config, answer AnswerFunc) *Receiver {
+	t.Helper()
+	r := &Receiver{answer: answer}
+	r.Server = httptest.NewUnstartedServer(r)
+	r.TLS, r.EnableHTTP2 = config, true
+	r.Config.ErrorLog = log.New(io.Discard, "", 0)
+	r.StartTLS()
+	t.Cleanup(r.Close)
 	return r
 }
 

@@ -5,6 +5,7 @@ package bridge
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http/httptest"
 	"strings"
@@ -72,7 +73,7 @@ func Start(t testing.TB, upstreamURL string, changes ...func(*Settings)) *Bridge
 		change(&s)
 	}
 	b := &Bridge{t: t, registry: prometheus.NewRegistry(), Log: &testkit.LogBuffer{}, served: make(chan error, 1)}
-	log := b.Log.Logger()
+	log := b.Log.Logger(slog.LevelDebug)
 	table, err := session.NewTable(s.Endpoints)
 	testkit.NoError(t, err)
 	b.Upstream, err = upstream.New(s.Upstream, s.Breaker, upstream.Options{Log: log, Registry: b.registry, UserAgent: "pollbridge/test"})
