@@ -70,9 +70,9 @@ func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
 }
 
 // PlaceKeys returns what derives the key of a place from a store's key.
-func PlaceKeys(secret []byte) (func(place string) []byte, error) {
-	k, err := newKeys(secret)
-	return func(p string) []byte { return k.keyOf(place(p)) }, err
+func PlaceKeys(secret []byte) func(place string) []byte {
+	k := newKeys(secret)
+	return func(p string) []byte { return k.keyOf(place(p)) }
 }
 
 // IndexName is what the engine calls its index of a stream.

@@ -72,7 +72,7 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	if len(o.Body) < leastShared {
 		return f.keepBody(ctx, a, head, o.Body)
 	}
-	leave, err := f.s.keeping.enter(ctx, a.session)
+	leave, err := f.s.keep(ctx, a.session)
 	if err != nil {
 		return err
 	}
@@ -93,6 +93,18 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 		}
 	}
 	return nil
+}
+
+// keep waits until nobody else changes the final answers of a session, or of some others,
+// no longer than ctx. The caller must leave.
+func (s *Store) keep(ctx context.Context, sessionID string) (leave func(), err error) {
+	held := s.keeping[s.keys.id.sum([]byte(sessionID))[0]%byte(len(s.keeping))]
+	select {
+	case held <- struct{}{}:
+		return func() { <-held }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 // keepBody stores an answer with its body.
@@ -268,7 +280,7 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	if err := checkTokens(sessionID); err != nil {
 		return err
 	}
-	leave, err := f.s.keeping.enter(ctx, sessionID)
+	leave, err := f.s.keep(ctx, sessionID)
 	if err != nil {
 		return err
 	}

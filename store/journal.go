@@ -39,9 +39,6 @@ type Entry struct {
 // Journal opens a journal and makes it if it is not there; a changed MaxAge is
 // applied.
 func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	id := "JOURNAL_" + cfg.Name
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge})
 	if err != nil {
@@ -63,9 +60,6 @@ func (j *Journal) place(key string) place { return placeOf("journal", j.name, ke
 func (j *Journal) Append(ctx context.Context, key string, value []byte, last uint64) (sequence uint64, err error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
-	}
-	if len(value) > maxValue {
-		return 0, ErrTooLarge
 	}
 	m := &nats.Msg{Subject: j.prefix + key, Data: j.s.keys.encrypt(j.place(key), value)}
 	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))

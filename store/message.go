@@ -50,6 +50,9 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jet
 
 // publish writes a message durably and returns its sequence.
 func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (uint64, error) {
+	if len(m.Data) > maxValue+sealOverhead {
+		return 0, ErrTooLarge
+	}
 	ctx, cancel, err := s.use(ctx)
 	if err != nil {
 		return 0, err
@@ -147,19 +150,19 @@ func (s *Store) read(answer *nats.Msg) (*message, error) {
 // costs much.
 func (s *Store) scan(ctx context.Context, stream, match string, from uint64, limit int, f func(*message) bool) error {
 	for limit > 0 {
-		read, end := 0, false
-		left, err := s.batch(ctx, stream, match, from, min(limit, maxBatch), func(m *message) {
-			read++
-			from = m.sequence + 1
-			end = end || !f(m)
-		}, &end)
+		messages, err := s.batch(ctx, stream, match, from, min(limit, maxBatch))
 		if err != nil {
 			return err
 		}
-		limit -= read
-		if end || left == 0 {
+		for _, m := range messages {
+			if from = m.sequence + 1; !f(m) {
+				return nil
+			}
+		}
+		if len(messages) == 0 || messages[len(messages)-1].left == 0 {
 			return nil
 		}
+		limit -= len(messages)
 	}
 	return nil
 }
@@ -169,34 +172,31 @@ const (
 	maxBatchBytes = 4 << 20 // and one value
 )
 
-// batch does one round of a scan. It returns how many more messages match.
-func (s *Store) batch(ctx context.Context, stream, match string, from uint64, n int, f func(*message), end *bool) (left int, err error) {
+// batch does one round of a scan.
+func (s *Store) batch(ctx context.Context, stream, match string, from uint64, n int) (messages []*message, err error) {
 	ctx, cancel := s.look(ctx)
 	defer cancel()
 	inbox := s.nc.NewInbox()
 	answers, err := s.nc.SubscribeSync(inbox)
 	if err != nil {
-		return 0, s.failed("read", err)
+		return nil, s.failed("read", err)
 	}
 	defer answers.Unsubscribe()
 	answers.SetPendingLimits(-1, -1) // the request says how much may come
 	request, _ := json.Marshal(getRequest{Sequence: max(1, from), NextFor: match, Batch: n, MaxBytes: maxBatchBytes})
 	if err := s.nc.PublishRequest(getSubject(stream), inbox, request); err != nil {
-		return 0, s.failed("read", err)
+		return nil, s.failed("read", err)
 	}
 	for {
 		answer, err := answers.NextMsgWithContext(ctx)
 		if err != nil {
-			return 0, s.failed("read", err)
+			return nil, s.failed("read", err)
 		}
 		m, err := s.read(answer)
 		if err != nil || m == nil {
-			return left, err
+			return messages, err
 		}
-		if f(m); *end {
-			return 0, nil
-		}
-		left = m.left
+		messages = append(messages, m)
 	}
 }
 

@@ -36,9 +36,6 @@ const addedOnce = 2 * time.Minute
 
 // Queue opens a queue and makes it if it is not there.
 func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	id := "QUEUE_" + cfg.Name
 	stream, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: id, Subjects: []string{id + ".do.>", id + ".at.>"}, Retention: jetstream.WorkQueuePolicy,
@@ -81,9 +78,6 @@ func (q *Queue) AddAt(ctx context.Context, lane, name string, value []byte, at t
 func (q *Queue) add(ctx context.Context, m *nats.Msg, lane, name string, value []byte, options ...jetstream.PublishOpt) error {
 	if err := checkTokens(lane, name); err != nil {
 		return err
-	}
-	if len(value) > maxValue {
-		return ErrTooLarge
 	}
 	m.Data = q.s.keys.encrypt(q.place(lane, name), value)
 	_, err := q.s.publish(ctx, m, options...)

@@ -31,10 +31,10 @@ type Store struct {
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	health  health
+	health  *health
 
-	sweepOnce sync.Once // later, what looks unfinished may be under way
-	keeping   exclusive // the final answers of a session are stored one after the other
+	sweepOnce sync.Once         // later, what looks unfinished may be under way
+	keeping   [64]chan struct{} // each held by who changes the final answers of a session
 
 	mu        sync.Mutex
 	engine    *server.Server // guarded by mu, as all below; nil while it is down
@@ -72,9 +72,11 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: o.Log, lock: lock, journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, health: newHealth(), journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	for i := range s.keeping {
+		s.keeping[i] = make(chan struct{}, 1)
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.health.init()
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.shutdown())
 	}
@@ -94,9 +96,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = newKeys(secret); err != nil {
-		return err
-	}
+	s.keys = newKeys(secret)
 	unclean, changed, err := howLeft(s.lock, s.engineDir())
 	if err != nil {
 		return err
@@ -217,7 +217,7 @@ func (s *Store) Close() error {
 		defer cancel()
 		s.noteLasts(ctx) // else those of the last trial count
 	}
-	s.health.close()
+	s.health.end()
 	return s.shutdown()
 }
 

@@ -14,7 +14,6 @@ import (
 // Values may have up to 7 MiB, else they are ErrTooLarge.
 type Table struct {
 	s      *Store
-	name   string
 	stream jetstream.Stream
 	id     string // of the stream
 	prefix string // of the subjects
@@ -40,14 +39,11 @@ const markerAge = time.Minute
 
 // Table opens a table and makes it if it is not there; a changed MaxAge is applied.
 func (s *Store) Table(ctx context.Context, cfg TableConfig) (*Table, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	return s.openTable(ctx, cfg, "TABLE_")
 }
 
 func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (*Table, error) {
-	t := &Table{s: s, name: prefix + cfg.Name, id: prefix + cfg.Name, prefix: prefix + cfg.Name + "."}
+	t := &Table{s: s, id: prefix + cfg.Name, prefix: prefix + cfg.Name + "."}
 	var err error
 	t.stream, err = s.openStream(ctx, jetstream.StreamConfig{
 		Name: t.id, Subjects: []string{t.prefix + ">"}, MaxAge: cfg.MaxAge, MaxMsgsPerSubject: 1,
@@ -56,7 +52,7 @@ func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (
 	return t, err
 }
 
-func (t *Table) place(key string) place { return placeOf("table", t.name, key) }
+func (t *Table) place(key string) place { return placeOf("table", t.id, key) }
 
 // Get returns the value of a key. The error is ErrNotFound where there is none.
 func (t *Table) Get(ctx context.Context, key string) (Record, error) {
@@ -118,9 +114,6 @@ func (t *Table) Put(ctx context.Context, key string, value []byte, ttl time.Dura
 func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Duration, options ...jetstream.PublishOpt) (uint64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
-	}
-	if len(value) > maxValue {
-		return 0, ErrTooLarge
 	}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(max(time.Second, ttl.Truncate(time.Second))))

@@ -147,24 +147,18 @@ func (t *Taker) run(ctx context.Context, consumer jetstream.Consumer) {
 	defer t.leave()
 	defer t.giveBack()
 	s := t.lane.q.s
-	for {
-		anew := s.anew()
-		err := t.handOut(ctx, consumer, anew)
-		for again := true; again; again = err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil && s.Err() == nil {
-				s.log.Warn("queue items are delayed", "queue", t.lane.q.name, "error", err)
-			}
-			select {
-			case <-ctx.Done():
-			case <-s.anew():
-			case <-time.After(pauseAfterFailure):
-			}
+	s.insist(ctx, func(ctx context.Context) (err error) {
+		if consumer == nil {
 			consumer, err = t.consume(ctx)
 		}
-	}
+		if err == nil {
+			err = t.handOut(ctx, consumer)
+		}
+		consumer = nil
+		return err
+	}, func(err error) {
+		s.log.Warn("queue items are delayed", "queue", t.lane.q.name, "error", err)
+	})
 }
 
 func (t *Taker) giveBack() {
@@ -174,9 +168,8 @@ func (t *Taker) giveBack() {
 	t.deleteConsumer(ctx) // else it goes by itself after a while
 }
 
-// handOut hands out items until ctx ends, the engine was started anew, or the
-// consumer is lost.
-func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer, anew <-chan struct{}) error {
+// handOut hands out items until ctx ends, or the consumer is lost.
+func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error {
 	const (
 		prefetched = 4096 // or taking up very many items is a matter of round trips
 		request    = 5 * time.Minute
@@ -187,20 +180,8 @@ func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer, anew <
 		return err
 	}
 	defer messages.Stop()
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	t.lane.q.s.running.Go(func() {
-		select {
-		case <-anew:
-			stop()
-		case <-reading.Done():
-		}
-	})
 	for {
-		m, err := messages.Next(jetstream.NextContext(reading))
-		if reading.Err() != nil {
-			return nil
-		}
+		m, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -68,27 +67,15 @@ func (w *watcher) tell(m *message) {
 
 // follow tells of changes until ctx or the store ends.
 func (w *watcher) follow(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := w.t.s.living(ctx)
 	defer cancel()
-	defer context.AfterFunc(w.t.s.ctx, cancel)()
-	for ctx.Err() == nil {
-		anew := w.t.s.anew()
-		if err := w.round(ctx, anew); err != nil && ctx.Err() == nil && w.t.s.Err() == nil {
-			w.t.s.log.Warn("table changes are delayed", "table", w.t.name, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-anew:
-		case <-time.After(pauseAfterFailure):
-		}
-	}
+	w.t.s.insist(ctx, w.round, func(err error) {
+		w.t.s.log.Warn("table changes are delayed", "table", w.t.id, "error", err)
+	})
 }
 
-// pauseAfterFailure is between two attempts to read what comes.
-const pauseAfterFailure = 250 * time.Millisecond
-
 // round tells of changes while the engine runs.
-func (w *watcher) round(ctx context.Context, anew <-chan struct{}) error {
+func (w *watcher) round(ctx context.Context) error {
 	create, cancel, err := w.t.s.use(ctx)
 	if err != nil {
 		return err
@@ -105,17 +92,8 @@ func (w *watcher) round(ctx context.Context, anew <-chan struct{}) error {
 		return err
 	}
 	defer messages.Stop()
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	w.t.s.running.Go(func() {
-		select {
-		case <-anew:
-			stop()
-		case <-reading.Done():
-		}
-	})
 	for {
-		received, err := messages.Next(jetstream.NextContext(reading))
+		received, err := messages.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			return err
 		}

@@ -79,12 +79,15 @@ func newExchange(request *http.Request, silence time.Duration, leave func()) *ex
 
 // send sends the request, again as long as it meets connections that are stale. The error
 // says whose fault it is that there is no answer.
-func (x *exchange) send(transport *http.Transport) (*http.Response, error) {
+func (x *exchange) send(transport http.RoundTripper) (*http.Response, error) {
 	for {
 		x.stale = false
 		response, err := transport.RoundTrip(x.request)
-		cause := context.Cause(x.ctx)
-		switch {
+		if err == nil && x.stale { // what was read before it was closed is no answer to this
+			response.Body.Close()
+			err = errStale
+		}
+		switch cause := context.Cause(x.ctx); {
 		case err == nil:
 			return response, nil
 		case cause != nil:

@@ -87,20 +87,11 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 //
 // A request counts as in flight until the body is closed. None is sent again that the
 // upstream may have seen, but for GET, HEAD, OPTIONS and TRACE without a body.
-func (c *Client) Forward(request *http.Request) (*http.Response, error) {
+func (c *Client) Forward(request *http.Request) (response *http.Response, err error) {
 	if err := checkSendable(request, c.origin); err != nil {
 		return nil, err
 	}
-	response, err := c.forward(request)
-	if err != nil {
-		c.metrics.count(passthrough, outcome(nil, err))
-		return nil, err
-	}
-	c.metrics.count(passthrough, statusClass(response.StatusCode))
-	return response, nil
-}
-
-func (c *Client) forward(request *http.Request) (*http.Response, error) {
+	defer func() { c.metrics.count(passthrough, forwarded(response, err)) }()
 	leave, err := c.inflight.forward(request.Context())
 	if err != nil {
 		return nil, err
@@ -116,7 +107,7 @@ func (c *Client) forward(request *http.Request) (*http.Response, error) {
 		x.request.Header.Set("Proxy-Authorization", c.proxyAuth)
 	}
 	start := time.Now()
-	response, err := x.send(c.transport())
+	response, err = x.send(c.transport())
 	if err == nil {
 		if err = c.notTheUpstreams(response.StatusCode); err != nil {
 			response.Body.Close()

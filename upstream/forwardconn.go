@@ -22,10 +22,8 @@ type forwardConn struct {
 	net.Conn
 	socket *socket.Socket
 
-	asked  atomic.Bool   // whether the connection is idle
-	idle   chan bool     // the answer to that
-	closed chan struct{} // closed with the connection
-	once   sync.Once
+	asked atomic.Bool // whether the connection is idle
+	idle  chan bool   // the answer to that; no, once it was closed
 
 	mu   sync.Mutex
 	head headCheck   // guarded by mu
@@ -33,11 +31,7 @@ type forwardConn struct {
 }
 
 func newForwardConn(conn net.Conn) *forwardConn {
-	return &forwardConn{
-		Conn: conn, socket: socket.Of(conn),
-		idle: make(chan bool, 1), closed: make(chan struct{}),
-		fail: func(error) {},
-	}
+	return &forwardConn{Conn: conn, socket: socket.Of(conn), idle: make(chan bool, 1), fail: func(error) {}}
 }
 
 func speaksHTTP2(conn net.Conn) bool {
@@ -59,21 +53,13 @@ func (c *forwardConn) begin(reused bool, fail func(error)) bool {
 // has been read, or can be seen in the socket.
 func (c *forwardConn) isIdle() bool {
 	c.asked.Store(true)
-	if err := c.SetReadDeadline(longAgo); err != nil {
-		return false
-	}
-	select {
-	case idle := <-c.idle:
-		return idle
-	case <-c.closed:
-		return false
-	}
+	return c.SetReadDeadline(longAgo) == nil && <-c.idle
 }
 
 func (c *forwardConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	for errors.Is(err, os.ErrDeadlineExceeded) && c.asked.CompareAndSwap(true, false) {
-		c.idle <- c.SetReadDeadline(time.Time{}) == nil && isQuiet(c.socket)
+		c.answer(c.SetReadDeadline(time.Time{}) == nil && isQuiet(c.socket))
 		n, err = c.Conn.Read(p)
 	}
 	c.mu.Lock()
@@ -97,6 +83,15 @@ func (c *forwardConn) Write(p []byte) (int, error) {
 }
 
 func (c *forwardConn) Close() error {
-	c.once.Do(func() { close(c.closed) })
+	c.answer(false)
 	return c.Conn.Close()
+}
+
+// answer does not wait: of two answers the first counts, and the other is that the
+// connection was closed meanwhile.
+func (c *forwardConn) answer(idle bool) {
+	select {
+	case c.idle <- idle:
+	default:
+	}
 }

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -47,8 +48,13 @@ func (m *metrics) observeSeconds(endpoint string, took time.Duration) {
 	m.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
 }
 
-// statusClass is the outcome of an answer that passes through.
-func statusClass(status int) string { return strconv.Itoa(min(max(status/100, 1), 5)) + "xx" }
+// forwarded is the outcome of a request that passes through.
+func forwarded(response *http.Response, err error) string {
+	if err != nil {
+		return outcome(nil, err)
+	}
+	return strconv.Itoa(min(max(response.StatusCode/100, 1), 5)) + "xx"
+}
 
 // outcome is the state that was observed, or the reason why none was.
 func outcome(observation *session.Observation, err error) string {

@@ -29,44 +29,53 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	if !isToken(subject.Session) {
 		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
 	}
-	sub, err := s.bound(subject, o)
-	if err != nil {
+	sub := draft(Subscription{
+		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
+		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: o.Signature, Secret: o.Secret, Bound: true,
+	})
+	if err := s.check(sub); err != nil {
 		return Subscription{}, err
 	}
 	existing := s.registry.get(sub.ID)
 	if _, done := s.caughtUp.Load(sub.ID); done && existing != nil {
 		return existing.view(), nil
 	}
-	// The session's last event may have been fanned out before the subscription was
-	// there, and a crash may have come between the two.
-	last, err := s.lastEvent(ctx, sub.Session)
-	if err != nil {
-		return Subscription{}, err
-	}
-	d, err := s.deliveryOf(ctx, sub.ID, last)
-	if err != nil {
-		return Subscription{}, fmt.Errorf("webhook: %w", err)
-	}
 	if existing == nil {
-		if last.last() && d.State == StateDelivered {
-			return sub.view(), nil // it is over and need not come back: clients name it with each poll
+		last, d, err := s.lastDelivery(ctx, sub)
+		if err != nil || last.last() && d.State == StateDelivered {
+			return sub.view(), err // it is over and need not come back: clients name it with each poll
 		}
 		if existing, err = s.createBound(ctx, sub); err != nil {
 			return Subscription{}, err
 		}
 	}
+	isNew := existing == nil
 	sub = cmp.Or(existing, sub)
-	if last.place > 0 && d.revision == 0 && sub.covers(last) {
-		// If it was not fanned out before, the two items are one.
-		if err := s.enqueue(ctx, sub, last, 0); err != nil {
-			return Subscription{}, err
-		}
+	// The last event may have been fanned out before the subscription was there, and a
+	// crash may have come between the two. If it was not, the two items are one.
+	last, d, err := s.lastDelivery(ctx, sub)
+	if err == nil && last.place > 0 && d.revision == 0 && sub.covers(last) {
+		err = s.enqueue(ctx, sub, last, 0)
+	}
+	if err != nil {
+		return Subscription{}, err
 	}
 	s.caughtUp.Store(sub.ID, nil)
-	if existing == nil && o.Secret == "" {
+	if isNew && o.Secret == "" {
 		return sub.withSecret(), nil
 	}
 	return sub.view(), nil // whoever gave the secret knows it
+}
+
+// lastDelivery returns the last event of a bound subscription's session, and its delivery.
+func (s *Service) lastDelivery(ctx context.Context, sub *subscription) (last *event, d *delivery, err error) {
+	if last, err = s.lastEvent(ctx, sub.Session); err != nil {
+		return nil, nil, err
+	}
+	if d, err = s.deliveryOf(ctx, sub.ID, last); err != nil {
+		return nil, nil, fmt.Errorf("webhook: %w", err)
+	}
+	return last, d, nil
 }
 
 // createBound stores a subscription, or returns the same one if somebody else was
@@ -85,20 +94,6 @@ func (s *Service) createBound(ctx context.Context, sub *subscription) (existing 
 		s.registry.put(existing)
 	}
 	return existing, err
-}
-
-func (s *Service) bound(subject Subject, o AttachOptions) (*subscription, error) {
-	now := time.Now()
-	sub := (&subscription{Subscription: Subscription{
-		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
-		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: cmp.Or(o.Signature, SignatureV1),
-		Secret: cmp.Or(o.Secret, NewSecret()), Bound: true, Created: now, Updated: now,
-	}}).clone()
-	if !isSecret(sub.Secret) {
-		return nil, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
-	}
-	sub.completeKeys()
-	return sub, s.check(sub)
 }
 
 // HeaderTarget reads the value of a Pollbridge-Webhook header. The error is a

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -340,4 +341,30 @@ func TestAllAttachedAreBounded(t *testing.T) {
 	}
 	b.changed(change("ses_1", session.Succeeded))
 	testkit.Eventually(t, "there is room again", func() bool { return attach(3) == nil })
+}
+
+// TestAttachWhileItEnds: a session may end at any moment while somebody asks to be told.
+func TestAttachWhileItEnds(t *testing.T) {
+	t.Parallel()
+	const sessions = 300
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	var both sync.WaitGroup
+	for i := range sessions {
+		id := fmt.Sprintf("ses_%d", i)
+		both.Go(func() {
+			if _, err := b.Attach(t.Context(), subjectOf(id), webhook.AttachOptions{URL: r.URL}); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Go(func() {
+			if _, err := b.Changed(t.Context(), change(id, session.Succeeded)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	if all := r.Wait(t, sessions); len(all) != sessions {
+		t.Errorf("%d webhooks for %d sessions", len(all), sessions)
+	}
 }

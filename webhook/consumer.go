@@ -98,11 +98,13 @@ func (c *consumer) close() {
 
 // process deals with an item until that is done, or the consumer is closed.
 func (c *consumer) process(item *store.Item) {
+	first := item.Tries == 1
 	for renewed := time.Now(); ; {
 		err := errNotNow
 		if c.enter(item.Name) {
-			err = c.s.deliver(c, item)
+			err = c.s.deliver(c, item, first)
 			c.leave(item.Name)
+			first = false
 		}
 		if err == nil {
 			c.finish(item)

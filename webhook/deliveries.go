@@ -82,8 +82,8 @@ func (f DeliveryFilter) match() (string, error) {
 			return "", &FieldError{field[0], "must be an id that the API returned"}
 		}
 	}
-	if f.State != "" && !slices.Contains(States(), f.State) {
-		return "", &FieldError{"state", "must be one of " + strings.Join(States(), ", ")}
+	if f.State != "" && !slices.Contains(states, f.State) {
+		return "", &FieldError{"state", "must be one of " + strings.Join(states, ", ")}
 	}
 	return cmp.Or(f.Subscription, "*") + "." + cmp.Or(f.Session, "*") + ".*", nil
 }

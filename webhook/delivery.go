@@ -14,6 +14,9 @@ import (
 	"pollbridge/store"
 )
 
+// freshFor is less than the time for which the queue does not add the same item twice.
+const freshFor = time.Minute
+
 // mostAttempts are kept with a delivery; of more, the first ones are forgotten.
 const mostAttempts = 32
 
@@ -77,23 +80,30 @@ func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
 	if s.erased.has(d.Session, d.Place) {
 		return nil
 	}
-	value, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("webhook: encoding a delivery: %w", err)
+	value := encoded(d)
+	write := func() (err error) {
+		if d.revision == 0 {
+			_, err = s.deliveries.Create(ctx, d.key(), value, 0)
+		} else {
+			_, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+		}
+		return err
 	}
-	revision := d.revision
-	if revision == 0 {
-		d.revision, err = s.deliveries.Create(ctx, d.key(), value, 0)
-	} else {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, revision, 0)
-	}
+	err := write()
 	if errors.Is(err, store.ErrConflict) && s.isBehind(ctx, d) {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
-	}
-	if err != nil {
-		d.revision = revision
+		err = write()
 	}
 	return err
+}
+
+// encoded is the JSON of a record, an item or the header of an event: of our own types,
+// which have one.
+func encoded(v any) []byte {
+	value, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 // isBehind reports whether what is stored says less than d: it is about an earlier event
@@ -115,8 +125,8 @@ func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
 // deliver deals with an item: it makes an attempt, or finds out that there is none to
 // make. What came of it is durable when it returns nil; after an error the item has to
 // be dealt with again. Each step may be followed by a crash: the item comes back then,
-// and the record says what was done.
-func (s *Service) deliver(c *consumer, item *store.Item) error {
+// and the record says what was done. first means that it is not known to have come before.
+func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 	ctx, cancel := storeContext()
 	defer cancel()
 	var w work
@@ -128,9 +138,12 @@ func (s *Service) deliver(c *consumer, item *store.Item) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	d, err := s.deliveryOf(ctx, w.Subscription, cmp.Or(e, &event{ID: w.Event, subject: w.Subject, place: w.Place}))
-	if err != nil {
-		return err
+	e = cmp.Or(e, &event{ID: w.Event, subject: w.Subject, place: w.Place})
+	d := newDelivery(s.deliveryID(w.Subscription, w.Event), w.Subscription, e)
+	if !first || s.mayHaveRecord(w, e) {
+		if d, err = s.deliveryOf(ctx, w.Subscription, e); err != nil {
+			return err
+		}
 	}
 	sub := s.registry.get(w.Subscription)
 	switch {
@@ -141,17 +154,17 @@ func (s *Service) deliver(c *consumer, item *store.Item) error {
 	case w.Round > d.Round:
 		d.begin(w.Round)
 	}
-	switch {
-	case (e == nil || sub == nil) && d.revision == 0:
+	switch gone := e.recorded.IsZero(); {
+	case (gone || sub == nil) && d.revision == 0:
 		return nil // erased, and nobody knows of it
-	case e == nil:
+	case gone:
 		return s.conclude(ctx, d, StateDead, "the event is no longer stored")
 	case sub == nil:
 		return s.conclude(ctx, d, StateDead, "the subscription was deleted")
 	case sub.DisabledReason != "":
 		return s.conclude(ctx, d, StateDead, "the subscription is disabled")
 	case time.Until(d.Next) > 10*time.Millisecond:
-		return s.later(ctx, item, d.Next)
+		return s.later(ctx, item, d)
 	case d.Tries > 0 && !e.Final && !e.operational():
 		over, err := s.finalDelivered(ctx, d)
 		if err != nil {
@@ -162,6 +175,14 @@ func (s *Service) deliver(c *consumer, item *store.Item) error {
 		}
 	}
 	return s.attempt(c, item, sub, e, d)
+}
+
+// mayHaveRecord reports whether something can be stored about a delivery whose item is
+// handed out for the first time: from a try before, of an earlier process, or of an item
+// that was added twice. Should something be stored all the same, it cannot be overwritten:
+// it is read then, after an attempt too many.
+func (s *Service) mayHaveRecord(w work, e *event) bool {
+	return w.Tried || w.Round > 0 || e.recorded.Before(s.started) || time.Since(e.recorded) > freshFor
 }
 
 func storeContext() (context.Context, context.CancelFunc) {
@@ -250,7 +271,7 @@ func (s *Service) failed(ctx context.Context, item *store.Item, sub *subscriptio
 		return fmt.Errorf("storing an attempt, which will be repeated: %w", err)
 	}
 	s.metrics.deliveries.WithLabelValues("retried").Inc()
-	return s.later(ctx, item, d.Next)
+	return s.later(ctx, item, d)
 }
 
 // conclude notes that a delivery is over.

@@ -2,13 +2,16 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"pollbridge/store"
 )
@@ -21,15 +24,16 @@ type event struct {
 	Endpoint string    `json:"endpoint,omitempty"`
 	Account  string    `json:"account,omitempty"`
 	State    string    `json:"state,omitempty"`
-	Final    bool      `json:"final,omitempty"`
+	Final    bool      `json:"final,omitzero"`
 	Sequence int       `json:"sequence"`         // counts the events of one key
 	Seen     []string  `json:"seen"`             // what there was about that key, with this one: no repeats
 	Places   []uint64  `json:"places,omitempty"` // of those before this one
 	At       time.Time `json:"at"`               // when the state was seen
 
-	subject string // the entry's key
-	place   uint64 // the entry's sequence
-	payload []byte // stands behind the header, as it is sent
+	subject  string    // the entry's key
+	place    uint64    // the entry's sequence
+	recorded time.Time // when it was made
+	payload  []byte    // stands behind the header, as it is sent
 }
 
 func (e *event) operational() bool { return !slices.Contains(sessionTypes, e.Type) }
@@ -42,18 +46,13 @@ func (e *event) last() bool { return e.Final || e.Type == TypeNotFound || e.Type
 
 // marshal returns the header, a line break and the payload: so the payload stays byte
 // for byte what it is.
-func (e *event) marshal() ([]byte, error) {
-	header, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
-	}
-	header = append(header, '\n')
-	return append(header, e.payload...), nil
+func (e *event) marshal() []byte {
+	return slices.Concat(encoded(e), []byte{'\n'}, e.payload)
 }
 
 func readEvent(entry store.Entry) (*event, error) {
 	header, payload, found := bytes.Cut(entry.Value, []byte{'\n'})
-	e := &event{subject: entry.Key, place: entry.Sequence, payload: payload}
+	e := &event{subject: entry.Key, place: entry.Sequence, recorded: entry.At, payload: payload}
 	if err := json.Unmarshal(header, e); err != nil || !found {
 		return nil, fmt.Errorf("%w: entry %d of the journal of events", store.ErrDamaged, entry.Sequence)
 	}
@@ -99,19 +98,48 @@ func (s *Service) sessionEventID(sessionID, eventType string) string {
 // about it or next returns nil. Whoever else appends meanwhile comes first, and next
 // is called again.
 func (s *Service) record(ctx context.Context, key, mark string, next func(last *event) (*event, error)) (bool, error) {
-	for {
-		last, err := s.lastEvent(ctx, key)
-		if err != nil {
-			return false, err
-		}
+	last := s.guesses.of(key)
+	// The journal tells if that is wrong when something is appended to it; what leaves
+	// nothing to be appended is looked up.
+	for certain := false; ; certain = true {
 		e, err := following(last, mark, next)
-		if err != nil || e == nil {
+		if err != nil || e == nil && certain {
 			return false, err
 		}
-		if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
-			return appended, err
+		if e != nil {
+			if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
+				return appended, err
+			}
+		}
+		if last, err = s.lastEvent(ctx, key); err != nil {
+			return false, err
 		}
 	}
+}
+
+// guesses remembers the last events that were recorded, without their payload. A session
+// may have been erased since, or have others: of an earlier process, or another one.
+type guesses struct {
+	mu   sync.Mutex
+	last map[string]*event // by key; guarded by mu
+}
+
+const mostGuesses = 32 << 10 // of some 300 bytes
+
+func (g *guesses) of(key string) *event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return cmp.Or(g.last[key], &event{subject: key})
+}
+
+func (g *guesses) put(key string, e event, place uint64) {
+	e.place, e.payload = place, nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.last == nil || len(g.last) == mostGuesses {
+		g.last = map[string]*event{} // each saves but a read
+	}
+	g.last[key] = &e
 }
 
 // following is what next makes of the last event about a key, with its place in the
@@ -138,16 +166,14 @@ func following(last *event, mark string, next func(last *event) (*event, error))
 // append records e if last is the place of the last event about its key; otherwise it
 // reports false.
 func (s *Service) append(ctx context.Context, key string, e *event, last uint64) (bool, error) {
-	value, err := e.marshal()
-	if err != nil {
-		return false, err
-	}
-	switch _, err := s.journal.Append(ctx, key, value, last); {
+	place, err := s.journal.Append(ctx, key, e.marshal(), last)
+	switch {
 	case errors.Is(err, store.ErrConflict):
 		return false, context.Cause(ctx)
 	case err != nil:
 		return false, fmt.Errorf("webhook: recording an event: %w", err)
 	}
+	s.guesses.put(key, *e, place)
 	s.metrics.events.WithLabelValues(e.Type).Inc()
 	return true, nil
 }

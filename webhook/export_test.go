@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
@@ -66,10 +65,7 @@ func (s *Service) ComeBack(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(work{d.Subscription, d.Session, d.Event, d.Place, d.Round})
-	if err != nil {
-		return err
-	}
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, false})
 	consumer := s.registry.get(d.Subscription).consumer
 	defer s.consumers.ensure(consumer)
 	return s.queue.Add(ctx, consumer, itemName(d.ID, d.Place, d.Round)+"-back", value) // not taken for the same one

@@ -58,13 +58,14 @@ func episode(since time.Time) string { return strconv.FormatInt(since.UnixNano()
 // noteFailing makes it durable that a subscription fails, unless another attempt has
 // noted something meanwhile: how that one went is later.
 func (s *Service) noteFailing(ctx context.Context, seen *subscription, since, last, warned time.Time) error {
-	return s.note(ctx, seen.ID, func(sub *subscription) bool {
+	_, err := s.change(ctx, seen.ID, func(sub *subscription) error {
 		if !sub.FailingSince.Equal(seen.FailingSince) {
-			return false
+			return errUnchanged
 		}
 		sub.FailingSince, sub.FailedLast, sub.Warned = since, last, warned
-		return true
+		return nil
 	})
+	return err
 }
 
 // worked notes an attempt that went well.
@@ -72,10 +73,12 @@ func (s *Service) worked(ctx context.Context, id string) {
 	if sub := s.registry.get(id); sub == nil || sub.FailingSince.IsZero() { // it may have changed since the attempt began
 		return
 	}
-	err := s.note(ctx, id, func(sub *subscription) bool {
-		was := !sub.FailingSince.IsZero()
+	_, err := s.change(ctx, id, func(sub *subscription) error {
+		if sub.FailingSince.IsZero() {
+			return errUnchanged
+		}
 		sub.works()
-		return was
+		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		s.log.Warn("cannot store that a subscription works again", "subscription", id, "error", err)
@@ -87,22 +90,6 @@ func (sub *subscription) works() {
 	sub.FailingSince, sub.FailedLast, sub.Warned = time.Time{}, time.Time{}, time.Time{}
 }
 
-// note changes a subscription unless change reports that it leaves it as it is.
-func (s *Service) note(ctx context.Context, id string, change func(*subscription) bool) error {
-	_, err := s.change(ctx, id, func(sub *subscription) error {
-		if !change(sub) {
-			return errUnchanged
-		}
-		return nil
-	})
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
-	return err
-}
-
-var errUnchanged = errors.New("nothing to change")
-
 // disable disables a subscription. The event comes first: a crash between the two
 // repeats both, and the event is the same; episode tells it from others.
 func (s *Service) disable(ctx context.Context, sub *subscription, reason, episode string) error {
@@ -110,10 +97,12 @@ func (s *Service) disable(ctx context.Context, sub *subscription, reason, episod
 		return err
 	}
 	changed := false
-	err := s.note(ctx, sub.ID, func(sub *subscription) bool {
-		changed = sub.DisabledReason == ""
+	_, err := s.change(ctx, sub.ID, func(sub *subscription) error {
+		if changed = sub.DisabledReason == ""; !changed {
+			return errUnchanged
+		}
 		sub.DisabledReason, sub.DisabledAt = reason, time.Now()
-		return changed
+		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err

@@ -2,9 +2,7 @@ package webhook
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"time"
 
 	"pollbridge/store"
 )
@@ -15,7 +13,8 @@ type work struct {
 	Subject      string `json:"k"`
 	Event        string `json:"e"`
 	Place        uint64 `json:"p"`
-	Round        int    `json:"r,omitempty"`
+	Round        int    `json:"r,omitzero"`
+	Tried        bool   `json:"t,omitzero"` // it was put away for a retry
 }
 
 // itemName tells rounds apart, and the events of a session that was erased from those
@@ -46,10 +45,7 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 
 // enqueue makes it durable that an event is to be delivered to a subscription.
 func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
-	value, err := json.Marshal(work{sub.ID, e.subject, e.ID, e.place, round})
-	if err != nil {
-		return fmt.Errorf("webhook: encoding an item: %w", err)
-	}
+	value := encoded(work{sub.ID, e.subject, e.ID, e.place, round, false})
 	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.place, round), value); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
@@ -58,8 +54,9 @@ func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, roun
 }
 
 // later puts an item away until the time of its next attempt.
-func (s *Service) later(ctx context.Context, item *store.Item, next time.Time) error {
-	if err := s.queue.AddAt(ctx, item.Lane, item.Name, item.Value, next); err != nil {
+func (s *Service) later(ctx context.Context, item *store.Item, d *delivery) error {
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, true})
+	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
 		return fmt.Errorf("scheduling a retry: %w", err)
 	}
 	return nil

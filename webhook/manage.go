@@ -1,10 +1,8 @@
 package webhook
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,17 +16,14 @@ import (
 // Create makes a subscription; the result has its Secret. The error is a *FieldError
 // where n cannot be used.
 func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, error) {
-	now := time.Now()
-	sub := &subscription{Subscription: Subscription{
+	sub := draft(Subscription{
 		ID: "sub_" + strings.ToLower(rand.Text()), URL: n.URL, Events: n.Events, Endpoints: n.Endpoints,
 		Account: s.accountOf(n.Account), Session: n.Session, IncludeFile: n.IncludeFile, Description: n.Description,
-		Headers: n.Headers, Signature: cmp.Or(n.Signature, SignatureV1), Secret: NewSecret(), Created: now, Updated: now,
-	}}
+		Headers: n.Headers, Signature: n.Signature,
+	})
 	if n.Disabled {
-		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, now
+		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, sub.Created
 	}
-	sub = sub.clone() // the caller keeps what it gave
-	sub.completeKeys()
 	if err := s.check(sub); err != nil {
 		return Subscription{}, err
 	}
@@ -40,11 +35,7 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 
 // create stores a new subscription; ttl is as in store.Table.
 func (s *Service) create(ctx context.Context, sub *subscription, ttl time.Duration) error {
-	value, err := json.Marshal(sub)
-	if err != nil {
-		return fmt.Errorf("webhook: encoding a subscription: %w", err)
-	}
-	revision, err := s.subscriptions.Create(ctx, sub.ID, value, ttl)
+	revision, err := s.subscriptions.Create(ctx, sub.ID, encoded(sub), ttl)
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
 	}
@@ -169,8 +160,11 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, er
 	return sub.withSecret(), nil
 }
 
-// change stores what f makes of a copy of a subscription. Whoever else changes it
-// meanwhile comes first, and f is called again.
+// errUnchanged leaves a subscription as it is, see change.
+var errUnchanged = errors.New("nothing to change")
+
+// change stores what f makes of a copy of a subscription, unless f returns an error.
+// Whoever else changes it meanwhile comes first, and f is called again.
 func (s *Service) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
 	for {
 		sub, err := s.stored(ctx, id)
@@ -178,16 +172,14 @@ func (s *Service) change(ctx context.Context, id string, f func(*subscription) e
 			return nil, err
 		}
 		sub = sub.clone()
-		if err := f(sub); err != nil {
+		if err := f(sub); errors.Is(err, errUnchanged) {
+			return sub, nil
+		} else if err != nil {
 			return nil, err
 		}
 		sub.Updated = time.Now()
 		sub.consumer = s.consumerOf(sub)
-		value, err := json.Marshal(sub)
-		if err != nil {
-			return nil, fmt.Errorf("webhook: encoding a subscription: %w", err)
-		}
-		revision, err := s.subscriptions.Update(ctx, id, value, sub.revision, s.ttlOf(sub))
+		revision, err := s.subscriptions.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
 		switch {
 		case err == nil:
 			sub.revision = revision

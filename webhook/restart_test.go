@@ -102,7 +102,9 @@ func TestItemsThatComeBack(t *testing.T) {
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_delivered", session.Succeeded))
 	b.changed(change("ses_waiting", session.Succeeded))
-	for _, d := range []webhook.Delivery{b.ended(sub, webhook.StateDelivered), b.ended(sub, webhook.StateWaiting)} {
+	ended := []webhook.Delivery{b.ended(sub, webhook.StateDelivered), b.ended(sub, webhook.StateWaiting)}
+	b.reopen()
+	for _, d := range ended {
 		if err := b.ComeBack(t.Context(), d.ID); err != nil {
 			t.Fatal(err)
 		}

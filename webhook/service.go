@@ -41,6 +41,7 @@ type Service struct {
 	consumers consumers
 	receivers receiverLog
 	erased    erased
+	guesses   guesses
 	caughtUp  sync.Map            // ids of bound subscriptions, see Attach
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files     *semaphore.Weighted // bounds the memory of documents on their way
@@ -49,6 +50,7 @@ type Service struct {
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
 
+	started      time.Time
 	mostBound    int
 	disableAfter time.Duration
 	openFor      time.Duration // how long a consumer's breaker stays open
@@ -129,26 +131,17 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	return s, nil
 }
 
-func (s *Service) openStore(ctx context.Context) (err error) {
-	if s.subscriptions, err = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"}); err != nil {
+func (s *Service) openStore(ctx context.Context) error {
+	var errs [5]error
+	s.subscriptions, errs[0] = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"})
+	s.deliveries, errs[1] = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history})
+	s.dead, errs[2] = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history})
+	s.journal, errs[3] = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history})
+	s.queue, errs[4] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal})
+	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
-	if s.deliveries, err = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history}); err != nil {
-		return err
-	}
-	if s.dead, err = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history}); err != nil {
-		return err
-	}
-	if s.journal, err = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history}); err != nil {
-		return err
-	}
-	if s.queue, err = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal}); err != nil {
-		return err
-	}
-	if err := s.subscriptions.Watch(s.living, ">", s.subscriptionChanged); err != nil {
-		return err
-	}
-	return s.dead.Watch(s.living, ">", s.deadChanged)
+	return errors.Join(s.subscriptions.Watch(s.living, ">", s.subscriptionChanged), s.dead.Watch(s.living, ">", s.deadChanged))
 }
 
 func (s *Service) subscriptionChanged(c store.Change) {
@@ -186,6 +179,7 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
+	s.started = time.Now()
 	s.consumers.start()
 	s.background.Go(func() {
 		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
@@ -231,7 +225,7 @@ func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subjec
 // payloadFor returns what is sent to a subscription, and a function to call when it was.
 // It waits for room, and fails if there is none for long, or the service closes.
 func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
-	if !sub.IncludeFile || !e.Final || e.operational() || s.response == nil {
+	if !sub.IncludeFile || !e.Final || s.response == nil {
 		return e.payload, func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(s.living, fileTimeout)
@@ -249,12 +243,7 @@ func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finis
 	if err := s.files.Acquire(ctx, room); err != nil {
 		return nil, nil, err
 	}
-	finish = func() { s.files.Release(room) }
-	payload, err = withFile(e.payload, o)
-	if err != nil {
-		payload = e.payload
-	}
-	return payload, finish, nil
+	return withFile(e.payload, o), func() { s.files.Release(room) }, nil
 }
 
 // finalAnswer returns nil where there is none with its content.

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -36,6 +37,16 @@ type subscription struct {
 
 	consumer string // the name of the one that delivers to it
 	revision uint64
+}
+
+// draft completes a new subscription.
+func draft(v Subscription) *subscription {
+	v.Created = time.Now()
+	v.Updated = v.Created
+	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, NewSecret())
+	sub := (&subscription{Subscription: v}).clone() // the caller keeps what it gave
+	sub.completeKeys()
+	return sub
 }
 
 func (s *Service) readSubscription(r store.Record) (*subscription, error) {
@@ -158,6 +169,9 @@ func (s *Service) check(sub *subscription) error {
 	}
 	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
 		return &FieldError{"signature", "must be v1 or v1a"}
+	}
+	if !isSecret(sub.Secret) {
+		return &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
 	}
 	if len(sub.Description) > mostDescription {
 		return &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)}

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -18,10 +19,8 @@ func (s *sender) checkURL(raw string) (*url.URL, error) {
 	if len(raw) > mostURL {
 		return wrong("must be at most " + strconv.Itoa(mostURL) + " bytes")
 	}
-	for i := range len(raw) {
-		if raw[i] <= ' ' || raw[i] >= 0x7f || raw[i] == '\\' {
-			return wrong(`must be visible ASCII without spaces and backslashes; write international host names as xn--…`)
-		}
+	if strings.ContainsFunc(raw, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '\\' }) {
+		return wrong("must be visible ASCII without spaces and backslashes; write international host names as xn--…")
 	}
 	u, err := url.Parse(raw)
 	switch {
@@ -39,7 +38,7 @@ func (s *sender) checkURL(raw string) (*url.URL, error) {
 		return wrong("must have a host")
 	}
 	if err := s.guard.port(portOf(u)); err != nil || strings.HasSuffix(u.Host, ":") {
-		return wrong("must have one of the ports " + ports(s.cfg.AllowPorts) + " (webhook.allow_ports)")
+		return wrong("must have one of the ports " + strings.Trim(fmt.Sprint(s.cfg.AllowPorts), "[]") + " (webhook.allow_ports)")
 	}
 	if problem := s.checkHost(u); problem != "" {
 		return wrong(problem)
@@ -54,19 +53,8 @@ func portOf(u *url.URL) int {
 		}
 		return 443
 	}
-	port, err := strconv.Atoi(u.Port())
-	if err != nil {
-		return 0
-	}
+	port, _ := strconv.Atoi(u.Port()) // too large ones are none that is allowed
 	return port
-}
-
-func ports(allowed []int) string {
-	texts := make([]string, len(allowed))
-	for i, port := range allowed {
-		texts[i] = strconv.Itoa(port)
-	}
-	return strings.Join(texts, ", ")
 }
 
 const (

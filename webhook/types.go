@@ -137,10 +137,7 @@ const (
 	StateSuperseded = "superseded" // not tried, or not again, because the session's final event was delivered
 )
 
-// States returns all states of deliveries.
-func States() []string {
-	return []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
-}
+var states = []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
 
 // Delivery is one event for one subscription. Its JSON is the form in which it is stored.
 type Delivery struct {
