@@ -81,10 +81,10 @@ func (s *Service) lastDelivery(ctx context.Context, sub *subscription) (last *ev
 // createBound stores a subscription, or returns the same one if somebody else was
 // quicker.
 func (s *Service) createBound(ctx context.Context, sub *subscription) (existing *subscription, err error) {
-	if len(s.registry.boundTo(sub.Session)) >= mostAttached {
+	switch attached, all := s.registry.boundTo(sub.Session); {
+	case len(attached) >= mostAttached:
 		return nil, &FieldError{"url", fmt.Sprintf("the session already has %d webhooks", mostAttached)}
-	}
-	if s.registry.boundCount() >= s.mostBound {
+	case all >= s.mostBound:
 		return nil, ErrFull
 	}
 	if err := s.create(ctx, sub, s.ttlOf(sub)); !errors.Is(err, store.ErrConflict) {
@@ -144,7 +144,8 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 	if !isToken(sessionID) {
 		return nil
 	}
-	for _, sub := range s.registry.boundTo(sessionID) {
+	attached, _ := s.registry.boundTo(sessionID)
+	for _, sub := range attached {
 		if err := s.drop(ctx, sub); err != nil {
 			return err
 		}

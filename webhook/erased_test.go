@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"fmt"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,5 +86,43 @@ func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 	}
 	if n := r.Count(); n != 3 {
 		t.Errorf("%d webhooks; want 3", n)
+	}
+}
+
+// TestErasedWhileItBegins: what is recorded of a session at that moment is either erased
+// too, or delivered and listed.
+func TestErasedWhileItBegins(t *testing.T) {
+	t.Parallel()
+	const sessions = 300
+	r := newReceiver(t, nil)
+	b := newBridge(t, nil, r.Server)
+	b.subscribe(webhook.NewSubscription{URL: r.URL})
+	var both sync.WaitGroup
+	for i := range sessions {
+		id := fmt.Sprintf("ses_%d", i)
+		b.changed(change(id, session.Pending))
+		both.Go(func() {
+			if err := b.EraseSession(t.Context(), id); err != nil {
+				t.Error(err)
+			}
+		})
+		both.Go(func() {
+			if _, err := b.Changed(t.Context(), change(id, session.Succeeded)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	both.Wait()
+	left, _, err := b.Events(t.Context(), "", 2*sessions, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range left {
+		eventually(t, e.Type+" of "+e.Subject+" is delivered", func() bool {
+			return len(b.deliveriesOf(webhook.DeliveryFilter{Session: e.Subject, State: webhook.StateDelivered})) == 1
+		})
+	}
+	if all := b.deliveriesOf(webhook.DeliveryFilter{}); len(all) != len(left) {
+		t.Errorf("%d deliveries are listed; want those of the %d events that are left", len(all), len(left))
 	}
 }

@@ -107,8 +107,14 @@ func (s *Service) record(ctx context.Context, key, mark string, next func(last *
 			return false, err
 		}
 		if e != nil {
-			if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
-				return appended, err
+			place, err := s.journal.Append(ctx, key, e.marshal(), last.place)
+			switch {
+			case err == nil:
+				s.guesses.put(key, *e, place)
+				s.metrics.events.WithLabelValues(e.Type).Inc()
+				return true, nil
+			case !errors.Is(err, store.ErrConflict):
+				return false, fmt.Errorf("webhook: recording an event: %w", err)
 			}
 		}
 		if last, err = s.lastEvent(ctx, key); err != nil {
@@ -161,21 +167,6 @@ func following(last *event, mark string, next func(last *event) (*event, error))
 		e.Seen, e.Places = e.Seen[extra:], e.Places[min(extra, len(e.Places)):]
 	}
 	return e, nil
-}
-
-// append records e if last is the place of the last event about its key; otherwise it
-// reports false.
-func (s *Service) append(ctx context.Context, key string, e *event, last uint64) (bool, error) {
-	place, err := s.journal.Append(ctx, key, e.marshal(), last)
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return false, context.Cause(ctx)
-	case err != nil:
-		return false, fmt.Errorf("webhook: recording an event: %w", err)
-	}
-	s.guesses.put(key, *e, place)
-	s.metrics.events.WithLabelValues(e.Type).Inc()
-	return true, nil
 }
 
 // lastEvent returns the newest event about a key, a zero one if there is none.

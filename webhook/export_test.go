@@ -38,7 +38,7 @@ func (s *Service) BreakersOpen() (open int) {
 }
 
 // Bound is how many subscriptions are attached to sessions.
-func (s *Service) Bound() int { return s.registry.boundCount() }
+func (s *Service) Bound() int { _, all := s.registry.boundTo(""); return all }
 
 // CheckURL is what registration says of a URL.
 func CheckURL(cfg Config, raw string) error {

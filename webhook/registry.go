@@ -123,14 +123,9 @@ func (r *registry) eachAbout(s Subject, f func(*subscription) bool) {
 	}
 }
 
-func (r *registry) boundCount() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.bound
-}
-
-// boundTo returns the subscriptions that were attached to a session.
-func (r *registry) boundTo(sessionID string) (found []*subscription) {
+// boundTo returns the subscriptions that were attached to a session, and how many are
+// attached to any.
+func (r *registry) boundTo(sessionID string) (found []*subscription, all int) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, sub := range r.index[sessionID] {
@@ -138,7 +133,7 @@ func (r *registry) boundTo(sessionID string) (found []*subscription) {
 			found = append(found, sub)
 		}
 	}
-	return found
+	return found, r.bound
 }
 
 // list returns all subscriptions that are not bound, the newest first.

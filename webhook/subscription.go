@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -224,12 +225,7 @@ func checkHeaders(headers map[string]string) error {
 	return nil
 }
 
+var keyToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
 // isToken reports whether text can be part of a key of the store.
-func isToken(text string) bool {
-	for _, c := range []byte(text) {
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return text != "" && len(text) <= 64
-}
+func isToken(text string) bool { return keyToken.MatchString(text) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -84,30 +85,19 @@ func (s *sender) checkHost(u *url.URL) (problem string) {
 	return ""
 }
 
-// isName reports whether host is a name that no resolver takes for an address: some
-// read 127.1, 2130706433, 0x7f000001 and 0177.0.0.1 as one. As in the URL Standard,
-// what ends in a number is none.
-func isName(host string) bool {
-	labels := strings.Split(host, ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range []byte(label) {
-			if c|0x20 < 'a' || c|0x20 > 'z' {
-				if (c < '0' || c > '9') && c != '-' && c != '_' {
-					return false
-				}
-			}
-		}
-	}
-	last := strings.ToLower(labels[len(labels)-1])
-	return len(host) <= 253 && strings.Trim(last, "0123456789") != "" && !isHex(last)
-}
+var (
+	hostName = regexp.MustCompile(`^(` + label + `\.)*` + label + `$`)
+	// endsInNumber: as in the URL Standard, what ends in a number is no name. Some resolvers
+	// read 127.1, 2130706433, 0x7f000001 and 0177.0.0.1 as an address.
+	endsInNumber = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+)
 
-func isHex(label string) bool {
-	digits, found := strings.CutPrefix(label, "0x")
-	return found && strings.Trim(digits, "0123456789abcdef") == ""
+const label = `[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?`
+
+// isName reports whether host is a name that no resolver takes for an address.
+func isName(host string) bool {
+	host = strings.ToLower(host)
+	return len(host) <= 253 && hostName.MatchString(host) && !endsInNumber.MatchString(host)
 }
 
 // hostOf is the host of a URL that was checked, in the form in which configuration
