@@ -77,19 +77,15 @@ func (h *holds) left(who caller) time.Duration {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return max(h.leftOf(who.session, now), h.leftOf(who.credential, now), h.all.Sub(now))
-}
-
-// leftOf must be called with mu held.
-func (h *holds) leftOf(key uint64, now time.Time) time.Duration {
-	until, held := h.until[key]
-	if !held {
-		return 0
+	left := h.all.Sub(now)
+	for _, key := range []uint64{who.session, who.credential} {
+		until := h.until[key]
+		left = max(left, until.Sub(now))
+		if !now.Before(until) {
+			delete(h.until, key)
+		}
 	}
-	if !now.Before(until) {
-		delete(h.until, key)
-	}
-	return until.Sub(now)
+	return left
 }
 
 // check returns the failure of a poll that the upstream does not want yet.
