@@ -94,8 +94,8 @@ func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 func TestErasedWhileItBegins(t *testing.T) {
 	t.Parallel()
 	const sessions = 300
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	b.subscribe(webhook.NewSubscription{URL: r.URL})
 	var both sync.WaitGroup
 	for i := range sessions {
@@ -118,7 +118,7 @@ func TestErasedWhileItBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range left {
-		eventually(t, e.Type+" of "+e.Subject+" is delivered", func() bool {
+		testkit.Eventually(t, e.Type+" of "+e.Subject+" is delivered", func() bool {
 			return len(b.deliveriesOf(webhook.DeliveryFilter{Session: e.Subject, State: webhook.StateDelivered})) == 1
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -13,8 +14,8 @@ import (
 // memory is asked for is still there.
 func TestStoreIsGone(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	ctx := t.Context()
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	bound, err := b.Attach(ctx, subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
