@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -420,13 +421,12 @@ func TestVariantsOfAOneShotAnswer(t *testing.T) {
 		slow := newFinals()
 		slow.hook = func(*session.Observation) { time.Sleep(300 * time.Millisecond) }
 		began := time.Now()
-		taken := false
+		var taken atomic.Bool
 		s := newStatuses(t, config(), pollFunc(func(v *session.Variant) (*session.Observation, error) {
 			o := pending()
 			switch {
 			case time.Since(began) < time.Second:
-			case !taken:
-				taken = true
+			case taken.CompareAndSwap(false, true):
 				o = signed()
 			default:
 				o = notFound()

@@ -48,10 +48,8 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
 	hangup := make(chan os.Signal, 1)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(hangup, syscall.SIGHUP)
-		defer signal.Stop(hangup)
-	}
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	takenUp := b.watcher.TakenUp()
 	var fit <-chan time.Time // nothing until what was stored is in memory: a heap that grows is collected over and over
 	for {
