@@ -343,7 +343,8 @@ func TestAllAttachedAreBounded(t *testing.T) {
 	testkit.Eventually(t, "there is room again", func() bool { return attach(3) == nil })
 }
 
-// TestAttachWhileItEnds: a session may end at any moment while somebody asks to be told.
+// TestAttachWhileItEnds: a session may end at any moment while somebody, or two of them,
+// ask to be told.
 func TestAttachWhileItEnds(t *testing.T) {
 	t.Parallel()
 	const sessions = 300
@@ -352,11 +353,13 @@ func TestAttachWhileItEnds(t *testing.T) {
 	var both sync.WaitGroup
 	for i := range sessions {
 		id := fmt.Sprintf("ses_%d", i)
-		both.Go(func() {
-			if _, err := b.Attach(t.Context(), subjectOf(id), webhook.AttachOptions{URL: r.URL}); err != nil {
-				t.Error(err)
-			}
-		})
+		for range 2 {
+			both.Go(func() {
+				if _, err := b.Attach(t.Context(), subjectOf(id), webhook.AttachOptions{URL: r.URL}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
 		both.Go(func() {
 			if _, err := b.Changed(t.Context(), change(id, session.Succeeded)); err != nil {
 				t.Error(err)

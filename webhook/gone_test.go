@@ -2,11 +2,16 @@ package webhook_test
 
 import (
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
+	"pollbridge/store"
 	"pollbridge/webhook"
 )
 
@@ -75,6 +80,61 @@ func TestStoreIsGone(t *testing.T) {
 	if !b.Wanted(subjectOf("ses_c")) {
 		t.Error("nothing is wanted any more")
 	}
+	if _, err := webhook.New(ctx, b.cfg, webhook.Options{Store: b.store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}); err == nil {
+		t.Error("New returns a service without a store")
+	}
 	b.Close()
+	if err := b.Start(); err == nil {
+		t.Error("a closed service was started")
+	}
 	b.Service = nil // so that the store is not closed again
+}
+
+// TestUnreadableRecords: what cannot be read is named, and stops nothing.
+func TestUnreadableRecords(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	ctx := t.Context()
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	for _, name := range []string{"subscriptions", "deliveries"} {
+		table, err := b.store.Table(ctx, store.TableConfig{Name: name, MaxAge: b.options.History})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := table.Put(ctx, "sub_x.ses_x.dlv_x", []byte("{"), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	journal, err := b.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.Append(ctx, "ses_x", []byte("{"), 0); err != nil {
+		t.Fatal(err)
+	}
+	queue, err := b.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := queue.Add(ctx, sub.ID, "dlv_x", []byte("{")); err != nil {
+		t.Fatal(err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, webhook.StateDelivered)
+	if all := b.deliveriesOf(webhook.DeliveryFilter{}); len(all) != 1 {
+		t.Errorf("%d deliveries are listed; want the one that can be read", len(all))
+	}
+	if events, _, err := b.Events(ctx, "", 10, 0); err != nil || len(events) != 1 {
+		t.Errorf("Events = %d, %v; want the one that can be read", len(events), err)
+	}
+	if _, err := b.Changed(ctx, change("ses_x", session.Succeeded)); !errors.Is(err, store.ErrDamaged) {
+		t.Errorf("Changed = %v; want what is damaged", err)
+	}
+	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	for _, what := range []string{"event", "event, it is not delivered", "subscription", "delivery", "item of the delivery queue"} {
+		if !strings.Contains(b.log.String(), `"skipping an unreadable `+what+`"`) {
+			t.Errorf("an unreadable %s is not named", what)
+		}
+	}
 }
