@@ -148,13 +148,16 @@ func TestProxy(t *testing.T) {
 				upstreamURL := map[bool]string{false: "http://example.com/base", true: "https://example.com/base"}[secure]
 				c := newClient(t, upstreamURL, through(url), func(s *setup) { s.CAFile = ca })
 				absolute := !secure && strings.HasPrefix(scheme, "http")
-				for range 2 {
+				for i := range 2 {
 					o, err := c.Poll(t.Context(), question(t, dialect("marksign"), 0, "z=%2F&y=1", `{"access_token":"x"}`), forClient)
 					if err != nil {
 						t.Fatal(err)
 					}
 					if got := string(o.Body); got != waiting {
 						t.Errorf("Poll = %s; want %s", got, waiting)
+					}
+					if i > 0 {
+						break
 					}
 					response, err := c.Forward(request(t, c, "GET", "//a%2Fb/%zz?x=1;y", nil))
 					if err != nil {
@@ -168,7 +171,7 @@ func TestProxy(t *testing.T) {
 				switch {
 				case absolute:
 					p.wantAsked(t, "POST http://example.com"+poll+as, "GET http://example.com/base//a%2Fb/%zz?x=1;y"+as,
-						"POST http://example.com"+poll+as, "GET http://example.com/base//a%2Fb/%zz?x=1;y"+as)
+						"POST http://example.com"+poll+as)
 					return
 				case strings.HasPrefix(scheme, "http"):
 					p.wantAsked(t, "CONNECT example.com:443"+as, "CONNECT example.com:443"+as)

@@ -109,8 +109,14 @@ func TestConnectionsGrowOld(t *testing.T) {
 		t.Errorf("from %s, then %s, then %s; want a new connection at last", first, text, later)
 	}
 	under.Body.Close()
-	if again := from(); again != later {
-		t.Errorf("from %s, then %s; want the same connection", later, again)
+	for tries := 0; ; tries++ { // net/http may give one up on a busy machine
+		again := from()
+		if again == later {
+			break
+		}
+		if later = again; tries == 10 {
+			t.Fatal("no connection is used again")
+		}
 	}
 }
 

@@ -22,9 +22,9 @@ type rateQueue struct {
 // queue is of one kind of polls. A channel without a buffer serves those who receive from
 // it in the order in which they came.
 type queue struct {
-	turns   chan struct{}
-	waiting atomic.Int64
-	most    int64 // that may wait: no more than can hope to get through in time
+	admitted chan struct{}
+	waiting  atomic.Int64
+	most     int64 // that may wait: no more than can hope to get through in time
 }
 
 // clientsInARow is how many polls of clients may go before a watch's that waits.
@@ -41,8 +41,8 @@ func newRateQueue(perSecond float64) *rateQueue {
 	most := max(1, int64(perSecond*queueing.Seconds()))
 	q := &rateQueue{
 		limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10))),
-		clients: queue{turns: make(chan struct{}), most: most},
-		watches: queue{turns: make(chan struct{}), most: most},
+		clients: queue{admitted: make(chan struct{}), most: most},
+		watches: queue{admitted: make(chan struct{}), most: most},
 		stop:    stop,
 	}
 	q.stopped.Go(func() { q.run(ctx) })
@@ -60,23 +60,23 @@ func (q *rateQueue) close() {
 func (q *rateQueue) run(ctx context.Context) {
 	inARow := 0 // polls of clients
 	for q.limiter.Wait(ctx) == nil {
-		next := q.clients.turns
+		next := q.clients.admitted
 		if inARow >= clientsInARow {
-			next = q.watches.turns
+			next = q.watches.admitted
 		}
 		select {
 		case next <- struct{}{}:
 		default: // nobody waits there, so whoever comes first
 			select {
-			case q.clients.turns <- struct{}{}:
-				next = q.clients.turns
-			case q.watches.turns <- struct{}{}:
-				next = q.watches.turns
+			case q.clients.admitted <- struct{}{}:
+				next = q.clients.admitted
+			case q.watches.admitted <- struct{}{}:
+				next = q.watches.admitted
 			case <-ctx.Done():
 				return
 			}
 		}
-		if inARow++; next == q.watches.turns {
+		if inARow++; next == q.watches.admitted {
 			inARow = 0
 		}
 	}
@@ -104,13 +104,13 @@ func (q *rateQueue) wait(ctx context.Context, client <-chan struct{}) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, queueing)
 	defer cancel()
-	turns := queue.turns
+	admitted := queue.admitted
 	for {
 		select {
-		case <-turns:
+		case <-admitted:
 			return nil
 		case <-client: // one waits for it by now
-			turns, client = q.clients.turns, nil
+			admitted, client = q.clients.admitted, nil
 		case <-limited.Done():
 			return overload(ctx, limited.Err())
 		}
