@@ -25,17 +25,17 @@ func (f *Finals) KeepInUnknownForm(ctx context.Context, v *session.Variant, o *s
 
 // LoseChunk erases one part of the large answers to v.
 func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number string) error {
-	return f.s.purge(ctx, f.stream, answer{question: f.question(v, v.Locale), upload: "*"}.chunk(number))
+	return f.purge(ctx, answer{question: f.question(v, v.Locale), upload: "*"}.chunk(number))
 }
 
 // ChunksOf is how many there are of one session.
 func (f *Finals) ChunksOf(ctx context.Context, sessionID string) (int, error) {
-	return f.s.count(ctx, finalsID, finalsID+".chunk."+sessionID+".>")
+	return f.count(ctx, finalsID+".chunk."+sessionID+".>")
 }
 
 // Bytes is how much of the disk is taken.
 func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
-	info, err := f.stream.Info(ctx)
+	info, err := f.js.Info(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +44,7 @@ func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
 
 // Chunks is how many parts of large answers there are.
 func (f *Finals) Chunks(ctx context.Context) (int, error) {
-	return f.s.count(ctx, finalsID, finalsID+".chunk.>")
+	return f.count(ctx, finalsID+".chunk.>")
 }
 
 // Lock is the file that is locked while the store is open.
@@ -52,7 +52,7 @@ func (s *Store) Lock() *os.File { return s.lock }
 
 // MoveValue puts what is stored for one key in the place of another's.
 func (t *Table) MoveValue(ctx context.Context, from, to string) error {
-	m, err := t.s.last(ctx, t.id, t.prefix+from)
+	m, err := t.last(ctx, t.prefix+from)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (t *Table) MoveValue(ctx context.Context, from, to string) error {
 
 // Consumers is how many consumers the engine has for a queue.
 func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
-	list := q.stream.ListConsumers(ctx)
+	list := q.js.ListConsumers(ctx)
 	for range list.Info() {
 		n++
 	}

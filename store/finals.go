@@ -24,10 +24,7 @@ import (
 // An answer is one message, or, if it is large, several and then one that tells of
 // them: without that one there is no answer. A body that several answers of a session
 // have in common is stored with one of them.
-type Finals struct {
-	s      *Store
-	stream jetstream.Stream
-}
+type Finals struct{ stream }
 
 const (
 	finalsID  = "FINALS"
@@ -43,14 +40,14 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	// With a limit for each subject the engine writes blocks of half the size, and it has
 	// the newest ones in memory. Of two answers to one question with one body, the later
 	// one stays.
-	stream, err := s.openStream(ctx, jetstream.StreamConfig{
+	opened, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"},
 		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true, MaxMsgsPerSubject: 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	f := &Finals{s: s, stream: stream}
+	f := &Finals{opened}
 	s.sweepOnce.Do(func() { err = f.sweep(ctx) })
 	return f, err
 }
@@ -116,7 +113,7 @@ func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err
 	a.upload = nuid.Next()
 	defer func() {
 		if err != nil {
-			f.s.purge(context.WithoutCancel(ctx), f.stream, a.chunk("*")) // else sweep does
+			f.purge(context.WithoutCancel(ctx), a.chunk("*")) // else sweep does
 		}
 	}()
 	chunks := 0
@@ -190,7 +187,7 @@ func (f *Finals) tellUnreadable(subject string, err error) {
 // questions none, which is found out with every first poll of a session.
 func (f *Finals) messages(ctx context.Context, match string, use func(*message) (more bool, err error)) error {
 	for from := uint64(1); ; {
-		m, err := f.s.get(ctx, finalsID, getRequest{Sequence: from, NextFor: match})
+		m, err := f.get(ctx, getRequest{Sequence: from, NextFor: match})
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -255,7 +252,7 @@ func (f *Finals) chunks(ctx context.Context, a answer, size uint64) ([]byte, err
 	body := make([]byte, 0, size)
 	var damage error
 	next := 0
-	err := f.s.scan(ctx, finalsID, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
+	err := f.scan(ctx, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
 		if m.subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.data)-sealOverhead) > size {
 			damage = ErrDamaged
 			return false
@@ -285,8 +282,8 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 		return err
 	}
 	defer leave()
-	err = f.s.purge(ctx, f.stream, finalsID+".answer."+sessionID+".>")
-	return errors.Join(err, f.s.purge(ctx, f.stream, finalsID+".chunk."+sessionID+".>"))
+	err = f.purge(ctx, finalsID+".answer."+sessionID+".>")
+	return errors.Join(err, f.purge(ctx, finalsID+".chunk."+sessionID+".>"))
 }
 
 // sweep erases the chunks of answers that were never finished, and logs what nobody would
@@ -297,7 +294,7 @@ func (f *Finals) sweep(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
-	info, err := f.stream.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
+	info, err := f.js.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
 	if err != nil {
 		return f.s.failed("read", err)
 	}
@@ -323,7 +320,7 @@ func (f *Finals) sweep(ctx context.Context) error {
 			return !finished, nil
 		})
 		if err == nil && !finished {
-			err = f.s.purge(ctx, f.stream, upload.chunk("*"))
+			err = f.purge(ctx, upload.chunk("*"))
 		}
 		if err != nil {
 			return err

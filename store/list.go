@@ -25,7 +25,7 @@ func (t *Table) List(ctx context.Context, match string, before uint64, limit int
 	if err := checkMatch(match); err != nil {
 		return nil, err
 	}
-	newest, oldest, err := t.s.bounds(ctx, t.stream)
+	newest, oldest, err := t.bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +73,11 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 		return len(found) <= most
 	}
 	if match == ">" {
-		err = t.s.scan(ctx, t.id, "", from, int(to-from+1), keep)
+		err = t.scan(ctx, "", from, int(to-from+1), keep)
 		return found, err
 	}
 	for ; ; from++ {
-		m, err := t.s.get(ctx, t.id, getRequest{Sequence: from, NextFor: t.prefix + match})
+		m, err := t.get(ctx, getRequest{Sequence: from, NextFor: t.prefix + match})
 		if errors.Is(err, ErrNotFound) || err == nil && !keep(m) {
 			return found, nil
 		}

@@ -114,7 +114,7 @@ func (t *Taker) consume(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	t.consumer = nuid.Next() // known before it is there: the answer may get lost
 	q := t.lane.q
-	consumer, err := q.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	consumer, err := q.js.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		Name: t.consumer, FilterSubject: q.do(t.lane.name, "*"),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.renewal, MaxAckPending: t.n,
 		MemoryStorage: true, InactiveThreshold: 5 * time.Minute,
@@ -133,7 +133,7 @@ func (t *Taker) deleteConsumer(ctx context.Context) error {
 	if t.consumer == "" {
 		return nil
 	}
-	err := t.lane.q.stream.DeleteConsumer(ctx, t.consumer)
+	err := t.lane.q.js.DeleteConsumer(ctx, t.consumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return t.lane.q.s.failed("leave a lane", err)
 	}
@@ -173,23 +173,14 @@ func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error 
 	const (
 		prefetched = 4096 // or taking up very many items is a matter of round trips
 		request    = 5 * time.Minute
-		heartbeat  = 30 * time.Second
 	)
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(min(t.n, prefetched)), jetstream.PullExpiry(request), jetstream.PullHeartbeat(heartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
+	return eachMessage(ctx, consumer, func(m jetstream.Msg) error {
 		if item := t.lane.take(m); item != nil {
 			t.f(item)
 		}
 		t.came()
-	}
+		return nil
+	}, jetstream.PullMaxMessages(min(t.n, prefetched)), jetstream.PullExpiry(request))
 }
 
 // came counts the items of before the taker.

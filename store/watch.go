@@ -23,7 +23,7 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 	if err := checkMatch(match); err != nil {
 		return err
 	}
-	newest, _, err := t.s.bounds(ctx, t.stream)
+	newest, _, err := t.bounds(ctx)
 	if err != nil {
 		return err
 	}
@@ -32,7 +32,7 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 	if match == ">" {
 		filter = ""
 	}
-	err = t.s.scan(ctx, t.id, filter, 1, math.MaxInt, func(m *message) bool {
+	err = t.scan(ctx, filter, 1, math.MaxInt, func(m *message) bool {
 		if m.sequence > newest {
 			return false // comes as a change
 		}
@@ -81,22 +81,13 @@ func (w *watcher) round(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
-	consumer, err := w.t.stream.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+	consumer, err := w.t.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
 	})
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for {
-		received, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
+	return eachMessage(ctx, consumer, func(received jetstream.Msg) error {
 		place, err := received.Metadata()
 		if err != nil {
 			return err
@@ -106,5 +97,6 @@ func (w *watcher) round(ctx context.Context) error {
 			subject: received.Subject(), sequence: place.Sequence.Stream, at: place.Timestamp.UTC(),
 			header: received.Headers(), data: received.Data(),
 		})
-	}
+		return nil
+	})
 }
