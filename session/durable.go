@@ -127,7 +127,7 @@ func (v *Variant) makeKey() string {
 	return string(appendKey(nil, v.Endpoint, v.Token, v.Credential, v.query, v.fields))
 }
 
-// problem is what is wrong with a credential that has to be sent at this place, or
+// problem is what is wrong with a credential that has to be sent in this part, or
 // empty.
 func (c Credential) problem(credential string) string {
 	switch {

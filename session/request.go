@@ -51,7 +51,7 @@ type Request struct {
 }
 
 // Read reads a request that m matched. It reports false for whatever is not a
-// status request with exactly one credential in the place that the endpoint
+// status request with exactly one credential in the part that the endpoint
 // names, or could be read in more than one way: that must pass through, neither
 // cached nor collapsed. After false, r holds nothing.
 func (r *Request) Read(m Match, in Incoming) bool {

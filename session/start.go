@@ -99,7 +99,8 @@ type StartBody struct {
 func (b *StartBody) Write(p []byte) (int, error) { return b.tap.Write(p) }
 
 // Credential returns the credential, once the whole body was written. It reports false
-// if there is not exactly one, or if another reader might see another one.
+// if there is not exactly one, if another reader might see another one, or if what is not
+// nested takes more than 64 KiB, long strings left out.
 func (b *StartBody) Credential() (string, bool) { return b.tap.Value(b.name) }
 
 // ReadToken reads the answer of a start call, its HTTP status and its whole body: the

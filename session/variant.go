@@ -26,6 +26,17 @@ type Variant struct {
 // caller asks the same question. It holds the credential.
 func (v *Variant) Key() string { return v.key }
 
+// SessionKey is the part of a variant's key that its session's other variants share. It
+// allocates nothing.
+func SessionKey(key string) string {
+	_, end := binary.Uvarint([]byte(key[:min(len(key), binary.MaxVarintLen64)]))
+	for range 2 { // token and credential
+		length, n := binary.Uvarint([]byte(key[end:min(len(key), end+binary.MaxVarintLen64)]))
+		end += n + int(length)
+	}
+	return key[:end]
+}
+
 // ShortToken is as much of the token as logs may show.
 func (v *Variant) ShortToken() string { return ShortToken(v.Token) }
 

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -99,9 +99,9 @@ func openDamaged(t *testing.T, dir string) {
 	t.Helper()
 	// It would not end by itself, and take all memory.
 	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
-	var log logtest.Buffer
+	var log testkit.LogBuffer
 	ctx := within(t)
-	s, err := store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := store.Open(ctx, config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 	if err != nil {
 		t.Errorf("Open: %v", err)
 		return
@@ -189,8 +189,8 @@ func TestSubjectsThatAreCutShort(t *testing.T) {
 				if !indexed {
 					os.Remove(filepath.Join(messages, "index.db"))
 				}
-				var log logtest.Buffer
-				s, err := store.Open(within(t), config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+				var log testkit.LogBuffer
+				s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -211,8 +211,8 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 	dir := t.TempDir()
 	for _, lock := range []string{"", "open\n", ""} {
 		write(t, filepath.Join(dir, "lock"), []byte(lock))
-		var log logtest.Buffer
-		s, err := store.Open(within(t), config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		var log testkit.LogBuffer
+		s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,8 +240,8 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "lock"), []byte("open\n"))
-	var log logtest.Buffer
-	s, err := store.Open(within(t), config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	var log testkit.LogBuffer
+	s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -269,13 +269,13 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "all is forgotten", func() bool { return len(must(things.List(ctx, ">", 0, 10))(t)) == 0 })
+	testkit.Eventually(t, "all is forgotten", func() bool { return len(must(things.List(ctx, ">", 0, 10))(t)) == 0 })
 	newest := must(events.Newest(ctx))(t)
 	shut()
 	for range 2 {
 		write(t, filepath.Join(dir, "lock"), []byte("open\n"))
-		var log logtest.Buffer
-		s, err := store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+		var log testkit.LogBuffer
+		s, err := store.Open(ctx, config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -29,90 +29,75 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	if !isToken(subject.Session) {
 		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
 	}
-	sub, err := s.bound(subject, o)
-	if err != nil {
+	sub := draft(Subscription{
+		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
+		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: o.Signature, Secret: o.Secret, Bound: true,
+	})
+	if err := s.check(sub); err != nil {
 		return Subscription{}, err
 	}
-	if existing := s.registry.get(sub.ID); existing != nil {
-		return s.viewOf(existing), s.catchUp(ctx, existing)
+	existing := s.registry.get(sub.ID)
+	if _, done := s.caughtUp.Load(sub.ID); done && existing != nil {
+		return existing.view(), nil
 	}
-	if len(s.registry.boundTo(subject.Session)) >= mostAttached {
-		return Subscription{}, &FieldError{"url", fmt.Sprintf("the session already has %d webhooks", mostAttached)}
-	}
-	if over, err := s.isOver(ctx, sub); err != nil || over {
-		return sub.view(), err
-	}
-	if s.registry.boundCount() >= s.mostBound {
-		return Subscription{}, ErrFull
-	}
-	if err := s.create(ctx, sub, s.ttlOf(sub)); errors.Is(err, store.ErrConflict) {
-		existing, err := s.stored(ctx, sub.ID) // somebody else was quicker
+	if existing == nil {
+		last, d, err := s.lastDelivery(ctx, sub)
+		if err != nil || last.last() && d.State == StateDelivered {
+			return sub.view(), err // it is over and need not come back: clients name it with each poll
+		}
+		existing, err = s.createBound(ctx, sub)
+		if errors.Is(err, ErrNotFound) && ctx.Err() == nil {
+			return s.Attach(ctx, subject, o) // somebody else's has gone again: the session has ended meanwhile
+		}
 		if err != nil {
 			return Subscription{}, err
 		}
-		s.registry.put(existing)
-		return s.viewOf(existing), s.catchUp(ctx, existing)
-	} else if err != nil {
-		return Subscription{}, err
 	}
-	if err := s.catchUp(ctx, sub); err != nil {
-		return Subscription{}, err
+	isNew := existing == nil
+	sub = cmp.Or(existing, sub)
+	// The last event may have been fanned out before the subscription was there, and a
+	// crash may have come between the two. If it was not, the two items are one.
+	last, d, err := s.lastDelivery(ctx, sub)
+	if err == nil && last.place > 0 && d.revision == 0 && sub.covers(last) {
+		err = s.enqueue(ctx, sub, last, 0)
 	}
-	if o.Secret != "" {
-		return sub.view(), nil // whoever gave it knows it
-	}
-	return sub.withSecret(), nil
-}
-
-func (s *Service) bound(subject Subject, o AttachOptions) (*subscription, error) {
-	now := time.Now()
-	sub := (&subscription{
-		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
-		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: cmp.Or(o.Signature, SignatureV1),
-		Secret: o.Secret, Bound: true, Created: now, Updated: now,
-	}).clone()
-	if sub.Secret == "" {
-		sub.Secret = NewSecret()
-	}
-	if !isSecret(sub.Secret) {
-		return nil, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
-	}
-	sub.completeKeys()
-	return sub, s.check(sub)
-}
-
-// isOver reports whether a bound subscription has had its session's last event, so
-// that it need not come back: clients name it with each poll.
-func (s *Service) isOver(ctx context.Context, sub *subscription) (bool, error) {
-	last, err := s.lastEvent(ctx, sub.Session)
-	if err != nil || !last.last() {
-		return false, err
-	}
-	d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, last))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && d.Place == last.place && d.State == StateDelivered, err
-}
-
-// catchUp delivers the last event of a session that may have been fanned out before the
-// subscription was there. If it was not, the two deliveries are one. It does so once in
-// a process: a crash may have come between making the subscription and this.
-func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
-	if _, done := s.caughtUp.Load(sub.ID); done {
-		return nil
-	}
-	last, err := s.lastEvent(ctx, sub.Session)
 	if err != nil {
-		return err
-	}
-	if last.place > 0 && sub.covers(last) {
-		if err := s.enqueue(ctx, sub, last, 0); err != nil {
-			return err
-		}
+		return Subscription{}, err
 	}
 	s.caughtUp.Store(sub.ID, nil)
-	return nil
+	if isNew && o.Secret == "" {
+		return sub.withSecret(), nil
+	}
+	return sub.view(), nil // whoever gave the secret knows it
+}
+
+// lastDelivery returns the last event of a bound subscription's session, and its delivery.
+func (s *Service) lastDelivery(ctx context.Context, sub *subscription) (last *event, d *delivery, err error) {
+	if last, err = s.lastEvent(ctx, sub.Session); err != nil {
+		return nil, nil, err
+	}
+	if d, err = s.deliveryOf(ctx, sub.ID, last); err != nil {
+		return nil, nil, fmt.Errorf("webhook: %w", err)
+	}
+	return last, d, nil
+}
+
+// createBound stores a subscription, or returns the same one if somebody else was
+// quicker.
+func (s *Service) createBound(ctx context.Context, sub *subscription) (existing *subscription, err error) {
+	switch attached, all := s.registry.boundTo(sub.Session); {
+	case len(attached) >= mostAttached:
+		return nil, &FieldError{"url", fmt.Sprintf("the session already has %d webhooks", mostAttached)}
+	case all >= s.mostBound:
+		return nil, ErrFull
+	}
+	if err := s.create(ctx, sub, s.ttlOf(sub)); !errors.Is(err, store.ErrConflict) {
+		return nil, err
+	}
+	if existing, err = s.stored(ctx, sub.ID); err == nil {
+		s.registry.put(existing)
+	}
+	return existing, err
 }
 
 // HeaderTarget reads the value of a Pollbridge-Webhook header. The error is a
@@ -142,9 +127,9 @@ func (s *Service) ttlOf(sub *subscription) time.Duration {
 	return max(time.Second, time.Until(sub.Created.Add(s.history)))
 }
 
-// laneOf is where the deliveries for a subscription queue up: its own lane, but those
-// of single sessions share the one of their host, so that no signing makes its own.
-func (s *Service) laneOf(sub *subscription) string {
+// consumerOf names the consumer that delivers to a subscription: its own, but those of
+// single sessions share the one of their host, so that no signing makes its own.
+func (s *Service) consumerOf(sub *subscription) string {
 	if !sub.Bound {
 		return sub.ID
 	}
@@ -163,7 +148,8 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 	if !isToken(sessionID) {
 		return nil
 	}
-	for _, sub := range s.registry.boundTo(sessionID) {
+	attached, _ := s.registry.boundTo(sessionID)
+	for _, sub := range attached {
 		if err := s.drop(ctx, sub); err != nil {
 			return err
 		}

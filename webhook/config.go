@@ -2,7 +2,6 @@ package webhook
 
 import (
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -102,14 +101,11 @@ func (c Config) validateHeaderHosts(m *check.Mistakes) {
 	}
 }
 
-const secretPrefix = "whsec_"
-
 func isHost(host string) bool {
 	return host != "" && host == strings.ToLower(host) && !strings.ContainsAny(host, ":/@?#[] ")
 }
 
 func isSecret(secret string) bool {
-	encoded, found := strings.CutPrefix(secret, secretPrefix)
-	random, err := base64.StdEncoding.Strict().DecodeString(encoded)
-	return found && err == nil && len(random) >= 24 && len(random) <= 64
+	_, err := secretKey(secret)
+	return err == nil
 }

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,14 +12,10 @@ import (
 	"pollbridge/store"
 )
 
-func splitKey(key string) []string { return strings.Split(key, ".") }
-
-func (s *Service) deliveryView(d *delivery) Delivery {
-	v := Delivery{
-		ID: d.ID, Subscription: d.subscription, Event: d.Event, Type: d.Type, Session: d.subject, State: d.State,
-		Reason: d.Reason, Attempts: d.Attempts, Next: d.Next, Created: d.Created, Updated: d.updated,
-	}
-	if v.State == StateWaiting && s.registry.get(d.subscription) == nil {
+// show is what people may see of a delivery.
+func (s *Service) show(d *delivery) Delivery {
+	v := d.Delivery
+	if v.State == StateWaiting && s.registry.get(v.Subscription) == nil {
 		v.State, v.Reason, v.Next = StateDead, "the subscription was deleted", time.Time{}
 	}
 	return v
@@ -38,15 +35,34 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 	if err != nil {
 		return nil, "", err
 	}
+	table := s.deliveries
+	if f.State == StateDead { // they are listed on their own: there are few among many
+		table = s.dead
+	}
 	const mostPages = 8 // read for one page of the answer, where a state is rare
 	for range mostPages {
-		records, err := s.listDeliveries(ctx, f, match, revision, max(limit, 1))
+		records, err := table.List(ctx, match, revision, max(limit, 1))
 		if err != nil {
 			return nil, "", fmt.Errorf("webhook: listing deliveries: %w", err)
 		}
 		for _, r := range records {
-			revision = r.cursor
-			if v := s.deliveryView(r.delivery); f.State == "" || v.State == f.State {
+			revision = r.Revision
+			var d *delivery
+			if table == s.dead {
+				d, err = s.readDelivery(ctx, r.Key)
+			} else {
+				d, err = readDelivery(r)
+			}
+			switch {
+			case errors.Is(err, store.ErrNotFound):
+				continue
+			case errors.Is(err, store.ErrDamaged):
+				s.log.Error("skipping an unreadable delivery", "error", err)
+				continue
+			case err != nil:
+				return nil, "", fmt.Errorf("webhook: listing deliveries: %w", err)
+			}
+			if v := s.show(d); f.State == "" || v.State == f.State {
 				page = append(page, v)
 			}
 			if len(page) == limit {
@@ -66,54 +82,10 @@ func (f DeliveryFilter) match() (string, error) {
 			return "", &FieldError{field[0], "must be an id that the API returned"}
 		}
 	}
-	if f.State != "" && !slices.Contains(States(), f.State) {
-		return "", &FieldError{"state", "must be one of " + strings.Join(States(), ", ")}
+	if f.State != "" && !slices.Contains(states, f.State) {
+		return "", &FieldError{"state", "must be one of " + strings.Join(states, ", ")}
 	}
-	return orAny(f.Subscription) + "." + orAny(f.Session) + ".*", nil
-}
-
-func orAny(token string) string {
-	if token == "" {
-		return "*"
-	}
-	return token
-}
-
-type listed struct {
-	*delivery
-	cursor uint64
-}
-
-// listDeliveries returns a page of deliveries, those that are dead by their own list:
-// there are few among many.
-func (s *Service) listDeliveries(ctx context.Context, f DeliveryFilter, match string, before uint64, limit int) ([]listed, error) {
-	table := s.deliveries
-	if f.State == StateDead {
-		table = s.dead
-	}
-	records, err := table.List(ctx, match, before, limit)
-	if err != nil {
-		return nil, err
-	}
-	var page []listed
-	for _, r := range records {
-		at := r.Revision
-		if f.State == StateDead {
-			if r, err = s.deliveries.Get(ctx, r.Key); err != nil && !errors.Is(err, store.ErrNotFound) {
-				return nil, err
-			}
-		}
-		d, err := &delivery{}, error(nil)
-		if r.Key != "" {
-			d, err = readDelivery(r)
-		}
-		if err != nil {
-			s.log.Error("skipping an unreadable delivery", "error", err)
-			d = &delivery{}
-		}
-		page = append(page, listed{d, at})
-	}
-	return page, nil
+	return cmp.Or(f.Subscription, "*") + "." + cmp.Or(f.Session, "*") + ".*", nil
 }
 
 // Delivery returns a delivery, or ErrNotFound.
@@ -122,7 +94,7 @@ func (s *Service) Delivery(ctx context.Context, id string) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, err
 	}
-	return s.deliveryView(d), nil
+	return s.show(d), nil
 }
 
 func (s *Service) findDelivery(ctx context.Context, id string) (*delivery, error) {
@@ -147,31 +119,27 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, err
 	}
-	sub, err := s.stored(ctx, d.subscription)
+	sub, err := s.stored(ctx, d.Subscription)
 	if err != nil {
 		return Delivery{}, err
 	}
 	switch {
-	case sub.Disabled != "":
+	case sub.DisabledReason != "":
 		return Delivery{}, ErrDisabled
 	case d.State == StateWaiting && !d.Next.After(time.Now()):
 		return Delivery{}, ErrUnderWay
 	}
-	entry, err := s.journal.Get(ctx, d.Place)
+	e, err := s.eventAt(ctx, d.Place)
 	if errors.Is(err, store.ErrNotFound) {
 		return Delivery{}, ErrNotFound
 	}
-	if err != nil {
-		return Delivery{}, fmt.Errorf("webhook: reading an event: %w", err)
-	}
-	e, err := readEvent(entry)
 	if err != nil {
 		return Delivery{}, err
 	}
 	if err := s.redeliver(ctx, sub, e, d); err != nil {
 		return Delivery{}, err
 	}
-	return s.deliveryView(d), nil
+	return s.show(d), nil
 }
 
 // redeliver begins another round. The item comes first: the record alone would say
@@ -182,7 +150,7 @@ func (s *Service) redeliver(ctx context.Context, sub *subscription, e *event, d 
 	if err := s.enqueue(ctx, sub, e, round); err != nil {
 		return err
 	}
-	d.Round, d.State, d.Reason, d.Tries, d.Next = round, StateWaiting, "", 0, time.Time{}
+	d.begin(round)
 	if err := s.writeDelivery(ctx, d); err != nil && !errors.Is(err, store.ErrConflict) { // else the attempt was quicker
 		return fmt.Errorf("webhook: noting a redelivery: %w", err)
 	}
@@ -198,7 +166,7 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 	if err != nil {
 		return 0, err
 	}
-	if sub.Disabled != "" {
+	if sub.DisabledReason != "" {
 		return 0, ErrDisabled
 	}
 	newest, err := s.journal.Newest(ctx)
@@ -206,12 +174,14 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 		return 0, fmt.Errorf("webhook: reading events: %w", err)
 	}
 	for place := uint64(0); place < newest; {
-		entries, err := s.entriesAfter(ctx, place)
+		soon, cancel := context.WithTimeout(ctx, time.Second) // the newest ones may be gone
+		entries, err := s.journal.After(soon, place, 256)
+		cancel()
 		if err != nil {
-			return count, err
+			return count, fmt.Errorf("webhook: reading events: %w", err)
 		}
 		if len(entries) == 0 {
-			break // the newest ones are gone
+			return count, context.Cause(ctx)
 		}
 		for _, entry := range entries {
 			place = entry.Sequence
@@ -230,47 +200,26 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 	return count, nil
 }
 
-func (s *Service) entriesAfter(ctx context.Context, place uint64) ([]store.Entry, error) {
-	soon, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	entries, err := s.journal.After(soon, place, 256)
-	if err != nil {
-		return nil, fmt.Errorf("webhook: reading events: %w", err)
-	}
-	return entries, context.Cause(ctx)
-}
-
 func (s *Service) recoverOne(ctx context.Context, sub *subscription, entry store.Entry) (bool, error) {
 	e, err := readEvent(entry)
 	if err != nil || !sub.covers(e) {
 		return false, nil
 	}
-	d, err := s.readDelivery(ctx, s.deliveryKey(sub.ID, e))
+	d, err := s.deliveryOf(ctx, sub.ID, e)
 	switch {
-	case err != nil && !errors.Is(err, store.ErrNotFound):
-		return false, fmt.Errorf("webhook: reading a delivery: %w", err)
-	case err != nil || d.Place < e.place:
-		// Never tried, or about to be: then this adds nothing.
-		return true, s.enqueue(ctx, sub, e, 0)
+	case err != nil:
+		return false, fmt.Errorf("webhook: %w", err)
 	case d.State == StateDead:
 		return true, s.redeliver(ctx, sub, e, d)
+	case d.State == StateWaiting && d.Tries == 0 && d.Round == 0:
+		return true, s.enqueue(ctx, sub, e, 0) // never tried, or about to be: then this adds nothing
 	}
 	return false, nil
 }
 
 // Stats returns what there is to know at a glance.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
-	var st Stats
-	s.registry.count(&st)
-	for _, l := range s.lanes.list() {
-		underWay, open := l.state()
-		st.Lanes++
-		st.AttemptsUnderWay += underWay
-		if open {
-			st.OpenLanes++
-		}
-	}
-	st.Dead = s.deadCount()
+	st := Stats{Subscriptions: len(s.registry.list()), Dead: s.deadCount(), AttemptsUnderWay: s.consumers.underWay()}
 	var err error
 	if st.BacklogNow, st.BacklogLater, err = s.queue.Waiting(ctx, ""); err != nil {
 		return st, fmt.Errorf("webhook: counting deliveries: %w", err)

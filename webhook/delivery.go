@@ -1,10 +1,12 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -12,34 +14,38 @@ import (
 	"pollbridge/store"
 )
 
+// freshFor is less than the time for which the queue does not add the same item twice.
+const freshFor = time.Minute
+
 // mostAttempts are kept with a delivery; of more, the first ones are forgotten.
 const mostAttempts = 32
 
 // delivery is a record of the table of deliveries; its key is made of subscription,
-// subject and id. It is written when something has happened to the delivery: until
+// session and id. It is written when something has happened to the delivery: until
 // then the item of the queue is all there is.
 type delivery struct {
-	ID       string    `json:"id"`
-	Event    string    `json:"event"`
-	Type     string    `json:"type"`
-	Place    uint64    `json:"place"` // of the event in the journal
-	Final    bool      `json:"final,omitempty"`
-	State    string    `json:"state"`
-	Reason   string    `json:"reason,omitempty"`
-	Round    int       `json:"round,omitempty"` // counts the redeliveries
-	Tries    int       `json:"tries,omitempty"` // in this round
-	Attempts []Attempt `json:"attempts,omitempty"`
-	Next     time.Time `json:"next,omitzero"`
-	Created  time.Time `json:"created"`
+	Delivery
+	Place uint64 `json:"place"`           // of the event in the journal
+	Round int    `json:"round,omitempty"` // counts the redeliveries
+	Tries int    `json:"tries,omitempty"` // in this round
 
-	subscription, subject string // from the key
-	revision              uint64 // 0: not stored
-	updated               time.Time
+	revision uint64 // 0: not stored
 }
 
-func (d *delivery) key() string { return d.subscription + "." + d.subject + "." + d.ID }
+func newDelivery(id, subscriptionID string, e *event) *delivery {
+	return &delivery{Place: e.place, Delivery: Delivery{
+		ID: id, Subscription: subscriptionID, Session: e.subject, Event: e.ID, Type: e.Type, State: StateWaiting, Created: time.Now(),
+	}}
+}
+
+func (d *delivery) key() string { return d.Subscription + "." + d.Session + "." + d.ID }
 
 func (d *delivery) over() bool { return d.State != StateWaiting }
+
+// begin starts another round.
+func (d *delivery) begin(round int) {
+	d.Round, d.State, d.Reason, d.Tries, d.Next = round, StateWaiting, "", 0, time.Time{}
+}
 
 func (s *Service) deliveryID(subscriptionID, eventID string) string {
 	return s.store.ID("dlv_", eventID, subscriptionID)
@@ -59,38 +65,45 @@ func (s *Service) readDelivery(ctx context.Context, key string) (*delivery, erro
 }
 
 func readDelivery(r store.Record) (*delivery, error) {
-	d := &delivery{revision: r.Revision, updated: r.At}
-	tokens := splitKey(r.Key)
+	d := &delivery{revision: r.Revision}
+	tokens := strings.Split(r.Key, ".")
 	if err := json.Unmarshal(r.Value, d); err != nil || len(tokens) != 3 {
 		return nil, fmt.Errorf("%w: delivery %s", store.ErrDamaged, r.Key)
 	}
-	d.subscription, d.subject = tokens[0], tokens[1]
+	d.Subscription, d.Session, d.Updated = tokens[0], tokens[1], r.At
 	return d, nil
 }
 
 // writeDelivery makes d durable. It fails with store.ErrConflict if somebody else has
 // changed it since it was read, and does nothing about an event that was erased.
 func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
-	if s.erased.has(d.subject, d.Place) {
+	if s.erased.has(d.Session, d.Place) {
 		return nil
 	}
-	value, err := json.Marshal(d)
-	if err != nil {
-		return fmt.Errorf("webhook: encoding a delivery: %w", err)
+	value := encoded(d)
+	write := func() (err error) {
+		if d.revision == 0 {
+			_, err = s.deliveries.Create(ctx, d.key(), value, 0)
+		} else {
+			_, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
+		}
+		return err
 	}
-	revision := d.revision
-	if revision == 0 {
-		d.revision, err = s.deliveries.Create(ctx, d.key(), value, 0)
-	} else {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, revision, 0)
-	}
+	err := write()
 	if errors.Is(err, store.ErrConflict) && s.isBehind(ctx, d) {
-		d.revision, err = s.deliveries.Update(ctx, d.key(), value, d.revision, 0)
-	}
-	if err != nil {
-		d.revision = revision
+		err = write()
 	}
 	return err
+}
+
+// encoded is the JSON of a record, an item or the header of an event: of our own types,
+// which have one.
+func encoded(v any) []byte {
+	value, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return value
 }
 
 // isBehind reports whether what is stored says less than d: it is about an earlier event
@@ -109,293 +122,213 @@ func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
 	return true
 }
 
-// work is what an item of the queue says: deliver an event to a subscription.
-type work struct {
-	Subscription string `json:"s"`
-	Subject      string `json:"k"`
-	Event        string `json:"e"`
-	Place        uint64 `json:"p"`
-	Round        int    `json:"r,omitempty"`
-	Tried        bool   `json:"t,omitempty"` // it was put away for a retry
-}
-
-// itemName tells rounds apart, and the events of a session that was erased from those
-// of the same one registered again: the engine does not add the same item again so
-// soon, though it was done.
-func itemName(id string, place uint64, round int) string {
-	if round == 0 {
-		return fmt.Sprintf("%s-%d", id, place)
-	}
-	return fmt.Sprintf("%s-%d-%d", id, place, round)
-}
-
-// enqueue makes it durable that an event is to be delivered to a subscription.
-func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
-	value, err := json.Marshal(work{sub.ID, e.subject, e.ID, e.place, round, false})
-	if err != nil {
-		return fmt.Errorf("webhook: encoding an item: %w", err)
-	}
-	if err := s.queue.Add(ctx, sub.lane, itemName(s.deliveryID(sub.ID, e.ID), e.place, round), value); err != nil {
-		return fmt.Errorf("webhook: adding a delivery: %w", err)
-	}
-	s.lanes.ensure(sub.lane)
-	return nil
-}
-
-// verdict is what becomes of an item.
-type verdict int
-
-const (
-	done     verdict = iota // it can go
-	again                   // it comes back in a moment: it could not be dealt with
-	postpone                // it waits until its lane may be used
-	release                 // it goes back to the engine
-)
-
 // deliver deals with an item: it makes an attempt, or finds out that there is none to
-// make. What came of it is durable when the verdict is done. Each step may be followed
-// by a crash: the item comes back then, and the record says what was done.
-func (s *Service) deliver(l *lane, item *store.Item) verdict {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.sending), storePatience)
+// make. What came of it is durable when it returns nil; after an error the item has to
+// be dealt with again. Each step may be followed by a crash: the item comes back then,
+// and the record says what was done. first means that it is not known to have come before.
+func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
+	ctx, cancel := storeContext()
 	defer cancel()
 	var w work
 	if err := json.Unmarshal(item.Value, &w); err != nil {
 		s.log.Error("skipping an unreadable item of the delivery queue", "item", item.Name, "error", err)
-		return done
+		return nil
 	}
-	e, d, err := s.read(ctx, item, w)
-	if err != nil {
-		s.log.Warn("cannot read a delivery, trying again", "subscription", w.Subscription, "error", err)
-		return again
+	e, err := s.eventAt(ctx, w.Place)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	e = cmp.Or(e, &event{ID: w.Event, subject: w.Subject, place: w.Place})
+	d := newDelivery(s.deliveryID(w.Subscription, w.Event), w.Subscription, e)
+	if !first || s.mayHaveRecord(w, e) {
+		if d, err = s.deliveryOf(ctx, w.Subscription, e); err != nil {
+			return err
+		}
 	}
 	sub := s.registry.get(w.Subscription)
-	log := s.log.With("subscription", w.Subscription, "delivery", d.ID)
 	switch {
-	case w.Place < d.Place:
-		return done // the session was erased, and is there again
-	case w.Round < d.Round:
-		return done // an earlier round, which was over
+	case w.Place < d.Place, w.Round < d.Round:
+		return nil // the session was erased and is there again, or an earlier round, which was over
 	case w.Round == d.Round && d.over():
-		return s.settle(ctx, log, d) // a crash may have come before that
+		return s.settle(ctx, d) // a crash may have come before that
 	case w.Round > d.Round:
-		d.Round, d.State, d.Reason, d.Tries, d.Next = w.Round, StateWaiting, "", 0, time.Time{}
+		d.begin(w.Round)
 	}
-	switch {
-	case e == nil:
-		if d.revision == 0 {
-			return done // erased, and nobody knows of it
-		}
-		return s.conclude(ctx, log, d, StateDead, "the event is no longer stored")
+	switch gone := e.recorded.IsZero(); {
+	case (gone || sub == nil) && d.revision == 0:
+		return nil // erased, and nobody knows of it
+	case gone:
+		return s.conclude(ctx, d, StateDead, "the event is no longer stored")
 	case sub == nil:
-		if d.revision == 0 {
-			return done
-		}
-		return s.conclude(ctx, log, d, StateDead, "the subscription was deleted")
-	case sub.Disabled != "":
-		return s.conclude(ctx, log, d, StateDead, "the subscription is disabled")
+		return s.conclude(ctx, d, StateDead, "the subscription was deleted")
+	case sub.DisabledReason != "":
+		return s.conclude(ctx, d, StateDead, "the subscription is disabled")
 	case time.Until(d.Next) > 10*time.Millisecond:
-		return s.later(ctx, log, item, d)
+		return s.later(ctx, item, d)
 	case d.Tries > 0 && !e.Final && !e.operational():
-		switch over, err := s.finalDelivered(ctx, d); {
-		case err != nil:
-			log.Warn("cannot read a delivery, trying again", "error", err)
-			return again
-		case over:
-			return s.conclude(ctx, log, d, StateSuperseded, "")
+		over, err := s.finalDelivered(ctx, d)
+		if err != nil {
+			return err
+		}
+		if over {
+			return s.conclude(ctx, d, StateSuperseded, "")
 		}
 	}
-	return s.attempt(l, log, item, sub, e, d)
+	return s.attempt(c, item, sub, e, d)
 }
 
-// read returns the event of an item, nil if it is not kept any more, and the delivery as
-// it is stored, else a new one.
-func (s *Service) read(ctx context.Context, item *store.Item, w work) (*event, *delivery, error) {
-	if e := s.takeFresh(item, w); e != nil {
-		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
-	}
-	entry, err := s.journal.Get(ctx, w.Place)
-	var e *event
-	switch {
-	case err == nil:
-		if e, err = readEvent(entry); err != nil {
-			return nil, nil, err
-		}
-	case !errors.Is(err, store.ErrNotFound):
-		return nil, nil, err
-	}
-	known := e
-	if known == nil {
-		known = &event{ID: w.Event, subject: w.Subject, place: w.Place}
-	}
-	d, err := s.deliveryOf(ctx, w.Subscription, known)
-	return e, d, err
+// mayHaveRecord reports whether something can be stored about a delivery whose item is
+// handed out for the first time: from a try before, of an earlier process, or of an item
+// that was added twice. Should something be stored all the same, it cannot be overwritten:
+// it is read then, after an attempt too many.
+func (s *Service) mayHaveRecord(w work, e *event) bool {
+	return w.Tried || w.Round > 0 || e.recorded.Before(s.started) || time.Since(e.recorded) > freshFor
+}
+
+func storeContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), storeTimeout)
 }
 
 // deliveryOf returns the delivery of an event as it is stored, else a new one. What is
 // stored of an earlier event with the same id, which is not kept any more, makes way.
 func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *event) (*delivery, error) {
-	d, err := s.readDelivery(ctx, s.deliveryKey(subscriptionID, e))
+	stored, err := s.readDelivery(ctx, s.deliveryKey(subscriptionID, e))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return nil, err
+		return nil, fmt.Errorf("reading a delivery: %w", err)
 	}
-	if err == nil && d.Place >= e.place {
-		return d, nil
+	if err == nil && stored.Place >= e.place {
+		return stored, nil
 	}
-	fresh := newDelivery(s.deliveryID(subscriptionID, e.ID), subscriptionID, e)
-	if d != nil {
-		fresh.revision = d.revision
+	d := newDelivery(s.deliveryID(subscriptionID, e.ID), subscriptionID, e)
+	if err == nil {
+		d.revision = stored.revision
 	}
-	return fresh, nil
+	return d, nil
 }
 
-// attempt sends the event and notes what came of it.
-func (s *Service) attempt(l *lane, log logger, item *store.Item, sub *subscription, e *event, d *delivery) verdict {
+// attempt sends the event and notes what came of it, even while the service closes.
+func (s *Service) attempt(c *consumer, item *store.Item, sub *subscription, e *event, d *delivery) error {
 	payload, finish, err := s.payloadFor(sub, e)
 	if err != nil {
-		return postpone // the room for files is taken
+		return errNotNow // the room for files is taken
 	}
 	defer finish()
-	o, admitted := l.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
-	switch {
-	case !admitted:
-		return postpone
-	case s.sending.Err() != nil && !o.Succeeded():
-		return release // cut short by us, which says nothing about the receiver
+	o, err := c.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
+	if err != nil {
+		return err
 	}
-	log.Debug("webhook sent", "host", hostOfURL(sub.URL), "event", e.Type, "status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
+	s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", hostOfURL(sub.URL), "event", e.Type,
+		"status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
 
-	// What has happened is noted even while the service closes.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.sending), storePatience)
+	ctx, cancel := storeContext()
 	defer cancel()
 	d.Tries++
 	d.Attempts = append(d.Attempts, o.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
-	s.tell(l, sub, o)
+	s.tell(c, sub, o)
 	if o.Succeeded() {
-		return s.succeeded(ctx, log, sub, e, d)
+		return s.succeeded(ctx, sub, e, d)
 	}
-	return s.failed(ctx, log, item, sub, d, o)
+	return s.failed(ctx, item, sub, d, o)
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
-func (s *Service) tell(l *lane, sub *subscription, o outcome) {
-	if now := s.registry.get(sub.ID); now == nil || now.Disabled != "" || o.gone && !sub.Bound {
+func (s *Service) tell(c *consumer, sub *subscription, o outcome) {
+	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.gone && !sub.Bound {
 		return
 	}
-	s.receivers.attempted(sub, o.Attempt, l.breaker.State() == gobreaker.StateOpen)
+	s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
 }
 
-func (s *Service) succeeded(ctx context.Context, log logger, sub *subscription, e *event, d *delivery) verdict {
-	if v := s.conclude(ctx, log, d, StateDelivered, ""); v != done {
-		return v
+func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event, d *delivery) error {
+	if err := s.conclude(ctx, d, StateDelivered, ""); err != nil {
+		return err
 	}
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
 	s.worked(ctx, sub.ID)
 	if sub.Bound && e.last() {
-		s.release(ctx, log, sub, e)
+		s.release(ctx, sub, e)
 	}
-	return done
+	return nil
 }
 
-func (s *Service) failed(ctx context.Context, log logger, item *store.Item, sub *subscription, d *delivery, o outcome) verdict {
+func (s *Service) failed(ctx context.Context, item *store.Item, sub *subscription, d *delivery, o outcome) error {
 	if o.gone {
 		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
-			log.Warn("cannot disable a subscription whose receiver answered 410, trying again", "error", err)
-			return again
+			return fmt.Errorf("disabling a subscription whose receiver answered 410: %w", err)
 		}
-		return s.conclude(ctx, log, d, StateDead, "the receiver answered 410: the subscription is disabled")
+		return s.conclude(ctx, d, StateDead, "the receiver answered 410: the subscription is disabled")
 	}
-	s.failedAgain(ctx, log, sub.ID)
+	s.failedAgain(ctx, sub.ID)
 	if d.Tries > len(s.cfg.Retries) {
 		s.receivers.gaveUp(sub)
-		return s.conclude(ctx, log, d, StateDead, "no retries left")
+		return s.conclude(ctx, d, StateDead, "no retries left")
 	}
 	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.writeDelivery(ctx, d); err != nil {
-		log.Warn("cannot store an attempt, it will be repeated", "error", err)
-		return again
+		return fmt.Errorf("storing an attempt, which will be repeated: %w", err)
 	}
 	s.metrics.deliveries.WithLabelValues("retried").Inc()
-	return s.later(ctx, log, item, d)
-}
-
-// later puts an item away until its time.
-func (s *Service) later(ctx context.Context, log logger, item *store.Item, d *delivery) verdict {
-	value, err := json.Marshal(work{d.subscription, d.subject, d.Event, d.Place, d.Round, true})
-	if err != nil {
-		log.Error("cannot encode a retry", "error", err)
-		return again
-	}
-	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
-		log.Warn("cannot schedule a retry, trying again", "error", err)
-		return again
-	}
-	return done
+	return s.later(ctx, item, d)
 }
 
 // conclude notes that a delivery is over.
-func (s *Service) conclude(ctx context.Context, log logger, d *delivery, state, reason string) verdict {
+func (s *Service) conclude(ctx context.Context, d *delivery, state, reason string) error {
 	d.State, d.Reason, d.Next = state, reason, time.Time{}
 	if err := s.writeDelivery(ctx, d); err != nil {
-		log.Warn("cannot store the end of a delivery, trying again", "state", state, "error", err)
-		return again
+		return fmt.Errorf("storing the end of a delivery: %w", err)
 	}
 	s.metrics.deliveries.WithLabelValues(state).Inc()
 	if state == StateDead {
-		log.Debug("webhook delivery is dead", "event", d.Type, "reason", reason, "attempts", d.Tries)
+		s.log.Debug("webhook delivery is dead", "subscription", d.Subscription, "delivery", d.ID, "event", d.Type, "reason", reason, "attempts", d.Tries)
 	}
-	return s.settle(ctx, log, d)
+	return s.settle(ctx, d)
 }
 
 // settle keeps the list of dead deliveries true. A delivery that is delivered again
 // stays in it until that is over, so that nobody else has to write there.
-func (s *Service) settle(ctx context.Context, log logger, d *delivery) verdict {
-	var err error
+func (s *Service) settle(ctx context.Context, d *delivery) (err error) {
 	switch {
-	case s.erased.has(d.subject, d.Place):
+	case s.erased.has(d.Session, d.Place):
 	case d.State == StateDead:
 		_, err = s.dead.Put(ctx, d.key(), []byte{'1'}, 0)
 	case d.Round > 0:
 		err = s.dead.Delete(ctx, d.key())
 	}
 	if err != nil {
-		log.Warn("cannot update the list of dead deliveries, trying again", "error", err)
-		return again
+		return fmt.Errorf("updating the list of dead deliveries: %w", err)
 	}
-	return done
+	return nil
 }
 
 // finalDelivered reports whether the same subscription has had the final event of the
 // same session, which is the last one about it.
 func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error) {
-	last, err := s.lastEvent(ctx, d.subject)
+	last, err := s.lastEvent(ctx, d.Session)
 	if err != nil || !last.Final {
 		return false, err
 	}
-	final, err := s.readDelivery(ctx, s.deliveryKey(d.subscription, last))
-	if errors.Is(err, store.ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && final.Place == last.place && final.State == StateDelivered, err
+	final, err := s.deliveryOf(ctx, d.Subscription, last)
+	return err == nil && final.State == StateDelivered, err
 }
 
-// release lets go of a bound subscription that has had its final event. What waits for
-// it is superseded, also what was never tried because the final event overtook it. If
-// that fails, the subscription's time to live ends it.
-func (s *Service) release(ctx context.Context, log logger, sub *subscription, e *event) {
-	err := s.supersede(ctx, log, sub, e)
+// release lets go of a bound subscription that has had its last event. If that fails, its
+// time to live ends it.
+func (s *Service) release(ctx context.Context, sub *subscription, e *event) {
+	err := s.supersede(ctx, sub, e)
 	if err == nil {
 		err = s.drop(ctx, sub)
 	}
 	if err != nil {
-		log.Warn("cannot remove the subscription of a finished session, it will expire", "error", err)
+		s.log.Warn("cannot remove the subscription of a finished session, it will expire", "subscription", sub.ID, "error", err)
 	}
 }
 
-// supersede ends what waits of the events before e for a subscription.
-func (s *Service) supersede(ctx context.Context, log logger, sub *subscription, e *event) error {
+// supersede ends what waits of the events before e for a subscription, also what was
+// never tried because e has overtaken it.
+func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) error {
 	for i, place := range e.Places {
 		eventType := e.Seen[len(e.Seen)-1-len(e.Places)+i]
 		earlier := &event{
@@ -412,19 +345,13 @@ func (s *Service) supersede(ctx context.Context, log logger, sub *subscription, 
 		if d.over() {
 			continue
 		}
-		name := itemName(d.ID, d.Place, d.Round)
-		s.fresh.take(name)
-		if err := s.queue.Remove(ctx, sub.lane, name); err != nil {
+		if err := s.queue.Remove(ctx, sub.consumer, itemName(d.ID, d.Place, d.Round)); err != nil {
 			return err
 		}
-		s.conclude(ctx, log, d, StateSuperseded, "") // where it is sent right now, its attempt tells more
+		err = s.conclude(ctx, d, StateSuperseded, "")
+		if err != nil && !errors.Is(err, store.ErrConflict) { // else its attempt was under way, and tells more
+			return err
+		}
 	}
 	return nil
-}
-
-func newDelivery(id, subscriptionID string, e *event) *delivery {
-	return &delivery{
-		ID: id, Event: e.ID, Type: e.Type, Place: e.place, Final: e.Final, State: StateWaiting, Created: time.Now(),
-		subscription: subscriptionID, subject: e.subject,
-	}
 }

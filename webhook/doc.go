@@ -10,8 +10,8 @@
 //   - A repeat is the same event: ids are derived from session and type, and each entry
 //     about a session says which types came before it, so that a session has at most
 //     one event of a type.
-//   - One subscriber never delays another: each has a lane of the queue, a bound on its
-//     attempts under way, and a breaker; while that is open its items stay in the
+//   - One subscriber never delays another: each has a consumer of the queue, a bound on
+//     its attempts under way, and a breaker; while that is open its items stay in the
 //     engine and cost nothing.
 //   - Nothing is reached that must not be: each address is checked when it is dialled.
 package webhook

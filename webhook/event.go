@@ -2,13 +2,16 @@ package webhook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"pollbridge/store"
 )
@@ -21,18 +24,21 @@ type event struct {
 	Endpoint string    `json:"endpoint,omitempty"`
 	Account  string    `json:"account,omitempty"`
 	State    string    `json:"state,omitempty"`
-	Final    bool      `json:"final,omitempty"`
+	Final    bool      `json:"final,omitzero"`
 	Sequence int       `json:"sequence"`         // counts the events of one key
 	Seen     []string  `json:"seen"`             // what there was about that key, with this one: no repeats
 	Places   []uint64  `json:"places,omitempty"` // of those before this one
 	At       time.Time `json:"at"`               // when the state was seen
 
-	subject string // the entry's key
-	place   uint64 // the entry's sequence
-	payload []byte // stands behind the header, as it is sent
+	subject  string    // the entry's key
+	place    uint64    // the entry's sequence
+	recorded time.Time // when it was made
+	payload  []byte    // stands behind the header, as it is sent
 }
 
-func (e *event) operational() bool { return !slices.Contains(sessionTypes(), e.Type) }
+func (e *event) operational() bool { return !slices.Contains(sessionTypes, e.Type) }
+
+func (e *event) about() Subject { return Subject{e.subject, e.Endpoint, e.Account} }
 
 // last reports whether a session is not looked after any more with this event: it is
 // over, or nobody knows it, or it took too long.
@@ -40,18 +46,13 @@ func (e *event) last() bool { return e.Final || e.Type == TypeNotFound || e.Type
 
 // marshal returns the header, a line break and the payload: so the payload stays byte
 // for byte what it is.
-func (e *event) marshal() ([]byte, error) {
-	header, err := json.Marshal(e)
-	if err != nil {
-		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
-	}
-	header = append(header, '\n')
-	return append(header, e.payload...), nil
+func (e *event) marshal() []byte {
+	return slices.Concat(encoded(e), []byte{'\n'}, e.payload)
 }
 
 func readEvent(entry store.Entry) (*event, error) {
 	header, payload, found := bytes.Cut(entry.Value, []byte{'\n'})
-	e := &event{subject: entry.Key, place: entry.Sequence, payload: payload}
+	e := &event{subject: entry.Key, place: entry.Sequence, recorded: entry.At, payload: payload}
 	if err := json.Unmarshal(header, e); err != nil || !found {
 		return nil, fmt.Errorf("%w: entry %d of the journal of events", store.ErrDamaged, entry.Sequence)
 	}
@@ -70,7 +71,7 @@ func (e *event) first() uint64 {
 // session has at most one event of each type, and none after a final one; a repeat is
 // no error, but published is false.
 func (s *Service) Changed(ctx context.Context, c Change) (published bool, err error) {
-	if !slices.Contains(sessionTypes(), c.Type) {
+	if !slices.Contains(sessionTypes, c.Type) {
 		return false, fmt.Errorf("webhook: %q is not an event of a session", c.Type)
 	}
 	return s.record(ctx, c.Session, c.Type, func(last *event) (*event, error) {
@@ -97,27 +98,54 @@ func (s *Service) sessionEventID(sessionID, eventType string) string {
 // about it or next returns nil. Whoever else appends meanwhile comes first, and next
 // is called again.
 func (s *Service) record(ctx context.Context, key, mark string, next func(last *event) (*event, error)) (bool, error) {
-	last, known := s.heads.get(key)
-	if !known {
-		last = &event{}
-	}
-	// That is a guess: the session may have been erased, or had events before this
-	// process was started. The journal tells when something is appended to it; what
-	// leaves nothing to be appended is looked up.
+	last := s.guesses.of(key)
+	// The journal tells if that is wrong when something is appended to it; what leaves
+	// nothing to be appended is looked up.
 	for certain := false; ; certain = true {
 		e, err := following(last, mark, next)
 		if err != nil || e == nil && certain {
 			return false, err
 		}
 		if e != nil {
-			if appended, err := s.append(ctx, key, e, last.place); appended || err != nil {
-				return appended, err
+			place, err := s.journal.Append(ctx, key, e.marshal(), last.place)
+			switch {
+			case err == nil:
+				s.guesses.put(key, *e, place)
+				s.metrics.events.WithLabelValues(e.Type).Inc()
+				return true, nil
+			case !errors.Is(err, store.ErrConflict):
+				return false, fmt.Errorf("webhook: recording an event: %w", err)
 			}
 		}
 		if last, err = s.lastEvent(ctx, key); err != nil {
 			return false, err
 		}
 	}
+}
+
+// guesses remembers the last events that were recorded, without their payload. A session
+// may have been erased since, or have others: of an earlier process, or another one.
+type guesses struct {
+	mu   sync.Mutex
+	last map[string]*event // by key; guarded by mu
+}
+
+const mostGuesses = 32 << 10 // of some 300 bytes
+
+func (g *guesses) of(key string) *event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return cmp.Or(g.last[key], &event{subject: key})
+}
+
+func (g *guesses) put(key string, e event, place uint64) {
+	e.place, e.payload = place, nil
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.last == nil || len(g.last) == mostGuesses {
+		g.last = map[string]*event{} // each saves but a read
+	}
+	g.last[key] = &e
 }
 
 // following is what next makes of the last event about a key, with its place in the
@@ -141,40 +169,35 @@ func following(last *event, mark string, next func(last *event) (*event, error))
 	return e, nil
 }
 
-// append records e if last is the place of the last event about its key; otherwise it
-// reports false.
-func (s *Service) append(ctx context.Context, key string, e *event, last uint64) (bool, error) {
-	value, err := e.marshal()
-	if err != nil {
-		return false, err
-	}
-	place, err := s.journal.Append(ctx, key, value, last)
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		return false, context.Cause(ctx)
-	case err != nil:
-		return false, fmt.Errorf("webhook: recording an event: %w", err)
-	}
-	s.heads.put(key, e.head(place), 1)
-	s.metrics.events.WithLabelValues(e.Type).Inc()
-	return true, nil
-}
-
-// head is what the next event about the same key needs to know.
-func (e *event) head(place uint64) *event {
-	return &event{State: e.State, Final: e.Final, Sequence: e.Sequence, Seen: e.Seen, Places: e.Places, place: place}
-}
-
 // lastEvent returns the newest event about a key, a zero one if there is none.
 func (s *Service) lastEvent(ctx context.Context, key string) (*event, error) {
 	switch entry, err := s.journal.Last(ctx, key); {
 	case errors.Is(err, store.ErrNotFound):
-		return &event{}, nil
+		return &event{subject: key}, nil
 	case err != nil:
 		return nil, fmt.Errorf("webhook: reading the last event: %w", err)
 	default:
 		return readEvent(entry)
 	}
+}
+
+// eventAt returns the event at a place of the journal; the error is store.ErrNotFound
+// where it is not kept any more.
+func (s *Service) eventAt(ctx context.Context, place uint64) (*event, error) {
+	entry, err := s.journal.Get(ctx, place)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: reading an event: %w", err)
+	}
+	return readEvent(entry)
+}
+
+// Knows reports whether there are events of a session.
+func (s *Service) Knows(ctx context.Context, sessionID string) (bool, error) {
+	if !isToken(sessionID) {
+		return false, nil
+	}
+	last, err := s.lastEvent(ctx, sessionID)
+	return err == nil && last.place > 0, err
 }
 
 // Events returns up to limit events that follow a cursor, in their order, and the

@@ -3,11 +3,12 @@ package webhook
 import (
 	"context"
 	"crypto/x509"
-	"encoding/json"
 	"log/slog"
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/sony/gobreaker/v2"
 )
 
 // The parts that tests replace, because nobody else should.
@@ -20,8 +21,24 @@ func (o *Options) SetTimes(disableAfter, openFor time.Duration) {
 	o.disableAfter, o.openFor = disableAfter, openFor
 }
 
-// Sweep closes lanes that are idle now.
-func (s *Service) Sweep() { s.lanes.sweep(s.living, 0) }
+// Sweep closes consumers that are idle now.
+func (s *Service) Sweep() { s.consumers.closeIdle(0) }
+
+// Consumers is how many there are.
+func (s *Service) Consumers() int { return len(s.consumers.list()) }
+
+// BreakersOpen is how many of their receivers are left alone for a moment.
+func (s *Service) BreakersOpen() (open int) {
+	for _, c := range s.consumers.list() {
+		if c.breaker.State() != gobreaker.StateClosed {
+			open++
+		}
+	}
+	return open
+}
+
+// Bound is how many subscriptions are attached to sessions.
+func (s *Service) Bound() int { _, all := s.registry.boundTo(""); return all }
 
 // CheckURL is what registration says of a URL.
 func CheckURL(cfg Config, raw string) error {
@@ -48,24 +65,16 @@ func (s *Service) ComeBack(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	value, err := json.Marshal(work{d.subscription, d.subject, d.Event, d.Place, d.Round, false})
-	if err != nil {
-		return err
-	}
-	lane := s.registry.get(d.subscription).lane
-	defer s.lanes.ensure(lane)
-	return s.queue.Add(ctx, lane, itemName(d.ID, d.Place, d.Round)+"-back", value) // not taken for the same one
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, false})
+	consumer := s.registry.get(d.Subscription).consumer
+	defer s.consumers.ensure(consumer)
+	return s.queue.Add(ctx, consumer, itemName(d.ID, d.Place, d.Round)+"-back", value) // not taken for the same one
 }
 
 // Age lets a time pass for what is known of a subscription's failures.
 func (s *Service) Age(ctx context.Context, id string, by time.Duration) error {
-	s.failures.mu.Lock()
-	if f, known := s.failures.by[id]; known {
-		s.failures.by[id] = failing{f.since.Add(-by), f.last.Add(-by)}
-	}
-	s.failures.mu.Unlock()
 	_, err := s.change(ctx, id, func(sub *subscription) error {
-		for _, at := range []*time.Time{&sub.Failing, &sub.FailedLast, &sub.Warned} {
+		for _, at := range []*time.Time{&sub.FailingSince, &sub.FailedLast, &sub.Warned} {
 			if !at.IsZero() {
 				*at = at.Add(-by)
 			}
@@ -92,7 +101,7 @@ func (r *Receiver) Answers(status int) {
 	if status != http.StatusNoContent {
 		a.Error = ErrorStatus
 	}
-	r.log.attempted(&subscription{ID: "sub_a", lane: "sub_a", URL: "https://hooks.example/"}, a, false)
+	r.log.attempted(&subscription{Subscription: Subscription{ID: "sub_a", URL: "https://hooks.example/"}, consumer: "sub_a"}, a, false)
 }
 
 // Sweep also reports how many receivers are remembered.

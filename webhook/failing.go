@@ -4,75 +4,17 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"sync"
 	"time"
 )
 
-const (
-	// disableAfter is how long attempts must have failed, all of them, for a
-	// subscription to be disabled; there is a warning at half of it, and as long again
-	// after that to do something.
-	disableAfter = 5 * 24 * time.Hour
-	// noteAfter is how long attempts fail until that is noted durably: most receivers
-	// that fail come back sooner, and need not cost a write.
-	noteAfter = time.Minute
-)
-
-// failures knows since when every attempt for a subscription has failed.
-type failures struct {
-	mu sync.Mutex
-	by map[string]failing // by subscription; guarded by mu
-}
-
-// failing is a time in which attempts were made and all of them failed.
-type failing struct{ since, last time.Time }
-
-// add adds a failed attempt to what is known, or else was noted. A time without
-// attempts says nothing about a receiver: after quiet, failing begins anew.
-func (f *failures) add(id string, noted failing, at time.Time, quiet time.Duration) failing {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	known, is := f.by[id]
-	if !is {
-		known = noted
-	}
-	if known.since.IsZero() || at.Sub(known.last) > quiet {
-		known.since = at
-	}
-	known.last = at
-	f.by[id] = known
-	return known
-}
-
-func (f *failures) end(id string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.by, id)
-}
-
-func (f *failures) since(id string) time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.by[id].since
-}
-
-// forgetFailures begins anew with a subscription.
-func (s *Service) forgetFailures(sub *subscription) {
-	s.failures.end(sub.ID)
-	if !sub.Bound { // else the lane is not its own
-		s.receivers.forget(sub.lane)
-	}
-}
-
-func (s *Service) failingSince(sub *subscription) time.Time {
-	if since := s.failures.since(sub.ID); !since.IsZero() {
-		return since
-	}
-	return sub.Failing
-}
+// disableAfter is how long attempts must have failed, all of them, for a subscription to
+// be disabled; there is a warning at half of it, and as long again after that to do
+// something.
+const disableAfter = 5 * 24 * time.Hour
 
 // quiet is how long there may be no attempt while a subscription counts as failing: a
-// delivery that is retried has none for as long as its longest wait.
+// delivery that is retried has none for as long as its longest wait. A longer time
+// without attempts says nothing about a receiver: after it, failing begins anew.
 func (s *Service) quiet() time.Duration {
 	quiet := s.disableAfter / 3
 	for _, wait := range s.cfg.Retries {
@@ -82,110 +24,91 @@ func (s *Service) quiet() time.Duration {
 }
 
 // failedAgain notes a failed attempt. Should that not work now, the next one will do.
-func (s *Service) failedAgain(ctx context.Context, log logger, id string) {
-	sub := s.registry.get(id)                          // it may have changed since the attempt began
-	if sub == nil || sub.Disabled != "" || sub.Bound { // that ends before long anyway
+func (s *Service) failedAgain(ctx context.Context, id string) {
+	sub := s.registry.get(id)                                // it may have changed since the attempt began
+	if sub == nil || sub.DisabledReason != "" || sub.Bound { // that ends before long anyway
 		return
 	}
 	now := time.Now()
-	f := s.failures.add(id, failing{sub.Failing, sub.FailedLast}, now, s.quiet())
-	var warned time.Time
-	if sub.Failing.Equal(f.since) {
-		warned = sub.Warned
+	since, warned := sub.FailingSince, sub.Warned
+	if since.IsZero() || now.Sub(sub.FailedLast) > s.quiet() {
+		since, warned = now, time.Time{}
 	}
 	var err error
-	switch half := s.disableAfter / 2; {
-	case !warned.IsZero() && now.Sub(f.since) >= s.disableAfter && now.Sub(warned) >= half:
-		err = s.disable(ctx, sub, DisabledFailing, episode(f.since))
-	case warned.IsZero() && now.Sub(f.since) >= half:
-		if err = s.operational(ctx, sub, TypeFailing, episode(f.since), "", f.since); err == nil {
-			err = s.noteFailing(ctx, id, f, now)
-			log.Warn("webhook subscription will be disabled if its receiver goes on failing",
-				"host", hostOfURL(sub.URL), "failing_since", f.since, "disabled_after", s.disableAfter)
+	switch failing := now.Sub(since); {
+	case !warned.IsZero() && failing >= s.disableAfter && now.Sub(warned) >= s.disableAfter/2:
+		err = s.disable(ctx, sub, DisabledFailing, episode(since))
+	case warned.IsZero() && failing >= s.disableAfter/2:
+		if err = s.operational(ctx, sub, TypeFailing, episode(since), "", since); err == nil {
+			err = s.noteFailing(ctx, sub, since, now, now)
+			s.log.Warn("webhook subscription will be disabled if its receiver goes on failing", "subscription", id,
+				"host", hostOfURL(sub.URL), "failing_since", since, "disabled_after", s.disableAfter)
 		}
-	case !sub.Failing.Equal(f.since) && (!sub.Failing.IsZero() || now.Sub(f.since) >= noteAfter),
-		sub.Failing.Equal(f.since) && now.Sub(sub.FailedLast) >= s.quiet()/8: // after a restart, that is all there is
-		err = s.noteFailing(ctx, id, f, warned)
+	case failing == 0 || now.Sub(sub.FailedLast) >= s.quiet()/8: // else it costs a write and tells hardly more
+		err = s.noteFailing(ctx, sub, since, now, warned)
 	}
 	if err != nil && !errors.Is(err, ErrNotFound) {
-		log.Warn("cannot store that a subscription is failing", "error", err)
+		s.log.Warn("cannot store that a subscription is failing", "subscription", id, "error", err)
 	}
 }
 
+// episode tells a time in which a subscription fails from others.
 func episode(since time.Time) string { return strconv.FormatInt(since.UnixNano(), 10) }
 
-// noteFailing makes it durable that a subscription fails, unless an attempt goes well
-// meanwhile: whichever of the two comes second sees the other.
-func (s *Service) noteFailing(ctx context.Context, id string, f failing, warned time.Time) error {
-	goesOn := func() bool { return s.failures.since(id).Equal(f.since) }
-	_, err := s.change(ctx, id, func(sub *subscription) error {
-		if !goesOn() {
+// noteFailing makes it durable that a subscription fails, unless another attempt has
+// noted something meanwhile: how that one went is later.
+func (s *Service) noteFailing(ctx context.Context, seen *subscription, since, last, warned time.Time) error {
+	_, err := s.change(ctx, seen.ID, func(sub *subscription) error {
+		if !sub.FailingSince.Equal(seen.FailingSince) {
 			return errUnchanged
 		}
-		sub.Failing, sub.FailedLast, sub.Warned = f.since, f.last, warned
+		sub.FailingSince, sub.FailedLast, sub.Warned = since, last, warned
 		return nil
 	})
-	if err == nil && !goesOn() {
-		return s.noteWorking(ctx, id, f.since)
-	}
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
-	return err
-}
-
-// noteWorking takes back what noteFailing has noted about the time since then.
-func (s *Service) noteWorking(ctx context.Context, id string, since time.Time) error {
-	_, err := s.change(ctx, id, func(sub *subscription) error {
-		if !sub.Failing.Equal(since) {
-			return errUnchanged
-		}
-		sub.Failing, sub.FailedLast, sub.Warned = time.Time{}, time.Time{}, time.Time{}
-		return nil
-	})
-	if errors.Is(err, errUnchanged) {
-		return nil
-	}
 	return err
 }
 
 // worked notes an attempt that went well.
 func (s *Service) worked(ctx context.Context, id string) {
-	s.failures.end(id)
-	sub := s.registry.get(id) // it may have changed since the attempt began
-	if sub == nil || sub.Failing.IsZero() {
+	if sub := s.registry.get(id); sub == nil || sub.FailingSince.IsZero() { // it may have changed since the attempt began
 		return
 	}
-	if err := s.noteWorking(ctx, id, sub.Failing); err != nil && !errors.Is(err, ErrNotFound) {
+	_, err := s.change(ctx, id, func(sub *subscription) error {
+		if sub.FailingSince.IsZero() {
+			return errUnchanged
+		}
+		sub.works()
+		return nil
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		s.log.Warn("cannot store that a subscription works again", "subscription", id, "error", err)
 	}
 }
 
-// errUnchanged leaves a subscription as it is.
-var errUnchanged = errors.New("nothing to change")
+// works forgets that attempts have failed.
+func (sub *subscription) works() {
+	sub.FailingSince, sub.FailedLast, sub.Warned = time.Time{}, time.Time{}, time.Time{}
+}
 
 // disable disables a subscription. The event comes first: a crash between the two
 // repeats both, and the event is the same; episode tells it from others.
 func (s *Service) disable(ctx context.Context, sub *subscription, reason, episode string) error {
-	if err := s.operational(ctx, sub, TypeDisabled, episode, reason, s.failingSince(sub)); err != nil {
+	if err := s.operational(ctx, sub, TypeDisabled, episode, reason, sub.FailingSince); err != nil {
 		return err
 	}
+	changed := false
 	_, err := s.change(ctx, sub.ID, func(sub *subscription) error {
-		if sub.Disabled != "" {
+		if changed = sub.DisabledReason == ""; !changed {
 			return errUnchanged
 		}
-		sub.Disabled, sub.DisabledAt = reason, time.Now()
-		sub.Failing = s.failingSince(sub)
+		sub.DisabledReason, sub.DisabledAt = reason, time.Now()
 		return nil
 	})
-	switch {
-	case errors.Is(err, errUnchanged), errors.Is(err, ErrNotFound):
-		return nil
-	case err != nil:
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if !sub.Bound { // else its receiver is told of, not each session
-		s.receivers.forget(sub.lane)
+	if changed && err == nil && !sub.Bound { // else its receiver is told of, not each session
+		s.receivers.forget(sub)
 		s.log.Warn("webhook subscription disabled", "subscription", sub.ID, "host", hostOfURL(sub.URL), "reason", reason)
 	}
 	return nil

@@ -2,24 +2,40 @@ package webhook
 
 import (
 	"context"
-	"time"
+	"fmt"
 
 	"pollbridge/store"
 )
 
-// fanOut makes deliveries of an event. It may be given the same one again.
+// work is what an item of the queue says: deliver an event to a subscription.
+type work struct {
+	Subscription string `json:"s"`
+	Subject      string `json:"k"`
+	Event        string `json:"e"`
+	Place        uint64 `json:"p"`
+	Round        int    `json:"r,omitzero"`
+	Tried        bool   `json:"t,omitzero"` // it was put away for a retry
+}
+
+// itemName tells rounds apart, and the events of a session that was erased from those
+// of the same one registered again: the engine does not add the same item again so
+// soon, though it was done.
+func itemName(id string, place uint64, round int) string {
+	if round == 0 {
+		return fmt.Sprintf("%s-%d", id, place)
+	}
+	return fmt.Sprintf("%s-%d-%d", id, place, round)
+}
+
+// fanOut makes items of an event, one for each subscription that covers it. It may be
+// given the same one again.
 func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 	e, err := readEvent(entry)
 	if err != nil {
 		s.log.Error("skipping an unreadable event, it is not delivered", "error", err)
 		return nil // it will not get better
 	}
-	first := e.place > s.fanned
-	s.fanned = max(s.fanned, e.place)
 	for _, sub := range s.registry.matching(e) {
-		if first {
-			s.fresh.put(itemName(s.deliveryID(sub.ID, e.ID), e.place, 0), fresh{e, entry.At}, len(e.payload)+freshOverhead)
-		}
 		if err := s.enqueue(ctx, sub, e, 0); err != nil {
 			return err
 		}
@@ -27,29 +43,21 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 	return nil
 }
 
-// fresh is an event that was recorded and fanned out for the first time a moment ago.
-// Hardly anything can be stored yet about its delivery, so neither has to be read for
-// the first attempt.
-type fresh struct {
-	*event
-	since time.Time // when it was recorded
+// enqueue makes it durable that an event is to be delivered to a subscription.
+func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
+	value := encoded(work{sub.ID, e.subject, e.ID, e.place, round, false})
+	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.place, round), value); err != nil {
+		return fmt.Errorf("webhook: adding a delivery: %w", err)
+	}
+	s.consumers.ensure(sub.consumer)
+	return nil
 }
 
-// freshFor is less than the time for which the queue does not add the same item twice,
-// and than that for which it is known what was erased: who catches a subscription up may
-// have added and done the item before it is fanned out.
-const freshFor = time.Minute
-
-// freshOverhead is about how many bytes an event takes besides its payload.
-const freshOverhead = 1 << 10
-
-// takeFresh returns the event of an item that is taken for the first time, or nil if
-// that is not certain. Should something be stored about the delivery after all, it cannot
-// be overwritten: the delivery is read then, after an attempt too many.
-func (s *Service) takeFresh(item *store.Item, w work) *event {
-	f, ok := s.fresh.take(item.Name)
-	if !ok || w.Tried || item.Tries > 1 || time.Since(f.since) > freshFor || s.erased.has(f.subject, f.place) {
-		return nil
+// later puts an item away until the time of its next attempt.
+func (s *Service) later(ctx context.Context, item *store.Item, d *delivery) error {
+	value := encoded(work{d.Subscription, d.Session, d.Event, d.Place, d.Round, true})
+	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
+		return fmt.Errorf("scheduling a retry: %w", err)
 	}
-	return f.event
+	return nil
 }

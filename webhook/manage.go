@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,20 +16,14 @@ import (
 // Create makes a subscription; the result has its Secret. The error is a *FieldError
 // where n cannot be used.
 func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, error) {
-	now := time.Now()
-	sub := &subscription{
+	sub := draft(Subscription{
 		ID: "sub_" + strings.ToLower(rand.Text()), URL: n.URL, Events: n.Events, Endpoints: n.Endpoints,
 		Account: s.accountOf(n.Account), Session: n.Session, IncludeFile: n.IncludeFile, Description: n.Description,
-		Headers: n.Headers, Signature: n.Signature, Secret: NewSecret(), Created: now, Updated: now,
-	}
-	if sub.Signature == "" {
-		sub.Signature = SignatureV1
-	}
+		Headers: n.Headers, Signature: n.Signature,
+	})
 	if n.Disabled {
-		sub.Disabled, sub.DisabledAt = DisabledByRequest, now
+		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, sub.Created
 	}
-	sub = sub.clone() // the caller keeps what it gave
-	sub.completeKeys()
 	if err := s.check(sub); err != nil {
 		return Subscription{}, err
 	}
@@ -42,23 +35,13 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 
 // create stores a new subscription; ttl is as in store.Table.
 func (s *Service) create(ctx context.Context, sub *subscription, ttl time.Duration) error {
-	value, err := json.Marshal(sub)
-	if err != nil {
-		return fmt.Errorf("webhook: encoding a subscription: %w", err)
-	}
-	revision, err := s.subscriptions.Create(ctx, sub.ID, value, ttl)
+	revision, err := s.subscriptions.Create(ctx, sub.ID, encoded(sub), ttl)
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
 	}
-	sub.revision, sub.lane = revision, s.laneOf(sub)
+	sub.revision, sub.consumer = revision, s.consumerOf(sub)
 	s.registry.put(sub)
 	return nil
-}
-
-func (sub *subscription) withSecret() Subscription {
-	v := sub.view()
-	v.Secret = sub.Secret
-	return v
 }
 
 func (s *Service) accountOf(credential string) string {
@@ -77,14 +60,7 @@ func (s *Service) Get(_ context.Context, id string) (Subscription, error) {
 	if sub == nil {
 		return Subscription{}, ErrNotFound
 	}
-	return s.viewOf(sub), nil
-}
-
-// viewOf adds what is known about the attempts of the last moments.
-func (s *Service) viewOf(sub *subscription) Subscription {
-	v := sub.view()
-	v.FailingSince = s.failingSince(sub)
-	return v
+	return sub.view(), nil
 }
 
 // List returns up to limit subscriptions, the newest first, without bound ones; after
@@ -99,7 +75,7 @@ func (s *Service) List(_ context.Context, after string, limit int) (page []Subsc
 		all = all[last+1:]
 	}
 	for _, sub := range all[:min(limit, len(all))] {
-		page = append(page, s.viewOf(sub))
+		page = append(page, sub.view())
 	}
 	if len(all) > limit && limit > 0 {
 		next = page[len(page)-1].ID
@@ -117,10 +93,10 @@ func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (S
 		return Subscription{}, err
 	}
 	if p.Enabled != nil && *p.Enabled {
-		s.forgetFailures(sub)
-		s.lanes.ensure(sub.lane)
+		s.receivers.forget(sub)
+		s.consumers.ensure(sub.consumer)
 	}
-	return s.viewOf(sub), nil
+	return sub.view(), nil
 }
 
 func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
@@ -140,10 +116,10 @@ func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
 	switch {
 	case p.Enabled == nil:
 	case *p.Enabled:
-		sub.Disabled, sub.DisabledAt = "", time.Time{}
-		sub.Failing, sub.FailedLast, sub.Warned = time.Time{}, time.Time{}, time.Time{}
-	case sub.Disabled == "":
-		sub.Disabled, sub.DisabledAt = DisabledByRequest, time.Now()
+		sub.DisabledReason, sub.DisabledAt = "", time.Time{}
+		sub.works()
+	case sub.DisabledReason == "":
+		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, time.Now()
 	}
 	sub.completeKeys()
 }
@@ -184,8 +160,11 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, er
 	return sub.withSecret(), nil
 }
 
-// change stores what f makes of a copy of a subscription. Whoever else changes it
-// meanwhile comes first, and f is called again.
+// errUnchanged leaves a subscription as it is, see change.
+var errUnchanged = errors.New("nothing to change")
+
+// change stores what f makes of a copy of a subscription, unless f returns an error.
+// Whoever else changes it meanwhile comes first, and f is called again.
 func (s *Service) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
 	for {
 		sub, err := s.stored(ctx, id)
@@ -193,16 +172,14 @@ func (s *Service) change(ctx context.Context, id string, f func(*subscription) e
 			return nil, err
 		}
 		sub = sub.clone()
-		if err := f(sub); err != nil {
+		if err := f(sub); errors.Is(err, errUnchanged) {
+			return sub, nil
+		} else if err != nil {
 			return nil, err
 		}
 		sub.Updated = time.Now()
-		sub.lane = s.laneOf(sub)
-		value, err := json.Marshal(sub)
-		if err != nil {
-			return nil, fmt.Errorf("webhook: encoding a subscription: %w", err)
-		}
-		revision, err := s.subscriptions.Update(ctx, id, value, sub.revision, s.ttlOf(sub))
+		sub.consumer = s.consumerOf(sub)
+		revision, err := s.subscriptions.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
 		switch {
 		case err == nil:
 			sub.revision = revision
@@ -242,9 +219,9 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 		return err
 	}
 	if sub.Bound {
-		return nil // the lane is not its own: what waits there finds nobody to go to
+		return nil // the consumer is not its own: what waits there finds nobody to go to
 	}
-	if err := s.lanes.remove(ctx, sub.lane); err != nil {
+	if err := s.consumers.remove(ctx, sub.consumer); err != nil {
 		return fmt.Errorf("webhook: removing what waits for a subscription: %w", err)
 	}
 	return nil
@@ -256,7 +233,6 @@ func (s *Service) drop(ctx context.Context, sub *subscription) error {
 		return fmt.Errorf("webhook: deleting a subscription: %w", err)
 	}
 	s.registry.remove(sub.ID, sub.revision, false)
-	s.forgetFailures(sub)
-	s.caughtUp.Delete(sub.ID)
+	s.receivers.forget(sub)
 	return nil
 }

@@ -127,35 +127,24 @@ func messageIn(body []byte) *string {
 }
 
 // withFile puts the whole final answer into a payload that was recorded without its
-// document.
-func withFile(payload []byte, o *session.Observation) ([]byte, error) {
+// document, if it is what an event can hold: a JSON object.
+func withFile(payload []byte, o *session.Observation) []byte {
 	var recorded struct {
 		Type      string      `json:"type"`
 		Timestamp string      `json:"timestamp"`
 		Data      sessionData `json:"data"`
 	}
-	if err := json.Unmarshal(payload, &recorded, asItIs); err != nil {
-		return nil, fmt.Errorf("webhook: reading an event: %w", err)
-	}
-	body, ok := wholeBody(o)
-	if !ok {
-		return payload, nil
-	}
-	recorded.Data.Response, recorded.Data.FileOmitted = body, false
-	return encode(envelope{recorded.Type, recorded.Timestamp, recorded.Data})
-}
-
-// wholeBody returns an answer if it is what an event can hold: a JSON object.
-func wholeBody(o *session.Observation) (jsontext.Value, bool) {
-	if o == nil || o.Content == nil {
-		return nil, false
-	}
-	if _, _, err := session.WithoutFile(o.Body); err != nil {
-		return nil, false
+	if _, _, err := session.WithoutFile(o.Body); err != nil || json.Unmarshal(payload, &recorded, asItIs) != nil {
+		return payload
 	}
 	body := bytes.TrimPrefix(o.Body, []byte("\xef\xbb\xbf"))
 	if !utf8.Valid(body) { // some receivers verify what they have decoded
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
-	return body, true
+	recorded.Data.Response, recorded.Data.FileOmitted = body, false
+	whole, err := encode(envelope{recorded.Type, recorded.Timestamp, recorded.Data})
+	if err != nil {
+		return payload
+	}
+	return whole
 }

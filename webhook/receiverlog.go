@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"log/slog"
 	"strconv"
 	"sync"
 	"time"
@@ -12,11 +13,11 @@ import (
 // that, and its recovery, but not each attempt. What changes too often is told later, as
 // it is then. It is safe for concurrent use.
 type receiverLog struct {
-	log logger
+	log *slog.Logger
 	now func() time.Time
 
 	mu sync.Mutex
-	by map[string]*receiverState // by lane; guarded by mu
+	by map[string]*receiverState // by consumer; guarded by mu
 }
 
 // Lines about one receiver: so many at once, then one a minute.
@@ -49,17 +50,17 @@ const failingBefore = "before the start"
 func (r *receiverLog) attempted(sub *subscription, a Attempt, heldBack bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.by[sub.lane]
+	s := r.by[sub.consumer]
 	if s == nil {
-		if a.Succeeded() && sub.Failing.IsZero() {
+		if a.Succeeded() && sub.FailingSince.IsZero() {
 			return
 		}
-		s = &receiverState{lines: rate.NewLimiter(rate.Every(receiverLine), receiverLines), since: sub.Failing}
+		s = &receiverState{lines: rate.NewLimiter(rate.Every(receiverLine), receiverLines), since: sub.FailingSince}
 		if !s.since.IsZero() {
 			s.is.failure = failingBefore
 			s.told = s.is
 		}
-		r.by[sub.lane] = s
+		r.by[sub.consumer] = s
 	}
 	s.last = r.now()
 	s.subscription, s.host, s.attempt = sub.ID, hostOfURL(sub.URL), a
@@ -79,7 +80,7 @@ func (r *receiverLog) attempted(sub *subscription, a Attempt, heldBack bool) {
 func (r *receiverLog) gaveUp(sub *subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.by[sub.lane]; s != nil && s.is.failure != "" {
+	if s := r.by[sub.consumer]; s != nil && s.is.failure != "" {
 		s.is.givingUp = true
 		r.tellLocked(s)
 	}
@@ -108,11 +109,14 @@ func (r *receiverLog) tellLocked(s *receiverState) {
 	s.told = s.is
 }
 
-// forget is called when a receiver starts over, or is not sent to any more.
-func (r *receiverLog) forget(lane string) {
+// forget is called when a subscription starts over, or nothing is sent to it any more.
+func (r *receiverLog) forget(sub *subscription) {
+	if sub.Bound {
+		return // the consumer is not its own
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.by, lane)
+	delete(r.by, sub.consumer)
 }
 
 // sweep tells what had to wait, and forgets receivers that work, and those without an
@@ -121,11 +125,11 @@ func (r *receiverLog) sweep(quiet time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.now()
-	for lane, s := range r.by {
+	for name, s := range r.by {
 		r.tellLocked(s)
 		works := s.told == condition{} && s.is == s.told && s.lines.TokensAt(now) >= receiverLines
 		if works || now.Sub(s.last) > quiet {
-			delete(r.by, lane)
+			delete(r.by, name)
 		}
 	}
 }

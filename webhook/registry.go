@@ -1,27 +1,34 @@
 package webhook
 
 import (
+	"cmp"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 )
 
-// registry holds all subscriptions in memory, each where matching finds it without
-// looking at all others: those of a session by that, those of an account by that.
+// registry holds all subscriptions in memory, indexed so that matching need not look at
+// those of all other sessions and accounts.
 type registry struct {
-	mu        sync.RWMutex
-	all       map[string]*subscription            // by id; guarded by mu, like all below
-	bySession map[string]map[string]*subscription // then by id
-	byAccount map[string]map[string]*subscription
-	others    map[string]*subscription
-	bound     int               // how many of all are bound
-	gone      map[string]uint64 // revisions at which ids were deleted, until the watch says so too
+	mu    sync.RWMutex
+	all   map[string]*subscription            // by id; guarded by mu, like all below
+	index map[string]map[string]*subscription // by indexKey, then by id
+	bound int                                 // how many of all are bound
+	gone  map[string]uint64                   // revisions at which ids were deleted, until the watch says so too
 }
 
 func newRegistry() *registry {
-	return &registry{
-		all: map[string]*subscription{}, others: map[string]*subscription{}, gone: map[string]uint64{},
-		bySession: map[string]map[string]*subscription{}, byAccount: map[string]map[string]*subscription{},
+	return &registry{all: map[string]*subscription{}, index: map[string]map[string]*subscription{}, gone: map[string]uint64{}}
+}
+
+// indexKey is the one session or account whose events are all that it listens to, or
+// empty.
+func (sub *subscription) indexKey() string {
+	if !sub.listens() || slices.Contains(sub.Events, TypeFailing) || slices.Contains(sub.Events, TypeDisabled) {
+		return ""
 	}
+	return cmp.Or(sub.Session, sub.Account)
 }
 
 // put takes in a subscription unless a newer form of it is known. Whoever wrote it
@@ -42,26 +49,22 @@ func (r *registry) put(sub *subscription) {
 	if sub.Bound {
 		r.bound++
 	}
-	index, key := r.placeLocked(sub)
-	if index == nil {
-		r.others[sub.ID] = sub
-		return
+	key := sub.indexKey()
+	if r.index[key] == nil {
+		r.index[key] = map[string]*subscription{}
 	}
-	if index[key] == nil {
-		index[key] = map[string]*subscription{}
-	}
-	index[key][sub.ID] = sub
+	r.index[key][sub.ID] = sub
 }
 
 // remove forgets a subscription that was deleted; revision is at least that of every
-// form of it that anybody may still tell of.
-func (r *registry) remove(id string, revision uint64, told bool) {
+// form of it that anybody may still tell of. watched means that the watch says so.
+func (r *registry) remove(id string, revision uint64, watched bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if old := r.all[id]; old != nil && old.revision <= revision {
 		r.unlinkLocked(old)
 	}
-	if told {
+	if watched {
 		delete(r.gone, id)
 	} else {
 		r.gone[id] = revision
@@ -73,27 +76,11 @@ func (r *registry) unlinkLocked(sub *subscription) {
 		r.bound--
 	}
 	delete(r.all, sub.ID)
-	delete(r.others, sub.ID)
-	if index, key := r.placeLocked(sub); index != nil {
-		delete(index[key], sub.ID)
-		if len(index[key]) == 0 {
-			delete(index, key)
-		}
+	key := sub.indexKey()
+	delete(r.index[key], sub.ID)
+	if len(r.index[key]) == 0 {
+		delete(r.index, key)
 	}
-}
-
-func (r *registry) placeLocked(sub *subscription) (index map[string]map[string]*subscription, key string) {
-	switch {
-	case sub.Session != "" && sub.listens() && !sub.listensToOperational():
-		return r.bySession, sub.Session
-	case sub.Account != "" && sub.listens() && !sub.listensToOperational():
-		return r.byAccount, sub.Account
-	}
-	return nil, ""
-}
-
-func (sub *subscription) listensToOperational() bool {
-	return slices.Contains(sub.Events, TypeFailing) || slices.Contains(sub.Events, TypeDisabled)
 }
 
 func (r *registry) get(id string) *subscription {
@@ -103,109 +90,74 @@ func (r *registry) get(id string) *subscription {
 }
 
 // matching returns the enabled subscriptions that cover an event.
-func (r *registry) matching(e *event) []*subscription {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var found []*subscription
-	for _, subs := range r.candidatesLocked(Subject{e.subject, e.Endpoint, e.Account}) {
-		for _, sub := range subs {
-			if sub.Disabled == "" && sub.covers(e) {
-				found = append(found, sub)
-			}
+func (r *registry) matching(e *event) (found []*subscription) {
+	r.eachAbout(e.about(), func(sub *subscription) bool {
+		if sub.covers(e) {
+			found = append(found, sub)
 		}
-	}
+		return true
+	})
 	return found
 }
 
-func (r *registry) wanted(s Subject) bool {
+// wanted reports whether an enabled subscription covers events of a session.
+func (r *registry) wanted(s Subject) (found bool) {
+	r.eachAbout(s, func(sub *subscription) bool {
+		found = sub.listens() && sub.coversSubject(s)
+		return !found
+	})
+	return found
+}
+
+// eachAbout calls f for the enabled subscriptions that may cover a subject, until it
+// returns false.
+func (r *registry) eachAbout(s Subject, f func(*subscription) bool) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for _, subs := range r.candidatesLocked(s) {
-		for _, sub := range subs {
-			if sub.Disabled == "" && sub.listens() && sub.coversSubject(s) {
-				return true
+	for _, key := range slices.Compact([]string{s.Session, s.Account, ""}) {
+		for _, sub := range r.index[key] {
+			if sub.DisabledReason == "" && !f(sub) {
+				return
 			}
 		}
 	}
-	return false
 }
 
-func (r *registry) candidatesLocked(s Subject) [3]map[string]*subscription {
-	return [3]map[string]*subscription{r.bySession[s.Session], r.byAccount[s.Account], r.others}
-}
-
-func (r *registry) boundCount() int {
+// boundTo returns the subscriptions that were attached to a session, and how many are
+// attached to any.
+func (r *registry) boundTo(sessionID string) (found []*subscription, all int) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.bound
-}
-
-// boundTo returns the subscriptions that were attached to a session.
-func (r *registry) boundTo(sessionID string) []*subscription {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	var found []*subscription
-	for _, sub := range r.bySession[sessionID] {
+	for _, sub := range r.index[sessionID] {
 		if sub.Bound {
 			found = append(found, sub)
 		}
 	}
-	return found
+	return found, r.bound
 }
 
 // list returns all subscriptions that are not bound, the newest first.
-func (r *registry) list() []*subscription {
+func (r *registry) list() (found []*subscription) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	var found []*subscription
 	for _, sub := range r.all {
 		if !sub.Bound {
 			found = append(found, sub)
 		}
 	}
 	slices.SortFunc(found, func(a, b *subscription) int {
-		if a.Created.Equal(b.Created) {
-			return compareText(b.ID, a.ID)
-		}
-		return b.Created.Compare(a.Created)
+		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
 	})
 	return found
 }
 
-func compareText(a, b string) int {
-	if a < b {
-		return -1
-	}
-	return 1
-}
-
-// lanes returns the lanes of all subscriptions, each once.
-func (r *registry) lanes() []string {
+// consumers returns the names of the consumers of all subscriptions, each once.
+func (r *registry) consumers() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	seen := map[string]bool{}
+	names := map[string]bool{}
 	for _, sub := range r.all {
-		seen[sub.lane] = true
+		names[sub.consumer] = true
 	}
-	lanes := make([]string, 0, len(seen))
-	for lane := range seen {
-		lanes = append(lanes, lane)
-	}
-	return lanes
-}
-
-func (r *registry) count(st *Stats) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, sub := range r.all {
-		switch {
-		case sub.Bound:
-			st.Bound++
-		default:
-			st.Subscriptions++
-			if sub.Disabled != "" {
-				st.Disabled++
-			}
-		}
-	}
+	return slices.Collect(maps.Keys(names))
 }

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -220,9 +221,7 @@ func refusal(err error) string {
 
 // retryAfter reads Retry-After where it counts, in seconds or as a date.
 func retryAfter(response *http.Response, now time.Time) time.Duration {
-	switch response.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-	default:
+	if !slices.Contains([]int{429, 502, 503, 504}, response.StatusCode) {
 		return 0
 	}
 	value := strings.TrimSpace(response.Header.Get("Retry-After"))

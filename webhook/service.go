@@ -23,7 +23,7 @@ import (
 type Service struct {
 	cfg       Config
 	store     *store.Store
-	log       logger
+	log       *slog.Logger
 	endpoints []string
 	history   time.Duration
 	response  func(context.Context, string) (*session.Observation, error)
@@ -38,14 +38,11 @@ type Service struct {
 	sender    *sender
 	metrics   *metrics
 	registry  *registry
-	lanes     *lanes
-	failures  failures
+	consumers consumers
 	receivers receiverLog
 	erased    erased
-	heads     *recent[*event]     // last events by key, see record
-	fresh     *recent[fresh]      // by item, see fanOut
-	fanned    uint64              // place up to which events may have been fanned out; fanOut's own
-	caughtUp  sync.Map            // ids of bound subscriptions, see catchUp
+	guesses   guesses
+	caughtUp  sync.Map            // ids of bound subscriptions, see Attach
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files     *semaphore.Weighted // bounds the memory of documents on their way
 	room      int64               // of files
@@ -53,9 +50,10 @@ type Service struct {
 	deadMu   sync.Mutex
 	deadKeys map[string]struct{} // guarded by deadMu
 
+	started      time.Time
 	mostBound    int
 	disableAfter time.Duration
-	openFor      time.Duration // how long a lane's breaker stays open
+	openFor      time.Duration // how long a consumer's breaker stays open
 
 	living     context.Context // ends when Close begins
 	end        context.CancelFunc
@@ -65,8 +63,6 @@ type Service struct {
 	background sync.WaitGroup
 	closing    sync.Once
 }
-
-type logger = *slog.Logger
 
 // Options is what a Service needs besides its configuration.
 type Options struct {
@@ -97,15 +93,9 @@ const (
 	// mostLoads is how many documents are loaded at a time. How large they are is not
 	// known before.
 	mostLoads = 2
-	// filePatience is how long an attempt waits for that. Then it makes room for others
+	// fileTimeout is how long an attempt waits for that. Then it makes room for others
 	// to the same receiver.
-	filePatience = 30 * time.Second
-	// mostHeads is how many last events are remembered, or twice as many, of some 300
-	// bytes each.
-	mostHeads = 16 << 10
-	// mostFresh is how many bytes of events are remembered for their first attempt, or
-	// twice as many.
-	mostFresh = 8 << 20
+	fileTimeout = 30 * time.Second
 	// grace is how long attempts under way get to end when the service is closed.
 	grace = 3 * time.Second
 )
@@ -121,24 +111,15 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	s := &Service{
-		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, history: o.History, response: o.Response,
-		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(),
-		heads: newRecent[*event](mostHeads), fresh: newRecent[fresh](mostFresh),
-		failures: failures{by: map[string]failing{}}, receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}}, loads: semaphore.NewWeighted(mostLoads),
-		room: cmp.Or(o.room, mostFiles), mostBound: cmp.Or(o.mostBound, mostBound),
-		deadKeys: map[string]struct{}{}, disableAfter: o.disableAfter, openFor: o.openFor,
-	}
-	if s.history <= 0 {
-		s.history = store.DefaultConfig().History
-	}
-	if s.disableAfter == 0 {
-		s.disableAfter = disableAfter
-	}
-	if s.openFor == 0 {
-		s.openFor = 5 * time.Second
+		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, response: o.Response,
+		history: cmp.Or(o.History, store.DefaultConfig().History), renewal: max(2*time.Minute, 4*cfg.Timeout),
+		sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(), deadKeys: map[string]struct{}{},
+		receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
+		loads:     semaphore.NewWeighted(mostLoads), room: cmp.Or(o.room, mostFiles),
+		mostBound: cmp.Or(o.mostBound, mostBound), disableAfter: cmp.Or(o.disableAfter, disableAfter), openFor: cmp.Or(o.openFor, 5*time.Second),
 	}
 	s.files = semaphore.NewWeighted(s.room)
-	s.lanes = newLanes(s)
+	s.consumers = consumers{s: s, all: map[string]*consumer{}}
 	s.living, s.end = context.WithCancel(context.Background())
 	s.sending, s.cut = context.WithCancel(context.Background())
 	if err := s.openStore(ctx); err != nil {
@@ -150,29 +131,17 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	return s, nil
 }
 
-func (s *Service) openStore(ctx context.Context) (err error) {
-	if s.subscriptions, err = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"}); err != nil {
+func (s *Service) openStore(ctx context.Context) error {
+	var errs [5]error
+	s.subscriptions, errs[0] = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"})
+	s.deliveries, errs[1] = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history})
+	s.dead, errs[2] = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history})
+	s.journal, errs[3] = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history})
+	s.queue, errs[4] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal})
+	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
-	if s.deliveries, err = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history}); err != nil {
-		return err
-	}
-	if s.dead, err = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history}); err != nil {
-		return err
-	}
-	if s.journal, err = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history}); err != nil {
-		return err
-	}
-	if s.fanned, err = s.journal.Newest(ctx); err != nil {
-		return err
-	}
-	if s.queue, err = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal}); err != nil {
-		return err
-	}
-	if err := s.subscriptions.Watch(s.living, ">", s.subscriptionChanged); err != nil {
-		return err
-	}
-	return s.dead.Watch(s.living, ">", s.deadChanged)
+	return errors.Join(s.subscriptions.Watch(s.living, ">", s.subscriptionChanged), s.dead.Watch(s.living, ">", s.deadChanged))
 }
 
 func (s *Service) subscriptionChanged(c store.Change) {
@@ -210,8 +179,8 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
-	s.lanes.start()
-	s.background.Go(func() { s.lanes.resume(s.living, s.registry.lanes()) })
+	s.started = time.Now()
+	s.consumers.start()
 	s.background.Go(func() {
 		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
 			s.log.Error("event delivery has stopped", "error", err)
@@ -222,14 +191,14 @@ func (s *Service) Start() error {
 }
 
 func (s *Service) tidy() {
-	tick := time.NewTicker(laneIdle / 2)
+	tick := time.NewTicker(idleAfter / 2)
 	defer tick.Stop()
 	for {
 		select {
 		case <-s.living.Done():
 			return
 		case <-tick.C:
-			s.lanes.sweep(s.living, laneIdle)
+			s.consumers.closeIdle(idleAfter)
 			s.receivers.sweep(s.quiet())
 		}
 	}
@@ -239,12 +208,11 @@ func (s *Service) tidy() {
 // given back and delivered after the next start. It may be called more than once.
 func (s *Service) Close() {
 	s.closing.Do(func() {
-		s.end()
+		s.consumers.stop()
 		s.background.Wait()
-		s.lanes.close()
-		impatient := time.AfterFunc(grace, s.cut)
+		tooLong := time.AfterFunc(grace, s.cut)
 		s.attempts.Wait()
-		impatient.Stop()
+		tooLong.Stop()
 		s.cut()
 		s.sender.close()
 	})
@@ -257,12 +225,12 @@ func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subjec
 // payloadFor returns what is sent to a subscription, and a function to call when it was.
 // It waits for room, and fails if there is none for long, or the service closes.
 func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
-	if !sub.IncludeFile || !e.Final || e.operational() || s.response == nil {
+	if !sub.IncludeFile || !e.Final || s.response == nil {
 		return e.payload, func() {}, nil
 	}
-	patient, cancel := context.WithTimeout(s.living, filePatience)
+	ctx, cancel := context.WithTimeout(s.living, fileTimeout)
 	defer cancel()
-	if err := s.loads.Acquire(patient, 1); err != nil {
+	if err := s.loads.Acquire(ctx, 1); err != nil {
 		return nil, nil, err
 	}
 	// What was loaded waits for its room before the next one is: it is not thrown away.
@@ -272,20 +240,15 @@ func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finis
 		return e.payload, func() {}, nil // file_omitted says so
 	}
 	room := min(s.room, int64(3*len(o.Body)))
-	if err := s.files.Acquire(patient, room); err != nil {
+	if err := s.files.Acquire(ctx, room); err != nil {
 		return nil, nil, err
 	}
-	finish = func() { s.files.Release(room) }
-	payload, err = withFile(e.payload, o)
-	if err != nil {
-		payload = e.payload
-	}
-	return payload, finish, nil
+	return withFile(e.payload, o), func() { s.files.Release(room) }, nil
 }
 
 // finalAnswer returns nil where there is none with its content.
 func (s *Service) finalAnswer(sessionID string) *session.Observation {
-	ctx, cancel := context.WithTimeout(s.sending, storePatience)
+	ctx, cancel := context.WithTimeout(s.sending, storeTimeout)
 	defer cancel()
 	o, err := s.response(ctx, sessionID)
 	if err != nil || o == nil || o.Content == nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ const Tolerance = 5 * time.Minute
 
 // Prefixes of keys: shared secret, secret half and public half of an ed25519 pair.
 const (
+	secretPrefix  = "whsec_"
 	privatePrefix = "whsk_"
 	publicPrefix  = "whpk_"
 )
@@ -53,7 +55,7 @@ func NewKeyPair() (private, public string) {
 
 // PublicKey returns the public half, whpk_…, of a private key.
 func PublicKey(private string) (string, error) {
-	seed, err := decodeKey(private, privatePrefix, ed25519.SeedSize, ed25519.SeedSize)
+	seed, err := seedOf(private)
 	if err != nil {
 		return "", err
 	}
@@ -82,13 +84,13 @@ func Sign(id string, at time.Time, payload []byte, keys ...string) (string, erro
 
 func signWith(key string, content []byte) (string, error) {
 	if strings.HasPrefix(key, privatePrefix) {
-		seed, err := decodeKey(key, privatePrefix, ed25519.SeedSize, ed25519.SeedSize)
+		seed, err := seedOf(key)
 		if err != nil {
 			return "", err
 		}
 		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), content)), nil
 	}
-	secret, err := decodeKey(key, secretPrefix, 24, 64)
+	secret, err := secretKey(key)
 	if err != nil {
 		return "", err
 	}
@@ -135,7 +137,7 @@ func verifyWith(key, signature string, content []byte) (bool, error) {
 		}
 		return version == SignatureV1a && ed25519.Verify(public, content, given), nil
 	}
-	secret, err := decodeKey(key, secretPrefix, 24, 64)
+	secret, err := secretKey(key)
 	if err != nil || unreadable {
 		return false, err
 	}
@@ -143,18 +145,19 @@ func verifyWith(key, signature string, content []byte) (bool, error) {
 }
 
 func signedContent(id, timestamp string, payload []byte) []byte {
-	content := make([]byte, 0, len(id)+len(timestamp)+len(payload)+2)
-	content = append(content, id...)
-	content = append(content, '.')
-	content = append(content, timestamp...)
-	content = append(content, '.')
-	return append(content, payload...)
+	return slices.Concat([]byte(id+"."+timestamp+"."), payload)
 }
 
 func mac(secret, content []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(content)
 	return h.Sum(nil)
+}
+
+func secretKey(secret string) ([]byte, error) { return decodeKey(secret, secretPrefix, 24, 64) }
+
+func seedOf(private string) ([]byte, error) {
+	return decodeKey(private, privatePrefix, ed25519.SeedSize, ed25519.SeedSize)
 }
 
 func decodeKey(key, prefix string, least, most int) ([]byte, error) {

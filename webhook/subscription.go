@@ -1,9 +1,11 @@
 package webhook
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -28,33 +30,24 @@ type oldKey struct {
 // subscription is a record of the table of subscriptions. One that others can see is
 // never changed: changes are made to a copy.
 type subscription struct {
-	ID          string            `json:"id"`
-	URL         string            `json:"url"`
-	Events      []string          `json:"events,omitempty"`
-	Endpoints   []string          `json:"endpoints,omitempty"`
-	Account     string            `json:"account,omitempty"`
-	Session     string            `json:"session,omitempty"`
-	IncludeFile bool              `json:"include_file,omitempty"`
-	Description string            `json:"description,omitempty"`
-	Headers     map[string]string `json:"headers,omitempty"`
-	Signature   string            `json:"signature"`
-
-	Disabled   string    `json:"disabled,omitempty"` // the reason; empty: enabled
-	DisabledAt time.Time `json:"disabled_at,omitzero"`
-	Failing    time.Time `json:"failing,omitzero"`     // since then every attempt has failed
-	FailedLast time.Time `json:"failed_last,omitzero"` // about when there was an attempt that failed, too
+	Subscription
+	FailedLast time.Time `json:"failed_last,omitzero"` // about when there was an attempt that failed, besides FailingSince
 	Warned     time.Time `json:"warned,omitzero"`      // when subscription.failing was recorded
+	Private    string    `json:"private,omitempty"`    // whsk_…, where Signature is v1a
+	Old        []oldKey  `json:"old_keys,omitempty"`   // the latest first
 
-	Secret  string   `json:"secret"`
-	Private string   `json:"private,omitempty"`  // whsk_…, where Signature is v1a
-	Old     []oldKey `json:"old_keys,omitempty"` // the latest first
-
-	Bound   bool      `json:"bound,omitempty"`
-	Created time.Time `json:"created"`
-	Updated time.Time `json:"updated"`
-
-	lane     string
+	consumer string // the name of the one that delivers to it
 	revision uint64
+}
+
+// draft completes a new subscription.
+func draft(v Subscription) *subscription {
+	v.Created = time.Now()
+	v.Updated = v.Created
+	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, NewSecret())
+	sub := (&subscription{Subscription: v}).clone() // the caller keeps what it gave
+	sub.completeKeys()
+	return sub
 }
 
 func (s *Service) readSubscription(r store.Record) (*subscription, error) {
@@ -62,7 +55,7 @@ func (s *Service) readSubscription(r store.Record) (*subscription, error) {
 	if err := json.Unmarshal(r.Value, sub); err != nil || sub.ID != r.Key {
 		return nil, fmt.Errorf("%w: subscription %s", store.ErrDamaged, r.Key)
 	}
-	sub.lane = s.laneOf(sub)
+	sub.consumer = s.consumerOf(sub)
 	return sub, nil
 }
 
@@ -116,7 +109,7 @@ func (sub *subscription) covers(e *event) bool {
 	if e.operational() {
 		return e.subject != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
 	}
-	return sub.coversSubject(Subject{e.subject, e.Endpoint, e.Account}) &&
+	return sub.coversSubject(e.about()) &&
 		(len(sub.Events) == 0 || slices.Contains(sub.Events, e.Type))
 }
 
@@ -128,24 +121,17 @@ func (sub *subscription) coversSubject(s Subject) bool {
 
 // listens reports whether the subscription wants events of sessions at all.
 func (sub *subscription) listens() bool {
-	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes(), t) })
+	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes, t) })
 }
 
 const masked = "***"
 
 // view is what people may see of it.
 func (sub *subscription) view() Subscription {
-	v := Subscription{
-		ID: sub.ID, URL: sub.URL, Events: slices.Clone(sub.Events), Endpoints: slices.Clone(sub.Endpoints),
-		Account: sub.Account, Session: sub.Session, IncludeFile: sub.IncludeFile, Description: sub.Description,
-		Signature: sub.Signature, Enabled: sub.Disabled == "", DisabledReason: sub.Disabled, DisabledAt: sub.DisabledAt,
-		FailingSince: sub.Failing, Bound: sub.Bound, Created: sub.Created, Updated: sub.Updated,
-	}
-	if len(sub.Headers) > 0 {
-		v.Headers = make(map[string]string, len(sub.Headers))
-		for name := range sub.Headers {
-			v.Headers[name] = masked
-		}
+	v := sub.clone().Subscription
+	v.Secret, v.Enabled = "", sub.DisabledReason == ""
+	for name := range v.Headers {
+		v.Headers[name] = masked
 	}
 	if sub.Signature == SignatureV1a {
 		v.PublicKey, _ = PublicKey(sub.Private)
@@ -153,6 +139,12 @@ func (sub *subscription) view() Subscription {
 	if len(sub.Old) > 0 && time.Now().Before(sub.Old[0].Until) {
 		v.OldSecretUntil = sub.Old[0].Until
 	}
+	return v
+}
+
+func (sub *subscription) withSecret() Subscription {
+	v := sub.view()
+	v.Secret = sub.Secret
 	return v
 }
 
@@ -178,6 +170,9 @@ func (s *Service) check(sub *subscription) error {
 	}
 	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
 		return &FieldError{"signature", "must be v1 or v1a"}
+	}
+	if !isSecret(sub.Secret) {
+		return &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
 	}
 	if len(sub.Description) > mostDescription {
 		return &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)}
@@ -230,12 +225,7 @@ func checkHeaders(headers map[string]string) error {
 	return nil
 }
 
+var keyToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
 // isToken reports whether text can be part of a key of the store.
-func isToken(text string) bool {
-	for _, c := range []byte(text) {
-		if (c|0x20 < 'a' || c|0x20 > 'z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return false
-		}
-	}
-	return text != "" && len(text) <= 64
-}
+func isToken(text string) bool { return keyToken.MatchString(text) }

@@ -1,8 +1,10 @@
 package webhook
 
 import (
+	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -18,10 +20,8 @@ func (s *sender) checkURL(raw string) (*url.URL, error) {
 	if len(raw) > mostURL {
 		return wrong("must be at most " + strconv.Itoa(mostURL) + " bytes")
 	}
-	for i := range len(raw) {
-		if raw[i] <= ' ' || raw[i] >= 0x7f || raw[i] == '\\' {
-			return wrong(`must be visible ASCII without spaces and backslashes; write international host names as xn--…`)
-		}
+	if strings.ContainsFunc(raw, func(c rune) bool { return c <= ' ' || c >= 0x7f || c == '\\' }) {
+		return wrong("must be visible ASCII without spaces and backslashes; write international host names as xn--…")
 	}
 	u, err := url.Parse(raw)
 	switch {
@@ -39,7 +39,7 @@ func (s *sender) checkURL(raw string) (*url.URL, error) {
 		return wrong("must have a host")
 	}
 	if err := s.guard.port(portOf(u)); err != nil || strings.HasSuffix(u.Host, ":") {
-		return wrong("must have one of the ports " + ports(s.cfg.AllowPorts) + " (webhook.allow_ports)")
+		return wrong("must have one of the ports " + strings.Trim(fmt.Sprint(s.cfg.AllowPorts), "[]") + " (webhook.allow_ports)")
 	}
 	if problem := s.checkHost(u); problem != "" {
 		return wrong(problem)
@@ -54,19 +54,8 @@ func portOf(u *url.URL) int {
 		}
 		return 443
 	}
-	port, err := strconv.Atoi(u.Port())
-	if err != nil {
-		return 0
-	}
+	port, _ := strconv.Atoi(u.Port()) // too large ones are none that is allowed
 	return port
-}
-
-func ports(allowed []int) string {
-	texts := make([]string, len(allowed))
-	for i, port := range allowed {
-		texts[i] = strconv.Itoa(port)
-	}
-	return strings.Join(texts, ", ")
 }
 
 const (
@@ -96,30 +85,19 @@ func (s *sender) checkHost(u *url.URL) (problem string) {
 	return ""
 }
 
-// isName reports whether host is a name that no resolver takes for an address: some
-// read 127.1, 2130706433, 0x7f000001 and 0177.0.0.1 as one. As in the URL Standard,
-// what ends in a number is none.
-func isName(host string) bool {
-	labels := strings.Split(host, ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' {
-			return false
-		}
-		for _, c := range []byte(label) {
-			if c|0x20 < 'a' || c|0x20 > 'z' {
-				if (c < '0' || c > '9') && c != '-' && c != '_' {
-					return false
-				}
-			}
-		}
-	}
-	last := strings.ToLower(labels[len(labels)-1])
-	return len(host) <= 253 && strings.Trim(last, "0123456789") != "" && !isHex(last)
-}
+var (
+	hostName = regexp.MustCompile(`^(` + label + `\.)*` + label + `$`)
+	// endsInNumber: as in the URL Standard, what ends in a number is no name. Some resolvers
+	// read 127.1, 2130706433, 0x7f000001 and 0177.0.0.1 as an address.
+	endsInNumber = regexp.MustCompile(`(^|\.)([0-9]+|0x[0-9a-f]*)$`)
+)
 
-func isHex(label string) bool {
-	digits, found := strings.CutPrefix(label, "0x")
-	return found && strings.Trim(digits, "0123456789abcdef") == ""
+const label = `[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?`
+
+// isName reports whether host is a name that no resolver takes for an address.
+func isName(host string) bool {
+	host = strings.ToLower(host)
+	return len(host) <= 253 && hostName.MatchString(host) && !endsInNumber.MatchString(host)
 }
 
 // hostOf is the host of a URL that was checked, in the form in which configuration

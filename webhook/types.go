@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"slices"
 	"time"
 
 	"pollbridge/session"
@@ -24,12 +25,10 @@ const (
 
 // Types returns all types of events: those of sessions first.
 func Types() []string {
-	return append(sessionTypes(), TypeFailing, TypeDisabled, TypeTest)
+	return slices.Concat(sessionTypes, []string{TypeFailing, TypeDisabled, TypeTest})
 }
 
-func sessionTypes() []string {
-	return []string{TypePending, TypeSucceeded, TypeRefused, TypeExpired, TypeFailed, TypeNotFound, TypeAbandoned}
-}
+var sessionTypes = []string{TypePending, TypeSucceeded, TypeRefused, TypeExpired, TypeFailed, TypeNotFound, TypeAbandoned}
 
 // TypeOf returns the type of the event that says that a session is in a state; there
 // is none for Unknown.
@@ -72,32 +71,34 @@ const (
 	DisabledFailing   = "every attempt has failed for too long"
 )
 
-// Subscription is a webhook URL with a filter, as people may see it.
+// Subscription is a webhook URL with a filter, as people may see it. Its JSON is the form
+// in which it is stored.
 type Subscription struct {
-	ID          string // sub_…
-	URL         string
-	Events      []string // types; none: all of sessions
-	Endpoints   []string // names; none: all
-	Account     string   // acc_…; empty: all
-	Session     string   // ses_…; empty: all
-	IncludeFile bool
-	Description string
-	Headers     map[string]string // the values are masked
-	Signature   string            // SignatureV1 or SignatureV1a
-	PublicKey   string            // whpk_…, where Signature is SignatureV1a
+	ID          string            `json:"id"` // sub_…
+	URL         string            `json:"url"`
+	Events      []string          `json:"events,omitempty"`    // types; none: all of sessions
+	Endpoints   []string          `json:"endpoints,omitempty"` // names; none: all
+	Account     string            `json:"account,omitempty"`   // acc_…; empty: all
+	Session     string            `json:"session,omitempty"`   // ses_…; empty: all
+	IncludeFile bool              `json:"include_file,omitempty"`
+	Description string            `json:"description,omitempty"`
+	Headers     map[string]string `json:"headers,omitempty"` // the values are masked
+	Signature   string            `json:"signature"`         // SignatureV1 or SignatureV1a
+	PublicKey   string            `json:"-"`                 // whpk_…, where Signature is SignatureV1a
 
-	Enabled        bool
-	DisabledReason string
-	DisabledAt     time.Time // zero: it is enabled
-	FailingSince   time.Time // zero: the last attempt went well
+	Enabled        bool      `json:"-"`
+	DisabledReason string    `json:"disabled,omitempty"`
+	DisabledAt     time.Time `json:"disabled_at,omitzero"` // zero: it is enabled
+	FailingSince   time.Time `json:"failing,omitzero"`     // zero: the last attempt went well
 	// OldSecretUntil is when the secret before the last rotation ceases to sign.
-	OldSecretUntil time.Time
+	OldSecretUntil time.Time `json:"-"`
 
 	// Bound means that it was attached to its one session and ends with it.
-	Bound bool
+	Bound bool `json:"bound,omitempty"`
 	// Secret is shown once, by what made it: whsec_….
-	Secret           string
-	Created, Updated time.Time
+	Secret  string    `json:"secret"`
+	Created time.Time `json:"created"`
+	Updated time.Time `json:"updated"`
 }
 
 // NewSubscription is what a subscription is made of.
@@ -136,24 +137,21 @@ const (
 	StateSuperseded = "superseded" // not tried, or not again, because the session's final event was delivered
 )
 
-// States returns all states of deliveries.
-func States() []string {
-	return []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
-}
+var states = []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
 
-// Delivery is one event for one subscription.
+// Delivery is one event for one subscription. Its JSON is the form in which it is stored.
 type Delivery struct {
-	ID           string // dlv_…
-	Subscription string
-	Event        string // evt_…, which is the webhook-id
-	Type         string // of the event
-	Session      string // ses_…; for operational events the subscription that they are about
-	State        string
-	Reason       string // why it is dead
-	Attempts     []Attempt
-	Next         time.Time // of the next attempt, not before; zero: none, or at once
-	Created      time.Time
-	Updated      time.Time
+	ID           string    `json:"id"` // dlv_…
+	Subscription string    `json:"-"`
+	Event        string    `json:"event"` // evt_…, which is the webhook-id
+	Type         string    `json:"type"`  // of the event
+	Session      string    `json:"-"`     // ses_…; for operational events the subscription that they are about
+	State        string    `json:"state"`
+	Reason       string    `json:"reason,omitempty"` // why it is dead
+	Attempts     []Attempt `json:"attempts,omitempty"`
+	Next         time.Time `json:"next,omitzero"` // of the next attempt, not before; zero: none, or at once
+	Created      time.Time `json:"created"`
+	Updated      time.Time `json:"-"`
 }
 
 // Attempt is one request to a receiver and its answer.
@@ -184,10 +182,6 @@ type Event struct {
 // Stats is what there is to know at a glance.
 type Stats struct {
 	Subscriptions    int // without bound ones
-	Disabled         int
-	Bound            int // attached to one session
-	Lanes            int // receivers that have work
-	OpenLanes        int // of them, those that are left alone for a moment because they fail
 	BacklogNow       int // deliveries that could be tried now
 	BacklogLater     int // deliveries that wait for a retry
 	Dead             int

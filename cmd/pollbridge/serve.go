@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -49,16 +48,19 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
 	hangup := make(chan os.Signal, 1)
-	if !signal.Ignored(syscall.SIGHUP) {
-		signal.Notify(hangup, syscall.SIGHUP)
-		defer signal.Stop(hangup)
-	}
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	takenUp := b.watcher.TakenUp()
+	var fit <-chan time.Time // nothing until what was stored is in memory: a heap that grows is collected over and over
 	for {
 		select {
 		case <-takenUp:
-			tightenHeap()
 			takenUp = nil
+			ticker := time.NewTicker(heapChecks)
+			defer ticker.Stop()
+			fit = ticker.C
+		case <-fit:
+			fitHeap()
 		case <-hangup:
 			log.Info("SIGHUP is ignored: settings are read at the start only, and renewed certificates are noticed without it")
 		case <-ctx.Done():
@@ -67,16 +69,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		case err := <-b.failed:
 			return err
 		}
-	}
-}
-
-// tightenHeap is for when what was stored is in memory, and not before: a heap that
-// grows is collected over and over, and more often if it is tight. After that, what is
-// remembered is long-lived and answering from it allocates next to nothing: a tight
-// heap costs little and saves a quarter of the memory.
-func tightenHeap() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(50)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 const most = 64 << 10
 
 // Tap is an [io.Writer] that reads one JSON object. It steps over everything that is
-// nested without checking it. Create it with [New]; it is not safe for concurrent use.
+// nested and over long strings without checking them. Create it with [New]; it is not safe for concurrent use.
 type Tap struct {
 	maxValue  int
 	maxString int    // bytes of the longest string that is kept; a longer one becomes ""
