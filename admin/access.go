@@ -4,37 +4,28 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
+	"net/http"
 
 	"github.com/gofiber/fiber/v2"
 )
 
-// unauthorized says why a request was refused; its text may be shown.
-type unauthorized struct{ reason string }
+// withKey lets requests pass that have one of these keys.
+type withKey []string
 
-func (u *unauthorized) Error() string { return u.reason }
-
-// keyOrLoopback lets requests from this machine pass, and those with a key.
-func keyOrLoopback(keys []string) fiber.Handler {
-	return func(c *fiber.Ctx) error {
-		if c.Context().RemoteIP().IsLoopback() && !forwarded(c) {
-			return c.Next()
-		}
-		return withKey(c, keys)
+func (keys withKey) orLoopback(c *fiber.Ctx) error {
+	if c.Context().RemoteIP().IsLoopback() && !forwarded(c) {
+		return c.Next()
 	}
+	return keys.always(c)
 }
 
-// keyAlways lets requests with a key pass, from wherever they come.
-func keyAlways(keys []string) fiber.Handler {
-	return func(c *fiber.Ctx) error { return withKey(c, keys) }
-}
-
-func withKey(c *fiber.Ctx, keys []string) error {
+func (keys withKey) always(c *fiber.Ctx) error {
 	if len(keys) == 0 {
-		return &unauthorized{"no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY"}
+		return newProblem(http.StatusUnauthorized, "no key is configured: set admin.keys or POLLBRIDGE_ADMIN_KEY")
 	}
 	scheme, token, _ := bytes.Cut(c.Request().Header.Peek(fiber.HeaderAuthorization), []byte(" "))
 	if !bytes.EqualFold(scheme, []byte("Bearer")) || !anyEqual(keys, token) {
-		return &unauthorized{"send Authorization: Bearer KEY with one of the configured keys"}
+		return newProblem(http.StatusUnauthorized, "send Authorization: Bearer KEY with one of the configured keys")
 	}
 	return c.Next()
 }

@@ -9,13 +9,13 @@ import (
 func TestAnEmptyFilterIsNotNone(t *testing.T) {
 	m := manage(t)
 	for _, body := range []string{`{"url":"https://example.com/hook","account":""}`, `{"url":"https://example.com/hook","session":""}`} {
-		if a := m.do("POST", "/v1/subscriptions", body); a.status != 422 {
-			t.Errorf("%s was answered %d: %s", body, a.status, a.body)
+		if a := m.do("POST", "/v1/subscriptions", body); a.Status != 422 {
+			t.Errorf("%s was answered %d: %s", body, a.Status, a.Body)
 		}
 	}
 	for _, body := range []string{`{"account":""}`, `{"session":""}`} {
-		if a := m.do("PATCH", "/v1/subscriptions/sub_1", body); a.status != 422 || !strings.Contains(a.body, "length") {
-			t.Errorf("%s was answered %d: %s", body, a.status, a.body)
+		if a := m.do("PATCH", "/v1/subscriptions/sub_1", body); a.Status != 422 || !strings.Contains(a.Body, "length") {
+			t.Errorf("%s was answered %d: %s", body, a.Status, a.Body)
 		}
 	}
 }

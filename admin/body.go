@@ -25,19 +25,17 @@ func wholeBody(c *fiber.Ctx) error {
 		return c.Next()
 	}
 	body, err := io.ReadAll(io.LimitReader(stream, bodyLimit+1))
+	if err == nil && len(body) <= bodyLimit {
+		c.Request().SetBodyStream(bytes.NewReader(body), len(body))
+		return c.Next()
+	}
+	c.Context().SetConnectionClose()
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
-		c.Context().SetConnectionClose()
 		return newProblem(http.StatusRequestTimeout, "the body did not arrive in time")
 	}
 	if err != nil {
-		c.Context().SetConnectionClose()
 		return newProblem(http.StatusBadRequest, "the body cannot be read")
 	}
-	if len(body) > bodyLimit {
-		io.CopyN(io.Discard, stream, drained) // as far as it comes
-		c.Context().SetConnectionClose()
-		return newProblem(http.StatusRequestEntityTooLarge, "the body is too large: at most 1 MiB is accepted")
-	}
-	c.Request().SetBodyStream(bytes.NewReader(body), len(body))
-	return c.Next()
+	io.CopyN(io.Discard, stream, drained) // as far as it comes
+	return newProblem(http.StatusRequestEntityTooLarge, "the body is too large: at most 1 MiB is accepted")
 }

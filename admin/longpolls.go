@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net"
-	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"pollbridge/internal/socket"
 )
@@ -21,16 +23,14 @@ var errTooManyLongPolls = errors.New("too many requests wait for events")
 // longPolls owns the requests that wait for events: it ends all of them when the server
 // stops.
 type longPolls struct {
-	ctx  context.Context // ends when the server stops
-	stop context.CancelFunc
-
-	mu    sync.Mutex
-	count int // guarded by mu
-	all   sync.WaitGroup
+	ctx    context.Context // ends when the server stops
+	stop   context.CancelFunc
+	room   *semaphore.Weighted
+	number atomic.Int64 // of those that wait now
 }
 
 func newLongPolls() *longPolls {
-	l := &longPolls{}
+	l := &longPolls{room: semaphore.NewWeighted(maxLongPolls)}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	return l
 }
@@ -39,16 +39,13 @@ func newLongPolls() *longPolls {
 // client at the other end of conn has hung up. The caller calls done when it no longer
 // waits, and before conn can be another's.
 func (l *longPolls) admit(conn net.Conn) (ctx context.Context, done func(), err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.ctx.Err() != nil {
 		return nil, nil, ErrUnavailable
 	}
-	if l.count >= maxLongPolls {
+	if !l.room.TryAcquire(1) {
 		return nil, nil, errors.Join(ErrUnavailable, errTooManyLongPolls)
 	}
-	l.count++
-	l.all.Add(1)
+	l.number.Add(1)
 	ctx, cancel := context.WithCancel(l.ctx)
 	looking := make(chan struct{})
 	go func() {
@@ -59,18 +56,9 @@ func (l *longPolls) admit(conn net.Conn) (ctx context.Context, done func(), err 
 	return ctx, func() {
 		cancel()
 		<-looking
-		l.mu.Lock()
-		l.count--
-		l.mu.Unlock()
-		l.all.Done()
+		l.number.Add(-1)
+		l.room.Release(1)
 	}, nil
-}
-
-// number is how many requests wait now.
-func (l *longPolls) number() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.count
 }
 
 // waitForDisconnect returns when the other side of conn has hung up, or when ctx ends.
@@ -90,18 +78,8 @@ func waitForDisconnect(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// close ends all of them and waits for that, but no longer than ctx.
+// close ends all of them and waits for that, but no longer than ctx. No more are admitted.
 func (l *longPolls) close(ctx context.Context) {
-	l.mu.Lock() // so that nobody is admitted any more
 	l.stop()
-	l.mu.Unlock()
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		l.all.Wait()
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
+	_ = l.room.Acquire(ctx, maxLongPolls)
 }

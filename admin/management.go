@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -70,6 +71,19 @@ func (m *management) register(app *fiber.App, version string, keyed fiber.Handle
 	})
 }
 
+// identify gives every request an id, in the header of the answer: the client's own if
+// it sent a sensible one.
+func identify(c *fiber.Ctx) error {
+	id := c.Get(fiber.HeaderXRequestID)
+	if !sensibleID(id) {
+		id = rand.Text()
+	}
+	c.Set(fiber.HeaderXRequestID, id)
+	return c.Next()
+}
+
+func sensibleID(id string) bool { return id != "" && len(id) <= 128 && isToken(id) }
+
 func harden(c *fiber.Ctx) error {
 	c.Set(fiber.HeaderCacheControl, "no-store")
 	c.Set(fiber.HeaderXContentTypeOptions, "nosniff")
@@ -124,15 +138,8 @@ type PageParams struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"Where to continue: the next of the previous answer."`
 }
 
-type page struct {
-	after string // as the service gave it; empty: from the newest
-	limit int
-}
-
-func (p PageParams) page(kind byte) (page, error) {
-	after, err := position(kind, "query.cursor", p.Cursor)
-	return page{after, p.Limit}, err
-}
+// after is where to continue, as the service gave it. Empty: with the newest.
+func (p PageParams) after(kind byte) (string, error) { return position(kind, "query.cursor", p.Cursor) }
 
 // list is a part of a list.
 type list[T any] struct {

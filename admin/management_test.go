@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
@@ -33,7 +33,7 @@ type managed struct {
 	*fakes
 	t    *testing.T
 	url  string
-	log  logtest.Buffer
+	log  testkit.LogBuffer
 	stop func()
 }
 
@@ -56,7 +56,7 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 	cfg := admin.DefaultConfig()
 	cfg.Keys = []string{key}
 	server := admin.New(cfg, admin.Options{
-		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: slog.New(slog.NewTextHandler(&m.log, nil)),
+		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: m.log.Logger(slog.LevelInfo),
 		Services: services, Version: "1.2.3", Ping: ping,
 	})
 	served := make(chan error, 1)
@@ -99,7 +99,7 @@ func (m *managed) request(ctx context.Context, method, path, body string, fields
 	return http.DefaultTransport.RoundTrip(request)
 }
 
-func (m *managed) do(method, path, body string, fields ...string) answer {
+func (m *managed) do(method, path, body string, fields ...string) testkit.Answer {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(m.t.Context(), 30*time.Second)
 	defer cancel()
@@ -107,34 +107,32 @@ func (m *managed) do(method, path, body string, fields ...string) answer {
 	if err != nil {
 		m.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		m.t.Errorf("%s %s: %v", method, path, err)
+	a := testkit.ReadAnswer(response)
+	if a.Err != nil {
+		m.t.Errorf("%s %s: %v", method, path, a.Err)
 	}
-	a := answer{response.StatusCode, response.Header, string(text)}
 	for name, want := range map[string]string{"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"} {
-		if got := a.header.Get(name); got != want {
+		if got := a.Header.Get(name); got != want {
 			m.t.Errorf("%s %s: %s = %q, want %q", method, path, name, got, want)
 		}
 	}
-	if a.header.Get("X-Request-Id") == "" {
+	if a.Header.Get("X-Request-Id") == "" {
 		m.t.Errorf("%s %s: no X-Request-Id", method, path)
 	}
-	if a.status >= 400 {
+	if a.Status >= 400 {
 		wantProblem(m.t, method+" "+path, a)
 	}
 	return a
 }
 
 // wantLocation checks that a problem names a field.
-func wantLocation(t *testing.T, what string, a answer, location string) {
+func wantLocation(t *testing.T, what string, a testkit.Answer, location string) {
 	t.Helper()
 	var p struct {
 		Detail string
 		Errors []struct{ Location, Message string }
 	}
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+	if err := json.Unmarshal([]byte(a.Body), &p); err != nil {
 		t.Errorf("%s: %v", what, err)
 	}
 	for _, e := range p.Errors {
@@ -142,14 +140,14 @@ func wantLocation(t *testing.T, what string, a answer, location string) {
 			return
 		}
 	}
-	t.Errorf("%s = %d %s; want a problem at %s", what, a.status, a.body, location)
+	t.Errorf("%s = %d %s; want a problem at %s", what, a.Status, a.Body, location)
 }
 
-func decode[T any](t *testing.T, a answer) T {
+func decode[T any](t *testing.T, a testkit.Answer) T {
 	t.Helper()
 	var v T
-	if err := json.Unmarshal([]byte(a.body), &v); err != nil {
-		t.Errorf("%q: %v", a.body, err)
+	if err := json.Unmarshal([]byte(a.Body), &v); err != nil {
+		t.Errorf("%q: %v", a.Body, err)
 	}
 	return v
 }
@@ -160,48 +158,48 @@ func TestSubscriptionsStory(t *testing.T) {
 	m := manage(t)
 	a := m.do("POST", "/v1/subscriptions", `{"url":"https://example.com/hook","events":["session.succeeded"],"account":"the-access-token","headers":{"X-Tenant":"seven"}}`)
 	s := decode[object](t, a)
-	if a.status != 201 || s["id"] != id("sub_", 1) || a.header.Get("Location") != "/v1/subscriptions/"+id("sub_", 1) || s["secret"] != "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc=" {
-		t.Errorf("create = %d %v %s", a.status, a.header, a.body)
+	if a.Status != 201 || s["id"] != id("sub_", 1) || a.Header.Get("Location") != "/v1/subscriptions/"+id("sub_", 1) || s["secret"] != "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc=" {
+		t.Errorf("create = %d %v %s", a.Status, a.Header, a.Body)
 	}
 	if got := m.created[0]; got.Account != "the-access-token" || got.Headers["X-Tenant"] != "seven" {
 		t.Errorf("created from %+v", got)
 	}
 	path := "/v1/subscriptions/" + id("sub_", 1)
-	if a := m.do("GET", path, ""); a.status != 200 || decode[object](t, a)["url"] != "https://example.com/hook" || strings.Contains(a.body, "whsec_") {
-		t.Errorf("get = %d %s", a.status, a.body)
+	if a := m.do("GET", path, ""); a.Status != 200 || decode[object](t, a)["url"] != "https://example.com/hook" || strings.Contains(a.Body, "whsec_") {
+		t.Errorf("get = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", path, ""); !strings.Contains(a.body, `"endpoints":[]`) {
-		t.Errorf("an empty list is shown as %s", a.body)
+	if a := m.do("GET", path, ""); !strings.Contains(a.Body, `"endpoints":[]`) {
+		t.Errorf("an empty list is shown as %s", a.Body)
 	}
-	if a := m.do("PATCH", path, `{"description":"mine","headers":null,"enabled":true}`); a.status != 200 || decode[object](t, a)["description"] != "mine" {
-		t.Errorf("patch = %d %s", a.status, a.body)
+	if a := m.do("PATCH", path, `{"description":"mine","headers":null,"enabled":true}`); a.Status != 200 || decode[object](t, a)["description"] != "mine" {
+		t.Errorf("patch = %d %s", a.Status, a.Body)
 	}
 	if c := m.changes[0]; c.URL != nil || c.Events != nil || c.Endpoints != nil || c.IncludeFile != nil || *c.Description != "mine" || c.Headers == nil || len(*c.Headers) != 0 || !*c.Enabled {
 		t.Errorf("change = %+v", c)
 	}
-	if a := m.do("POST", path+"/rotate-secret", ""); a.status != 200 || decode[object](t, a)["secret"] != "whsec_cm90YXRlZC1yb3RhdGVkLXJvdGF0ZWQ=" {
-		t.Errorf("rotate = %d %s", a.status, a.body)
+	if a := m.do("POST", path+"/rotate-secret", ""); a.Status != 200 || decode[object](t, a)["secret"] != "whsec_cm90YXRlZC1yb3RhdGVkLXJvdGF0ZWQ=" {
+		t.Errorf("rotate = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("POST", path+"/test", "{}"); a.status != 200 || decode[object](t, a)["answer"] != "no � thanks" || decode[object](t, a)["success"] != false {
-		t.Errorf("test = %d %s", a.status, a.body)
+	if a := m.do("POST", path+"/test", "{}"); a.Status != 200 || decode[object](t, a)["answer"] != "no � thanks" || decode[object](t, a)["success"] != false {
+		t.Errorf("test = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("POST", path+"/recover", `{"since":"2026-11-20T00:00:00+02:00"}`); a.status != 202 || decode[object](t, a)["redelivered"] != 3.0 {
-		t.Errorf("recover = %d %s", a.status, a.body)
+	if a := m.do("POST", path+"/recover", `{"since":"2026-11-20T00:00:00+02:00"}`); a.Status != 202 || decode[object](t, a)["redelivered"] != 3.0 {
+		t.Errorf("recover = %d %s", a.Status, a.Body)
 	}
 	if want := time.Date(2026, 11, 19, 22, 0, 0, 0, time.UTC); !m.recovered.Equal(want) {
 		t.Errorf("recovered since %v, want %v", m.recovered, want)
 	}
-	if a := m.do("DELETE", path, ""); a.status != 204 || a.body != "" {
-		t.Errorf("delete = %d %s", a.status, a.body)
+	if a := m.do("DELETE", path, ""); a.Status != 204 || a.Body != "" {
+		t.Errorf("delete = %d %s", a.Status, a.Body)
 	}
 	for _, call := range []string{"GET ", "DELETE ", "POST /rotate-secret", "POST /test"} {
 		method, action, _ := strings.Cut(call, " ")
-		if a := m.do(method, path+action, ""); a.status != 404 {
-			t.Errorf("%s of what is gone = %d", call, a.status)
+		if a := m.do(method, path+action, ""); a.Status != 404 {
+			t.Errorf("%s of what is gone = %d", call, a.Status)
 		}
 	}
-	if a := m.do("PATCH", path, "{}"); a.status != 404 {
-		t.Errorf("patch of what is gone = %d", a.status)
+	if a := m.do("PATCH", path, "{}"); a.Status != 404 {
+		t.Errorf("patch of what is gone = %d", a.Status)
 	}
 }
 
@@ -212,8 +210,8 @@ func TestServicesNameFields(t *testing.T) {
 		{"POST", "/v1/sessions", `{"endpoint":"smartid-sign","token":"t","access_token":"a","webhook":{"url":"http://example.com"}}`, "body.webhook.url"},
 	} {
 		a := m.do(test.method, test.path, test.body)
-		if a.status != 422 || !strings.Contains(a.body, "want an https URL") {
-			t.Errorf("%s = %d %s", test.path, a.status, a.body)
+		if a.Status != 422 || !strings.Contains(a.Body, "want an https URL") {
+			t.Errorf("%s = %d %s", test.path, a.Status, a.Body)
 		}
 		wantLocation(t, test.path, a, test.location)
 	}
@@ -231,16 +229,16 @@ func TestSessionsThatCannotBeWatched(t *testing.T) {
 		`{"endpoint":"smartid-sign","token":"t","access_token":"hunter2","webhook":{"url":"https://x","events":["hunter"]}}`: "body.webhook.events[0]",
 	} {
 		a := m.do("POST", "/v1/sessions", body)
-		if a.status != 422 || strings.Contains(a.body, "hunter2") {
-			t.Errorf("%s = %d %s", body, a.status, a.body)
+		if a.Status != 422 || strings.Contains(a.Body, "hunter2") {
+			t.Errorf("%s = %d %s", body, a.Status, a.Body)
 		}
 		wantLocation(t, body, a, location)
 	}
 	t.Log("a webhook that was made for a session that cannot be watched is taken back")
 	m.full = watch.ErrFull
 	a := m.do("POST", "/v1/sessions", `{"endpoint":"smartid-sign","token":"t","access_token":"a","webhook":{"url":"https://example.com"}}`)
-	if a.status != 503 || a.header.Get("Retry-After") == "" || len(m.attached) != 1 || len(m.subscriptions) != 0 {
-		t.Errorf("full = %d %s, %d attached, %d left", a.status, a.body, len(m.attached), len(m.subscriptions))
+	if a.Status != 503 || a.Header.Get("Retry-After") == "" || len(m.attached) != 1 || len(m.subscriptions) != 0 {
+		t.Errorf("full = %d %s, %d attached, %d left", a.Status, a.Body, len(m.attached), len(m.subscriptions))
 	}
 }
 
@@ -250,24 +248,24 @@ func TestDeliveriesStory(t *testing.T) {
 		m.deliveries = append(m.deliveries, webhook.Delivery{ID: id("dlv_", n), State: []string{"dead", "waiting"}[n%2], Created: someTime})
 	}
 	a := m.do("GET", "/v1/deliveries?limit=2&subscription=sub_1&state=dead&session=ses_1", "")
-	if got := decode[struct{ Items []struct{ ID string } }](t, a); a.status != 200 || len(got.Items) != 2 || got.Items[0].ID != id("dlv_", 4) {
-		t.Errorf("list = %d %s", a.status, a.body)
+	if got := decode[struct{ Items []struct{ ID string } }](t, a); a.Status != 200 || len(got.Items) != 2 || got.Items[0].ID != id("dlv_", 4) {
+		t.Errorf("list = %d %s", a.Status, a.Body)
 	}
 	if got := m.filters[0]; got != "{sub_1 ses_1 dead}" {
 		t.Errorf("filter = %s", got)
 	}
 	a = m.do("GET", "/v1/deliveries/"+id("dlv_", 0), "")
-	if got := decode[struct{ Attempts []object }](t, a); a.status != 200 || len(got.Attempts) != 2 || got.Attempts[1]["answer"] != "�" || got.Attempts[1]["success"] != true || got.Attempts[0]["status"] != nil {
-		t.Errorf("get = %d %s", a.status, a.body)
+	if got := decode[struct{ Attempts []object }](t, a); a.Status != 200 || len(got.Attempts) != 2 || got.Attempts[1]["answer"] != "�" || got.Attempts[1]["success"] != true || got.Attempts[0]["status"] != nil {
+		t.Errorf("get = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 0)+"/redeliver", ""); a.status != 202 || decode[object](t, a)["state"] != "waiting" {
-		t.Errorf("redeliver = %d %s", a.status, a.body)
+	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 0)+"/redeliver", ""); a.Status != 202 || decode[object](t, a)["state"] != "waiting" {
+		t.Errorf("redeliver = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 1)+"/redeliver", ""); a.status != 409 || !strings.Contains(a.body, "in progress") {
-		t.Errorf("redeliver what is under way = %d %s", a.status, a.body)
+	if a := m.do("POST", "/v1/deliveries/"+id("dlv_", 1)+"/redeliver", ""); a.Status != 409 || !strings.Contains(a.Body, "in progress") {
+		t.Errorf("redeliver what is under way = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", "/v1/deliveries/dlv_none", ""); a.status != 404 {
-		t.Errorf("get of nothing = %d", a.status)
+	if a := m.do("GET", "/v1/deliveries/dlv_none", ""); a.Status != 404 {
+		t.Errorf("get of nothing = %d", a.Status)
 	}
 }
 
@@ -280,27 +278,27 @@ func TestSessionsStory(t *testing.T) {
 		Webhook struct{ Subscription, Secret string }
 	}](t, a)
 	const sessionID = "ses_of_0123456789abcdef"
-	if a.status != 201 || got.ID != sessionID || a.header.Get("Location") != "/v1/sessions/"+sessionID || got.Webhook.Subscription != id("sub_", 7) || !strings.HasPrefix(got.Webhook.Secret, "whsec_") {
-		t.Errorf("register = %d %v %s", a.status, a.header, a.body)
+	if a.Status != 201 || got.ID != sessionID || a.Header.Get("Location") != "/v1/sessions/"+sessionID || got.Webhook.Subscription != id("sub_", 7) || !strings.HasPrefix(got.Webhook.Secret, "whsec_") {
+		t.Errorf("register = %d %v %s", a.Status, a.Header, a.Body)
 	}
 	if s := m.sessions[0]; m.credentials[0] != "the-access-token" || m.attached[0].URL != "https://example.com" || s.Locale != "en" {
 		t.Errorf("registered %+v", s)
 	}
-	if a := m.do("POST", "/v1/sessions", body); a.status != 200 || strings.Contains(a.body, "the-access-token") || strings.Contains(a.body, "whsec_") {
-		t.Errorf("register again = %d %s", a.status, a.body)
+	if a := m.do("POST", "/v1/sessions", body); a.Status != 200 || strings.Contains(a.Body, "the-access-token") || strings.Contains(a.Body, "whsec_") {
+		t.Errorf("register again = %d %s", a.Status, a.Body)
 	}
 	path := "/v1/sessions/" + sessionID
-	if a := m.do("GET", "/v1/sessions?state=pending", ""); a.status != 200 || !strings.Contains(a.body, `"token":"01234567…"`) {
-		t.Errorf("list = %d %s; want the token shortened", a.status, a.body)
+	if a := m.do("GET", "/v1/sessions?state=pending", ""); a.Status != 200 || !strings.Contains(a.Body, `"token":"01234567…"`) {
+		t.Errorf("list = %d %s; want the token shortened", a.Status, a.Body)
 	}
-	if a := m.do("GET", "/v1/sessions?state=failed", ""); a.body != `{"items":[]}` && a.body != `{"items":[]}`+"\n" {
-		t.Errorf("list of none = %d %s", a.status, a.body)
+	if a := m.do("GET", "/v1/sessions?state=failed", ""); a.Body != `{"items":[]}` && a.Body != `{"items":[]}`+"\n" {
+		t.Errorf("list of none = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", path, ""); a.status != 200 || !strings.Contains(a.body, `"token":"0123456789abcdef"`) || strings.Contains(a.body, "the-access-token") {
-		t.Errorf("get = %d %s", a.status, a.body)
+	if a := m.do("GET", path, ""); a.Status != 200 || !strings.Contains(a.Body, `"token":"0123456789abcdef"`) || strings.Contains(a.Body, "the-access-token") {
+		t.Errorf("get = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", path+"/response", ""); a.status != 404 {
-		t.Errorf("response before there is one = %d", a.status)
+	if a := m.do("GET", path+"/response", ""); a.Status != 404 {
+		t.Errorf("response before there is one = %d", a.Status)
 	}
 	document := bytes.Repeat([]byte("{\"file\": \x00\xff}\n"), 100_000)
 	m.mu.Lock()
@@ -310,22 +308,22 @@ func TestSessionsStory(t *testing.T) {
 	}}
 	m.mu.Unlock()
 	a = m.do("GET", path+"/response", "")
-	if a.status != 200 || a.body != string(document) || a.header.Get("Content-Type") != "application/json; charset=utf-8" ||
-		a.header.Get("Pollbridge-Upstream-Status") != "418" || a.header.Get("Set-Cookie") != "" || !strings.Contains(a.header.Get("Content-Security-Policy"), "sandbox") {
-		t.Errorf("response = %d %v, %d bytes", a.status, a.header, len(a.body))
+	if a.Status != 200 || a.Body != string(document) || a.Header.Get("Content-Type") != "application/json; charset=utf-8" ||
+		a.Header.Get("Pollbridge-Upstream-Status") != "418" || a.Header.Get("Set-Cookie") != "" || !strings.Contains(a.Header.Get("Content-Security-Policy"), "sandbox") {
+		t.Errorf("response = %d %v, %d bytes", a.Status, a.Header, len(a.Body))
 	}
-	if a := m.do("DELETE", path, ""); a.status != 204 {
-		t.Errorf("delete = %d %s", a.status, a.body)
+	if a := m.do("DELETE", path, ""); a.Status != 204 {
+		t.Errorf("delete = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", path, ""); a.status != 404 {
-		t.Errorf("get of what is gone = %d", a.status)
+	if a := m.do("GET", path, ""); a.Status != 404 {
+		t.Errorf("get of what is gone = %d", a.Status)
 	}
 }
 
 func TestStats(t *testing.T) {
 	a := manage(t).do("GET", "/v1/stats", "")
-	if got := decode[admin.Stats](t, a); a.status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
-		t.Errorf("stats = %d %s", a.status, a.body)
+	if got := decode[admin.Stats](t, a); a.Status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
+		t.Errorf("stats = %d %s", a.Status, a.Body)
 	}
 }
 
@@ -356,14 +354,14 @@ func TestListsArePaged(t *testing.T) {
 		if len(seen) != 120 || pages != 3 || seen[0] != fmt.Sprintf("%026d", 119) || seen[119] != fmt.Sprintf("%026d", 0) {
 			t.Errorf("%s: %d items on %d pages, %v…", kind, len(seen), pages, seen[:1])
 		}
-		if a := m.do("GET", "/v1/"+kind+"?limit=200", ""); strings.Contains(a.body, `"next"`) {
-			t.Errorf("%s: a next where nothing follows: %s", kind, a.body[len(a.body)-100:])
+		if a := m.do("GET", "/v1/"+kind+"?limit=200", ""); strings.Contains(a.Body, `"next"`) {
+			t.Errorf("%s: a next where nothing follows: %s", kind, a.Body[len(a.Body)-100:])
 		}
 		other := decode[struct{ Next string }](t, m.do("GET", "/v1/"+map[string]string{"subscriptions": "sessions", "deliveries": "subscriptions", "sessions": "deliveries"}[kind]+"?limit=1", "")).Next
 		for name, bad := range map[string]string{"nonsense": "!", "of another list": other, "no position": "cw", "of the service's dislike": map[string]string{"subscriptions": "c3g", "deliveries": "ZHg", "sessions": "dyE"}[kind], "padded": other + "="} {
 			a := m.do("GET", "/v1/"+kind+"?cursor="+bad, "")
-			if a.status != 422 {
-				t.Errorf("%s: a cursor %s (%s): %d", kind, name, bad, a.status)
+			if a.Status != 422 {
+				t.Errorf("%s: a cursor %s (%s): %d", kind, name, bad, a.Status)
 			}
 			wantLocation(t, kind+", cursor "+name, a, "query.cursor")
 		}
@@ -397,11 +395,11 @@ func TestFailuresOfServices(t *testing.T) {
 		before := len(m.log.String())
 		for _, path := range []string{"/v1/subscriptions", "/v1/subscriptions/sub_1", "/v1/deliveries/dlv_1", "/v1/events", "/v1/events?wait=9", "/v1/events/stream", "/v1/stats", "/v1/sessions/ses_1/response"} {
 			a := m.do("GET", path, "")
-			if a.status != test.want || a.header.Get("Retry-After") != test.retryAfter {
-				t.Errorf("%s after %v = %d %v", path, test.err, a.status, a.header)
+			if a.Status != test.want || a.Header.Get("Retry-After") != test.retryAfter {
+				t.Errorf("%s after %v = %d %v", path, test.err, a.Status, a.Header)
 			}
-			if strings.Contains(a.body, "secret") || strings.Contains(a.body, "fake") {
-				t.Errorf("%s after %v shows the error: %s", path, test.err, a.body)
+			if strings.Contains(a.Body, "secret") || strings.Contains(a.Body, "fake") {
+				t.Errorf("%s after %v shows the error: %s", path, test.err, a.Body)
 			}
 		}
 		if logged := len(m.log.String()) > before; logged != test.logged {
@@ -433,15 +431,15 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 		{"another case, beside", `{"url":"https://x","Url":"https://` + secret + `"}`, "application/json", 422, "body.Url: unknown field"},
 	} {
 		a := m.do("POST", "/v1/subscriptions", test.body, "Content-Type: "+test.contentType)
-		if a.status != test.status || !strings.Contains(a.body, test.want) {
-			t.Errorf("%s = %d %s; want %d with %q", test.name, a.status, a.body, test.status, test.want)
+		if a.Status != test.status || !strings.Contains(a.Body, test.want) {
+			t.Errorf("%s = %d %s; want %d with %q", test.name, a.Status, a.Body, test.status, test.want)
 		}
-		if strings.Contains(a.body, secret) {
-			t.Errorf("%s: %s repeats what was sent", test.name, a.body)
+		if strings.Contains(a.Body, secret) {
+			t.Errorf("%s: %s repeats what was sent", test.name, a.Body)
 		}
 	}
-	if a := m.do("POST", "/v1/subscriptions", `{"url":"https://example.com"}`, "Content-Type: application/json; charset=utf-8"); a.status != 201 {
-		t.Errorf("JSON that says its charset = %d %s", a.status, a.body)
+	if a := m.do("POST", "/v1/subscriptions", `{"url":"https://example.com"}`, "Content-Type: application/json; charset=utf-8"); a.Status != 201 {
+		t.Errorf("JSON that says its charset = %d %s", a.Status, a.Body)
 	}
 	if strings.Contains(m.log.String(), secret) {
 		t.Errorf("the log repeats what was sent: %s", m.log.String())
@@ -450,7 +448,7 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 
 // TestSecretsInWrongPlaces are in no answer and in no log.
 func TestSecretsInWrongPlaces(t *testing.T) {
-	m, _, _, _ := realManaged(t)
+	m, _, _ := realManaged(t)
 	for _, secret := range []string{
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", key,
 		"0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11", "Bearer abcdefgh", "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0", strings.Repeat("hidden", 20),
@@ -463,14 +461,14 @@ func TestSecretsInWrongPlaces(t *testing.T) {
 			`{"url":"https://example.com","signature":"%s"}`, `{"url":{"%s":1}}`, `{"url":"https://example.com","%[1]s":1,"%[1]s":2}`, `"%s"`, `%s`,
 		} {
 			a := m.do("POST", "/v1/subscriptions", fmt.Sprintf(body, secret))
-			if a.status != 400 && a.status != 422 && a.status != 415 || strings.Contains(a.body, secret) || strings.Contains(a.body, secret[:len(secret)/2]) {
-				t.Errorf("%s = %d %s", fmt.Sprintf(body, secret), a.status, a.body)
+			if a.Status != 400 && a.Status != 422 && a.Status != 415 || strings.Contains(a.Body, secret) || strings.Contains(a.Body, secret[:len(secret)/2]) {
+				t.Errorf("%s = %d %s", fmt.Sprintf(body, secret), a.Status, a.Body)
 			}
 		}
 		for _, path := range []string{"/v1/subscriptions?%s=1", "/v1/subscriptions?limit=%s", "/v1/subscriptions?cursor=%s", "/v1/subscriptions?%[1]s=1&%[1]s=2", "/v1/subscriptions/%s", "/v1/events?after=%s", "/v1/deliveries?state=%s", "/v1/%s"} {
 			a := m.do("GET", fmt.Sprintf(path, url.QueryEscape(secret)), "")
-			if a.status < 400 || strings.Contains(a.body, secret) || strings.Contains(a.body, url.QueryEscape(secret)) {
-				t.Errorf("%s with %s = %d %s", path, secret, a.status, a.body)
+			if a.Status < 400 || strings.Contains(a.Body, secret) || strings.Contains(a.Body, url.QueryEscape(secret)) {
+				t.Errorf("%s with %s = %d %s", path, secret, a.Status, a.Body)
 			}
 		}
 		if log := m.log.String(); strings.Contains(log, secret) {
@@ -485,12 +483,12 @@ func TestBodiesThatAreTooLarge(t *testing.T) {
 		const around = `{"url":"https://example.com"}`
 		return around + strings.Repeat(" ", size-len(around))
 	}
-	if a := m.do("POST", "/v1/subscriptions", fill(1<<20)); a.status != 201 {
-		t.Errorf("1 MiB = %d %s", a.status, a.body)
+	if a := m.do("POST", "/v1/subscriptions", fill(1<<20)); a.Status != 201 {
+		t.Errorf("1 MiB = %d %s", a.Status, a.Body)
 	}
 	for _, size := range []int{1<<20 + 1, 3 << 20, 30 << 20} {
-		if a := m.do("POST", "/v1/subscriptions", fill(size)); a.status != 413 || !strings.Contains(a.body, "at most 1 MiB") {
-			t.Errorf("%d bytes = %d %s", size, a.status, a.body)
+		if a := m.do("POST", "/v1/subscriptions", fill(size)); a.Status != 413 || !strings.Contains(a.Body, "at most 1 MiB") {
+			t.Errorf("%d bytes = %d %s", size, a.Status, a.Body)
 		}
 	}
 }
@@ -556,24 +554,24 @@ func TestEveryCallNeedsAKey(t *testing.T) {
 	for _, path := range []string{"/v1/subscriptions", "/v1/events/stream", "/v1/stats", "/v1/nothing", "/openapi.json", "/docs"} {
 		for _, fields := range [][]string{nil, {"Authorization: Bearer wrong-wrong-wrong-wrong"}, {"Authorization: Basic " + key}} {
 			a := get(t, m.url+path, fields...)
-			if a.status != 401 || a.header.Get("WWW-Authenticate") != "Bearer" {
-				t.Errorf("%s with %v = %d %s", path, fields, a.status, a.body)
+			if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s with %v = %d %s", path, fields, a.Status, a.Body)
 			}
 			wantProblem(t, path, a)
 		}
 	}
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/nothing": 404, "/openapi.yaml": 404, "/schemas/Problem.json": 404} {
-		if a := get(t, m.url+path); a.status != want {
-			t.Errorf("%s without a key, on this machine = %d", path, a.status)
+		if a := get(t, m.url+path); a.Status != want {
+			t.Errorf("%s without a key, on this machine = %d", path, a.Status)
 		}
 	}
 	for path, want := range map[string]int{"/v1/nothing": 404, "/v1/subscriptions/": 404, "/v1/subscriptions/sub_1/nothing": 404} {
-		if a := m.do("GET", path, ""); a.status != want {
-			t.Errorf("%s = %d", path, a.status)
+		if a := m.do("GET", path, ""); a.Status != want {
+			t.Errorf("%s = %d", path, a.Status)
 		}
 	}
-	if a := m.do("PUT", "/v1/subscriptions", "{}"); a.status != 405 || !strings.Contains(a.header.Get("Allow"), "POST") {
-		t.Errorf("PUT = %d %v", a.status, a.header)
+	if a := m.do("PUT", "/v1/subscriptions", "{}"); a.Status != 405 || !strings.Contains(a.Header.Get("Allow"), "POST") {
+		t.Errorf("PUT = %d %v", a.Status, a.Header)
 	}
 	if strings.Contains(m.log.String(), "sesame") {
 		t.Errorf("the log shows a key: %s", m.log.String())
@@ -582,10 +580,10 @@ func TestEveryCallNeedsAKey(t *testing.T) {
 
 func TestRequestIDs(t *testing.T) {
 	m := manage(t)
-	if got := m.do("GET", "/v1/stats", "", "X-Request-Id: mine").header.Get("X-Request-Id"); got != "mine" {
+	if got := m.do("GET", "/v1/stats", "", "X-Request-Id: mine").Header.Get("X-Request-Id"); got != "mine" {
 		t.Errorf("the client's own becomes %q", got)
 	}
-	if got := m.do("GET", "/v1/stats", "", "X-Request-Id: "+strings.Repeat("x", 200)).header.Get("X-Request-Id"); len(got) > 128 {
+	if got := m.do("GET", "/v1/stats", "", "X-Request-Id: "+strings.Repeat("x", 200)).Header.Get("X-Request-Id"); len(got) > 128 {
 		t.Errorf("a long one is repeated: %q", got)
 	}
 }
@@ -624,21 +622,23 @@ func TestAddressesThatCannotBeRead(t *testing.T) {
 func TestAnswersThatNobodyReads(t *testing.T) {
 	m := manage(t)
 	held := func() float64 {
-		line := regexp.MustCompile(`(?m)^pollbridge_admin_response_bytes_held (\S+)$`).FindStringSubmatch(get(t, m.url+"/metrics").body)
+		line := regexp.MustCompile(`(?m)^pollbridge_admin_response_bytes_held (\S+)$`).FindStringSubmatch(get(t, m.url+"/metrics").Body)
 		if line == nil {
 			t.Fatal("there is no such metric")
 		}
 		n, err := strconv.ParseFloat(line[1], 64)
-		check(t, err)
+		testkit.NoError(t, err)
 		return n
 	}
 	until := func(what string, holds func(n float64) bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !holds(held()); {
-			if time.Now().After(end) {
-				t.Fatalf("%s: %v bytes are held", what, held())
+		var n float64
+		defer func() {
+			if t.Failed() {
+				t.Logf("%v bytes are held", n)
 			}
-		}
+		}()
+		testkit.Eventually(t, what, func() bool { n = held(); return holds(n) })
 	}
 	const size = 16 << 20 // more than sockets take, if the client's takes little
 	client := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -656,12 +656,12 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 	m.mu.Unlock()
 	for _, path := range []string{"/v1/sessions/ses_large/response", "/v1/events", "/v1/events/stream?after=" + base64.RawURLEncoding.EncodeToString([]byte("e0"))} {
 		for _, reads := range []bool{false, true} {
-			ctx, leave := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, leave := context.WithTimeout(t.Context(), testkit.Timeout)
 			request, err := http.NewRequestWithContext(ctx, "GET", m.url+path, nil)
-			check(t, err)
+			testkit.NoError(t, err)
 			request.Header.Set("Authorization", "Bearer "+key)
 			response, err := client.RoundTrip(request)
-			check(t, err)
+			testkit.NoError(t, err)
 			until(path, func(n float64) bool { return n >= size && n < size+1<<20 })
 			if reads {
 				if _, err := io.CopyN(io.Discard, response.Body, size); err != nil {

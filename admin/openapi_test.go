@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/webhook"
 )
 
@@ -104,8 +105,8 @@ func (op *described) body() *schema {
 func describe(m *managed) *description {
 	m.t.Helper()
 	a := m.do("GET", "/openapi.json", "")
-	if a.status != 200 || a.header.Get("Content-Type") != "application/openapi+json" {
-		m.t.Fatalf("openapi.json = %d %v", a.status, a.header)
+	if a.Status != 200 || a.Header.Get("Content-Type") != "application/openapi+json" {
+		m.t.Fatalf("openapi.json = %d %v", a.Status, a.Header)
 	}
 	d := decode[description](m.t, a)
 	return &d
@@ -179,7 +180,7 @@ POST /v1/subscriptions/{id}/test`, "\n")
 		t.Errorf("calls = %s", strings.Join(calls, "\n"))
 	}
 	t.Log("references lead somewhere, and nothing is described in vain")
-	text := m.do("GET", "/openapi.json", "").body
+	text := m.do("GET", "/openapi.json", "").Body
 	used := map[string]bool{}
 	for _, ref := range regexp.MustCompile(`"\$ref": "([^"]*)"`).FindAllStringSubmatch(text, -1) {
 		name := strings.TrimPrefix(ref[1], "#/components/schemas/")
@@ -290,8 +291,8 @@ func TestEveryFieldOfEveryBody(t *testing.T) {
 			t.Helper()
 			checked++
 			a := m.do(op.method, path, body)
-			if a.status != 422 {
-				t.Errorf("%s %s %s = %d %s; want 422", op.method, path, body, a.status, a.body)
+			if a.Status != 422 {
+				t.Errorf("%s %s %s = %d %s; want 422", op.method, path, body, a.Status, a.Body)
 			}
 			wantLocation(t, op.method+" "+path+" "+body, a, location)
 		}
@@ -353,8 +354,8 @@ func TestEveryParameterOfEveryCall(t *testing.T) {
 			t.Helper()
 			checked++
 			a := m.do(op.method, path, body)
-			if a.status != 422 {
-				t.Errorf("%s %s = %d %s; want 422", op.method, path, a.status, a.body)
+			if a.Status != 422 {
+				t.Errorf("%s %s = %d %s; want 422", op.method, path, a.Status, a.Body)
 			}
 			wantLocation(t, op.method+" "+path, a, location)
 		}
@@ -381,19 +382,19 @@ func TestEveryParameterOfEveryCall(t *testing.T) {
 func TestDocsStandAlone(t *testing.T) {
 	m := manage(t)
 	a := m.do("GET", "/docs", "")
-	if a.status != 200 || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") || !strings.Contains(a.header.Get("Content-Security-Policy"), "default-src 'none'") {
-		t.Errorf("docs = %d %v", a.status, a.header)
+	if a.Status != 200 || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || !strings.Contains(a.Header.Get("Content-Security-Policy"), "default-src 'none'") {
+		t.Errorf("docs = %d %v", a.Status, a.Header)
 	}
 	for _, op := range describe(m).operations() {
-		if !strings.Contains(a.body, op.Summary) || !strings.Contains(a.body, `id="`+op.OperationID+`"`) || !strings.Contains(a.body, op.path) {
+		if !strings.Contains(a.Body, op.Summary) || !strings.Contains(a.Body, `id="`+op.OperationID+`"`) || !strings.Contains(a.Body, op.path) {
 			t.Errorf("the page does not show %s %s", op.method, op.path)
 		}
 	}
-	if found := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|@import|url\(|src=|\bon\w+=|href="[^#/]|href="//`).FindString(a.body); found != "" {
+	if found := regexp.MustCompile(`(?i)<script|<link|<img|<iframe|@import|url\(|src=|\bon\w+=|href="[^#/]|href="//`).FindString(a.Body); found != "" {
 		t.Errorf("the page needs something besides itself: %s", found)
 	}
-	for _, ref := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(a.body, -1) {
-		if !strings.Contains(a.body, `id="`+ref[1]+`"`) {
+	for _, ref := range regexp.MustCompile(`href="#([^"]*)"`).FindAllStringSubmatch(a.Body, -1) {
+		if !strings.Contains(a.Body, `id="`+ref[1]+`"`) {
 			t.Errorf("#%s leads nowhere", ref[1])
 		}
 	}
@@ -401,14 +402,14 @@ func TestDocsStandAlone(t *testing.T) {
 
 // TestTheTestEventIsDescribed as it is sent, byte for byte where that matters.
 func TestTheTestEventIsDescribed(t *testing.T) {
-	m, receiver, got, _ := realManaged(t)
+	m, receiver, _ := realManaged(t)
 	d := describe(m)
 	described := d.Webhooks[webhook.TypeTest]["post"].RequestBody.Content["application/json"]
-	sub := decode[struct{ ID, Secret string }](t, m.do("POST", "/v1/subscriptions", `{"url":"`+receiver+`"}`))
-	if a := m.do("POST", "/v1/subscriptions/"+sub.ID+"/test", ""); a.status != 200 {
-		t.Fatalf("test = %d %s", a.status, a.body)
+	sub := decode[struct{ ID, Secret string }](t, m.do("POST", "/v1/subscriptions", `{"url":"`+receiver.URL+`"}`))
+	if a := m.do("POST", "/v1/subscriptions/"+sub.ID+"/test", ""); a.Status != 200 {
+		t.Fatalf("test = %d %s", a.Status, a.Body)
 	}
-	body := (<-got).body
+	body := string(receiver.Wait(t, 1)[0].Body)
 	var compare func(where string, s *schema, value any)
 	compare = func(where string, s *schema, value any) {
 		s = d.of(s)
@@ -428,7 +429,7 @@ func TestTheTestEventIsDescribed(t *testing.T) {
 	}
 	for what, text := range map[string]string{"what was sent": body, "the example": string(described.Example)} {
 		var value any
-		check(t, json.Unmarshal([]byte(text), &value))
+		testkit.NoError(t, json.Unmarshal([]byte(text), &value))
 		compare(what, described.Schema, value)
 		spaceless := strings.Join(strings.Fields(text), "")
 		if !strings.Contains(spaceless, `"slash":"\/","letter":"\u0117","number":1.0`) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"pollbridge/internal/check"
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -87,29 +88,11 @@ func summary(fields []problemField) string {
 // shorten shows a name that a client made up, as far as it can be one: a secret that was
 // sent where a name belongs is not repeated.
 func shorten(name string) string {
-	const most, mostDigits = 40, 4
-	digits := 0
-	for _, c := range []byte(name) {
-		switch {
-		case c >= '0' && c <= '9':
-			digits++
-		case c|0x20 >= 'a' && c|0x20 <= 'z', strings.IndexByte("_-.[]", c) >= 0:
-		default:
-			return notShown
-		}
-	}
-	for _, prefix := range []string{"whsec_", "whsk_", "pbk_"} {
-		if strings.Contains(strings.ToLower(name), prefix) {
-			return notShown
-		}
-	}
-	if len(name) > most || digits > mostDigits {
-		return notShown
+	if !check.IsName(name) {
+		return "(not shown)"
 	}
 	return name
 }
-
-const notShown = "(not shown)"
 
 // at is the problem of a single field.
 func at(location, message string) *problem {

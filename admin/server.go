@@ -71,9 +71,9 @@ func New(cfg Config, o Options) *Server {
 			Services: *o.Services, log: o.Log, longPolls: s.longPolls, streams: &s.streams,
 			unsent: newUnsent(o.Registry), ping: cmp.Or(o.Ping, 15*time.Second),
 		}
-		m.register(s.app, o.Version, keyAlways(cfg.Keys))
+		m.register(s.app, o.Version, withKey(cfg.Keys).always)
 	}
-	s.app.Use(keyOrLoopback(cfg.Keys))
+	s.app.Use(withKey(cfg.Keys).orLoopback)
 	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
 	return s
 }
@@ -104,16 +104,17 @@ func readiness(ready func() error) fiber.Handler {
 }
 
 func (s *Server) handleError(c *fiber.Ctx, err error) error {
-	p := newProblem(http.StatusInternalServerError, "")
-	if known, ok := errors.AsType[*fiber.Error](err); ok {
-		p = newProblem(known.Code, "")
-	} else if denied, ok := errors.AsType[*unauthorized](err); ok {
-		p = newProblem(http.StatusUnauthorized, denied.Error())
+	p, known := errors.AsType[*problem](err)
+	if !known {
+		p = newProblem(http.StatusInternalServerError, "")
+		if refused, ok := errors.AsType[*fiber.Error](err); ok {
+			p = newProblem(refused.Code, "")
+		} else {
+			s.log.Error("management request failed", "error", err)
+		}
+	}
+	if p.Status == http.StatusUnauthorized {
 		c.Set(fiber.HeaderWWWAuthenticate, "Bearer")
-	} else if known, ok := errors.AsType[*problem](err); ok {
-		p = known
-	} else {
-		s.log.Error("management request failed", "error", err)
 	}
 	return c.Status(p.Status).JSON(p, problemType)
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 )
 
 const key = "sesame-0123456789"
@@ -40,7 +40,7 @@ func (remote) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2
 type server struct {
 	near, far string // its URL for this machine and for others
 	ready     atomic.Pointer[error]
-	log       logtest.Buffer
+	log       testkit.LogBuffer
 }
 
 func serve(t *testing.T, keys ...string) *server {
@@ -59,7 +59,7 @@ func serve(t *testing.T, keys ...string) *server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		private := admin.New(cfg, admin.Options{Registry: registry, Log: slog.New(slog.NewTextHandler(&s.log, nil)), Ready: func() error {
+		private := admin.New(cfg, admin.Options{Registry: registry, Log: s.log.Logger(slog.LevelInfo), Ready: func() error {
 			if why := s.ready.Load(); why != nil {
 				return *why
 			}
@@ -82,52 +82,30 @@ func serve(t *testing.T, keys ...string) *server {
 	return s
 }
 
-type answer struct {
-	status int
-	header http.Header
-	body   string
-}
-
-func get(t *testing.T, url string, fields ...string) answer {
+func get(t *testing.T, url string, fields ...string) testkit.Answer {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), "GET", url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Close = true
-	for _, field := range fields {
-		name, value, _ := strings.Cut(field, ": ")
-		request.Header.Add(name, value)
-	}
-	response, err := http.DefaultTransport.RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Error(err)
-	}
-	return answer{response.StatusCode, response.Header, string(body)}
+	a := testkit.Do(t, "GET", url, "", fields...)
+	testkit.NoError(t, a.Err)
+	return a
 }
 
 func TestProbes(t *testing.T) {
 	s := serve(t)
 	for _, url := range []string{s.near, s.far} {
-		if a := get(t, url+"/healthz"); a.status != 200 || a.body != `{"status":"ok"}` {
-			t.Errorf("healthz = %d %s", a.status, a.body)
+		if a := get(t, url+"/healthz"); a.Status != 200 || a.Body != `{"status":"ok"}` {
+			t.Errorf("healthz = %d %s", a.Status, a.Body)
 		}
-		if a := get(t, url+"/readyz"); a.status != 200 || a.body != `{"status":"ready"}` {
-			t.Errorf("readyz = %d %s", a.status, a.body)
+		if a := get(t, url+"/readyz"); a.Status != 200 || a.Body != `{"status":"ready"}` {
+			t.Errorf("readyz = %d %s", a.Status, a.Body)
 		}
 	}
 	why := errors.New("draining")
 	s.ready.Store(&why)
-	if a := get(t, s.far+"/readyz"); a.status != 503 || a.body != `{"status":"not ready","reason":"draining"}` {
-		t.Errorf("readyz while draining = %d %s", a.status, a.body)
+	if a := get(t, s.far+"/readyz"); a.Status != 503 || a.Body != `{"status":"not ready","reason":"draining"}` {
+		t.Errorf("readyz while draining = %d %s", a.Status, a.Body)
 	}
-	if a := get(t, s.far+"/healthz"); a.status != 200 {
-		t.Errorf("healthz while draining = %d: a probe would have the program killed", a.status)
+	if a := get(t, s.far+"/healthz"); a.Status != 200 {
+		t.Errorf("healthz while draining = %d: a probe would have the program killed", a.Status)
 	}
 }
 
@@ -157,48 +135,48 @@ func TestWhoMayLook(t *testing.T) {
 		{"no keys at all, and none given", without.far, []string{"Authorization: Bearer "}, 401},
 	} {
 		a := get(t, test.url+"/metrics", test.fields...)
-		if a.status != test.want {
-			t.Errorf("%s: %d, want %d", test.name, a.status, test.want)
+		if a.Status != test.want {
+			t.Errorf("%s: %d, want %d", test.name, a.Status, test.want)
 		}
-		if a.status == 200 && !strings.Contains(a.body, "pollbridge_test_total 0") {
-			t.Errorf("%s: %.100q; want the metrics", test.name, a.body)
+		if a.Status == 200 && !strings.Contains(a.Body, "pollbridge_test_total 0") {
+			t.Errorf("%s: %.100q; want the metrics", test.name, a.Body)
 		}
-		if a.status == 401 {
+		if a.Status == 401 {
 			wantProblem(t, test.name, a)
-			if a.header.Get("WWW-Authenticate") != "Bearer" {
-				t.Errorf("%s: WWW-Authenticate = %q", test.name, a.header.Get("WWW-Authenticate"))
+			if a.Header.Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s: WWW-Authenticate = %q", test.name, a.Header.Get("WWW-Authenticate"))
 			}
-			if strings.Contains(a.body, "sesame") {
-				t.Errorf("%s: %q repeats the key", test.name, a.body)
+			if strings.Contains(a.Body, "sesame") {
+				t.Errorf("%s: %q repeats the key", test.name, a.Body)
 			}
 		}
 	}
 	t.Log("what is wrong with a key is not told")
 	messages := map[string]bool{}
 	for _, fields := range [][]string{nil, {"Authorization: Bearer wrong"}, {"Authorization: Bearer " + key[:16]}, {"Authorization: Basic x"}} {
-		messages[get(t, with.far+"/metrics", fields...).body] = true
+		messages[get(t, with.far+"/metrics", fields...).Body] = true
 	}
 	if len(messages) != 1 {
 		t.Errorf("denials differ: %v", messages)
 	}
-	if a := get(t, with.far+"/nothing"); a.status != 401 {
-		t.Errorf("an unknown path without a key: %d, want 401", a.status)
+	if a := get(t, with.far+"/nothing"); a.Status != 401 {
+		t.Errorf("an unknown path without a key: %d, want 401", a.Status)
 	}
 	if log := with.log.String(); strings.Contains(log, "sesame") {
 		t.Errorf("the log shows a key: %s", log)
 	}
 }
 
-func wantProblem(t *testing.T, what string, a answer) {
+func wantProblem(t *testing.T, what string, a testkit.Answer) {
 	t.Helper()
 	var problem struct {
 		Title  string
 		Status int
 	}
-	if err := json.Unmarshal([]byte(a.body), &problem); err != nil || problem.Status != a.status || problem.Title != http.StatusText(a.status) {
-		t.Errorf("%s: %q, %v; want a problem with status %d", what, a.body, err, a.status)
+	if err := json.Unmarshal([]byte(a.Body), &problem); err != nil || problem.Status != a.Status || problem.Title != http.StatusText(a.Status) {
+		t.Errorf("%s: %q, %v; want a problem with status %d", what, a.Body, err, a.Status)
 	}
-	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
 		t.Errorf("%s: Content-Type = %q, want application/problem+json", what, got)
 	}
 }
@@ -207,8 +185,8 @@ func TestProblems(t *testing.T) {
 	s := serve(t)
 	for path, want := range map[string]int{"/nothing": 404, "/Metrics": 404, "/metrics/": 404, "/healthz/": 404} {
 		a := get(t, s.near+path)
-		if a.status != want {
-			t.Errorf("%s = %d, want %d", path, a.status, want)
+		if a.Status != want {
+			t.Errorf("%s = %d, want %d", path, a.Status, want)
 		}
 		wantProblem(t, path, a)
 	}

@@ -82,12 +82,6 @@ type sessionWebhook struct {
 	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature. Left out: v1."`
 }
 
-func (w sessionWebhook) wanted() webhook.AttachOptions {
-	return webhook.AttachOptions{
-		URL: w.URL, Secret: w.Secret, Events: w.Events, IncludeFile: w.IncludeFile, Headers: w.Headers, Signature: w.Signature,
-	}
-}
-
 type registeredSession struct {
 	Session
 	Webhook *registeredWebhook `json:"webhook,omitempty"`
@@ -180,7 +174,7 @@ func (m *management) watchSession(ctx context.Context, n newSession) (made regis
 }
 
 func (m *management) attach(ctx context.Context, subject webhook.Subject, w sessionWebhook) (*registeredWebhook, error) {
-	s, err := m.Subscriptions.Attach(ctx, subject, w.wanted())
+	s, err := m.Subscriptions.Attach(ctx, subject, webhook.AttachOptions(w))
 	if wrong, ok := errors.AsType[*webhook.FieldError](err); ok {
 		return nil, &webhook.FieldError{Field: "webhook." + wrong.Field, Problem: wrong.Problem}
 	}
@@ -221,7 +215,7 @@ func revision(before uint64) string {
 
 // before is where a page of sessions begins.
 func (p PageParams) before() (uint64, error) {
-	text, err := position(ofSessions, "query.cursor", p.Cursor)
+	text, err := p.after(ofSessions)
 	if text == "" || err != nil {
 		return 0, err
 	}
@@ -236,7 +230,6 @@ func (p PageParams) before() (uint64, error) {
 const headerUpstreamStatus = "Pollbridge-Upstream-Status"
 
 func (m *management) registerResponse(api huma.API) {
-	type output struct{ Body func(huma.Context) }
 	op := operation(http.MethodGet, "/v1/sessions/{id}/response", "get-response", tagSessions, "Get the final answer",
 		"The upstream's answer, byte for byte, including the signed document, with its content type. The status is 200 whatever the upstream's was. "+
 			"404 while there is no final answer, and after it was forgotten.", http.StatusOK, 404)
@@ -247,12 +240,12 @@ func (m *management) registerResponse(api huma.API) {
 			Description: "The status of the upstream's answer.", Schema: &huma.Schema{Type: huma.TypeInteger}, Required: true,
 		}},
 	}}
-	route(m, api, op, "path", func(ctx context.Context, in *SessionPath) (*output, error) {
+	route(m, api, op, "path", func(ctx context.Context, in *SessionPath) (*huma.StreamResponse, error) {
 		o, err := m.Sessions.Response(ctx, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		return &output{func(ctx huma.Context) { m.writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
+		return &huma.StreamResponse{Body: func(ctx huma.Context) { m.writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
 	})
 }
 

@@ -40,7 +40,7 @@ func (m *management) registerStats(api huma.API) {
 	route(m, api, operation(http.MethodGet, "/v1/stats", "get-stats", tagStats, "Get figures", "", http.StatusOK),
 		"query", func(ctx context.Context, _ *struct{}) (*answered[Stats], error) {
 			stats, err := m.Services.Stats(ctx)
-			stats.Held = m.longPolls.number()
+			stats.Held = int(m.longPolls.number.Load())
 			return &answered[Stats]{stats}, err
 		})
 }

@@ -31,7 +31,6 @@ func (m *management) registerStream(api huma.API) {
 		LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was seen; browsers send it by themselves. Takes precedence over after."`
 		connection
 	}
-	type output struct{ Body func(huma.Context) }
 	op := operation(http.MethodGet, "/v1/events/stream", "stream-events", tagEvents, "Follow events",
 		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event.", http.StatusOK)
 	op.Responses = map[string]*huma.Response{"200": {
@@ -40,7 +39,7 @@ func (m *management) registerStream(api huma.API) {
 			Schema: &huma.Schema{Type: huma.TypeString}, Example: streamExample,
 		}},
 	}}
-	route(m, api, op, "query", func(ctx context.Context, in *input) (*output, error) {
+	route(m, api, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
 		after, err := m.from(ctx, "query.after", in.After)
 		if in.After == "" {
 			after, err = m.from(ctx, "query.after", latest)
@@ -56,24 +55,22 @@ func (m *management) registerStream(api huma.API) {
 			return nil, err
 		}
 		s := &stream{m: m, ctx: waiting, conn: in.conn, after: after}
-		return &output{func(ctx huma.Context) {
+		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			c := humafiber.Unwrap(ctx)
 			c.Set(fiber.HeaderContentType, "text/event-stream")
 			c.Set("X-Accel-Buffering", "no")
-			if !c.Request().Header.IsHTTP11() {
-				m.streams.Respond(c.Context(), func(w *bufio.Writer) error {
-					defer done()
-					s.run(w)
-					return nil
-				})
-				return
-			}
-			// The writer runs after the handler, in a goroutine of its own, when c is
-			// already another request's.
-			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+			// It runs after the handler, in a goroutine of its own, when c is already
+			// another request's.
+			run := func(w *bufio.Writer) error {
 				defer done()
 				s.run(w)
-			})
+				return nil
+			}
+			if !c.Request().Header.IsHTTP11() {
+				m.streams.Respond(c.Context(), run)
+				return
+			}
+			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { _ = run(w) })
 		}}, nil
 	})
 }

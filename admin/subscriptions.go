@@ -3,9 +3,11 @@ package admin
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	jsonv2 "github.com/go-json-experiment/json"
 
 	"pollbridge/webhook"
 )
@@ -103,6 +105,34 @@ func (b changeBody) patch() webhook.SubscriptionPatch {
 	return p
 }
 
+// optional is a field of a change: it tells a name that was left out from one that is
+// null, which sets the zero value.
+type optional[T any] struct {
+	set   bool
+	value T
+}
+
+// UnmarshalJSON reads a value, or null. It is called only for names that are there.
+func (o *optional[T]) UnmarshalJSON(text []byte) error {
+	o.set = true
+	return jsonv2.Unmarshal(text, &o.value, jsonv2.RejectUnknownMembers(true))
+}
+
+// Schema is that of the value, or null.
+func (o optional[T]) Schema(r huma.Registry) *huma.Schema {
+	schema := r.Schema(reflect.TypeFor[T](), true, "")
+	schema.Nullable = true
+	return schema
+}
+
+// pointer returns nil for a name that was left out.
+func (o optional[T]) pointer() *T {
+	if !o.set {
+		return nil
+	}
+	return &o.value
+}
+
 // SubscriptionPath is the path of a subscription. Huma sees exported types only.
 type SubscriptionPath struct {
 	ID string `path:"id" pattern:"^sub_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a subscription, sub_…"`
@@ -137,11 +167,11 @@ func (m *management) registerSubscriptions(api huma.API) {
 		})
 	route(m, api, operation(http.MethodGet, "/v1/subscriptions", "list-subscriptions", tagSubscriptions, "List subscriptions", "", http.StatusOK),
 		inList, func(ctx context.Context, in *PageParams) (*answered[list[Subscription]], error) {
-			page, err := in.page(ofSubscriptions)
+			after, err := in.after(ofSubscriptions)
 			if err != nil {
 				return nil, err
 			}
-			found, next, err := m.Subscriptions.List(ctx, page.after, page.limit)
+			found, next, err := m.Subscriptions.List(ctx, after, in.Limit)
 			return &answered[list[Subscription]]{listOf(found, shownSubscription, ofSubscriptions, next)}, err
 		})
 	route(m, api, operation(http.MethodGet, "/v1/subscriptions/{id}", "get-subscription", tagSubscriptions, "Get a subscription", "", http.StatusOK, 404),

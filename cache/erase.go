@@ -6,6 +6,7 @@ import "pollbridge/session"
 // not its business. A request that is under way may bring it back.
 func (s *Statuses) Erase(v *session.Variant) {
 	key := v.Key()
+	s.siblings.forget(session.SessionKey(key))
 	shard := s.shard(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

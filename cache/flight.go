@@ -16,16 +16,18 @@ type flight struct {
 	origin string        // for which is asked
 	client chan struct{} // closed once a client waits, see clientLocked
 	joined bool          // client is closed; guarded by the shard's mutex
-	done   chan struct{}
-	known  *record // what is known after it
-	err    error   // why it brought nothing
-	loaded bool    // Finals knew the answer, the upstream was not asked
-	unkept bool    // Finals could not keep it
+
+	notFinal chan struct{} // closed once the upstream has given no final answer
+	done     chan struct{}
+	known    *record // what is known after it
+	err      error   // why it brought nothing
+	loaded   bool    // Finals knew the answer, the upstream was not asked
+	unkept   bool    // Finals could not keep it
 }
 
 func newFlight(locale int, known *record, origin string) *flight {
 	return &flight{
-		locale: locale, origin: origin, client: make(chan struct{}),
+		locale: locale, origin: origin, client: make(chan struct{}), notFinal: make(chan struct{}),
 		done: make(chan struct{}), known: known, err: errAborted,
 	}
 }
@@ -78,6 +80,7 @@ func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) 
 			f.known = brought
 		}
 		f.err = err
+		s.siblings.leave(session.SessionKey(v.Key()), f, brought, s.cfg.NotFoundTTL)
 		shard.mu.Lock()
 		slot.flight, slot.last = nil, failure{err: err, at: time.Now(), origin: f.origin}
 		if brought != nil {
@@ -88,6 +91,7 @@ func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) 
 		close(f.done)
 	}()
 	defer s.recovered(&err)
+	s.siblings.enter(session.SessionKey(v.Key()), f)
 	brought, err = s.ask(v, f)
 }
 
@@ -116,7 +120,10 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 			known = stored
 		}
 	}
-	o, err := s.options.Poller.Poll(context.Background(), v, s.pollOptions(v, f.origin, f.client))
+	o, err := s.poll(v, f.origin, f.client)
+	if err != nil || !o.State.Final() {
+		close(f.notFinal)
+	}
 	if err != nil {
 		return known, err
 	}
@@ -127,8 +134,10 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	if o.State.Final() {
 		f.unkept = !s.keep(v, o)
 	}
+	if next.other = s.otherFinal(v, f, o); next.other != nil {
+		o = next.other // the session has ended, whatever this variant was told
+	}
 	s.observed(v, o)
-	next.other = s.otherFinal(v, o)
 	return next, nil
 }
 
@@ -167,20 +176,6 @@ func (s *Statuses) load(v *session.Variant) *record {
 		return nil
 	}
 	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now()}
-}
-
-// otherFinal returns the final answer to another variant of v's session, or nil, where
-// the upstream has forgotten the session: it may give that answer only once, to whoever
-// asks first. An answer to a credential that is refused is nobody's.
-func (s *Statuses) otherFinal(v *session.Variant, o *session.Observation) *session.Observation {
-	if o.State != session.NotFound || o.Status == 401 || o.Status == 403 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
-	defer cancel()
-	other, err := s.options.Finals.Other(ctx, v)
-	s.logUnread(v, err)
-	return other
 }
 
 func (s *Statuses) logUnread(v *session.Variant, err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,9 +100,9 @@ func TestOriginWaitsForTheNextWindow(t *testing.T) {
 	})
 }
 
-// TestOriginsTakeTurns: each window's poll is for an origin that waits, also if a client
+// TestOriginsThatWaitGoFirst: each window's poll is for an origin that waits, also if a client
 // without one comes first.
-func TestOriginsTakeTurns(t *testing.T) {
+func TestOriginsThatWaitGoFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := answering(pending)
 		s := newStatuses(t, config(), p)
@@ -310,8 +311,8 @@ func TestOtherVariant(t *testing.T) {
 					}
 				}
 				wantPolls(t, p, 1)
-				if !slices.Equal(told, []session.State{c.says.State}) {
-					t.Errorf("was told of %v; want what the upstream said", told)
+				if !slices.Equal(told, []session.State{c.want}) {
+					t.Errorf("was told of %v; want %v: a session that has ended is not one that was never there", told, c.want)
 				}
 				time.Sleep(2 * time.Second)
 				get(t.Context(), s, v)
@@ -405,5 +406,135 @@ func TestRestore(t *testing.T) {
 			s.Restore(v, pending())
 			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
 		})
+	})
+}
+
+// TestVariantsOfAOneShotAnswer: whichever variant gets it, and however they overlap, all of
+// them are answered with it.
+func TestVariantsOfAOneShotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := question(t, "t", lt)
+		variants := []*session.Variant{v}
+		for i := range 5 {
+			variants = append(variants, variantOf(t, v.Endpoint, "t", fmt.Sprintf(`{"access_token":"c7a1a0b4-2b7e-4f0e-9d6e-6f1d2f3a4b5c","page":%d}`, i)))
+		}
+		slow := newFinals()
+		slow.hook = func(*session.Observation) { time.Sleep(300 * time.Millisecond) }
+		began := time.Now()
+		var taken atomic.Bool
+		s := newStatuses(t, config(), pollFunc(func(v *session.Variant) (*session.Observation, error) {
+			o := pending()
+			switch {
+			case time.Since(began) < time.Second:
+			case taken.CompareAndSwap(false, true):
+				o = signed()
+			default:
+				o = notFound()
+			}
+			o.At = time.Now()
+			time.Sleep(50 * time.Millisecond)
+			return o, nil
+		}), with(slow))
+		for time.Since(began) < 4*time.Second {
+			var all sync.WaitGroup
+			for _, v := range variants {
+				all.Go(func() {
+					if r, err := get(t.Context(), s, v); err != nil || r.State == session.NotFound {
+						t.Errorf("after %v: %s; want pending, or the final answer", time.Since(began), describe(r, err))
+					}
+				})
+				time.Sleep(20 * time.Millisecond)
+			}
+			all.Wait()
+			time.Sleep(130 * time.Millisecond)
+		}
+	})
+}
+
+// TestNotFoundUntilAnotherVariantIsAnswered: what was remembered as not found is answered
+// as soon as another variant got the final answer.
+func TestNotFoundUntilAnotherVariantIsAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := question(t, "t", lt)
+		other := variantOf(t, v.Endpoint, "t", `{"access_token":"c7a1a0b4-2b7e-4f0e-9d6e-6f1d2f3a4b5c","page":1}`)
+		p := inTurn(notFound(), signed(), errDown)
+		s := newStatuses(t, config(), p)
+		want(t, s, v, session.NotFound, "not found")
+		want(t, s, other, session.Succeeded, `{"status":"ok"}`)
+		if r := want(t, s, v, session.Succeeded, `{"status":"ok"}`); !r.OtherVariant {
+			t.Error("it is not said that the answer is another variant's")
+		}
+		wantPolls(t, p, 2)
+	})
+}
+
+// TestWhatAnotherVariantGotOutlastsAnOutage once it was told.
+func TestWhatAnotherVariantGotOutlastsAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := question(t, "t", lt)
+		other := variantOf(t, v.Endpoint, "t", `{"access_token":"c7a1a0b4-2b7e-4f0e-9d6e-6f1d2f3a4b5c","page":1}`)
+		s := newStatuses(t, config(), inTurn(signed(), notFound(), errDown))
+		want(t, s, other, session.Succeeded, `{"status":"ok"}`)
+		for range 10 {
+			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+			time.Sleep(1500 * time.Millisecond)
+		}
+	})
+}
+
+// TestOriginsInAnOutage: an answer that is no observation and says nothing about origins
+// takes nothing back.
+func TestOriginsInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		down := false
+		s := newStatuses(t, config(), optionsPoller(func(o session.PollOptions) (*session.Observation, error) {
+			if down {
+				o.CORS(nil)
+				return nil, errDown
+			}
+			o.CORS([]session.Field{{Name: []byte("Access-Control-Allow-Origin"), Value: []byte(o.Origin)}})
+			return pending(), nil
+		}))
+		v := question(t, "t", lt)
+		for range 5 {
+			if _, err := s.GetFor(t.Context(), v, shop); err != nil || allowed(s, v, shop) != shop {
+				t.Errorf("%v, and the origin is allowed %s; want itself", err, allowed(s, v, shop))
+			}
+			time.Sleep(time.Second)
+			down = true
+		}
+	})
+}
+
+// TestManyOriginsOfAFinalAnswer cost no more than a poll a window.
+func TestManyOriginsOfAFinalAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := answering(signed)
+		s := newStatuses(t, config(), p)
+		v := question(t, "t", lt)
+		want(t, s, v, session.Succeeded, `{"status":"ok"}`)
+		var pages sync.WaitGroup
+		start := time.Now()
+		for i := range 300 {
+			pages.Go(func() {
+				if r, err := s.GetFor(t.Context(), v, fmt.Sprint("https://", i, ".example")); err != nil || r.State != session.Succeeded {
+					t.Errorf("GetFor = %s; want the final answer", describe(r, err))
+				}
+			})
+		}
+		pages.Wait()
+		if took := time.Since(start); took > 2*time.Second || len(p.origins) > 4 {
+			t.Errorf("%d polls for 300 origins in %v; want one a window", len(p.origins)-1, took)
+		}
+	})
+}
+
+// TestOtherLanguageInAnOutage is better than none.
+func TestOtherLanguageInAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStatuses(t, config(), inTurn(localized(session.Pending, "laukiama"), errDown))
+		v := question(t, "t", lt)
+		want(t, s, v, session.Pending, "laukiama")
+		want(t, s, v.In(en), session.Pending, "laukiama")
 	})
 }

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	maxOrigins   = 1000
-	originsAge   = 10 * time.Minute
-	originRounds = 3 // windows for which a client waits for its origin's poll
+	maxOrigins    = 1000
+	originsAge    = 10 * time.Minute
+	originWindows = 3 // for which a client waits for its origin's poll
 )
 
 // origins remembers which Access-Control-* fields the upstream answers to the pages of
@@ -22,6 +22,7 @@ type origins struct {
 	entries map[originKey]*list.Element // of *originEntry; guarded by mu, as all below
 	byUse   list.List                   // the one that was used last in front
 	polls   map[originKey]chan struct{} // under way, only to learn the fields
+	last    map[string]time.Time        // when one began, by the key of its variant; of the last window
 }
 
 // originKey holds the credential, as one caller may be allowed what another is not.
@@ -37,7 +38,7 @@ type originEntry struct {
 }
 
 func newOrigins() *origins {
-	return &origins{entries: map[originKey]*list.Element{}, polls: map[originKey]chan struct{}{}}
+	return &origins{entries: map[originKey]*list.Element{}, polls: map[originKey]chan struct{}{}, last: map[string]time.Time{}}
 }
 
 func (o *origins) get(key originKey) (fields []session.Field, known bool) {
@@ -72,16 +73,29 @@ func (o *origins) removeLocked(element *list.Element) {
 	delete(o.entries, o.byUse.Remove(element).(*originEntry).key)
 }
 
-// poll joins the poll that is made for key only to learn the fields, or says that the
-// caller has to make it, and then call finish.
-func (o *origins) poll(key originKey) (done chan struct{}, joined bool) {
+// poll joins the poll that is made for key only to learn the fields. If there is none, the
+// caller has to make it, and then call finish; unless one was made for that variant in
+// this window: then it has to wait first.
+func (o *origins) poll(key originKey, variant string, window time.Duration) (done chan struct{}, joined bool, wait time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if done, joined = o.polls[key]; !joined {
-		done = make(chan struct{})
-		o.polls[key] = done
+	if done, joined = o.polls[key]; joined {
+		return done, true, 0
 	}
-	return done, joined
+	if wait = window - time.Since(o.last[variant]); wait > 0 {
+		return nil, false, wait
+	}
+	if len(o.last) >= maxOrigins {
+		for other, at := range o.last {
+			if time.Since(at) >= window {
+				delete(o.last, other)
+			}
+		}
+	}
+	o.last[variant] = time.Now()
+	done = make(chan struct{})
+	o.polls[key] = done
+	return done, false, 0
 }
 
 func (o *origins) finish(key originKey, done chan struct{}) {
@@ -98,37 +112,54 @@ func (s *Statuses) CORS(v *session.Variant, origin string) (fields []session.Fie
 	return s.origins.get(originKey{v.Endpoint, v.Credential, origin})
 }
 
-// pollOptions are for a poll that a client of an origin causes, if there is one.
-func (s *Statuses) pollOptions(v *session.Variant, origin string, client <-chan struct{}) session.PollOptions {
-	o := session.PollOptions{Origin: origin, Client: client}
+// poll asks the upstream for the page of an origin, if there is one, and remembers what
+// that may read. An answer that is no observation need not know of it, and takes nothing
+// back: a page that is told "waiting" in an outage has to be able to read that.
+func (s *Statuses) poll(v *session.Variant, origin string, client <-chan struct{}) (*session.Observation, error) {
+	options := session.PollOptions{Origin: origin, Client: client}
+	var fields []session.Field
+	answered := false
 	if origin != "" {
-		o.CORS = func(fields []session.Field) {
-			s.origins.put(originKey{v.Endpoint, v.Credential, origin}, fields, originsAge)
-		}
+		options.CORS = func(f []session.Field) { fields, answered = f, true }
 	}
-	return o
+	o, err := s.options.Poller.Poll(context.Background(), v, options)
+	if origin == "" {
+		return o, err
+	}
+	key := originKey{v.Endpoint, v.Credential, origin}
+	_, known := s.origins.get(key)
+	switch {
+	case answered && (err == nil || len(fields) > 0):
+		s.origins.put(key, fields, originsAge)
+	case !known: // it is left alone for a window
+		s.origins.put(key, nil, s.cfg.PendingTTL)
+	}
+	return o, err
 }
 
 // learn asks the upstream only to learn the fields for an origin: what it says is final
-// and known. Where it gives no answer, it is left alone for a window.
+// and known. Of a variant that is asked once a window, like everything else; who would
+// have to wait for too long does without.
 func (s *Statuses) learn(ctx context.Context, v *session.Variant, origin string) {
 	key := originKey{v.Endpoint, v.Credential, origin}
-	done, joined := s.origins.poll(key)
+	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
+	defer cancel()
+	done, joined, wait := s.origins.poll(key, v.Key(), s.cfg.PendingTTL)
+	for wait > 0 {
+		if sleep(ctx, wait) != nil {
+			return
+		}
+		done, joined, wait = s.origins.poll(key, v.Key(), s.cfg.PendingTTL)
+	}
 	if !joined {
 		s.flights.Go(func() {
 			defer s.origins.finish(key, done)
 			defer s.recovered(nil)
-			_, err := s.options.Poller.Poll(context.Background(), v, s.pollOptions(v, origin, nil))
-			if _, known := s.origins.get(key); err != nil && !known {
-				s.origins.put(key, nil, s.cfg.PendingTTL)
-			}
+			_, _ = s.poll(v, origin, nil) // which remembers what is to be learned
 		})
 	}
-	timer := time.NewTimer(newsTimeout)
-	defer timer.Stop()
 	select {
 	case <-done:
-	case <-timer.C:
 	case <-ctx.Done():
 	}
 }

@@ -115,12 +115,21 @@ func (s *Statuses) left(r *record, o *session.Observation, now time.Time) time.D
 		}
 		return s.cfg.ttl(o) - o.Age(now)
 	}
-	fresh := s.cfg.FinalTTL - r.newest.Age(now)
+	fresh := s.leftOfFinal(r.newest, now)
 	if !r.loaded.IsZero() {
-		fresh = s.cfg.FinalTTL - max(0, now.Sub(r.loaded))
+		fresh = s.retained(s.cfg.FinalTTL-max(0, now.Sub(r.loaded)), r.newest, now)
 	}
+	return fresh
+}
+
+// leftOfFinal is how much longer a final observation is given from memory.
+func (s *Statuses) leftOfFinal(o *session.Observation, now time.Time) time.Duration {
+	return s.retained(s.cfg.FinalTTL-o.Age(now), o, now)
+}
+
+func (s *Statuses) retained(fresh time.Duration, o *session.Observation, now time.Time) time.Duration {
 	if s.options.Retain > 0 {
-		fresh = min(fresh, s.options.Retain-r.newest.Age(now))
+		fresh = min(fresh, s.options.Retain-o.Age(now))
 	}
 	return fresh
 }
@@ -129,6 +138,9 @@ func (s *Statuses) left(r *record, o *session.Observation, now time.Time) time.D
 func (s *Statuses) useful(r *record, now time.Time) time.Duration {
 	if r == nil {
 		return 0
+	}
+	if r.other != nil {
+		return s.leftOfFinal(r.other, now)
 	}
 	if r.newest.State == session.Pending {
 		return max(s.cfg.PendingTTL, s.cfg.StaleIfError) - r.newest.Age(now)

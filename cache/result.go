@@ -17,7 +17,7 @@ const (
 	Stale                    // with the last pending answer, because the upstream gave none
 )
 
-// Result is an answer to one request. With an error, only Asked and Expired say
+// Result is an answer to one request. With an error, only How, Asked and Expired say
 // something.
 type Result struct {
 	*session.Observation

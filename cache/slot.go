@@ -48,6 +48,12 @@ func unsent(err error) bool {
 	return errors.As(err, &says) && says.NotSent()
 }
 
+// soon reports whether an error says that the upstream may well be asked in a moment.
+func soon(err error) bool {
+	var says interface{ Soon() bool }
+	return errors.As(err, &says) && says.Soon()
+}
+
 // concerns reports whether the clients of an origin may be told. The upstream may have
 // answered as it did because of the origin, so what it said is for that one only.
 func (f failure) concerns(origin string) bool {

@@ -234,3 +234,33 @@ func TestPollerThatNeverReturnsProperly(t *testing.T) {
 		})
 	}
 }
+
+// notYet is an error of a poll that may well be made in a moment.
+type notYet struct{ notSent }
+
+func (notYet) Soon() bool { return true }
+
+// TestWhoHasNothingWaitsForTheProbes: a session that nothing is known about waits a moment
+// while others find out whether the upstream is back; who can be told "waiting" is.
+func TestWhoHasNothingWaitsForTheProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		busy := notYet{notSent{errors.New("others are being tried")}}
+		s := newStatuses(t, config(), inTurn(busy, busy, busy, pending(), busy))
+		v := question(t, "new", lt)
+		start := time.Now()
+		want(t, s, v, session.Pending, `{"status":"waiting"}`)
+		if took := time.Since(start); took != 300*time.Millisecond {
+			t.Errorf("answered after %v; want the fourth try", took)
+		}
+		time.Sleep(time.Second)
+		start = time.Now()
+		if r := want(t, s, v, session.Pending, `{"status":"waiting"}`); r.How != cache.Stale || time.Since(start) > 0 {
+			t.Errorf("%s after %v; want stale at once", describe(r, nil), time.Since(start))
+		}
+		other := question(t, "another", lt)
+		start = time.Now()
+		if r, err := get(t.Context(), s, other); !errors.Is(err, busy) || time.Since(start) != 2*time.Second {
+			t.Errorf("%s after %v; want the failure after two seconds", describe(r, err), time.Since(start))
+		}
+	})
+}

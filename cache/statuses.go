@@ -16,9 +16,9 @@ import (
 )
 
 // Poller asks the upstream once. It returns within bounded time whatever becomes of
-// ctx, and decides itself when not to ask. An error may have two methods: NotSent says
-// true if the upstream was not asked, Answered if it answered something that is no
-// observation, but that clients are told.
+// ctx, and decides itself when not to ask. An error may have three methods: NotSent says
+// true if the upstream was not asked, Soon if it may well be asked in a moment, Answered
+// if it answered something that is no observation, but that clients are told.
 type Poller interface {
 	Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error)
 }
@@ -51,6 +51,8 @@ type Statuses struct {
 	shards  [shardCount]shard
 	origins *origins
 
+	siblings *siblings
+
 	flights  sync.WaitGroup
 	sweeping sync.WaitGroup
 	quit     chan struct{}
@@ -60,6 +62,9 @@ type Statuses struct {
 // it could have instead: an upstream that hangs then does not make clients give up. The
 // request goes on, and its answer is there for the next one who asks.
 const newsTimeout = 2 * time.Second
+
+// soonAgain is how long is waited before a poll that could not be made is tried again.
+const soonAgain = 100 * time.Millisecond
 
 // New returns an empty cache. The caller must Close it.
 func New(cfg Config, o Options) (*Statuses, error) {
@@ -73,7 +78,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	s := &Statuses{cfg: cfg, options: o, store: store, seed: maphash.MakeSeed(), origins: newOrigins(), quit: make(chan struct{})}
+	s := &Statuses{cfg: cfg, options: o, store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), quit: make(chan struct{})}
 	for i := range s.shards {
 		s.shards[i].slots = map[string]*slot{}
 	}
@@ -111,7 +116,14 @@ func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
 	}
 	now := time.Now()
 	left := s.left(known, o, now)
-	return Result{Observation: o, Made: now, How: Hit, TTL: left, OtherVariant: o == known.other}, left > 0
+	result := Result{Observation: o, Made: now, How: Hit, TTL: left, OtherVariant: o == known.other}
+	if o.State == session.NotFound && left > 0 && !refuses(o) {
+		// Another variant may have got the answer since.
+		if final := s.siblings.recent(session.SessionKey(known.key)); final != nil {
+			result.Observation, result.OtherVariant = final, true
+		}
+	}
+	return result, left > 0
 }
 
 // remembered is what ristretto holds for a key. The key is compared in full:
@@ -149,12 +161,13 @@ func (s *Statuses) Refresh(ctx context.Context, v *session.Variant) (Result, err
 
 func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result Result, err error) {
 	asked, expired := false, false
+	began := time.Now()
 	defer func() {
 		result.Asked = asked
 		result.Expired = asked && expired
 	}()
-	for round := 1; ; round++ {
-		a.learned = a.learned || round > originRounds || s.learnedOf(v, a.origin)
+	for {
+		a.learned = a.learned || time.Since(began) > originWindows*s.cfg.PendingTTL || s.learnedOf(v, a.origin)
 		found := s.look(v, a)
 		if result, ok := s.fresh(found.known, v.Locale); ok && found.flight == nil && found.wait == 0 {
 			if !a.learned {
@@ -185,7 +198,14 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 		asked = asked || found.flight.asked()
 		ended := failure{err: found.flight.err, origin: found.flight.origin}
 		if ended.err != nil && ended.concerns(a.origin) {
-			return s.insteadOfNews(found.flight.known, v.Locale, ended.err)
+			result, err := s.insteadOfNews(found.flight.known, v.Locale, ended.err)
+			if err != nil {
+				result.How = found.how()
+			}
+			if err == nil || !soon(err) || time.Since(began) >= newsTimeout || sleep(ctx, soonAgain) != nil {
+				return result, err
+			}
+			continue // nobody is told that a signing failed because others are being tried
 		}
 		if result, ok := s.landed(found, v.Locale); ok && (a.learned || s.learnedOf(v, a.origin)) {
 			return result, nil
@@ -262,6 +282,9 @@ func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, 
 		return result, nil
 	}
 	now := time.Now()
+	if known != nil && known.other != nil && s.leftOfFinal(known.other, now) > 0 {
+		return Result{Observation: known.other, Made: now, How: Hit, TTL: s.leftOfFinal(known.other, now), OtherVariant: true}, nil
+	}
 	if o := known.final(); o != nil && s.left(known, o, now) > 0 {
 		// Better in the other language than not at all.
 		return Result{Observation: o, Made: now, How: Hit, TTL: s.left(known, o, now)}, nil
@@ -273,6 +296,9 @@ func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, 
 func (s *Statuses) stale(known *record, locale int, err error) (Result, bool) {
 	now := time.Now()
 	o := known.serving(locale)
+	if o == nil && known != nil {
+		o = known.newest // better in the other language than not at all
+	}
 	if !s.cfg.mayServeStale(o, now) {
 		return Result{}, false
 	}

@@ -20,6 +20,7 @@ func (s *Statuses) sweepUntilQuit() {
 			for i := range s.shards {
 				s.sweepShard(&s.shards[i])
 			}
+			s.siblings.sweep(time.Now())
 		case <-s.quit:
 			return
 		}

@@ -94,9 +94,6 @@ func overlap(a, b string) bool {
 	return hostA == hostB || every(hostA) || every(hostB)
 }
 
-// Keys returns the key of every setting, in the order in which they are printed.
-func Keys() []string { return settings.Keys(&Config{}) }
-
 // SessionEndpoints returns the status APIs of the dialect, or those that
 // Endpoints describe. The caller owns the slice.
 func (c *Config) SessionEndpoints() ([]session.Endpoint, error) {

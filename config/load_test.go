@@ -1,15 +1,14 @@
 package config_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
 	"pollbridge/config"
+	"pollbridge/internal/settings"
+	"pollbridge/internal/testkit"
 )
 
 func TestUpstreamURLIsEnough(t *testing.T) {
@@ -51,7 +50,8 @@ func TestANetworkMayBeAnAddress(t *testing.T) {
 // and in the environment, and compares what is in effect. Without a sample are those
 // whose features are not built yet.
 func TestEverySetting(t *testing.T) {
-	certFile, keyFile := certificateFiles(t)
+	certificate := testkit.NewCertificate(t)
+	certFile, keyFile := certificate.CertFile, certificate.KeyFile
 	secretFile := file(t, strings.Repeat("ab", 32))
 	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"
 	samples := map[string]struct{ variable, yaml string }{
@@ -117,7 +117,7 @@ func TestEverySetting(t *testing.T) {
 		"cache.pending_ttl": "watch.interval",
 	}
 	byDefault := printed(t, load(t, config.Sources{Env: []string{urlVariable}}))
-	for _, key := range config.Keys() {
+	for _, key := range settings.Keys(&config.Config{}) {
 		sample, found := samples[key]
 		if !found {
 			t.Errorf("%s has no sample: want one for every setting", key)
@@ -143,20 +143,6 @@ func TestEverySetting(t *testing.T) {
 			t.Errorf("%s: setting it changed nothing", key)
 		}
 	}
-}
-
-// certificateFiles writes a certificate and its key, both PEM.
-func certificateFiles(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate := pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}
-	return file(t, string(pem.EncodeToMemory(&certificate))),
-		file(t, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
 }
 
 func TestEndpoints(t *testing.T) {

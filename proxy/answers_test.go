@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/upstream"
@@ -25,21 +27,21 @@ import (
 func TestLeavingEndsNobodyElsesRequest(t *testing.T) {
 	t.Parallel()
 	var waiting atomic.Int64
-	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/silent") {
 			waiting.Add(1)
 			defer waiting.Add(-1)
 			untilGone(t, r)
 			return
 		}
-		respond(w, 200, r.URL.Path+" "+r.Header.Get("X-Request-Id"))
+		testkit.Respond(w, 200, r.URL.Path+" "+r.Header.Get("X-Request-Id"))
 	}))
 	var leaving, asking sync.WaitGroup
 	var over atomic.Bool
 	for i := range 4 {
 		leaving.Go(func() {
 			for j := range 40 {
-				conn := b.dial()
+				conn := b.Dial()
 				if j%2 == 0 {
 					io.WriteString(conn, "GET /answered HTTP/1.1\r\nHost: h\r\n\r\n")
 					conn.Read(make([]byte, 1))
@@ -51,26 +53,26 @@ func TestLeavingEndsNobodyElsesRequest(t *testing.T) {
 		asking.Go(func() {
 			for j := 0; !over.Load(); j++ {
 				path, id := fmt.Sprintf("/%d/%d", i, j), fmt.Sprintf("id-%d-%d", i, j)
-				a := do(t, "GET", b.url+path, "", "X-Request-Id: "+id)
-				if a.status != 200 || a.body != path+" "+id || a.header.Get("X-Request-Id") != id {
-					t.Errorf("GET %s was answered %d %q with the id %q; want 200, the path and %q", path, a.status, a.body, a.header.Get("X-Request-Id"), id)
+				a := testkit.Do(t, "GET", b.URL+path, "", "X-Request-Id: "+id)
+				if a.Status != 200 || a.Body != path+" "+id || a.Header.Get("X-Request-Id") != id {
+					t.Errorf("GET %s was answered %d %q with the id %q; want 200, the path and %q", path, a.Status, a.Body, a.Header.Get("X-Request-Id"), id)
 				}
 			}
 		})
 	}
 	leaving.Wait()
-	eventually(t, "the upstream is told of all that left", func() bool { return waiting.Load() == 0 })
+	testkit.Eventually(t, "the upstream is told of all that left", func() bool { return waiting.Load() == 0 })
 	over.Store(true)
 	asking.Wait()
 }
 
 // saying is an upstream that answers each connection with the same bytes and hangs up.
 func saying(t testing.TB, answer string) (url string) {
-	return rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
-		for line, err := r.ReadString('\n'); err == nil && line != "\r\n"; line, err = r.ReadString('\n') {
+	return testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
+		for line, err := conn.Reader.ReadString('\n'); err == nil && line != "\r\n"; line, err = conn.Reader.ReadString('\n') {
 		}
-		io.WriteString(conn, answer)
-	})
+		conn.Say(answer)
+	}).URL
 }
 
 // TestHeadsAreOurs: whatever version and words the upstream uses, and however its body
@@ -87,9 +89,9 @@ func TestHeadsAreOurs(t *testing.T) {
 		{"HTTP/1.1 204 Nothing\r\nContent-Length: 4\r\n\r\n", "HTTP/1.1 204 No Content", ""},
 		{"HTTP/1.1 304 Same\r\nContent-Length: 4\r\nETag: x\r\n\r\n", "HTTP/1.1 304 Not Modified", ""},
 	} {
-		b := serve(t, saying(t, c.answer))
+		b := bridge.Start(t, saying(t, c.answer))
 		for range 2 {
-			conn := b.dial()
+			conn := b.Dial()
 			io.WriteString(conn, "GET /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 			whole, err := io.ReadAll(conn)
 			if err != nil {
@@ -119,18 +121,18 @@ func TestHeadsAreOurs(t *testing.T) {
 // the body, is replaced by an error that has none of its fields.
 func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 	t.Parallel()
-	b := serve(t, saying(t, "HTTP/1.1 200 Fine\r\nServer: theirs\r\nContent-Type: text/html\r\nContent-Encoding: br\r\nSet-Cookie: a=b\r\n"+
+	b := bridge.Start(t, saying(t, "HTTP/1.1 200 Fine\r\nServer: theirs\r\nContent-Type: text/html\r\nContent-Encoding: br\r\nSet-Cookie: a=b\r\n"+
 		"Cache-Control: public\r\nX-Request-Id: theirs\r\nTrailer: X-T\r\nX-T: t\r\nContent-Length: 100\r\n\r\nonly a part"))
-	a := do(t, "GET", b.url+"/x", "", "X-Request-Id: mine")
-	if a.status != 502 || !strings.Contains(a.body, `"error_code":50002`) {
-		t.Errorf("answered %d %q; want 502 and an error", a.status, a.body)
+	a := testkit.Do(t, "GET", b.URL+"/x", "", "X-Request-Id: mine")
+	if a.Status != 502 || !strings.Contains(a.Body, `"error_code":50002`) {
+		t.Errorf("answered %d %q; want 502 and an error", a.Status, a.Body)
 	}
-	want := map[string]string{"Content-Type": "application/json", "X-Request-Id": "mine"}
-	for name := range a.header {
+	want := map[string]string{"Content-Type": "application/json", "X-Request-Id": "mine", "Cache-Control": "no-store"}
+	for name := range a.Header {
 		switch name {
 		case "Date", "Content-Length":
 		default:
-			if got := a.header.Get(name); got != want[name] {
+			if got := a.Header.Get(name); got != want[name] {
 				t.Errorf("the error has %s: %q; want %q", name, got, want[name])
 			}
 		}
@@ -138,7 +140,7 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 }
 
 // failing is an upstream client that panics after the head of an answer.
-type failing struct{ unused }
+type failing struct{}
 
 func (failing) URL(upstream.Target) (*url.URL, error) { return &url.URL{Host: "h"}, nil }
 
@@ -159,34 +161,34 @@ func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
 	t.Parallel()
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
-	fatal(t, err)
+	testkit.NoError(t, err)
 	server, err := proxy.New(proxy.DefaultConfig(), proxy.Options{
 		Table: table, Upstream: failing{}, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
-	fatal(t, err)
+	testkit.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	fatal(t, err)
+	testkit.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
-	a := do(t, "GET", "http://"+ln.Addr().String()+"/x", "", "X-Request-Id: mine")
-	if a.status != 500 || a.header.Get("X-Request-Id") != "mine" {
-		t.Errorf("answered %d with the id %q; want 500 with mine", a.status, a.header.Get("X-Request-Id"))
+	a := testkit.Do(t, "GET", "http://"+ln.Addr().String()+"/x", "", "X-Request-Id: mine")
+	if a.Status != 500 || a.Header.Get("X-Request-Id") != "mine" {
+		t.Errorf("answered %d with the id %q; want 500 with mine", a.Status, a.Header.Get("X-Request-Id"))
 	}
-	for _, name := range []string{"Set-Cookie", "Cache-Control", "Content-Encoding"} {
-		if got := a.header.Get(name); got != "" {
+	for name, want := range map[string]string{"Set-Cookie": "", "Cache-Control": "no-store", "Content-Encoding": ""} {
+		if got := a.Header.Get(name); got != want {
 			t.Errorf("the error has %s: %q", name, got)
 		}
 	}
-	fatal(t, server.Shutdown(t.Context()))
-	fatal(t, <-served)
+	testkit.NoError(t, server.Shutdown(t.Context()))
+	testkit.NoError(t, <-served)
 }
 
 // TestHeadKeepsItsLength, which is that of the answer to a GET.
 func TestHeadKeepsItsLength(t *testing.T) {
 	t.Parallel()
 	for _, line := range []string{"200 OK", "304 Not Modified", "404 Not Found"} {
-		b := serve(t, saying(t, "HTTP/1.1 "+line+"\r\nContent-Length: 77\r\n\r\n"))
-		conn := b.dial()
+		b := bridge.Start(t, saying(t, "HTTP/1.1 "+line+"\r\nContent-Length: 77\r\n\r\n"))
+		conn := b.Dial()
 		io.WriteString(conn, "HEAD /x HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
 		whole, err := io.ReadAll(conn)
 		if err != nil || !strings.HasPrefix(string(whole), "HTTP/1.1 "+line+"\r\n") || !strings.Contains(string(whole), "\r\nContent-Length: 77\r\n") {

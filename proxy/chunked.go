@@ -37,6 +37,10 @@ func (r *recorder) follow(head []byte, chunked bool) {
 	}
 }
 
+// refused reports whether what was read of a request makes it one that is refused, so that
+// nothing more of it needs to come.
+func (r *recorder) refused() bool { return r.chunks != nil && r.chunks.bareLF }
+
 // recordedTLS is a TLS connection whose plain text is recorded.
 type recordedTLS struct {
 	*tls.Conn
@@ -44,6 +48,9 @@ type recordedTLS struct {
 }
 
 func (c recordedTLS) Read(p []byte) (int, error) {
+	if c.seen.refused() {
+		return 0, errBareLF
+	}
 	n, err := c.Conn.Read(p)
 	c.seen.note(p[:n])
 	return n, err
@@ -157,7 +164,7 @@ type chunkedBody struct {
 
 func (b *chunkedBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err == io.EOF && (b.chunks.bareLF || b.chunks.lost && len(b.c.Request().Header.PeekTrailerKeys()) > 0) {
+	if err != nil && b.chunks.bareLF || err == io.EOF && b.chunks.lost && len(b.c.Request().Header.PeekTrailerKeys()) > 0 {
 		err = errBareLF
 	}
 	return n, err

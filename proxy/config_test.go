@@ -1,39 +1,17 @@
 package proxy_test
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/proxy"
 )
 
-// certificateFiles writes a pair of files such as the listener takes.
-func certificateFiles(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	key, err := x509.MarshalPKCS8PrivateKey(server.TLS.Certificates[0].PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, content []byte) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	return write("tls.crt", "CERTIFICATE", server.Certificate().Raw), write("tls.key", "PRIVATE KEY", key)
-}
-
 func TestConfigValidate(t *testing.T) {
-	certFile, keyFile := certificateFiles(t)
+	c := testkit.NewCertificate(t)
+	certFile, keyFile := c.CertFile, c.KeyFile
 	for _, test := range []struct {
 		name, listen, certFile, keyFile string
 		want                            string // a part of the error; empty: none

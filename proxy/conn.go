@@ -48,6 +48,7 @@ type clientConn struct {
 	unread      atomic.Bool // an answer was given before the request had come whole
 	interrupted atomic.Bool // reading was
 	held        atomic.Bool // an answer was made that has not been written
+	reset       atomic.Bool // an answer broke off: nobody may take a part for the whole
 
 	writing       time.Time // deadline that is set for writing
 	reading, want time.Time // deadline that is set for reading, and that should be
@@ -107,6 +108,9 @@ func (c *clientConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+	if c.seen.refused() {
+		return 0, errBareLF
+	}
 	// After the deadline is set: an interruption either is seen here, or its own
 	// deadline comes later and ends the read below.
 	if c.interrupted.Load() {
@@ -125,6 +129,10 @@ func (c *clientConn) Read(p []byte) (int, error) {
 // says why.
 func (c *clientConn) Close() error {
 	tcp, ok := c.Conn.(*net.TCPConn)
+	if ok && c.reset.Load() {
+		_ = tcp.SetLinger(0)
+		return tcp.Close()
+	}
 	if ok && c.served.Load() && (c.unread.Load() || c.interrupted.Load() || socket.At(tcp) == socket.Data) {
 		c.lingering.linger(tcp)
 	}

@@ -4,26 +4,28 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestEarlyAnswersArrive although the client is still sending: it gets to read them.
 func TestEarlyAnswersArrive(t *testing.T) {
 	t.Parallel()
 	const size = 20 << 20
-	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
-		if _, err := http.ReadRequest(r); err != nil {
+	url := testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
+		if _, err := http.ReadRequest(conn.Reader); err != nil {
 			return
 		}
-		io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
-		conn.(*net.TCPConn).CloseWrite()
-		io.Copy(io.Discard, r)
-	})
-	b := serve(t, url)
+		conn.Say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
+		conn.CloseWrite()
+		conn.UntilClosed()
+	}).URL
+	b := bridge.Start(t, url)
 	for _, test := range []struct {
 		name, head string
 		chunked    bool
@@ -36,13 +38,13 @@ func TestEarlyAnswersArrive(t *testing.T) {
 		{"an unknown method", "FOO /upload HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n", false, 501},
 	} {
 		for range 3 {
-			conn := b.dial()
+			conn := b.Dial()
 			head := test.head
 			if !test.chunked {
 				head = fmt.Sprintf(test.head, size)
 			}
 			_, err := io.WriteString(conn, head)
-			fatal(t, err)
+			testkit.NoError(t, err)
 			// A client that writes everything before it reads, as most do.
 			piece := strings.Repeat("x", 64<<10)
 			if test.chunked {
@@ -68,17 +70,17 @@ func TestEarlyAnswersArrive(t *testing.T) {
 // TestLingeringEndsWithADrain.
 func TestLingeringEndsWithADrain(t *testing.T) {
 	t.Parallel()
-	b := serve(t, record(t, nil).url)
-	conn := b.dial()
+	b := bridge.Start(t, testkit.NewUpstream(t, nil).URL)
+	conn := b.Dial()
 	io.WriteString(conn, "TRACE /upload HTTP/1.1\r\nHost: h\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 16<<10)) // of which the engine reads a part
 	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	fatal(t, err)
+	testkit.NoError(t, err)
 	if answer.StatusCode != 405 {
 		t.Errorf("answered %d; want 405", answer.StatusCode)
 	}
-	eventually(t, "the connection lingers", func() bool { return running("proxy.(*lingering).linger") })
+	testkit.Eventually(t, "the connection lingers", func() bool { return running("proxy.(*lingering).linger") })
 	start := time.Now()
-	b.stop()
+	b.Stop()
 	if took := time.Since(start); took > 4*time.Second {
 		t.Errorf("the drain took %v although only a lingering connection was left", took)
 	}

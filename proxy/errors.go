@@ -87,6 +87,7 @@ func writePublic(c *fasthttp.RequestCtx, e *publicError) {
 	response.ResetBody()
 	response.SetStatusCode(e.status)
 	response.Header.SetContentType("application/json")
+	response.Header.SetCanonical(cacheControlKey, noStore)
 	if e.retry > 0 {
 		response.Header.Set(fasthttp.HeaderRetryAfter, strconv.Itoa(int((e.retry+time.Second-1)/time.Second)))
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"sync/atomic"
 
 	"pollbridge/upstream"
 
@@ -171,7 +172,11 @@ func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (
 		})
 		return nil
 	default:
-		response.SetBodyStream(&answerBody{answer.Body, e.end}, length)
+		body := &answerBody{ReadCloser: answer.Body, end: e.end}
+		if conn := connOf(c); conn != nil && !c.Request().Header.IsHTTP11() {
+			body.broken = &conn.reset
+		}
+		response.SetBodyStream(body, length)
 		response.ImmediateHeaderFlush = true // the body may be a long time coming
 		response.SetStatusCode(answer.StatusCode)
 		return nil
@@ -205,7 +210,16 @@ func copyFlushing(w *bufio.Writer, r io.Reader) error {
 // answerBody is the body of an answer on its way to the client.
 type answerBody struct {
 	io.ReadCloser
-	end func()
+	end    func()
+	broken *atomic.Bool // set if the body breaks off; nil if nobody wants to know
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil && err != io.EOF && b.broken != nil {
+		b.broken.Store(true)
+	}
+	return n, err
 }
 
 func (b *answerBody) Close() error {

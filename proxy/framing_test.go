@@ -10,6 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // after is an honest request behind another one; it ends the connection.
@@ -21,8 +24,8 @@ const smuggled = "GET /smuggled HTTP/1.1\r\nHost: h\r\nX: y\r\n\r\n"
 
 func TestFraming(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, body string) { respond(w, 200, r.RequestURI) })
-	b := serve(t, rec.url)
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, body string) { testkit.Respond(w, 200, r.RequestURI) })
+	b := bridge.Start(t, rec.URL)
 	post := func(lines, body string) string {
 		return "POST /first HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n" + body
 	}
@@ -113,24 +116,29 @@ func TestFraming(t *testing.T) {
 		{"no HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", true, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			rec.reset()
+			rec.Reset()
 			// What is refused must not be echoed.
 			raw := strings.ReplaceAll(test.raw, "Host: h\r\n", "Host: h\r\nCookie: sid=sesame-cookie\r\n")
-			answers := b.send(raw + after)
+			answers := b.Send(raw + after)
+			if strings.Contains(test.name, "bare LF") && test.refused { // and does not wait for more
+				if alone := b.Send(raw); !slices.Equal(testkit.Statuses(alone), []int{400}) {
+					t.Errorf("with nothing behind it: answered %v; want 400", testkit.Statuses(alone))
+				}
+			}
 			var targets []string
-			for _, seen := range rec.all() {
-				if seen.broken == nil {
-					targets = append(targets, seen.target)
+			for _, seen := range rec.Requests() {
+				if seen.Err == nil {
+					targets = append(targets, seen.Target)
 				}
 			}
 			if strings.Contains(fmt.Sprint(targets), "smuggled") {
 				t.Errorf("the upstream saw %q", targets)
 			}
 			if !test.refused {
-				if got := statuses(answers); !slices.Equal(got, []int{200, 200}) || !slices.Equal(targets, []string{"/first", "/after"}) {
+				if got := testkit.Statuses(answers); !slices.Equal(got, []int{200, 200}) || !slices.Equal(targets, []string{"/first", "/after"}) {
 					t.Fatalf("answered %v, the upstream saw %q; want both requests", got, targets)
 				}
-				if got := rec.all()[0].body; got != test.body {
+				if got := rec.Requests()[0].Body; got != test.body {
 					t.Errorf("the upstream read %q, want %q", got, test.body)
 				}
 				return
@@ -138,16 +146,16 @@ func TestFraming(t *testing.T) {
 			if len(targets) > 0 {
 				t.Errorf("the upstream saw %q, want nothing", targets)
 			}
-			if got := statuses(answers); !slices.Equal(got, []int{400}) {
+			if got := testkit.Statuses(answers); !slices.Equal(got, []int{400}) {
 				t.Fatalf("answered %v; want 400 and the end of the connection", got)
 			}
 			refusal := answers[0]
-			if !refusal.raw.Close || refusal.header.Get("Content-Type") != "application/json" || !strings.HasPrefix(refusal.body, `{"status":"error","message":"`) {
-				t.Errorf("refused with %v %q; want Connection: close and a JSON error", refusal.header, refusal.body)
+			if !refusal.Response.Close || refusal.Header.Get("Content-Type") != "application/json" || !strings.HasPrefix(refusal.Body, `{"status":"error","message":"`) {
+				t.Errorf("refused with %v %q; want Connection: close and a JSON error", refusal.Header, refusal.Body)
 			}
 			for _, part := range []string{"sesame", "first", "evil", "smuggled", "hello", "X-"} {
-				if strings.Contains(refusal.body, part) {
-					t.Errorf("the refusal %q echoes %q of the request", refusal.body, part)
+				if strings.Contains(refusal.Body, part) {
+					t.Errorf("the refusal %q echoes %q of the request", refusal.Body, part)
 				}
 			}
 		})
@@ -158,10 +166,10 @@ func TestFraming(t *testing.T) {
 // another parser to another end, to the endpoint that is answered from memory.
 func TestFramingOfStatusRequests(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, body string) { respond(w, 200, waiting) })
-	b := serve(t, rec.url)
-	head := "POST " + statusPath(token) + " HTTP/1.1\r\nHost: h\r\n"
-	body := asking("sesame-1")
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, body string) { testkit.Respond(w, 200, testkit.Waiting) })
+	b := bridge.Start(t, rec.URL)
+	head := "POST " + bridge.StatusPath(token) + " HTTP/1.1\r\nHost: h\r\n"
+	body := bridge.StatusBody("sesame-1")
 	sized := head + fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(body), body)
 	chunks := head + "Transfer-Encoding: chunked\r\n\r\n"
 	chunked := chunks + fmt.Sprintf("1\r\n%s\r\n%x\r\n%s\r\n0\r\n\r\n", body[:1], len(body)-1, body[1:])
@@ -177,13 +185,13 @@ func TestFramingOfStatusRequests(t *testing.T) {
 		{"chunks that end early", chunks + fmt.Sprintf("%x\r\n%s\r\n0\r\nX: y\r\n\r\n", len(body), body) + after, []int{200, 200}},
 		{"CL, TE", head + fmt.Sprintf("Content-Length: %d\r\nTransfer-Encoding: chunked\r\n\r\n%s", len(body), body) + after, []int{400}},
 	} {
-		if got := statuses(b.send(test.raw)); !slices.Equal(got, test.want) {
+		if got := testkit.Statuses(b.Send(test.raw)); !slices.Equal(got, test.want) {
 			t.Errorf("%s: answered %v, want %v", test.name, got, test.want)
 		}
 	}
-	for _, seen := range rec.all() {
-		if seen.target != statusPath(token) && seen.target != "/after" {
-			t.Errorf("the upstream saw %s %s", seen.method, seen.target)
+	for _, seen := range rec.Requests() {
+		if seen.Target != bridge.StatusPath(token) && seen.Target != "/after" {
+			t.Errorf("the upstream saw %s %s", seen.Method, seen.Target)
 		}
 	}
 }
@@ -194,8 +202,8 @@ func TestEarlyAnswerLeavesNoRest(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	var lines []string
-	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
-		line, err := r.ReadString('\n')
+	url := testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
+		line, err := conn.Reader.ReadString('\n')
 		if err != nil {
 			return
 		}
@@ -203,15 +211,15 @@ func TestEarlyAnswerLeavesNoRest(t *testing.T) {
 		lines = append(lines, line)
 		mu.Unlock()
 		for line != "\r\n" {
-			if line, err = r.ReadString('\n'); err != nil {
+			if line, err = conn.Reader.ReadString('\n'); err != nil {
 				return
 			}
 		}
-		io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
-		conn.(*net.TCPConn).CloseWrite()
-		io.Copy(io.Discard, r) // a reset could overtake the answer
-	})
-	b := serve(t, url)
+		conn.Say("HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")
+		conn.CloseWrite()
+		conn.UntilClosed() // a reset could overtake the answer
+	}).URL
+	b := bridge.Start(t, url)
 	padding := strings.Repeat("x", 8<<10)
 	for _, test := range []struct {
 		name, head, body string
@@ -221,12 +229,12 @@ func TestEarlyAnswerLeavesNoRest(t *testing.T) {
 		{"chunked, never to end", "Transfer-Encoding: chunked\r\n", fmt.Sprintf("%x\r\n%s\r\n", 1<<20, padding+smuggled), nil},
 		{"sized", fmt.Sprintf("Content-Length: %d\r\n", len(padding)+len(smuggled)), padding + smuggled + after, []int{413}},
 	} {
-		conn := b.dial()
+		conn := b.Dial()
 		io.WriteString(conn, "POST /first HTTP/1.1\r\nHost: h\r\n"+test.head+"\r\n"+test.body)
 		r := bufio.NewReader(conn)
 		r.Peek(1) // the answer is there before the end of the request
 		conn.(*net.TCPConn).CloseWrite()
-		if got := statuses(readAnswers(t, r)); !slices.Equal(got, append([]int{413}, test.more...)) {
+		if got := testkit.Statuses(testkit.ReadAnswers(t, r)); !slices.Equal(got, append([]int{413}, test.more...)) {
 			t.Errorf("%s: answered %v, want 413 and then %v", test.name, got, test.more)
 		}
 	}
@@ -241,14 +249,14 @@ func TestEarlyAnswerLeavesNoRest(t *testing.T) {
 
 func TestPipelinedRequestsAllWork(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, body string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, body string) {
 		if r.Method == "POST" && strings.HasPrefix(r.RequestURI, "/smartid/") {
-			respond(w, 200, waiting)
+			testkit.Respond(w, 200, testkit.Waiting)
 			return
 		}
-		respond(w, 200, r.Method+" "+r.RequestURI+" "+body)
+		testkit.Respond(w, 200, r.Method+" "+r.RequestURI+" "+body)
 	})
-	b := serve(t, rec.url)
+	b := bridge.Start(t, rec.URL)
 	var raw strings.Builder
 	var want []string
 	for i := range 50 {
@@ -263,16 +271,16 @@ func TestPipelinedRequestsAllWork(t *testing.T) {
 			fmt.Fprintf(&raw, "PUT /c/%d HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", i)
 			want = append(want, fmt.Sprintf("PUT /c/%d hello", i))
 		case 3:
-			body := asking("sesame-1")
-			fmt.Fprintf(&raw, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
-			want = append(want, waiting)
+			body := bridge.StatusBody("sesame-1")
+			fmt.Fprintf(&raw, "POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", bridge.StatusPath(token), len(body), body)
+			want = append(want, testkit.Waiting)
 		}
 	}
 	raw.WriteString(after)
 	want = append(want, "GET /after ")
 	var got []string
-	for _, a := range b.send(raw.String()) {
-		got = append(got, a.body)
+	for _, a := range b.Send(raw.String()) {
+		got = append(got, a.Body)
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("answered %q,\nwant %q", got, want)
@@ -281,57 +289,57 @@ func TestPipelinedRequestsAllWork(t *testing.T) {
 
 func TestHTTP10(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		if r.RequestURI == "/flushed" { // an answer without a length
 			w.Write([]byte("one "))
 			w.(http.Flusher).Flush()
 			w.Write([]byte("two"))
 			return
 		}
-		respond(w, 200, waiting)
+		testkit.Respond(w, 200, testkit.Waiting)
 	})
-	b := serve(t, rec.url)
-	body := asking("sesame-1")
-	poll := fmt.Sprintf("POST %s HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
+	b := bridge.Start(t, rec.URL)
+	body := bridge.StatusBody("sesame-1")
+	poll := fmt.Sprintf("POST %s HTTP/1.0\r\nHost: h\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n%s", bridge.StatusPath(token), len(body), body)
 	get := "GET /x HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
-	if got := statuses(b.send(poll + get + poll + "GET /x HTTP/1.0\r\n\r\n")); !slices.Equal(got, []int{200, 200, 200, 200}) {
+	if got := testkit.Statuses(b.Send(poll + get + poll + "GET /x HTTP/1.0\r\n\r\n")); !slices.Equal(got, []int{200, 200, 200, 200}) {
 		t.Errorf("with keep-alive: answered %v, want four times 200", got)
 	}
-	if got := statuses(b.send(strings.ReplaceAll(poll, "Connection: keep-alive\r\n", "") + after)); !slices.Equal(got, []int{200}) {
+	if got := testkit.Statuses(b.Send(strings.ReplaceAll(poll, "Connection: keep-alive\r\n", "") + after)); !slices.Equal(got, []int{200}) {
 		t.Errorf("without keep-alive: answered %v, want 200 and the end of the connection", got)
 	}
-	conn := b.dial()
+	conn := b.Dial()
 	io.WriteString(conn, "GET /flushed HTTP/1.0\r\n\r\n")
-	answers := readAnswers(t, conn)
-	if len(answers) != 1 || answers[0].body != "one two" || len(answers[0].raw.TransferEncoding) > 0 {
+	answers := testkit.ReadAnswers(t, conn)
+	if len(answers) != 1 || answers[0].Body != "one two" || len(answers[0].Response.TransferEncoding) > 0 {
 		t.Errorf("an answer without a length: %+v; want the end of the connection to end it", answers)
 	}
 }
 
 func TestMethods(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, body string) { respond(w, 200, r.Method) })
-	b := serve(t, rec.url)
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, body string) { testkit.Respond(w, 200, r.Method) })
+	b := bridge.Start(t, rec.URL)
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "MKCOL", "PURGE", "QUERY"} {
-		if a := do(t, method, b.url+"/m", ""); a.status != 200 || a.body != method {
-			t.Errorf("%s: %d %q; want it to pass through", method, a.status, a.body)
+		if a := testkit.Do(t, method, b.URL+"/m", ""); a.Status != 200 || a.Body != method {
+			t.Errorf("%s: %d %q; want it to pass through", method, a.Status, a.Body)
 		}
 	}
 	t.Log("a method that nobody knows passes through, or is refused clearly")
 	for _, method := range []string{"FOO", "get", "M-SEARCH"} {
-		a := do(t, method, b.url+"/m", "")
-		passed := a.status == 200 && a.body == method
-		refused := a.status == 501 && a.header.Get("Content-Type") == "application/json" && strings.HasPrefix(a.body, `{"status":"error"`)
+		a := testkit.Do(t, method, b.URL+"/m", "")
+		passed := a.Status == 200 && a.Body == method
+		refused := a.Status == 501 && a.Header.Get("Content-Type") == "application/json" && strings.HasPrefix(a.Body, `{"status":"error"`)
 		if !passed && !refused {
-			t.Errorf("%s: %d %q %v", method, a.status, a.body, a.header)
+			t.Errorf("%s: %d %q %v", method, a.Status, a.Body, a.Header)
 		}
 	}
 }
 
 func TestClearRefusals(t *testing.T) {
 	t.Parallel()
-	rec := record(t, nil)
-	b := serve(t, rec.url)
+	rec := testkit.NewUpstream(t, nil)
+	b := bridge.Start(t, rec.URL)
 	for _, test := range []struct {
 		name, raw string
 		want      int
@@ -341,12 +349,12 @@ func TestClearRefusals(t *testing.T) {
 		{"CONNECT", "CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n", 405, "CONNECT is not supported"},
 		{"CONNECT to a path", "CONNECT /x HTTP/1.1\r\nHost: h\r\n\r\n", 405, "CONNECT is not supported"},
 	} {
-		answers := b.send(test.raw + after)
-		if len(answers) != 1 || answers[0].status != test.want || !strings.Contains(answers[0].body, test.message) || !answers[0].raw.Close {
+		answers := b.Send(test.raw + after)
+		if len(answers) != 1 || answers[0].Status != test.want || !strings.Contains(answers[0].Body, test.message) || !answers[0].Response.Close {
 			t.Errorf("%s: answered %v; want %d, %q and the end of the connection", test.name, answers, test.want, test.message)
 		}
 	}
-	if n := rec.count(); n > 0 {
+	if n := rec.Count(); n > 0 {
 		t.Errorf("the upstream saw %d requests, want none", n)
 	}
 }
@@ -354,15 +362,15 @@ func TestClearRefusals(t *testing.T) {
 // TestOffersToUpgradeAreIgnored: they are no demands (RFC 9110, 7.8).
 func TestOffersToUpgradeAreIgnored(t *testing.T) {
 	t.Parallel()
-	rec := record(t, nil)
-	b := serve(t, rec.url)
+	rec := testkit.NewUpstream(t, nil)
+	b := bridge.Start(t, rec.URL)
 	for _, offer := range []string{"h2c", "TLS/1.2", "h2c, TLS/1.2", "TLS/1.0, HTTP/2.0", "websocket", "WebSocket", "IRC/6.9"} {
 		for _, request := range []struct{ method, path, body string }{
-			{"GET", "/x", ""}, {"POST", statusPath(token), asking("sesame-1")},
+			{"GET", "/x", ""}, {"POST", bridge.StatusPath(token), bridge.StatusBody("sesame-1")},
 		} {
-			a := do(t, request.method, b.url+request.path, request.body, "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+offer, "HTTP2-Settings: AAMAAABkAAQAAP__")
-			if seen := rec.last(t); a.status != 200 || len(seen.header["Upgrade"])+len(seen.header["Http2-Settings"])+len(seen.header["Connection"]) > 0 {
-				t.Errorf("Upgrade: %s to %s: %d, the upstream saw %v; want it ignored", offer, request.path, a.status, seen.header)
+			a := testkit.Do(t, request.method, b.URL+request.path, request.body, "Connection: Upgrade, HTTP2-Settings", "Upgrade: "+offer, "HTTP2-Settings: AAMAAABkAAQAAP__")
+			if seen := rec.Last(t); a.Status != 200 || len(seen.Header["Upgrade"])+len(seen.Header["Http2-Settings"])+len(seen.Header["Connection"]) > 0 {
+				t.Errorf("Upgrade: %s to %s: %d, the upstream saw %v; want it ignored", offer, request.path, a.Status, seen.Header)
 			}
 		}
 	}
@@ -372,8 +380,8 @@ func TestOffersToUpgradeAreIgnored(t *testing.T) {
 // request goes (RFC 9112, 3.2.2).
 func TestAbsoluteForm(t *testing.T) {
 	t.Parallel()
-	rec := record(t, nil)
-	b := serve(t, rec.url+"/base")
+	rec := testkit.NewUpstream(t, nil)
+	b := bridge.Start(t, rec.URL+"/base")
 	for _, test := range []struct{ target, path, host string }{
 		{"http://other/x?y=1", "/base/x?y=1", "other"},
 		{"HTTP://other:81/x", "/base/x", "other:81"},
@@ -382,21 +390,21 @@ func TestAbsoluteForm(t *testing.T) {
 		{"http://other?x", "/base/?x", "other"},
 		{"http://[::1]:8080/", "/base/", "[::1]:8080"},
 	} {
-		rec.reset()
-		answers := b.send("GET " + test.target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
-		if got := statuses(answers); !slices.Equal(got, []int{200}) {
+		rec.Reset()
+		answers := b.Send("GET " + test.target + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+		if got := testkit.Statuses(answers); !slices.Equal(got, []int{200}) {
 			t.Errorf("%s: answered %v", test.target, answers)
 			continue
 		}
-		seen := rec.last(t)
-		if seen.target != test.path || seen.header.Get("X-Forwarded-Host") != test.host || "http://"+seen.host != rec.url {
-			t.Errorf("%s: the upstream %s saw %s for %s; want %s for %s", test.target, seen.host, seen.target, seen.header.Get("X-Forwarded-Host"), test.path, test.host)
+		seen := rec.Last(t)
+		if seen.Target != test.path || seen.Header.Get("X-Forwarded-Host") != test.host || "http://"+seen.Host != rec.URL {
+			t.Errorf("%s: the upstream %s saw %s for %s; want %s for %s", test.target, seen.Host, seen.Target, seen.Header.Get("X-Forwarded-Host"), test.path, test.host)
 		}
 	}
-	rec.reset()
-	body := asking("sesame-1")
-	answers := b.send(fmt.Sprintf("POST http://other%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", statusPath(token), len(body), body))
-	if len(answers) != 1 || answers[0].header.Get("Cache-Status") == "" {
+	rec.Reset()
+	body := bridge.StatusBody("sesame-1")
+	answers := b.Send(fmt.Sprintf("POST http://other%s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", bridge.StatusPath(token), len(body), body))
+	if len(answers) != 1 || answers[0].Header.Get("Cache-Status") == "" {
 		t.Errorf("a status request in absolute form: %v; want it to be one", answers)
 	}
 }

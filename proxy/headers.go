@@ -87,7 +87,9 @@ func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, peer 
 	}
 	header["X-Forwarded-For"] = []string{chain}
 	header["X-Forwarded-Proto"] = []string{proto}
-	header["X-Forwarded-Host"] = []string{host}
+	if host != "" { // which HTTP/1.0 need not name
+		header["X-Forwarded-Host"] = []string{host}
+	}
 }
 
 func (s *Server) trusts(address netip.Addr) bool {

@@ -127,10 +127,10 @@ func BenchmarkHit(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer statuses.Close()
-	keeper := watch.NewKeeper(time.Second, nil)
-	defer keeper.Close()
+	longPolls := watch.NewLongPolls(time.Second, nil)
+	defer longPolls.Close()
 	server, err := proxy.New(proxy.DefaultConfig(), proxy.Options{
-		Table: table, Statuses: statuses, Holder: keeper, Upstream: unused{},
+		Table: table, Statuses: statuses, Holder: longPolls, Upstream: unused{},
 		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: prometheus.NewRegistry(),
 	})
 	if err != nil {

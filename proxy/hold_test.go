@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 	"pollbridge/simulator"
 )
 
@@ -17,10 +19,10 @@ import (
 // is held.
 func TestPreferWait(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
-		respond(w, 200, `{"status":"ok"}`)
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+		testkit.Respond(w, 200, `{"status":"ok"}`)
 	})
-	b := serve(t, rec.url)
+	b := bridge.Start(t, rec.URL)
 	for _, test := range []struct {
 		prefer []string
 		want   string
@@ -57,7 +59,7 @@ func TestPreferWait(t *testing.T) {
 		for _, p := range test.prefer {
 			fields = append(fields, "Prefer: "+p)
 		}
-		if got := b.poll(token, "sesame-1", fields...).header.Get("Preference-Applied"); got != test.want {
+		if got := b.Poll(token, "sesame-1", fields...).Header.Get("Preference-Applied"); got != test.want {
 			t.Errorf("Prefer: %q is answered with Preference-Applied: %q, want %q", test.prefer, got, test.want)
 		}
 	}
@@ -65,44 +67,44 @@ func TestPreferWait(t *testing.T) {
 
 func TestHeldPoll(t *testing.T) {
 	t.Parallel()
-	sim, upstreamURL := simulate(t, nil)
-	b := serve(t, upstreamURL, func(s *settings) {
-		s.cache.PendingTTL = 100 * time.Millisecond
-		s.interval = s.cache.PendingTTL
+	sim, upstreamURL := testkit.Simulate(t, nil)
+	b := bridge.Start(t, upstreamURL, func(s *bridge.Settings) {
+		s.Cache.PendingTTL = 100 * time.Millisecond
+		s.Interval = s.Cache.PendingTTL
 	})
 	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting})
-	fatal(t, err)
+	testkit.NoError(t, err)
 
 	t.Log("nothing changes: it is answered after the time that the client named")
 	start := time.Now()
-	a := b.poll(signing.Token, "sesame-1", "Prefer: wait=1")
-	if took := time.Since(start); a.body != waiting+"\n" && a.body != waiting || took < 900*time.Millisecond || a.header.Get("Preference-Applied") != "wait=1" {
-		t.Errorf("answered %q after %v with %v; want waiting after 1s", a.body, took, a.header)
+	a := b.Poll(signing.Token, "sesame-1", "Prefer: wait=1")
+	if took := time.Since(start); a.Body != testkit.Waiting+"\n" && a.Body != testkit.Waiting || took < 900*time.Millisecond || a.Header.Get("Preference-Applied") != "wait=1" {
+		t.Errorf("answered %q after %v with %v; want waiting after 1s", a.Body, took, a.Header)
 	}
-	if b.keeper.Held() != 0 {
-		t.Errorf("%d sessions are held after the answer, want none", b.keeper.Held())
+	if b.LongPolls.Held() != 0 {
+		t.Errorf("%d sessions are held after the answer, want none", b.LongPolls.Held())
 	}
 
 	t.Log("wait=0 does not hold")
-	if a := b.poll(signing.Token, "sesame-1", "Prefer: wait=0"); !strings.Contains(a.body, "waiting") {
-		t.Errorf("answered %q, %v; want waiting at once", a.body, a.err)
+	if a := b.Poll(signing.Token, "sesame-1", "Prefer: wait=0"); !strings.Contains(a.Body, "waiting") {
+		t.Errorf("answered %q, %v; want waiting at once", a.Body, a.Err)
 	}
 
 	t.Log("the state changes: it is answered at once, in both locales")
-	held := make(chan answer, 2)
+	held := make(chan testkit.Answer, 2)
 	for _, prefix := range []string{"", "/en"} {
 		go func() {
-			held <- do(t, "POST", b.url+prefix+statusPath(signing.Token), asking("sesame-1"), "Prefer: wait=60") // which the client does not wait for
+			held <- testkit.Do(t, "POST", b.URL+prefix+bridge.StatusPath(signing.Token), bridge.StatusBody("sesame-1"), "Prefer: wait=60") // which the client does not wait for
 		}()
 	}
-	eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") >= 2 })
-	fatal(t, sim.Finish(signing.Token, simulator.Refused))
+	testkit.Eventually(t, "both are held", func() bool { return strings.Count(goroutines(), "proxy.(*Server).hold(") >= 2 })
+	testkit.NoError(t, sim.Finish(signing.Token, simulator.Refused))
 	for range 2 {
-		if a := <-held; !strings.Contains(a.body, "40020") || a.header.Get("Preference-Applied") != "wait=55" {
-			t.Errorf("answered %q with %v; want refused", a.body, a.header)
+		if a := <-held; !strings.Contains(a.Body, "40020") || a.Header.Get("Preference-Applied") != "wait=55" {
+			t.Errorf("answered %q with %v; want refused", a.Body, a.Header)
 		}
 	}
-	eventually(t, "nothing is held any more", func() bool { return b.keeper.Held() == 0 })
+	testkit.Eventually(t, "nothing is held any more", func() bool { return b.LongPolls.Held() == 0 })
 }
 
 func goroutines() string {
@@ -112,27 +114,27 @@ func goroutines() string {
 
 func TestHeldPollOfAClientThatLeaves(t *testing.T) {
 	t.Parallel()
-	rec := record(t, nil)
-	b := serve(t, rec.url, func(s *settings) {
-		s.cache.PendingTTL = 50 * time.Millisecond
-		s.interval = s.cache.PendingTTL
+	rec := testkit.NewUpstream(t, nil)
+	b := bridge.Start(t, rec.URL, func(s *bridge.Settings) {
+		s.Cache.PendingTTL = 50 * time.Millisecond
+		s.Interval = s.Cache.PendingTTL
 	})
-	body := asking("sesame-1")
-	conn := b.dial()
-	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body)
-	eventually(t, "the session is refreshed", func() bool { return rec.count() >= 3 })
+	body := bridge.StatusBody("sesame-1")
+	conn := b.Dial()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=60\r\nContent-Length: %d\r\n\r\n%s", bridge.StatusPath(token), len(body), body)
+	testkit.Eventually(t, "the session is refreshed", func() bool { return rec.Count() >= 3 })
 	conn.Close()
-	eventually(t, "the refreshing ends", func() bool { return b.keeper.Held() == 0 })
-	eventually(t, "no poll is under way", func() bool { rec.mu.Lock(); defer rec.mu.Unlock(); return rec.inFlight == 0 })
-	n := rec.count()
-	b.poll(token, "sesame-1")
-	if more := rec.count() - n; more > 2 { // one may have been on its way
+	testkit.Eventually(t, "the refreshing ends", func() bool { return b.LongPolls.Held() == 0 })
+	testkit.Eventually(t, "no poll is under way", func() bool { return rec.InFlight() == 0 })
+	n := rec.Count()
+	b.Poll(token, "sesame-1")
+	if more := rec.Count() - n; more > 2 { // one may have been on its way
 		t.Errorf("%d polls after the client left", more)
 	}
 
-	t.Log("a pipelined request behind a held one is no departure, and is answered")
-	raw := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=1\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body) + after
-	if got := statuses(b.send(raw)); len(got) != 2 || got[0] != 200 || got[1] != 200 {
+	t.Log("a pipelined request behind a held one ends no hold, and is answered")
+	raw := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=1\r\nContent-Length: %d\r\n\r\n%s", bridge.StatusPath(token), len(body), body) + after
+	if got := testkit.Statuses(b.Send(raw)); len(got) != 2 || got[0] != 200 || got[1] != 200 {
 		t.Errorf("answered %v, want both", got)
 	}
 }
@@ -163,13 +165,13 @@ const heldClients = 300
 
 // holdMany returns how long after the change the last client learned of it.
 func holdMany(t *testing.T, sessions int) (latest time.Duration) {
-	sim, upstreamURL := simulate(t, nil)
-	b := serve(t, upstreamURL)
-	defer b.stop()
+	sim, upstreamURL := testkit.Simulate(t, nil)
+	b := bridge.Start(t, upstreamURL)
+	defer b.Stop()
 	var tokens []string
 	for range sessions {
 		signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting, FileSize: 10})
-		fatal(t, err)
+		testkit.NoError(t, err)
 		tokens = append(tokens, signing.Token)
 	}
 	type told struct {
@@ -180,16 +182,16 @@ func holdMany(t *testing.T, sessions int) (latest time.Duration) {
 	began := time.Now()
 	for i := range heldClients {
 		go func() {
-			a := b.poll(tokens[i%sessions], "sesame-1", "Prefer: wait=40")
-			answers <- told{time.Now(), a.body}
+			a := b.Poll(tokens[i%sessions], "sesame-1", "Prefer: wait=40")
+			answers <- told{time.Now(), a.Body}
 		}()
 	}
-	eventually(t, "all are held", func() bool {
-		return b.keeper.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") >= heldClients
+	testkit.Eventually(t, "all are held", func() bool {
+		return b.LongPolls.Held() == sessions && sim.Stats().Polls >= int64(2*sessions) && strings.Count(goroutines(), "proxy.(*Server).hold(") >= heldClients
 	})
 	changed := time.Now()
 	for _, token := range tokens {
-		fatal(t, sim.Finish(token, simulator.Succeeded))
+		testkit.NoError(t, sim.Finish(token, simulator.Succeeded))
 	}
 	for range heldClients {
 		a := <-answers
@@ -214,27 +216,27 @@ func holdMany(t *testing.T, sessions int) (latest time.Duration) {
 // TestHeldThroughAnOutage shows nothing of it to clients that are held.
 func TestHeldThroughAnOutage(t *testing.T) {
 	t.Parallel()
-	sim, upstreamURL := simulate(t, nil)
-	b := serve(t, upstreamURL, func(s *settings) {
-		s.cache.PendingTTL = 100 * time.Millisecond
-		s.interval = s.cache.PendingTTL
-		s.breaker.OpenFor = time.Second
+	sim, upstreamURL := testkit.Simulate(t, nil)
+	b := bridge.Start(t, upstreamURL, func(s *bridge.Settings) {
+		s.Cache.PendingTTL = 100 * time.Millisecond
+		s.Interval = s.Cache.PendingTTL
+		s.Breaker.OpenFor = time.Second
 	})
 	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting})
-	fatal(t, err)
-	held := make(chan answer, 1)
-	go func() { held <- b.poll(signing.Token, "sesame-1", "Prefer: wait=40") }()
-	eventually(t, "the session is refreshed", func() bool { return sim.Stats().Polls >= 2 })
-	fatal(t, sim.SetFault(simulator.Fault{Mode: simulator.Reset}))
-	if a := b.poll(signing.Token, "sesame-1", "Prefer: wait=1"); !strings.Contains(a.body, "waiting") || !strings.Contains(a.header.Get("Cache-Status"), "detail=") {
-		t.Errorf("in the outage: %q with Cache-Status %q; want waiting, marked", a.body, a.header.Get("Cache-Status"))
+	testkit.NoError(t, err)
+	held := make(chan testkit.Answer, 1)
+	go func() { held <- b.Poll(signing.Token, "sesame-1", "Prefer: wait=40") }()
+	testkit.Eventually(t, "the session is refreshed", func() bool { return sim.Stats().Polls >= 2 })
+	testkit.NoError(t, sim.SetFault(simulator.Fault{Mode: simulator.Reset}))
+	if a := b.Poll(signing.Token, "sesame-1", "Prefer: wait=1"); !strings.Contains(a.Body, "waiting") || !strings.Contains(a.Header.Get("Cache-Status"), "detail=") {
+		t.Errorf("in the outage: %q with Cache-Status %q; want waiting, marked", a.Body, a.Header.Get("Cache-Status"))
 	}
-	fatal(t, sim.Finish(signing.Token, simulator.Succeeded))
+	testkit.NoError(t, sim.Finish(signing.Token, simulator.Succeeded))
 	sim.ClearFault()
 	select {
 	case a := <-held:
-		if !strings.Contains(a.body, `"ok"`) {
-			t.Errorf("after the outage: %.80q, want the final answer", a.body)
+		if !strings.Contains(a.Body, `"ok"`) {
+			t.Errorf("after the outage: %.80q, want the final answer", a.Body)
 		}
 	case <-time.After(5 * time.Second):
 		t.Error("5s after the outage the held client knew nothing")
@@ -246,18 +248,18 @@ func TestHeldWithNothingKnown(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	calls := 0
-	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		mu.Lock()
 		calls++
 		mu.Unlock()
 		w.WriteHeader(502)
 		io.WriteString(w, "<html>")
 	})
-	b := serve(t, rec.url)
-	if a := b.poll(token, "sesame-1", "Prefer: wait=60"); a.status != 503 {
-		t.Errorf("answered %d, %v; want 503 at once", a.status, a.err)
+	b := bridge.Start(t, rec.URL)
+	if a := b.Poll(token, "sesame-1", "Prefer: wait=60"); a.Status != 503 {
+		t.Errorf("answered %d, %v; want 503 at once", a.Status, a.Err)
 	}
-	if b.keeper.Held() != 0 {
+	if b.LongPolls.Held() != 0 {
 		t.Error("the session is still held")
 	}
 }
@@ -267,14 +269,14 @@ func TestHeldWithNothingKnown(t *testing.T) {
 func TestWaitCountsFromTheRequest(t *testing.T) {
 	t.Parallel()
 	const slow = 1500 * time.Millisecond
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		select {
 		case <-time.After(slow):
 		case <-r.Context().Done():
 		}
-		respond(w, 200, waiting)
+		testkit.Respond(w, 200, testkit.Waiting)
 	})
-	b := serve(t, rec.url, func(s *settings) { s.cache.PendingTTL = 100 * time.Millisecond })
+	b := bridge.Start(t, rec.URL, func(s *bridge.Settings) { s.Cache.PendingTTL = 100 * time.Millisecond })
 	for _, test := range []struct {
 		what        string
 		least, most time.Duration
@@ -284,9 +286,9 @@ func TestWaitCountsFromTheRequest(t *testing.T) {
 		{"once more", 900 * time.Millisecond, slow - 100*time.Millisecond},
 	} {
 		start := time.Now()
-		a := b.poll(token, "sesame-1", "Prefer: wait=1")
-		if took := time.Since(start); a.status != 200 || a.body != waiting || took < test.least || took > test.most*slowdown {
-			t.Errorf("%s: %d %q after %v; want waiting after %v to %v", test.what, a.status, a.body, took, test.least, test.most)
+		a := b.Poll(token, "sesame-1", "Prefer: wait=1")
+		if took := time.Since(start); a.Status != 200 || a.Body != testkit.Waiting || took < test.least || took > test.most*slowdown {
+			t.Errorf("%s: %d %q after %v; want waiting after %v to %v", test.what, a.Status, a.Body, took, test.least, test.most)
 		}
 	}
 }

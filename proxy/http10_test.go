@@ -3,10 +3,12 @@ package proxy_test
 import (
 	"bufio"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestStreamsToHTTP10: an answer of unknown length ends with the connection, is never
@@ -15,12 +17,16 @@ func TestStreamsToHTTP10(t *testing.T) {
 	t.Parallel()
 	const piece = 64 << 10
 	const pieces = 200 // 12.5 MB
-	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
-		request, err := http.ReadRequest(r)
+	url := testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
+		request, err := http.ReadRequest(conn.Reader)
 		if err != nil {
 			return
 		}
-		io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n")
+		if request.URL.Path == "/sized" {
+			conn.Say("HTTP/1.1 200 OK\r\nContent-Length: 2000000\r\n\r\n" + strings.Repeat("x", 1000000))
+			return
+		}
+		conn.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/plain\r\n\r\n")
 		for i := range pieces {
 			if request.URL.Path == "/breaks" && i == pieces/2 {
 				return
@@ -29,15 +35,15 @@ func TestStreamsToHTTP10(t *testing.T) {
 				return
 			}
 		}
-		io.WriteString(conn, "0\r\n\r\n")
-	})
-	b := serve(t, url)
+		conn.Say("0\r\n\r\n")
+	}).URL
+	b := bridge.Start(t, url)
 	ask := func(path, fields string) (head *http.Response, n int64, err error) {
-		conn := b.dial()
+		conn := b.Dial()
 		io.WriteString(conn, "GET "+path+" HTTP/1.0\r\n"+fields+"\r\n")
 		r := bufio.NewReader(conn)
 		head, err = http.ReadResponse(r, nil)
-		fatal(t, err)
+		testkit.NoError(t, err)
 		n, err = io.Copy(io.Discard, head.Body)
 		return head, n, err
 	}
@@ -47,17 +53,20 @@ func TestStreamsToHTTP10(t *testing.T) {
 			t.Errorf("%q: %d bytes, %v with %v %v; want all of them, unchunked, and the end of the connection", fields, n, err, head.TransferEncoding, head.Header)
 		}
 	}
-	if _, n, err := ask("/breaks", ""); err == nil || !isReset(err) || n >= piece*pieces {
+	if _, n, err := ask("/breaks", ""); err == nil || !testkit.IsReset(err) || n >= piece*pieces {
 		t.Errorf("an answer that breaks off: %d bytes, %v; want a reset", n, err)
 	}
+	if _, n, err := ask("/sized", ""); err == nil || !testkit.IsReset(err) || n >= 2000000 {
+		t.Errorf("an answer of known length that breaks off: %d bytes, %v; want a reset", n, err)
+	}
 	t.Log("a drain waits for what is being streamed")
-	conn := b.dial()
+	conn := b.Dial()
 	io.WriteString(conn, "GET /whole HTTP/1.0\r\n\r\n")
 	r := bufio.NewReader(conn)
 	head, err := http.ReadResponse(r, nil)
-	fatal(t, err)
+	testkit.NoError(t, err)
 	stopped := make(chan struct{})
-	go func() { b.stop(); close(stopped) }()
+	go func() { b.Stop(); close(stopped) }()
 	if n, err := io.Copy(io.Discard, head.Body); err != nil || n != piece*pieces {
 		t.Errorf("during a drain: %d bytes, %v; want all of them", n, err)
 	}

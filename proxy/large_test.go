@@ -17,13 +17,15 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 	"pollbridge/proxy"
 )
 
 var largeSizes = []int{60 << 10, 64 << 10, 64<<10 + 1, 1 << 20, 8 << 20}
 
 // largeToken is the token of a session whose final answer has that many bytes.
-func largeToken(size int) string { return fmt.Sprintf("large%d-%s", size, tokenMark) }
+func largeToken(size int) string { return fmt.Sprintf("large%d-%s", size, bridge.TokenMark) }
 
 // largeText is what large answers are cut from: no two places in it look alike.
 var largeText = sync.OnceValue(func() string {
@@ -45,10 +47,10 @@ func largeAnswer(token string) string {
 
 // largeUpstream gives final answers of any size, and pending ones.
 func largeUpstream(t *testing.T) string {
-	return record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+	return testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		token := strings.TrimSuffix(r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:], ".json")
 		if !strings.HasPrefix(token, "large") {
-			respond(w, 200, waiting)
+			testkit.Respond(w, 200, testkit.Waiting)
 			return
 		}
 		body := largeAnswer(token)
@@ -57,24 +59,24 @@ func largeUpstream(t *testing.T) string {
 		} else if strings.Contains(token, "-told-") {
 			body = strings.Replace(body, `"status"`, `"message":"Baigta","status"`, 1)
 		}
-		respond(w, 200, body)
-	}).url
+		testkit.Respond(w, 200, body)
+	}).URL
 }
 
 // serveLarge starts a bridge that has room for large answers.
-func serveLarge(t *testing.T, changes ...func(*settings)) *bridge {
+func serveLarge(t *testing.T, changes ...func(*bridge.Settings)) *bridge.Bridge {
 	t.Helper()
-	changes = append(changes, func(s *settings) {
-		s.cache.MaxSize = 256 << 20
-		s.cache.FinalTTL = cache.DefaultConfig().FinalTTL
+	changes = append(changes, func(s *bridge.Settings) {
+		s.Cache.MaxSize = 256 << 20
+		s.Cache.FinalTTL = cache.DefaultConfig().FinalTTL
 	})
-	return serve(t, largeUpstream(t), changes...)
+	return bridge.Start(t, largeUpstream(t), changes...)
 }
 
 // asks is a status request as bytes.
 func asks(token string, fields ...string) string {
-	body := asking("sesame-1")
-	return "POST " + statusPath(token) + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" +
+	body := bridge.StatusBody("sesame-1")
+	return "POST " + bridge.StatusPath(token) + " HTTP/1.1\r\nHost: h\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n" +
 		strings.Join(append(fields, ""), "\r\n") + "\r\n" + body
 }
 
@@ -122,12 +124,12 @@ func descriptors(t *testing.T) int {
 // and after them on their connection.
 func TestLargeAnswers(t *testing.T) {
 	b := serveLarge(t)
-	conn := b.dial()
+	conn := b.Dial()
 	r := bufio.NewReader(conn)
 	exchange := func(what, token, want string) *http.Response {
 		t.Helper()
 		_, err := io.WriteString(conn, asks(token))
-		fatal(t, err)
+		testkit.NoError(t, err)
 		return wantAnswer(t, r, what, want)
 	}
 	for _, size := range largeSizes {
@@ -143,7 +145,7 @@ func TestLargeAnswers(t *testing.T) {
 			if fmt.Sprint(first.Header) != fmt.Sprint(again.Header) {
 				t.Errorf("%s: header %v; want %v", what, again.Header, first.Header)
 			}
-			exchange("a small one after "+what, "tok1", waiting)
+			exchange("a small one after "+what, "tok1", testkit.Waiting)
 		}
 	}
 }
@@ -152,7 +154,7 @@ func TestLargeAnswers(t *testing.T) {
 // in the kernel for more to come, which takes 200 ms.
 func TestLargeAnswersArriveAtOnce(t *testing.T) {
 	b := serveLarge(t)
-	conn := b.dial()
+	conn := b.Dial()
 	r := bufio.NewReader(conn)
 	for _, size := range largeSizes[:4] {
 		token := largeToken(size)
@@ -161,10 +163,10 @@ func TestLargeAnswersArriveAtOnce(t *testing.T) {
 			for _, one := range []struct {
 				token, body string
 				took        *[]time.Duration
-			}{{token, largeAnswer(token), &large}, {"tok1", waiting, &small}} {
+			}{{token, largeAnswer(token), &large}, {"tok1", testkit.Waiting, &small}} {
 				start := time.Now()
 				_, err := io.WriteString(conn, asks(one.token))
-				fatal(t, err)
+				testkit.NoError(t, err)
 				wantAnswer(t, r, one.token, one.body)
 				*one.took = append(*one.took, time.Since(start))
 			}
@@ -181,8 +183,8 @@ func TestLargeAnswersArriveAtOnce(t *testing.T) {
 func TestLargeAnswersPipelined(t *testing.T) {
 	b := serveLarge(t)
 	sizes := []int{1 << 20, 60 << 10, 64 << 10, 64<<10 + 1}
-	conn := b.dial()
-	fatal(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
+	conn := b.Dial()
+	testkit.NoError(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
 	var all strings.Builder
 	var wants []string
 	for range 5 {
@@ -191,7 +193,7 @@ func TestLargeAnswersPipelined(t *testing.T) {
 			wants = append(wants, largeAnswer(largeToken(size)))
 			for range i {
 				all.WriteString(asks("tok1"))
-				wants = append(wants, waiting)
+				wants = append(wants, testkit.Waiting)
 			}
 		}
 	}
@@ -201,7 +203,7 @@ func TestLargeAnswersPipelined(t *testing.T) {
 	for i, want := range wants {
 		wantAnswer(t, r, fmt.Sprint("answer ", i), want)
 	}
-	fatal(t, <-sent)
+	testkit.NoError(t, <-sent)
 }
 
 func TestLargeAnswersOverHTTP10(t *testing.T) {
@@ -210,37 +212,39 @@ func TestLargeAnswersOverHTTP10(t *testing.T) {
 		token := largeToken(size)
 		old := strings.Replace(asks(token), "HTTP/1.1", "HTTP/1.0", 1)
 		for n := range 5 {
-			answers := b.send(old)
-			if len(answers) != 1 || answers[0].status != 200 || answers[0].err != nil {
-				t.Fatalf("%d bytes, time %d: %v, %+v", size, n, statuses(answers), answers)
+			answers := b.Send(old)
+			if len(answers) != 1 || answers[0].Status != 200 || answers[0].Err != nil {
+				t.Fatalf("%d bytes, time %d: %v, %+v", size, n, testkit.Statuses(answers), answers)
 			}
-			wantBody(t, fmt.Sprintf("%d bytes, time %d", size, n), answers[0].body, largeAnswer(token))
+			wantBody(t, fmt.Sprintf("%d bytes, time %d", size, n), answers[0].Body, largeAnswer(token))
 		}
-		conn := b.dial()
+		conn := b.Dial()
 		r := bufio.NewReader(conn)
 		for n := range 4 {
 			_, err := io.WriteString(conn, strings.Replace(asks(token, "Connection: keep-alive"), "HTTP/1.1", "HTTP/1.0", 1))
-			fatal(t, err)
+			testkit.NoError(t, err)
 			wantAnswer(t, r, fmt.Sprintf("%d bytes, kept alive, time %d", size, n), largeAnswer(token))
 		}
 	}
 }
 
 func TestLargeAnswersOverTLS(t *testing.T) {
-	certFile, keyFile := certificateFiles(t)
-	b := serveLarge(t, func(s *settings) { s.proxy.TLS = proxy.TLSConfig{CertFile: certFile, KeyFile: keyFile} })
-	conn, err := tls.Dial("tcp", b.addr, &tls.Config{InsecureSkipVerify: true})
-	fatal(t, err)
+	certificate := testkit.NewCertificate(t)
+	b := serveLarge(t, func(s *bridge.Settings) {
+		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+	})
+	conn, err := tls.Dial("tcp", b.Addr(), &tls.Config{InsecureSkipVerify: true})
+	testkit.NoError(t, err)
 	defer conn.Close()
-	fatal(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	testkit.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
 	r := bufio.NewReader(conn)
 	for _, size := range largeSizes {
 		for n := range 4 {
 			token := largeToken(size)
 			_, err := io.WriteString(conn, asks(token)+asks("tok1"))
-			fatal(t, err)
+			testkit.NoError(t, err)
 			wantAnswer(t, r, fmt.Sprintf("%d bytes, time %d", size, n), largeAnswer(token))
-			wantAnswer(t, r, "a small one", waiting)
+			wantAnswer(t, r, "a small one", testkit.Waiting)
 		}
 	}
 }
@@ -248,12 +252,12 @@ func TestLargeAnswersOverTLS(t *testing.T) {
 // TestLargeAnswersInTwoLocales: each has its own.
 func TestLargeAnswersInTwoLocales(t *testing.T) {
 	b := serveLarge(t)
-	token := "large200000-told-" + tokenMark
+	token := "large200000-told-" + bridge.TokenMark
 	for n := range 5 {
 		for path, message := range map[string]string{"": "Baigta", "/en": "Done"} {
-			a := do(t, "POST", b.url+path+statusPath(token), asking("sesame-1"))
+			a := testkit.Do(t, "POST", b.URL+path+bridge.StatusPath(token), bridge.StatusBody("sesame-1"))
 			want := strings.Replace(largeAnswer(token), `"status"`, `"message":"`+message+`","status"`, 1)
-			wantBody(t, fmt.Sprintf("locale %q, time %d", path, n), a.body, want)
+			wantBody(t, fmt.Sprintf("locale %q, time %d", path, n), a.Body, want)
 		}
 	}
 }
@@ -264,7 +268,7 @@ func TestLargeAnswersToManyAtOnce(t *testing.T) {
 	var clients sync.WaitGroup
 	for i := range 12 {
 		clients.Go(func() {
-			conn, err := net.Dial("tcp", b.addr)
+			conn, err := net.Dial("tcp", b.Addr())
 			if err != nil {
 				t.Error(err)
 				return
@@ -299,29 +303,29 @@ func TestLargeAnswersToClientsThatLeave(t *testing.T) {
 	b := serveLarge(t)
 	token := largeToken(8 << 20)
 	for range 3 {
-		if a := b.poll(token, "sesame-1"); a.body != largeAnswer(token) {
-			t.Fatalf("%d other bytes", len(a.body))
+		if a := b.Poll(token, "sesame-1"); a.Body != largeAnswer(token) {
+			t.Fatalf("%d other bytes", len(a.Body))
 		}
 	}
-	client.CloseIdleConnections()
+	testkit.Client.CloseIdleConnections()
 	before := descriptors(t)
 	for i := range 40 {
-		conn, err := net.Dial("tcp", b.addr)
-		fatal(t, err)
-		fatal(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
+		conn, err := net.Dial("tcp", b.Addr())
+		testkit.NoError(t, err)
+		testkit.NoError(t, conn.(*net.TCPConn).SetReadBuffer(256<<10))
 		_, err = io.WriteString(conn, asks(token)+asks(token))
-		fatal(t, err)
+		testkit.NoError(t, err)
 		if i%4 > 0 {
 			_, err = io.CopyN(io.Discard, conn, int64(i)<<12)
-			fatal(t, err)
+			testkit.NoError(t, err)
 		}
 		if i%2 == 0 {
 			conn.(*net.TCPConn).SetLinger(0)
 		}
 		conn.Close()
 	}
-	eventually(t, "all they had open is closed", func() bool {
+	testkit.Eventually(t, "all they had open is closed", func() bool {
 		return descriptors(t) <= before
 	})
-	wantBody(t, "after all that", b.poll(token, "sesame-1").body, largeAnswer(token))
+	wantBody(t, "after all that", b.Poll(token, "sesame-1").Body, largeAnswer(token))
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"strconv"
-	"sync/atomic"
 
 	"pollbridge/cache"
 	"pollbridge/session"
@@ -13,21 +12,6 @@ import (
 type metrics struct {
 	results     map[*session.Endpoint]*results
 	passthrough *prometheus.CounterVec
-	passed      [600]counter // of passthrough, by code
-}
-
-// counter is looked up when it is first needed.
-type counter struct {
-	found atomic.Pointer[prometheus.Counter]
-}
-
-func (c *counter) get(find func() prometheus.Counter) prometheus.Counter {
-	if found := c.found.Load(); found != nil {
-		return *found
-	}
-	found := find()
-	c.found.Store(&found)
-	return found
 }
 
 // results are the counters of one endpoint, looked up once and for all.
@@ -66,7 +50,5 @@ func (m *metrics) countResult(endpoint *session.Endpoint, how cache.How) {
 func (m *metrics) countError(endpoint *session.Endpoint) { m.results[endpoint].errors.Inc() }
 
 func (m *metrics) countPassthrough(code int) {
-	m.passed[min(max(code, 0), len(m.passed)-1)].get(func() prometheus.Counter {
-		return m.passthrough.WithLabelValues(strconv.Itoa(code))
-	}).Inc()
+	m.passthrough.WithLabelValues(strconv.Itoa(code)).Inc()
 }

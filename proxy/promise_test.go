@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 	"pollbridge/session"
 	"pollbridge/simulator"
 )
@@ -24,19 +26,19 @@ func TestOneRequestPerWindow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes 5 seconds")
 	}
-	sim, upstreamURL := simulate(t, func(c *simulator.Config) { c.Latency = simulator.Fixed(50 * time.Millisecond) })
-	b := serve(t, upstreamURL)
+	sim, upstreamURL := testkit.Simulate(t, func(c *simulator.Config) { c.Latency = simulator.Fixed(50 * time.Millisecond) })
+	b := bridge.Start(t, upstreamURL)
 	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Waiting})
-	fatal(t, err)
+	testkit.NoError(t, err)
 	var clients sync.WaitGroup
 	var asked atomic.Int64
 	end := time.Now().Add(5 * time.Second)
 	for i := range 64 {
 		clients.Go(func() {
-			url := b.url + []string{"", "/en"}[i%2] + statusPath(signing.Token)
+			url := b.URL + []string{"", "/en"}[i%2] + bridge.StatusPath(signing.Token)
 			for time.Now().Before(end) {
-				if a := do(t, "POST", url, asking("sesame-1")); a.status != 200 || !strings.Contains(a.body, "waiting") {
-					t.Errorf("answered %d %q, %v", a.status, a.body, a.err)
+				if a := testkit.Do(t, "POST", url, bridge.StatusBody("sesame-1")); a.Status != 200 || !strings.Contains(a.Body, "waiting") {
+					t.Errorf("answered %d %q, %v", a.Status, a.Body, a.Err)
 					return
 				}
 				asked.Add(1)
@@ -104,27 +106,27 @@ func TestNoAnswerCrossesCredentials(t *testing.T) {
 		Name: "document", Method: "POST", Path: "/smartid/sign/status/{token}.json", Credential: "header:Authorization",
 		Pending: []string{"waiting"}, Succeeded: []string{"ok"},
 	})
-	fatal(t, err)
+	testkit.NoError(t, err)
 	type attempt struct{ query, authorization, body string }
 	for _, dialect := range []struct {
 		name, method string
-		use          func(*settings)
+		use          func(*bridge.Settings)
 		honest       func(own string) attempt
 	}{
-		{"body", "POST", nil, func(own string) attempt { return attempt{body: asking(own)} }},
-		{"query", "GET", func(s *settings) { s.endpoints, _ = session.Dialect("dokobit") }, func(own string) attempt { return attempt{query: "access_token=" + own} }},
-		{"header", "POST", func(s *settings) { s.endpoints = []session.Endpoint{bearer} }, func(own string) attempt { return attempt{authorization: "Bearer " + own} }},
+		{"body", "POST", nil, func(own string) attempt { return attempt{body: bridge.StatusBody(own)} }},
+		{"query", "GET", func(s *bridge.Settings) { s.Endpoints, _ = session.Dialect("dokobit") }, func(own string) attempt { return attempt{query: "access_token=" + own} }},
+		{"header", "POST", func(s *bridge.Settings) { s.Endpoints = []session.Endpoint{bearer} }, func(own string) attempt { return attempt{authorization: "Bearer " + own} }},
 	} {
 		bearers := dialect.name == "header"
-		rec := record(t, func(w http.ResponseWriter, r *http.Request, body string) {
+		rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, body string) {
 			answer, _ := json.Marshal(map[string]string{"status": "waiting", "read": gullible(bearers, r.URL.RawQuery, r.Header.Get("Authorization"), body)})
-			respond(w, 200, string(answer))
+			testkit.Respond(w, 200, string(answer))
 		})
-		b := serve(t, rec.url, func(s *settings) {
+		b := bridge.Start(t, rec.URL, func(s *bridge.Settings) {
 			if dialect.use != nil {
 				dialect.use(s)
 			}
-			s.cache.PendingTTL = 20 * time.Millisecond
+			s.Cache.PendingTTL = 20 * time.Millisecond
 		})
 		hostile := func(own, victim string) []attempt {
 			honest := dialect.honest(own)
@@ -158,7 +160,7 @@ func TestNoAnswerCrossesCredentials(t *testing.T) {
 			return all
 		}
 		ask := func(a attempt) {
-			request, err := http.NewRequestWithContext(t.Context(), dialect.method, b.url+statusPath(token), strings.NewReader(a.body))
+			request, err := http.NewRequestWithContext(t.Context(), dialect.method, b.URL+bridge.StatusPath(token), strings.NewReader(a.body))
 			if err != nil {
 				t.Error(err)
 				return
@@ -167,7 +169,7 @@ func TestNoAnswerCrossesCredentials(t *testing.T) {
 			if a.authorization != "" {
 				request.Header.Set("Authorization", a.authorization)
 			}
-			response, err := client.Do(request)
+			response, err := testkit.Client.Do(request)
 			if err != nil {
 				t.Error(err)
 				return
@@ -197,7 +199,7 @@ func TestNoAnswerCrossesCredentials(t *testing.T) {
 			})
 		}
 		clients.Wait()
-		b.stop()
+		b.Stop()
 		if t.Failed() {
 			return
 		}
@@ -218,14 +220,14 @@ func outages(t *testing.T) []outage {
 		simulator.Error500, simulator.Error502, simulator.Transient, simulator.Hang, simulator.Reset, simulator.Drop, simulator.Garbage, simulator.HTML,
 		simulator.HalfBody, simulator.WrongLength, simulator.TruncatedChunked, simulator.Gzip, simulator.Redirect, simulator.Empty, simulator.Slow, simulator.IdleClose,
 	} {
-		sim, url := simulate(t, nil)
+		sim, url := testkit.Simulate(t, nil)
 		all = append(all, outage{
 			string(mode), func() { sim.SetFault(simulator.Fault{Mode: mode, Pace: time.Second}) }, sim.ClearFault, sim, url,
 		})
 	}
-	sim, _ := simulate(t, nil)
+	sim, _ := testkit.Simulate(t, nil)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	fatal(t, err)
+	testkit.NoError(t, err)
 	address := ln.Addr().String()
 	var server *http.Server
 	var serving sync.WaitGroup
@@ -257,13 +259,13 @@ func TestOutagesShowNothing(t *testing.T) {
 	}
 	var running sync.WaitGroup
 	for _, o := range outages(t) {
-		b := serve(t, o.url)
+		b := bridge.Start(t, o.url)
 		running.Go(func() { rideOut(t, b, o) })
 	}
 	running.Wait()
 }
 
-func rideOut(t *testing.T, b *bridge, o outage) {
+func rideOut(t *testing.T, b *bridge.Bridge, o outage) {
 	const signings = 5
 	var tokens []string
 	var lifted atomic.Pointer[time.Time]
@@ -276,21 +278,21 @@ func rideOut(t *testing.T, b *bridge, o outage) {
 			return
 		}
 		tokens = append(tokens, signing.Token)
-		if a := b.poll(signing.Token, "sesame-1"); a.status != 200 {
-			t.Errorf("%s: before it: %d %q", o.name, a.status, a.body)
+		if a := b.Poll(signing.Token, "sesame-1"); a.Status != 200 {
+			t.Errorf("%s: before it: %d %q", o.name, a.Status, a.Body)
 		}
 		clients.Go(func() {
 			var longest time.Duration
 			for news[i].IsZero() {
 				start := time.Now()
-				a := b.poll(signing.Token, "sesame-1")
+				a := b.Poll(signing.Token, "sesame-1")
 				longest = max(longest, time.Since(start))
 				switch {
-				case a.status == 200 && strings.Contains(a.body, `"waiting"`):
-				case a.status == 200 && strings.Contains(a.body, `"ok"`) && lifted.Load() != nil, a.status == 200 && strings.Contains(a.body, `"ok"`) && o.harmless():
+				case a.Status == 200 && strings.Contains(a.Body, `"waiting"`):
+				case a.Status == 200 && strings.Contains(a.Body, `"ok"`) && lifted.Load() != nil, a.Status == 200 && strings.Contains(a.Body, `"ok"`) && o.harmless():
 					news[i] = time.Now()
 				default:
-					t.Errorf("%s: a client got %d %.120q, Cache-Status %q", o.name, a.status, a.body, a.header.Get("Cache-Status"))
+					t.Errorf("%s: a client got %d %.120q, Cache-Status %q", o.name, a.Status, a.Body, a.Header.Get("Cache-Status"))
 				}
 				if at := lifted.Load(); at != nil && time.Since(*at) > 20*time.Second {
 					t.Errorf("%s: no news 20s after the end", o.name)
@@ -335,13 +337,13 @@ func (o outage) harmless() bool {
 
 func TestLargeHeads(t *testing.T) {
 	t.Parallel()
-	rec := record(t, nil)
-	b := serve(t, rec.url)
-	body := asking("sesame-1")
+	rec := testkit.NewUpstream(t, nil)
+	b := bridge.Start(t, rec.URL)
+	body := bridge.StatusBody("sesame-1")
 	cookie := "Cookie: sid=" + strings.Repeat("x", 5<<10)
-	for _, target := range []string{statusPath(token), "/x"} {
-		if a := do(t, "POST", b.url+target, body, cookie); a.status != 200 {
-			t.Errorf("%s with a cookie of 5 KB: %d %q", target, a.status, a.body)
+	for _, target := range []string{bridge.StatusPath(token), "/x"} {
+		if a := testkit.Do(t, "POST", b.URL+target, body, cookie); a.Status != 200 {
+			t.Errorf("%s with a cookie of 5 KB: %d %q", target, a.Status, a.Body)
 		}
 	}
 	many := strings.Repeat("X-A: b\r\n", 10_000)
@@ -351,18 +353,18 @@ func TestLargeHeads(t *testing.T) {
 		"a large target":  "GET /" + strings.Repeat("sesame-", 10_000) + " HTTP/1.1\r\nHost: h\r\n\r\n",
 		"10,000 trailers": "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n" + many + "\r\n",
 	} {
-		conn := b.dial()
+		conn := b.Dial()
 		go conn.Write([]byte(head + after))
-		answers := readAnswers(t, conn)
-		if len(answers) != 1 || answers[0].status != 431 && name != "10,000 trailers" || answers[0].status/100 != 4 {
+		answers := testkit.ReadAnswers(t, conn)
+		if len(answers) != 1 || answers[0].Status != 431 && name != "10,000 trailers" || answers[0].Status/100 != 4 {
 			t.Errorf("%s: answered %v, want 431 and the end of the connection", name, answers)
 			continue
 		}
-		if a := answers[0]; !strings.HasPrefix(a.body, `{"status":"error"`) || strings.Contains(a.body, "sesame") {
-			t.Errorf("%s: %q; want the standard error, without an echo", name, a.body)
+		if a := answers[0]; !strings.HasPrefix(a.Body, `{"status":"error"`) || strings.Contains(a.Body, "sesame") {
+			t.Errorf("%s: %q; want the standard error, without an echo", name, a.Body)
 		}
 	}
-	if n := rec.count(); n > 2+1 {
+	if n := rec.Count(); n > 2+1 {
 		t.Errorf("the upstream saw %d requests", n)
 	}
 }

@@ -63,6 +63,9 @@ func (b *requestBody) Read(p []byte) (int, error) {
 }
 
 func (b *requestBody) readLocked(p []byte) (int, error) {
+	if b.isClosed() { // what was read before may be another request's by now
+		return 0, io.ErrClosedPipe
+	}
 	if len(b.begun) > 0 {
 		n := copy(p, b.begun)
 		b.begun = b.begun[n:]

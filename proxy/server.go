@@ -35,7 +35,7 @@ type Statuses interface {
 	Known(v *session.Variant) (cache.Result, bool)
 }
 
-// Holder keeps sessions fresh while requests are held; see watch.Keeper.
+// Holder keeps sessions fresh while requests are held; see watch.LongPolls.
 type Holder interface {
 	Hold(v *session.Variant) *watch.Hold
 }

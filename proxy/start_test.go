@@ -6,10 +6,13 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/watch"
@@ -72,11 +75,11 @@ func (w *watches) failWith(err error) {
 }
 
 // watching serves a bridge that has watches.
-func watching(t testing.TB, url string, dialect string) (*bridge, *watches) {
+func watching(t testing.TB, url string, dialect string) (*bridge.Bridge, *watches) {
 	w := &watches{}
-	return serve(t, url, func(s *settings) {
-		s.endpoints, _ = session.Dialect(dialect)
-		s.watches, s.webhooks = w, w
+	return bridge.Start(t, url, func(s *bridge.Settings) {
+		s.Endpoints, _ = session.Dialect(dialect)
+		s.Watches, s.Webhooks = w, w
 	}), w
 }
 
@@ -85,7 +88,7 @@ const startAnswer = `{"status":"ok","token":"` + token + `","control_code":"9269
 func TestStartedSessionsAreWatched(t *testing.T) {
 	t.Parallel()
 	type answering func(w http.ResponseWriter)
-	plain := func(w http.ResponseWriter) { respond(w, 200, startAnswer) }
+	plain := func(w http.ResponseWriter) { testkit.Respond(w, 200, startAnswer) }
 	chunked := func(w http.ResponseWriter) {
 		io.WriteString(w, startAnswer[:9])
 		w.(http.Flusher).Flush()
@@ -99,18 +102,18 @@ func TestStartedSessionsAreWatched(t *testing.T) {
 	}
 	var mu sync.Mutex
 	answer := answering(plain)
-	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		mu.Lock()
 		defer mu.Unlock()
 		answer(w)
 	})
-	marksign, inBody := watching(t, rec.url, "marksign")
-	dokobit, inQuery := watching(t, rec.url, "dokobit")
+	marksign, inBody := watching(t, rec.URL, "marksign")
+	dokobit, inQuery := watching(t, rec.URL, "dokobit")
 	document := strings.Repeat("JVBERi0x", 400<<10)
 	small, large := `{"access_token":"sesame-1","type":"pdf","content":"eA=="}`, `{"type":"pdf","content":"`+document+`","access_token":"sesame-1"}`
 	for _, test := range []struct {
 		name    string
-		b       *bridge
+		b       *bridge.Bridge
 		w       *watches
 		path    string
 		body    string
@@ -129,12 +132,12 @@ func TestStartedSessionsAreWatched(t *testing.T) {
 		mu.Lock()
 		answer = test.answer
 		mu.Unlock()
-		a := doFramed(t, test.b.url+test.path, test.body, test.chunked, "Accept-Encoding: gzip")
-		if a.err != nil || a.status != 200 || a.header.Get("Content-Encoding") == "" && a.body != startAnswer {
-			t.Errorf("%s: answered %d %s, %v", test.name, a.status, a.body, a.err)
+		a := doFramed(t, test.b.URL+test.path, test.body, test.chunked, "Accept-Encoding: gzip")
+		if a.Err != nil || a.Status != 200 || a.Header.Get("Content-Encoding") == "" && a.Body != startAnswer {
+			t.Errorf("%s: answered %d %s, %v", test.name, a.Status, a.Body, a.Err)
 		}
-		if seen := rec.last(t); seen.body != test.body || seen.target != test.path {
-			t.Errorf("%s: the upstream saw %s with %d bytes", test.name, seen.target, len(seen.body))
+		if seen := rec.Last(t); seen.Body != test.body || seen.Target != test.path {
+			t.Errorf("%s: the upstream saw %s with %d bytes", test.name, seen.Target, len(seen.Body))
 		}
 		started, _ := test.w.take()
 		if len(started) != 1 {
@@ -152,12 +155,12 @@ func TestStartsThatBeginNothing(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex
 	status, answer := 200, startAnswer
-	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		mu.Lock()
 		defer mu.Unlock()
-		respond(w, status, answer)
+		testkit.Respond(w, status, answer)
 	})
-	b, w := watching(t, rec.url, "marksign")
+	b, w := watching(t, rec.URL, "marksign")
 	large := `{"status":"ok","token":"` + token + `","x":"` + strings.Repeat("y", 100_000) + `"}`
 	for _, test := range []struct {
 		name, line, body string
@@ -165,26 +168,26 @@ func TestStartsThatBeginNothing(t *testing.T) {
 		answer           string
 		fields           []string
 	}{
-		{"error", "POST /smartid/sign.json", asking("sesame-1"), 200, `{"status":"error","error_code":40003}`, nil},
-		{"4xx", "POST /smartid/sign.json", asking("sesame-1"), 400, startAnswer, nil},
-		{"no token", "POST /smartid/sign.json", asking("sesame-1"), 200, `{"status":"ok"}`, nil},
-		{"large answer", "POST /smartid/sign.json", asking("sesame-1"), 200, large, nil},
-		{"no body", "POST /smartid/sign.json", asking("sesame-1"), 204, "", nil},
+		{"error", "POST /smartid/sign.json", bridge.StatusBody("sesame-1"), 200, `{"status":"error","error_code":40003}`, nil},
+		{"4xx", "POST /smartid/sign.json", bridge.StatusBody("sesame-1"), 400, startAnswer, nil},
+		{"no token", "POST /smartid/sign.json", bridge.StatusBody("sesame-1"), 200, `{"status":"ok"}`, nil},
+		{"large answer", "POST /smartid/sign.json", bridge.StatusBody("sesame-1"), 200, large, nil},
+		{"no body", "POST /smartid/sign.json", bridge.StatusBody("sesame-1"), 204, "", nil},
 		{"no credential", "POST /smartid/sign.json", `{}`, 200, startAnswer, nil},
-		{"two credentials", "POST /smartid/sign.json", asking("sesame-1"), 200, startAnswer, []string{"Authorization: Bearer sesame-2"}},
-		{"another two", "POST /smartid/sign.json?access_token=sesame-2", asking("sesame-1"), 200, startAnswer, nil},
+		{"two credentials", "POST /smartid/sign.json", bridge.StatusBody("sesame-1"), 200, startAnswer, []string{"Authorization: Bearer sesame-2"}},
+		{"another two", "POST /smartid/sign.json?access_token=sesame-2", bridge.StatusBody("sesame-1"), 200, startAnswer, nil},
 		{"compressed request", "POST /smartid/sign.json", "\x1f\x8b\x08", 200, startAnswer, []string{"Content-Encoding: gzip"}},
-		{"another method", "PUT /smartid/sign.json", asking("sesame-1"), 200, startAnswer, nil},
-		{"another path", "POST /smartid/sign.jsonx", asking("sesame-1"), 200, startAnswer, nil},
-		{"another spelling", "POST /smartid/s%69gn.json", asking("sesame-1"), 200, startAnswer, nil},
+		{"another method", "PUT /smartid/sign.json", bridge.StatusBody("sesame-1"), 200, startAnswer, nil},
+		{"another path", "POST /smartid/sign.jsonx", bridge.StatusBody("sesame-1"), 200, startAnswer, nil},
+		{"another spelling", "POST /smartid/s%69gn.json", bridge.StatusBody("sesame-1"), 200, startAnswer, nil},
 	} {
 		mu.Lock()
 		status, answer = test.status, test.answer
 		mu.Unlock()
 		method, path, _ := strings.Cut(test.line, " ")
-		a := do(t, method, b.url+path, test.body, test.fields...)
-		if a.err != nil || a.status != test.status || a.body != test.answer {
-			t.Errorf("%s: answered %d with %d bytes, %v", test.name, a.status, len(a.body), a.err)
+		a := testkit.Do(t, method, b.URL+path, test.body, test.fields...)
+		if a.Err != nil || a.Status != test.status || a.Body != test.answer {
+			t.Errorf("%s: answered %d with %d bytes, %v", test.name, a.Status, len(a.Body), a.Err)
 		}
 		if _, steps := w.take(); len(steps) != 0 {
 			t.Errorf("%s: %v", test.name, steps)
@@ -195,106 +198,108 @@ func TestStartsThatBeginNothing(t *testing.T) {
 // TestStartsAreAnsweredWhateverBecomesOfTheWatch: the signing is under way.
 func TestStartsAreAnsweredWhateverBecomesOfTheWatch(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) { respond(w, 200, startAnswer) })
-	b, w := watching(t, rec.url, "marksign")
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) { testkit.Respond(w, 200, startAnswer) })
+	b, w := watching(t, rec.URL, "marksign")
 	w.failWith(errors.New("the store is in trouble"))
 	for _, fields := range [][]string{nil, {"Pollbridge-Webhook: https://hook.example/x"}} {
-		a := do(t, "POST", b.url+"/smartid/sign.json", asking("sesame-1"), fields...)
-		if a.status != 200 || a.body != startAnswer {
-			t.Errorf("answered %d %s", a.status, a.body)
+		a := testkit.Do(t, "POST", b.URL+"/smartid/sign.json", bridge.StatusBody("sesame-1"), fields...)
+		if a.Status != 200 || a.Body != startAnswer {
+			t.Errorf("answered %d %s", a.Status, a.Body)
 		}
 		if _, steps := w.take(); len(steps) != 1 {
 			t.Errorf("%v", steps)
 		}
 	}
-	if n := strings.Count(b.log.String(), "a session that was started is not watched"); n != 2 {
+	if n := strings.Count(b.Log.String(), "a session that was started is not watched"); n != 2 {
 		t.Errorf("the log says so %d times, want 2", n)
 	}
 }
 
 func TestWebhooksNamedByRequests(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		if strings.HasSuffix(r.URL.Path, "sign.json") {
-			respond(w, 200, startAnswer)
+			testkit.Respond(w, 200, startAnswer)
 			return
 		}
 		if strings.Contains(r.URL.Path, "madeup") {
-			respond(w, 200, `{"status":"error","message":"no","error_code":40402}`)
+			testkit.Respond(w, 200, `{"status":"error","message":"no","error_code":40402}`)
 			return
 		}
-		respond(w, 200, waiting)
+		testkit.Respond(w, 200, testkit.Waiting)
 	})
-	b, w := watching(t, rec.url, "marksign")
-	off := serve(t, rec.url)
+	b, w := watching(t, rec.URL, "marksign")
+	off := bridge.Start(t, rec.URL)
 	const good = "Pollbridge-Webhook: https://hook.example/x?y=1"
 	attached := "attach ses_" + token + " https://hook.example/x?y=1"
 	for _, test := range []struct {
 		name       string
-		b          *bridge
+		b          *bridge.Bridge
 		path, body string
 		fields     []string
 		status     int
 		message    string
 		steps      string
 	}{
-		{"status", b, statusPath(token), asking("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
-		{"status again, from memory", b, statusPath(token), asking("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
-		{"start", b, "/smartid/sign.json", asking("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
-		{"held, from memory", b, statusPath(token), asking("sesame-1"), []string{good, "Prefer: wait=1"}, 200, "waiting", attached + ",watch " + token},
-		{"a token that nobody knows", b, statusPath("madeup"), asking("sesame-1"), []string{good}, 200, "40402", ""},
+		{"status", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
+		{"status again, from memory", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
+		{"start", b, "/smartid/sign.json", bridge.StatusBody("sesame-1"), []string{good}, 200, "", attached + ",watch " + token},
+		// Of a session of its own, which may be refreshed once more after the hold.
+		{"before a hold", b, bridge.StatusPath("held"), bridge.StatusBody("sesame-1"), nil, 200, "waiting", ""},
+		{"held, from memory", b, bridge.StatusPath("held"), bridge.StatusBody("sesame-1"), []string{good, "Prefer: wait=1"}, 200, "waiting", "attach ses_held https://hook.example/x?y=1,watch held"},
+		{"a token that nobody knows", b, bridge.StatusPath("madeup"), bridge.StatusBody("sesame-1"), []string{good}, 200, "40402", ""},
 		{"anything else", b, "/x", "x", []string{good}, 200, "", ""},
-		{"a host that is not listed", b, statusPath(token), asking("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
-		{"a start, not listed", b, "/smartid/sign.json", asking("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
-		{"no URL", b, statusPath(token), asking("sesame-1"), []string{"Pollbridge-Webhook: hook"}, 400, "want one URL", ""},
-		{"empty", b, statusPath(token), asking("sesame-1"), []string{"Pollbridge-Webhook: "}, 400, "want one URL", ""},
-		{"not ASCII", b, statusPath(token), asking("sesame-1"), []string{"Pollbridge-Webhook: https://hook.example/ą"}, 400, "want one URL", ""},
-		{"two", b, statusPath(token), asking("sesame-1"), []string{good, good}, 400, "want one URL", ""},
-		{"another scheme", b, "/smartid/sign.json", asking("sesame-1"), []string{"Pollbridge-Webhook: ftp://hook.example/"}, 400, "want one URL", ""},
-		{"no credential", b, statusPath(token), `{}`, []string{good}, 400, "exactly one credential", ""},
-		{"off, status", off, statusPath(token), asking("sesame-1"), []string{good}, 403, "not configured", ""},
-		{"off, start", off, "/smartid/sign.json", asking("sesame-1"), []string{good}, 403, "not configured", ""},
+		{"a host that is not listed", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
+		{"a start, not listed", b, "/smartid/sign.json", bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: https://evil.example/"}, 403, "evil.example is not one of the hosts", ""},
+		{"no URL", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: hook"}, 400, "want one URL", ""},
+		{"empty", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: "}, 400, "want one URL", ""},
+		{"not ASCII", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: https://hook.example/ą"}, 400, "want one URL", ""},
+		{"two", b, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good, good}, 400, "want one URL", ""},
+		{"another scheme", b, "/smartid/sign.json", bridge.StatusBody("sesame-1"), []string{"Pollbridge-Webhook: ftp://hook.example/"}, 400, "want one URL", ""},
+		{"no credential", b, bridge.StatusPath(token), `{}`, []string{good}, 400, "exactly one credential", ""},
+		{"off, status", off, bridge.StatusPath(token), bridge.StatusBody("sesame-1"), []string{good}, 403, "not configured", ""},
+		{"off, start", off, "/smartid/sign.json", bridge.StatusBody("sesame-1"), []string{good}, 403, "not configured", ""},
 	} {
-		rec.reset()
-		a := do(t, "POST", test.b.url+test.path, test.body, test.fields...)
-		if a.err != nil || a.status != test.status || !strings.Contains(a.body, test.message) {
-			t.Errorf("%s: answered %d %s, %v; want %d %s", test.name, a.status, a.body, a.err, test.status, test.message)
+		rec.Reset()
+		a := testkit.Do(t, "POST", test.b.URL+test.path, test.body, test.fields...)
+		if a.Err != nil || a.Status != test.status || !strings.Contains(a.Body, test.message) {
+			t.Errorf("%s: answered %d %s, %v; want %d %s", test.name, a.Status, a.Body, a.Err, test.status, test.message)
 		}
 		if test.status != 200 {
 			wantUpstreamForm(t, a)
-			if n := rec.count(); n != 0 {
-				t.Errorf("%s: the upstream saw %d requests", test.name, n)
+			if slices.ContainsFunc(rec.Requests(), func(r testkit.Request) bool { return r.Target == test.path }) {
+				t.Errorf("%s: the upstream saw it", test.name)
 			}
 		}
 		if _, steps := w.take(); strings.Join(steps, ",") != test.steps {
 			t.Errorf("%s: %v; want %s", test.name, steps, test.steps)
 		}
-		if strings.Contains(strings.ToLower(rec.bytes()), "pollbridge-webhook") {
+		if strings.Contains(strings.ToLower(rec.Raw()), "pollbridge-webhook") {
 			t.Errorf("%s: the upstream saw the header", test.name)
 		}
 	}
 
 	w.failWith(errors.New("the store is in trouble"))
-	a := do(t, "POST", b.url+statusPath(token), asking("sesame-1"), good)
-	if a.status != 503 || a.header.Get("Retry-After") == "" || !strings.Contains(a.body, "could not be registered") {
-		t.Errorf("a webhook that cannot be registered: %d %s", a.status, a.body)
+	a := testkit.Do(t, "POST", b.URL+bridge.StatusPath(token), bridge.StatusBody("sesame-1"), good)
+	if a.Status != 503 || a.Header.Get("Retry-After") == "" || !strings.Contains(a.Body, "could not be registered") {
+		t.Errorf("a webhook that cannot be registered: %d %s", a.Status, a.Body)
 	}
 	wantUpstreamForm(t, a)
 	w.failWith(&webhook.FieldError{Field: "session", Problem: "has as many webhooks as it may have"})
-	a = do(t, "POST", b.url+statusPath(token), asking("sesame-1"), good)
-	if a.status != 400 || a.header.Get("Retry-After") != "" || !strings.Contains(a.body, "as many webhooks as it may have") {
-		t.Errorf("a webhook that will never be registered: %d %s", a.status, a.body)
+	a = testkit.Do(t, "POST", b.URL+bridge.StatusPath(token), bridge.StatusBody("sesame-1"), good)
+	if a.Status != 400 || a.Header.Get("Retry-After") != "" || !strings.Contains(a.Body, "as many webhooks as it may have") {
+		t.Errorf("a webhook that will never be registered: %d %s", a.Status, a.Body)
 	}
 	wantUpstreamForm(t, a)
 }
 
 // wantUpstreamForm wants an error that clients of the upstream understand.
-func wantUpstreamForm(t *testing.T, a answer) {
+func wantUpstreamForm(t *testing.T, a testkit.Answer) {
 	t.Helper()
 	endpoints, _ := session.Dialect("marksign")
 	format := endpoints[0].Answer
-	if _, err := format.Read(200, []byte(a.body)); err != nil && !errors.Is(err, session.ErrTransient) || !strings.HasPrefix(a.body, `{"status":"error","message":"`) {
-		t.Errorf("%s is not in the upstream's form: %v", a.body, err)
+	if _, err := format.Read(200, []byte(a.Body)); err != nil && !errors.Is(err, session.ErrTransient) || !strings.HasPrefix(a.Body, `{"status":"error","message":"`) {
+		t.Errorf("%s is not in the upstream's form: %v", a.Body, err)
 	}
 }
 

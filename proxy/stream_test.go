@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"slices"
 	"strings"
@@ -16,15 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 	"pollbridge/simulator"
 )
 
 // streaming starts an upstream whose handler reads the body itself.
 func streaming(t testing.TB, handler http.HandlerFunc) (url string) {
 	t.Helper()
-	server := httptest.NewServer(handler)
-	t.Cleanup(server.Close)
-	return server.URL
+	return testkit.Serve(t, handler).URL
 }
 
 // echo answers each piece of the body as it comes.
@@ -47,9 +46,9 @@ func echo(w http.ResponseWriter, r *http.Request) {
 
 func TestUploadAndDownloadAtOnce(t *testing.T) {
 	t.Parallel()
-	b := serve(t, streaming(t, echo))
+	b := bridge.Start(t, streaming(t, echo))
 	for _, head := range []string{"Transfer-Encoding: chunked", "Content-Length: 49000"} {
-		conn := b.dial()
+		conn := b.Dial()
 		fmt.Fprintf(conn, "POST /echo HTTP/1.1\r\nHost: h\r\nConnection: close\r\n%s\r\n\r\n", head)
 		r := bufio.NewReader(conn)
 		if head[0] == 'C' { // the engine wants that much first
@@ -86,27 +85,27 @@ func TestUploadAndDownloadAtOnce(t *testing.T) {
 // gets the refusal, whether it listens while it sends or not, and nothing hangs.
 func TestEarlyAnswerToAnUpload(t *testing.T) {
 	t.Parallel()
-	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
+	url := testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
 		for {
-			request, err := http.ReadRequest(r)
+			request, err := http.ReadRequest(conn.Reader)
 			if err != nil {
 				return
 			}
 			if request.RequestURI == "/close" {
-				io.WriteString(conn, "HTTP/1.1 413 No\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
-				conn.(*net.TCPConn).CloseWrite()
-				io.Copy(io.Discard, r) // lingers, as servers do: a reset could overtake the answer
+				conn.Say("HTTP/1.1 413 No\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
+				conn.CloseWrite()
+				conn.UntilClosed() // lingers, as servers do: a reset could overtake the answer
 				return
 			}
-			io.WriteString(conn, "HTTP/1.1 413 No\r\nContent-Length: 9\r\n\r\ntoo large")
+			conn.Say("HTTP/1.1 413 No\r\nContent-Length: 9\r\n\r\ntoo large")
 			io.Copy(io.Discard, request.Body)
 		}
-	})
-	b := serve(t, url)
+	}).URL
+	b := bridge.Start(t, url)
 	for _, path := range []string{"/keep", "/close"} {
 		for _, head := range []string{"Transfer-Encoding: chunked\r\n", "Content-Length: 8000000\r\n"} {
 			t.Log("a client that listens while it sends")
-			conn := b.dial()
+			conn := b.Dial()
 			io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: h\r\n"+head+"\r\n")
 			var sending sync.WaitGroup
 			sending.Go(func() {
@@ -130,7 +129,7 @@ func TestEarlyAnswerToAnUpload(t *testing.T) {
 			sending.Wait()
 
 			t.Log("a client that listens only after it has sent")
-			conn = b.dial()
+			conn = b.Dial()
 			io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: h\r\nContent-Length: 200000\r\n\r\n")
 			for range 200 {
 				if _, err := conn.Write(bytes.Repeat([]byte("x"), 1000)); err != nil {
@@ -151,25 +150,25 @@ func running(function string) bool { return strings.Contains(goroutines(), funct
 
 func TestUpstreamDiesMidBody(t *testing.T) {
 	t.Parallel()
-	url := rawUpstream(t, func(conn net.Conn, r *bufio.Reader) {
-		request, err := http.ReadRequest(r)
+	url := testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
+		request, err := http.ReadRequest(conn.Reader)
 		if err != nil {
 			return
 		}
 		switch request.RequestURI {
 		case "/sized":
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 500_000))
+			conn.Say("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + strings.Repeat("x", 500_000))
 		case "/chunked":
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7a120\r\n"+strings.Repeat("x", 500_000)+"\r\n")
+			conn.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n7a120\r\n" + strings.Repeat("x", 500_000) + "\r\n")
 		case "/little":
-			io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
+			conn.Say("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx")
 		}
-		conn.(*net.TCPConn).SetLinger(0)
-	})
-	b := serve(t, url)
+		conn.Reset()
+	}).URL
+	b := bridge.Start(t, url)
 	for _, path := range []string{"/sized", "/chunked", "/little"} {
-		if a := do(t, "GET", b.url+path, ""); a.err == nil {
-			t.Errorf("%s: %d with a body of %d bytes that looks complete", path, a.status, len(a.body))
+		if a := testkit.Do(t, "GET", b.URL+path, ""); a.Err == nil {
+			t.Errorf("%s: %d with a body of %d bytes that looks complete", path, a.Status, len(a.Body))
 		}
 	}
 }
@@ -177,14 +176,14 @@ func TestUpstreamDiesMidBody(t *testing.T) {
 func TestClientLeavesMidDownload(t *testing.T) {
 	t.Parallel()
 	noticed := make(chan string, 100)
-	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Write([]byte("first"))
 		w.(http.Flusher).Flush()
 		untilGone(t, r) // silent from now on
 		noticed <- r.URL.Path
 	}))
 	for _, path := range []string{"/body", "/chunked"} {
-		conn := b.dial()
+		conn := b.Dial()
 		io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: h\r\n\r\n")
 		if response, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || response.StatusCode != 200 {
 			t.Fatalf("answered %v, %v", response, err)
@@ -216,7 +215,7 @@ func soon[T any](t testing.TB, c <-chan T, what string) (value T) {
 func TestClientLeaves(t *testing.T) {
 	t.Parallel()
 	noticed, arrived := make(chan string, 100), make(chan struct{}, 100)
-	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		_, err := io.Copy(io.Discard, r.Body)
 		if err == nil {
@@ -232,7 +231,7 @@ func TestClientLeaves(t *testing.T) {
 		{"between two chunks", "POST /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"},
 	} {
 		for _, how := range []string{"FIN", "RST"} {
-			conn := b.dial()
+			conn := b.Dial()
 			io.WriteString(conn, test.raw)
 			soon(t, arrived, test.name+": the upstream is asked")
 			if how == "RST" {
@@ -242,7 +241,7 @@ func TestClientLeaves(t *testing.T) {
 			soon(t, noticed, test.name+", "+how+": the upstream is told that the client left")
 		}
 	}
-	if state := b.upstream.Breaker(); state != "closed" {
+	if state := b.Upstream.Breaker(); state != "closed" {
 		t.Errorf("the circuit is %s after clients left, want closed", state)
 	}
 }
@@ -251,26 +250,26 @@ func TestClientLeaves(t *testing.T) {
 // answered, but an empty 200 would look like an answer.
 func TestHalfClosedClient(t *testing.T) {
 	t.Parallel()
-	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/smartid/") {
-			respond(w, 200, waiting)
+			testkit.Respond(w, 200, testkit.Waiting)
 			return
 		}
 		untilGone(t, r)
 	}))
-	body := asking("sesame-1")
+	body := bridge.StatusBody("sesame-1")
 	for _, raw := range []string{
 		"GET /x HTTP/1.1\r\nHost: h\r\n\r\n",
-		fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=20\r\nContent-Length: %d\r\n\r\n%s", statusPath(token), len(body), body),
+		fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nPrefer: wait=20\r\nContent-Length: %d\r\n\r\n%s", bridge.StatusPath(token), len(body), body),
 	} {
-		conn := b.dial()
+		conn := b.Dial()
 		io.WriteString(conn, raw)
-		eventually(t, "the request was read", func() bool {
-			return running("upstream.(*Client).Forward") || b.keeper.Held() > 0
+		testkit.Eventually(t, "the request was read", func() bool {
+			return running("upstream.(*Client).Forward") || b.LongPolls.Held() > 0
 		})
 		conn.(*net.TCPConn).CloseWrite()
-		for _, a := range readAnswers(t, conn) {
-			if a.status == 200 && a.body == "" {
+		for _, a := range testkit.ReadAnswers(t, conn) {
+			if a.Status == 200 && a.Body == "" {
 				t.Errorf("%.20s…: answered an empty 200", raw)
 			}
 		}
@@ -284,7 +283,7 @@ func TestMemoryOfStreams(t *testing.T) {
 	}
 	const size = 40 << 20
 	halfway := make(chan uint64, 2)
-	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		piece := make([]byte, 64<<10)
 		if r.Method == "POST" {
 			n := 0
@@ -305,11 +304,11 @@ func TestMemoryOfStreams(t *testing.T) {
 			w.Write(piece)
 		}
 	}))
-	do(t, "GET", b.url+"/warm-up", "")
+	testkit.Do(t, "GET", b.URL+"/warm-up", "")
 	before := heap()
-	for _, path := range []string{"/up", statusPath(token)} {
-		response, err := client.Post(b.url+path, "application/octet-stream", io.LimitReader(zeros{}, size))
-		fatal(t, err)
+	for _, path := range []string{"/up", bridge.StatusPath(token)} {
+		response, err := testkit.Client.Post(b.URL+path, "application/octet-stream", io.LimitReader(zeros{}, size))
+		testkit.NoError(t, err)
 		got, _ := io.ReadAll(response.Body)
 		response.Body.Close()
 		if string(got) != fmt.Sprint(size) {
@@ -319,10 +318,10 @@ func TestMemoryOfStreams(t *testing.T) {
 			t.Errorf("%s: an upload of 40 MB takes %d MB more memory", path, (during-before)>>20)
 		}
 	}
-	response, err := client.Get(b.url + "/down")
-	fatal(t, err)
+	response, err := testkit.Client.Get(b.URL + "/down")
+	testkit.NoError(t, err)
 	n, err := io.CopyN(io.Discard, response.Body, size/2)
-	fatal(t, err)
+	testkit.NoError(t, err)
 	if during := heap(); during > before+10<<20 {
 		t.Errorf("a download of 40 MB takes %d MB more memory", (during-before)>>20)
 	}
@@ -345,24 +344,24 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// TestPatience is all that takes longer than the time for a head, at once.
-func TestPatience(t *testing.T) {
+// TestSlowTransfers: all that takes longer than the time for a head, at once.
+func TestSlowTransfers(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes 12 seconds")
 	}
-	sim, simulatorURL := simulate(t, nil)
+	sim, simulatorURL := testkit.Simulate(t, nil)
 	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Outcome: simulator.Succeeded, SignAfter: time.Nanosecond, FileSize: 2 << 20})
-	fatal(t, err)
-	final := serve(t, simulatorURL)
-	rec := record(t, nil)
-	b := serve(t, rec.url)
+	testkit.NoError(t, err)
+	final := bridge.Start(t, simulatorURL)
+	rec := testkit.NewUpstream(t, nil)
+	b := bridge.Start(t, rec.URL)
 
 	var stories sync.WaitGroup
 	defer stories.Wait()
 	cut := func(what string, drip string, raw string) {
 		stories.Go(func() {
-			conn := b.dial()
+			conn := b.Dial()
 			start := time.Now()
 			io.WriteString(conn, raw)
 			stop := make(chan struct{})
@@ -377,11 +376,11 @@ func TestPatience(t *testing.T) {
 					}
 				}
 			})
-			answers := readAnswers(t, conn)
+			answers := testkit.ReadAnswers(t, conn)
 			close(stop)
 			dripping.Wait()
 			took := time.Since(start)
-			if took < 5*time.Second || took > 15*time.Second || len(answers) > 1 || len(answers) == 1 && answers[0].status != 408 && answers[0].status != 400 {
+			if took < 5*time.Second || took > 15*time.Second || len(answers) > 1 || len(answers) == 1 && answers[0].Status != 408 && answers[0].Status != 400 {
 				t.Errorf("%s: answered %v after %v; want the end after 10s, with 408", what, answers, took)
 			}
 		})
@@ -390,23 +389,23 @@ func TestPatience(t *testing.T) {
 	cut("half a request line", "", "GET /slow")
 	cut("a head in drips", "X-Drip: x\r\n", "GET /slow HTTP/1.1\r\nHost: h\r\n")
 	cut("a head that ends in bare LF", "", "GET /slow HTTP/1.1\nHost: h\n\n")
-	cut("a body for a status request that never ends", "", "POST "+statusPath(token)+" HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\n{")
+	cut("a body for a status request that never ends", "", "POST "+bridge.StatusPath(token)+" HTTP/1.1\r\nHost: h\r\nContent-Length: 50\r\n\r\n{")
 
 	stories.Go(func() {
-		conn := b.dial()
+		conn := b.Dial()
 		io.WriteString(conn, "POST /upload HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 8330\r\n\r\n"+strings.Repeat("x", 8200)) // the engine wants that much first
 		for range 13 {
 			time.Sleep(900 * time.Millisecond)
 			io.WriteString(conn, "0123456789")
 		}
-		if got := statuses(readAnswers(t, conn)); !slices.Equal(got, []int{200}) {
+		if got := testkit.Statuses(testkit.ReadAnswers(t, conn)); !slices.Equal(got, []int{200}) {
 			t.Errorf("a slow upload: answered %v, want 200", got)
 		}
 	})
 	stories.Go(func() {
-		conn := final.dial()
-		body := asking("sesame-1")
-		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", statusPath(signing.Token), len(body), body)
+		conn := final.Dial()
+		body := bridge.StatusBody("sesame-1")
+		fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", bridge.StatusPath(signing.Token), len(body), body)
 		var got bytes.Buffer
 		for range 12 {
 			time.Sleep(time.Second)
@@ -422,13 +421,13 @@ func TestPatience(t *testing.T) {
 			return
 		}
 		whole, err := io.ReadAll(response.Body)
-		if direct := do(t, "POST", simulatorURL+statusPath(signing.Token), body); err != nil || string(whole) != direct.body {
-			t.Errorf("a slow reader of a final answer got %d bytes, %v; want %d", len(whole), err, len(direct.body))
+		if direct := testkit.Do(t, "POST", simulatorURL+bridge.StatusPath(signing.Token), body); err != nil || string(whole) != direct.Body {
+			t.Errorf("a slow reader of a final answer got %d bytes, %v; want %d", len(whole), err, len(direct.Body))
 		}
 	})
 	stories.Wait()
-	for _, seen := range rec.all() {
-		if seen.target == "/slow" {
+	for _, seen := range rec.Requests() {
+		if seen.Target == "/slow" {
 			t.Errorf("the upstream saw %+v", seen)
 		}
 	}
@@ -437,45 +436,39 @@ func TestPatience(t *testing.T) {
 func TestShutdown(t *testing.T) {
 	t.Parallel()
 	arrived, finish := make(chan struct{}, 1), make(chan struct{})
-	b := serve(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/smartid/") {
-			respond(w, 200, waiting)
+			testkit.Respond(w, 200, testkit.Waiting)
 			return
 		}
 		arrived <- struct{}{}
 		<-finish
-		respond(w, 200, "done")
+		testkit.Respond(w, 200, "done")
 	}))
-	held, inFlight := make(chan answer, 1), make(chan answer, 1)
-	go func() { held <- b.poll(token, "sesame-1", "Prefer: wait=50") }()
-	go func() { inFlight <- do(t, "GET", b.url+"/slow", "") }()
+	held, inFlight := make(chan testkit.Answer, 1), make(chan testkit.Answer, 1)
+	go func() { held <- b.Poll(token, "sesame-1", "Prefer: wait=50") }()
+	go func() { inFlight <- testkit.Do(t, "GET", b.URL+"/slow", "") }()
 	<-arrived
-	eventually(t, "a poll is held", func() bool { return b.keeper.Held() == 1 })
+	testkit.Eventually(t, "a poll is held", func() bool { return b.LongPolls.Held() == 1 })
 
-	stopped := make(chan error, 1)
+	stopped := make(chan struct{})
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		stopped <- b.server.Shutdown(ctx)
+		defer close(stopped)
+		b.Stop()
 	}()
-	if a := soon(t, held, "the held poll is answered"); a.status != 200 || a.body != waiting {
-		t.Errorf("the held poll got %d %q, %v; want what is known", a.status, a.body, a.err)
+	if a := soon(t, held, "the held poll is answered"); a.Status != 200 || a.Body != testkit.Waiting {
+		t.Errorf("the held poll got %d %q, %v; want what is known", a.Status, a.Body, a.Err)
 	}
-	eventually(t, "no connection is accepted", func() bool {
-		conn, err := net.Dial("tcp", b.addr)
+	testkit.Eventually(t, "no connection is accepted", func() bool {
+		conn, err := net.Dial("tcp", b.Addr())
 		if err == nil {
 			conn.Close()
 		}
 		return err != nil
 	})
 	close(finish)
-	if a := soon(t, inFlight, "the request in flight is answered"); a.status != 200 || a.body != "done" {
-		t.Errorf("the request in flight got %d %q, %v; want it finished", a.status, a.body, a.err)
+	if a := soon(t, inFlight, "the request in flight is answered"); a.Status != 200 || a.Body != "done" {
+		t.Errorf("the request in flight got %d %q, %v; want it finished", a.Status, a.Body, a.Err)
 	}
-	fatal(t, <-stopped)
-	b.stopping.Do(func() {})
-	fatal(t, <-b.served)
-	b.keeper.Close()
-	b.statuses.Close()
-	b.upstream.Close()
+	<-stopped
 }

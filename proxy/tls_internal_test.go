@@ -2,20 +2,14 @@ package proxy
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"log/slog"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 )
 
 // TestRenewedCertificate is inside of the package because the files are looked at
@@ -24,8 +18,8 @@ func TestRenewedCertificate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	files := TLSConfig{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
-	var logged logtest.Buffer
-	shown := &certificate{files: files, log: slog.New(slog.NewTextHandler(&logged, nil))}
+	var logged testkit.LogBuffer
+	shown := &certificate{files: files, log: logged.Logger(slog.LevelInfo)}
 	wantLog := func(words ...string) {
 		t.Helper()
 		lines := strings.Split(strings.TrimSpace(logged.String()), "\n")
@@ -41,33 +35,17 @@ func TestRenewedCertificate(t *testing.T) {
 	written := time.Now().Add(-time.Hour)
 	renew := func(write ...string) []byte {
 		t.Helper()
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
-		cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		secret, err := x509.MarshalPKCS8PrivateKey(key)
-		if err != nil {
-			t.Fatal(err)
-		}
+		c := testkit.NewCertificate(t)
 		written = written.Add(time.Minute)
 		for _, path := range write {
-			block := &pem.Block{Type: "CERTIFICATE", Bytes: cert}
+			from := c.CertFile
 			if path == files.KeyFile {
-				block = &pem.Block{Type: "PRIVATE KEY", Bytes: secret}
+				from = c.KeyFile
 			}
-			if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Chtimes(path, written, written); err != nil {
-				t.Fatal(err)
-			}
+			testkit.NoError(t, os.Rename(from, path))
+			testkit.NoError(t, os.Chtimes(path, written, written))
 		}
-		return cert
+		return c.Certificate.Certificate[0]
 	}
 	aMinuteLater := func() []byte {
 		shown.mu.Lock()
@@ -80,9 +58,7 @@ func TestRenewedCertificate(t *testing.T) {
 		t.Error("read without files succeeds")
 	}
 	first := renew(files.CertFile, files.KeyFile)
-	if err := shown.read(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.NoError(t, shown.read())
 	second := renew(files.CertFile, files.KeyFile)
 	if got := shown.current().Certificate[0]; !bytes.Equal(got, first) {
 		t.Error("the files were looked at again at once")

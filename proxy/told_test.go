@@ -6,6 +6,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/bridge"
 )
 
 // TestAnswersThatAreNoObservation: the upstream is asked once a window, and everybody is
@@ -32,7 +35,7 @@ func TestAnswersThatAreNoObservation(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+			rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 				for name, value := range test.header {
 					w.Header().Set(name, value)
 				}
@@ -40,32 +43,32 @@ func TestAnswersThatAreNoObservation(t *testing.T) {
 				w.WriteHeader(test.status)
 				w.Write([]byte(test.body))
 			})
-			b := serve(t, rec.url, func(s *settings) { s.cache.PendingTTL = time.Minute })
+			b := bridge.Start(t, rec.URL, func(s *bridge.Settings) { s.Cache.PendingTTL = time.Minute })
 			var clients sync.WaitGroup
 			for range 10 {
 				clients.Go(func() {
 					for range 5 {
-						a := b.poll(token, "sesame-1")
-						told := a.body == test.body
-						if a.status != test.want || told != test.told || !told && !strings.Contains(a.body, `"error_code":50002`) {
-							t.Errorf("%d %q; want %d, what the upstream said: %v", a.status, a.body, test.want, test.told)
+						a := b.Poll(token, "sesame-1")
+						told := a.Body == test.body
+						if a.Status != test.want || told != test.told || !told && !strings.Contains(a.Body, `"error_code":50002`) {
+							t.Errorf("%d %q; want %d, what the upstream said: %v", a.Status, a.Body, test.want, test.told)
 						}
 						for name, value := range test.header {
-							if (test.told || name == "Retry-After") && a.header.Get(name) != value {
-								t.Errorf("%s = %q; want %q", name, a.header.Get(name), value)
+							if (test.told || name == "Retry-After") && a.Header.Get(name) != value {
+								t.Errorf("%s = %q; want %q", name, a.Header.Get(name), value)
 							}
 						}
-						if a.header.Get("Set-Cookie") != "" {
-							t.Errorf("a cookie for one client was given to another: %v", a.header)
+						if a.Header.Get("Set-Cookie") != "" {
+							t.Errorf("a cookie for one client was given to another: %v", a.Header)
 						}
-						if a.header.Get("Cache-Control") != "no-store" && test.told {
-							t.Errorf("Cache-Control = %q; want no-store", a.header.Get("Cache-Control"))
+						if a.Header.Get("Cache-Control") != "no-store" && test.told {
+							t.Errorf("Cache-Control = %q; want no-store", a.Header.Get("Cache-Control"))
 						}
 					}
 				})
 			}
 			clients.Wait()
-			if n := rec.count(); n != 1 {
+			if n := rec.Count(); n != 1 {
 				t.Errorf("the upstream was asked %d times in one window", n)
 			}
 		})
@@ -75,29 +78,29 @@ func TestAnswersThatAreNoObservation(t *testing.T) {
 // TestAgeAndCaches: who keeps answers in front of us must not keep one that says waiting.
 func TestAgeAndCaches(t *testing.T) {
 	t.Parallel()
-	rec := record(t, func(w http.ResponseWriter, r *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, r *http.Request, _ string) {
 		switch r.URL.Path {
-		case statusPath("aged"):
+		case bridge.StatusPath("aged"):
 			w.Header().Set("Age", "100")
-		case statusPath("says"):
+		case bridge.StatusPath("says"):
 			w.Header().Set("Cache-Control", "private, max-age=1")
-		case statusPath("expires"):
+		case bridge.StatusPath("expires"):
 			w.Header().Set("Expires", "0")
 		}
-		respond(w, 200, waiting)
+		testkit.Respond(w, 200, testkit.Waiting)
 	})
-	b := serve(t, rec.url, func(s *settings) { s.cache.PendingTTL = time.Minute })
+	b := bridge.Start(t, rec.URL, func(s *bridge.Settings) { s.Cache.PendingTTL = time.Minute })
 	for _, test := range []struct {
 		token, control string
 	}{
 		{"plain", "no-store"}, {"aged", "no-store"}, {"says", "private, max-age=1"}, {"expires", ""},
 	} {
 		for i, status := range []string{"pollbridge; fwd=miss; ttl=59", "pollbridge; hit; ttl=59"} {
-			a := b.poll(test.token, "sesame-1")
-			if a.header.Get("Cache-Control") != test.control || a.header.Get("Cache-Status") != status {
-				t.Errorf("%s, request %d: Cache-Control %q, Cache-Status %q; want %q, %q", test.token, i, a.header.Get("Cache-Control"), a.header.Get("Cache-Status"), test.control, status)
+			a := b.Poll(test.token, "sesame-1")
+			if a.Header.Get("Cache-Control") != test.control || a.Header.Get("Cache-Status") != status {
+				t.Errorf("%s, request %d: Cache-Control %q, Cache-Status %q; want %q, %q", test.token, i, a.Header.Get("Cache-Control"), a.Header.Get("Cache-Status"), test.control, status)
 			}
-			if age := a.header.Values("Age"); len(age) != 1 || (test.token == "aged") != strings.HasPrefix(age[0], "10") {
+			if age := a.Header.Values("Age"); len(age) != 1 || (test.token == "aged") != strings.HasPrefix(age[0], "10") {
 				t.Errorf("%s: Age %q; want the upstream's and ours", test.token, age)
 			}
 		}
@@ -108,23 +111,23 @@ func TestAgeAndCaches(t *testing.T) {
 func TestOtherVariantIsAnswered(t *testing.T) {
 	t.Parallel()
 	var once sync.Once
-	rec := record(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
+	rec := testkit.NewUpstream(t, func(w http.ResponseWriter, _ *http.Request, _ string) {
 		answered := false
 		once.Do(func() {
 			answered = true
-			respond(w, 200, `{"status":"ok","file":{"content":"signed"}}`)
+			testkit.Respond(w, 200, `{"status":"ok","file":{"content":"signed"}}`)
 		})
 		if !answered {
-			respond(w, 404, `{"status":"error","message":"not found","error_code":40402}`)
+			testkit.Respond(w, 404, `{"status":"error","message":"not found","error_code":40402}`)
 		}
 	})
-	b := serve(t, rec.url)
-	first := b.poll(token, "sesame-1")
-	second := do(t, "POST", b.url+statusPath(token), `{"access_token":"sesame-1","page":2}`)
-	if first.status != 200 || second.status != 200 || second.body != first.body || !strings.Contains(second.header.Get("Cache-Status"), "detail=other-variant") {
-		t.Errorf("the other variant: %d %q, %q; want the final answer, and that it is another's", second.status, second.body, second.header.Get("Cache-Status"))
+	b := bridge.Start(t, rec.URL)
+	first := b.Poll(token, "sesame-1")
+	second := testkit.Do(t, "POST", b.URL+bridge.StatusPath(token), `{"access_token":"sesame-1","page":2}`)
+	if first.Status != 200 || second.Status != 200 || second.Body != first.Body || !strings.Contains(second.Header.Get("Cache-Status"), "detail=other-variant") {
+		t.Errorf("the other variant: %d %q, %q; want the final answer, and that it is another's", second.Status, second.Body, second.Header.Get("Cache-Status"))
 	}
-	if a := do(t, "POST", b.url+statusPath(token), `{"access_token":"sesame-2","page":2}`); a.status != 404 {
-		t.Errorf("another caller: %d %q; want 404", a.status, a.body)
+	if a := testkit.Do(t, "POST", b.URL+bridge.StatusPath(token), `{"access_token":"sesame-2","page":2}`); a.Status != 404 {
+		t.Errorf("another caller: %d %q; want 404", a.Status, a.Body)
 	}
 }

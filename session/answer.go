@@ -31,6 +31,28 @@ var (
 	ErrSlowDown    = errors.New("the upstream answered too many requests")
 )
 
+// AnswerFormat says how to read an endpoint's answers.
+type AnswerFormat struct {
+	Status, Code, Message      pointer
+	Pending, Succeeded, Failed []string // values of the status
+	// FailedState is the state of an answer whose status is one of Failed and
+	// whose code nobody has documented.
+	FailedState State
+}
+
+// pointer is a parsed JSON Pointer (RFC 6901) through objects: the names on the
+// way to a member.
+type pointer []string
+
+// parsePointer reads s; empty means whatever otherwise says.
+func parsePointer(s string, otherwise pointer) (p pointer, ok bool) {
+	if s == "" {
+		return otherwise, true
+	}
+	parsed := jsontext.Pointer(s)
+	return slices.Collect(parsed.Tokens()), parsed.IsValid() && s != "/"
+}
+
 // Read reads an answer: its HTTP status and its whole body. Where the answer says
 // that something went wrong, a documented code decides whatever the HTTP status,
 // because the vendor documents the one and not the other; otherwise a 5xx is a failure.
@@ -39,24 +61,28 @@ var (
 // not cost the signed document. Where a member that matters stands twice, the
 // answer is Unknown.
 func (f *AnswerFormat) Read(status int, body []byte) (Answer, error) {
-	w := walk{format: f}
-	readable := w.read(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")))
-	code, _ := w.code.number()
-	answer := Answer{Code: int32(code), Localized: w.message.present()}
+	state, code, message := member{at: f.Status}, member{at: f.Code}, member{at: f.Message}
+	readable, once := pick(body, &state, &code, &message)
+	number, err := strconv.ParseInt(code.text(), 10, 32)
+	if err != nil {
+		number = 0 // and not the largest there is
+	}
+	answer := Answer{Code: int32(number), Localized: message.value != nil && message.value.Kind() != 'n'}
 	documented := false // the code says what happened, so the HTTP status need not
-	text := w.status.text()
-	switch {
-	case !readable, w.twice:
+	known := codes[int(number)]
+	switch text := state.text(); {
+	case !readable, !once:
 	case slices.Contains(f.Succeeded, text):
 		answer.State = Succeeded
-	case codes[code] == isTransient:
+	case known.transient:
 		return Answer{}, ErrTransient
 	case slices.Contains(f.Pending, text):
 		answer.State = Pending
 	case slices.Contains(f.Failed, text):
-		known := codes[code]
-		documented = known != undocumented
-		answer.State, answer.CallersFault = f.failed(known), known == isCallersFault
+		answer.State, answer.CallersFault = known.state, known.callersFault
+		if documented = known != (meaning{}); !documented {
+			answer.State = f.FailedState
+		}
 	}
 	switch {
 	case status < 200, 300 <= status && status < 400:
@@ -73,103 +99,81 @@ func (f *AnswerFormat) Read(status int, body []byte) (Answer, error) {
 	return answer, nil
 }
 
-func (f *AnswerFormat) failed(known verdict) State {
-	switch known {
-	case undocumented:
-		return f.FailedState
-	default:
-		return known.state()
-	}
+// member is one that an answer is searched for.
+type member struct {
+	at      pointer
+	value   jsontext.Value // nil while it was not met
+	entered int            // how many of the objects on the way to it were met
 }
-
-// walk goes through an answer once and picks out the members that its format names.
-type walk struct {
-	format                *AnswerFormat
-	status, code, message member
-	twice                 bool
-}
-
-// member is a raw JSON value, nil while it was not met.
-type member jsontext.Value
-
-func (w *walk) read(body []byte) bool {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	if decoder.PeekKind() != '{' || !w.object(decoder, 0, [3]bool{true, true, true}) {
-		return false
-	}
-	return len(bytes.Trim(body[decoder.InputOffset():], " \t\r\n")) == 0
-}
-
-// object reads an object at some depth; open tells which of the three pointers lead
-// through it.
-func (w *walk) object(decoder *jsontext.Decoder, depth int, open [3]bool) bool {
-	if _, err := decoder.ReadToken(); err != nil {
-		return false
-	}
-	pointers := [3]pointer{w.format.Status, w.format.Code, w.format.Message}
-	members := [3]*member{&w.status, &w.code, &w.message}
-	var entered [3]bool // pointers that have led on from here
-	for decoder.PeekKind() == '"' {
-		token, err := decoder.ReadToken()
-		if err != nil {
-			return false
-		}
-		var ends, leads [3]bool
-		for i, p := range pointers {
-			if open[i] && len(p) > depth && token.Kind() == '"' && nameIs(token, p[depth]) {
-				ends[i], leads[i] = len(p) == depth+1, len(p) > depth+1
-			}
-		}
-		for i, led := range leads {
-			w.twice = w.twice || led && entered[i]
-			entered[i] = entered[i] || led
-		}
-		switch {
-		case ends != [3]bool{}:
-			value, err := decoder.ReadValue()
-			if err != nil {
-				return false
-			}
-			for i, m := range members {
-				if ends[i] {
-					w.twice = w.twice || *m != nil
-					*m = member(bytes.Clone(value))
-				}
-			}
-		case leads != [3]bool{} && decoder.PeekKind() == '{':
-			if !w.object(decoder, depth+1, leads) {
-				return false
-			}
-		default:
-			if err := decoder.SkipValue(); err != nil {
-				return false
-			}
-		}
-	}
-	_, err := decoder.ReadToken()
-	return err == nil
-}
-
-func nameIs(token jsontext.Token, name string) bool { return token.String() == name }
-
-func (m member) present() bool { return m != nil && string(m) != "null" }
 
 // text is the value of a string, or the literal as it stands.
-func (m member) text() string {
-	if len(m) == 0 || m[0] != '"' {
-		return string(m)
+func (m *member) text() string {
+	if m.value.Kind() != '"' {
+		return string(m.value)
 	}
-	text, err := jsontext.AppendUnquote(nil, []byte(m))
+	text, err := jsontext.AppendUnquote(nil, m.value)
 	if err != nil {
 		return ""
 	}
 	return string(text)
 }
 
-func (m member) number() (n int, ok bool) {
-	number, err := strconv.ParseInt(m.text(), 10, 32)
-	if err != nil {
-		return 0, false
+// pick goes through an answer once. It tells whether that is a JSON object, and whether
+// each member stands in it only once, and so does what leads to it.
+func pick(body []byte, wanted ...*member) (readable, once bool) {
+	body, decoder := lenient(body)
+	once = true
+	var object func(depth int, open []*member) bool
+	object = func(depth int, open []*member) bool {
+		return readObject(decoder, func(name string, _ int) bool {
+			var found, leads []*member
+			for _, m := range open {
+				switch {
+				case len(m.at) <= depth || m.at[depth] != name:
+				case len(m.at) == depth+1:
+					found = append(found, m)
+				default:
+					leads = append(leads, m)
+					once = once && m.entered == depth
+					m.entered = depth + 1
+				}
+			}
+			switch {
+			case found != nil:
+				value, err := decoder.ReadValue()
+				for _, m := range found {
+					once = once && m.value == nil
+					m.value = value.Clone()
+				}
+				return err == nil
+			case leads != nil && decoder.PeekKind() == '{':
+				return object(depth+1, leads)
+			}
+			return decoder.SkipValue() == nil
+		})
 	}
-	return int(number), true
+	return object(0, wanted) && int(decoder.InputOffset()) == len(body), once
+}
+
+// lenient returns an answer without what may stand around its JSON, and a decoder of it.
+func lenient(body []byte) ([]byte, *jsontext.Decoder) {
+	body = bytes.Trim(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \t\r\n")
+	return body, jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// readObject reads an object; member reads the value of each of its members, which begins
+// at from with the comma before it.
+func readObject(decoder *jsontext.Decoder, member func(name string, from int) bool) bool {
+	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' {
+		return false
+	}
+	for decoder.PeekKind() == '"' {
+		from := int(decoder.InputOffset())
+		name, err := decoder.ReadToken()
+		if err != nil || !member(name.String(), from) {
+			return false
+		}
+	}
+	_, err := decoder.ReadToken()
+	return err == nil
 }

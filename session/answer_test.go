@@ -80,6 +80,7 @@ func TestAnswers(t *testing.T) {
 		{"with a message", 200, `{"status":"waiting","message":"Laukiama"}`, session.Answer{State: session.Pending, Localized: true}, nil},
 		{"with an empty message", 200, `{"status":"waiting","message":""}`, session.Answer{State: session.Pending, Localized: true}, nil},
 		{"with no message", 200, `{"status":"waiting","message":null}`, session.Answer{State: session.Pending}, nil},
+		{"with the message null", 200, `{"status":"waiting","message":"null"}`, session.Answer{State: session.Pending, Localized: true}, nil},
 		{"with a null code", 200, `{"status":"ok","error_code":null}`, ok, nil},
 		{"invalid UTF-8 elsewhere", 200, "{\"person\":{\"name\":\"\xff\xfe\"},\"status\":\"ok\"}", ok, nil},
 		{"a lone surrogate elsewhere", 200, `{"person":"\ud800","status":"ok"}`, ok, nil},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -37,6 +38,9 @@ func appendParts[P string | []byte](dst []byte, parts ...P) []byte {
 	}
 	return dst
 }
+
+// maxCredential bounds what is taken for a credential.
+const maxCredential = 4 << 10
 
 var errDurable = errors.New("session: not the durable form of a variant")
 
@@ -98,39 +102,32 @@ func (t *Table) Variant(endpoint, token, credential, locale string) (*Variant, e
 	if !known {
 		return nil, &VariantError{"locale", fmt.Sprintf("%.64q is not known: want one of %s", locale, e.localeNames())}
 	}
+	return e.variant(l, token, credential)
+}
+
+// Variant returns the variant that asks for a session that has begun, in the plainest
+// way. The error is a *VariantError.
+func (s Start) Variant(token, credential string) (*Variant, error) {
+	return s.Endpoint.variant(s.Locale, token, credential)
+}
+
+func (e *Endpoint) variant(locale int, token, credential string) (*Variant, error) {
 	if !validToken([]byte(token)) {
 		return nil, &VariantError{"token", fmt.Sprintf("want 1 to %d letters, digits, - and _", maxTokenLength)}
 	}
 	if problem := e.Credential.problem(credential); problem != "" {
 		return nil, &VariantError{"credential", problem}
 	}
-	return e.variant(l, token, credential), nil
-}
-
-// Variant returns the variant that asks for a session that has begun, in the plainest
-// way. The error is a *VariantError.
-func (s Start) Variant(token, credential string) (*Variant, error) {
-	if !validToken([]byte(token)) {
-		return nil, &VariantError{"token", "is not one that can be asked for"}
-	}
-	if problem := s.Endpoint.Credential.problem(credential); problem != "" {
-		return nil, &VariantError{"credential", problem}
-	}
-	return s.Endpoint.variant(s.Locale, token, credential), nil
-}
-
-func (e *Endpoint) variant(locale int, token, credential string) *Variant {
 	v := &Variant{Endpoint: e, Locale: locale, Token: token, Credential: credential}
 	v.key = v.makeKey()
-	return v
+	return v, nil
 }
 
 func (v *Variant) makeKey() string {
-	key := appendKey(nil, v.Endpoint, []byte(v.Token), []byte(v.Credential), []byte(v.query), []byte(v.fields))
-	return string(key)
+	return string(appendKey(nil, v.Endpoint, v.Token, v.Credential, v.query, v.fields))
 }
 
-// problem is what is wrong with a credential that has to be sent at this place, or
+// problem is what is wrong with a credential that has to be sent in this part, or
 // empty.
 func (c Credential) problem(credential string) string {
 	switch {
@@ -140,7 +137,7 @@ func (c Credential) problem(credential string) string {
 		return fmt.Sprintf("is longer than %d bytes", maxCredential)
 	case c.In == InBody && !utf8.ValidString(credential):
 		return "is not valid UTF-8"
-	case c.In == InQuery && strings.ContainsFunc(credential, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case c.In == InQuery && strings.ContainsFunc(credential, isControl):
 		return "has control characters in it"
 	case c.In == InHeader && (!httpguts.ValidHeaderFieldValue(credential) || strings.Trim(credential, " \t") != credential):
 		return "cannot stand in a header field"
@@ -149,12 +146,8 @@ func (c Credential) problem(credential string) string {
 }
 
 func (e *Endpoint) locale(name string) (index int, known bool) {
-	for i, locale := range e.Locales {
-		if locale.Name == name {
-			return i, true
-		}
-	}
-	return 0, name == ""
+	index = slices.IndexFunc(e.Locales, func(l Locale) bool { return l.Name == name })
+	return max(0, index), index >= 0 || name == ""
 }
 
 func (e *Endpoint) localeNames() string {

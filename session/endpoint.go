@@ -13,29 +13,29 @@ import (
 	"pollbridge/internal/check"
 )
 
-// Place says where a request carries its credential.
-type Place uint8
+// Part is the part of a request that carries its credential.
+type Part uint8
 
-// The places a credential can stand in.
+// The parts a credential can stand in.
 const (
-	InBody   Place = iota + 1 // a member of the JSON body
-	InQuery                   // a parameter of the query
-	InHeader                  // a header field; in Authorization it is a bearer token
+	InBody   Part = iota + 1 // a member of the JSON body
+	InQuery                  // a parameter of the query
+	InHeader                 // a header field; in Authorization it is a bearer token
 )
 
-var placeNames = map[string]Place{"body": InBody, "query": InQuery, "header": InHeader}
+var partNames = map[string]Part{"body": InBody, "query": InQuery, "header": InHeader}
 
 // Credential says where an endpoint expects the credential of the caller.
 type Credential struct {
-	In   Place
+	In   Part
 	Name string // of the member, the parameter or the header field
 }
 
 // ParseCredential reads "body:access_token", "query:access_token" or
 // "header:Authorization". Its error does not quote s: it may be the credential itself.
 func ParseCredential(s string) (Credential, error) {
-	place, name, _ := strings.Cut(s, ":")
-	in, known := placeNames[place]
+	part, name, _ := strings.Cut(s, ":")
+	in, known := partNames[part]
 	if !known || name == "" {
 		return Credential{}, errors.New("want body:NAME, query:NAME or header:NAME, where NAME is the field that carries the credential (the value is not shown)")
 	}
@@ -116,16 +116,14 @@ func NewEndpoint(c EndpointConfig) (Endpoint, error) {
 	m.Want(ok, "status", c.Status, aPointer)
 	format.Code, ok = parsePointer(c.Code, pointer{"error_code"})
 	m.Want(ok, "code", c.Code, aPointer)
-	if len(c.Pending) == 0 {
-		m.Add("pending", "is empty: want at least one value that says a signing is under way")
-	}
-	if len(c.Succeeded) == 0 {
-		m.Add("succeeded", "is empty: want at least one value that says a signing is done")
-	}
 	for _, list := range []struct {
 		key    string
 		values []string
-	}{{"pending", c.Pending}, {"succeeded", c.Succeeded}, {"failed", c.Failed}} {
+		needed string
+	}{{"pending", c.Pending, "is under way"}, {"succeeded", c.Succeeded, "is done"}, {"failed", c.Failed, ""}} {
+		if len(list.values) == 0 && list.needed != "" {
+			m.Add(list.key, "is empty: want at least one value that says a signing "+list.needed)
+		}
 		if slices.Contains(list.values, "") {
 			m.Add(list.key, "holds an empty value: want what the status says then")
 		}

@@ -139,7 +139,7 @@ func TestDialects(t *testing.T) {
 	}
 	for _, c := range []struct {
 		dialect, credential string
-		in                  session.Place
+		in                  session.Part
 		requests            []string
 	}{
 		{"marksign", "access_token", session.InBody, []string{

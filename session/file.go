@@ -13,9 +13,9 @@ import (
 // U+FFFD. What is returned may share memory with body, but never with the document. It
 // fails with [ErrUnreadable] if body is no JSON object.
 func WithoutFile(body []byte) (rest []byte, omitted bool, err error) {
-	body = bytes.Trim(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \t\r\n")
-	c := cutter{body: body, decoder: jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
-	if !c.object(c.file) || int(c.decoder.InputOffset()) != len(body) {
+	body, decoder := lenient(body)
+	c := cutter{body: body, decoder: decoder}
+	if !readObject(decoder, c.file) || int(decoder.InputOffset()) != len(body) {
 		return nil, false, ErrUnreadable
 	}
 	if omitted = c.done > 0; omitted {
@@ -36,29 +36,10 @@ type cutter struct {
 	first   bool // no member of the file stands in rest yet
 }
 
-func (c *cutter) offset() int { return int(c.decoder.InputOffset()) }
-
-// object reads an object; member reads the value of each of its members, which begins
-// at from with the comma before it.
-func (c *cutter) object(member func(name string, from int) bool) bool {
-	if token, err := c.decoder.ReadToken(); err != nil || token.Kind() != '{' {
-		return false
-	}
-	for c.decoder.PeekKind() == '"' {
-		from := c.offset()
-		name, err := c.decoder.ReadToken()
-		if err != nil || !member(name.String(), from) {
-			return false
-		}
-	}
-	_, err := c.decoder.ReadToken()
-	return err == nil
-}
-
 func (c *cutter) file(name string, _ int) bool {
 	if name == "file" && c.decoder.PeekKind() == '{' {
 		c.first = true
-		return c.object(c.fileMember)
+		return readObject(c.decoder, c.fileMember)
 	}
 	return c.decoder.SkipValue() == nil
 }
@@ -70,7 +51,7 @@ func (c *cutter) fileMember(name string, from int) bool {
 	switch {
 	case name == "content":
 		c.rest = append(c.rest, c.body[c.done:from]...)
-		c.done = c.offset()
+		c.done = int(c.decoder.InputOffset())
 	case c.first && c.done == from: // what stood before it is left out, so the comma has to go
 		c.done += len(c.body[from:]) - len(bytes.TrimLeft(c.body[from:], " \t\r\n,"))
 		c.first = false

@@ -44,7 +44,7 @@ func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 	t := &Table{fixed: map[string]bool{}, starts: map[string]Start{}}
 	var errs []error
 	names := map[string]bool{}
-	places := map[string]string{}
+	paths := map[string]string{}
 	for i, e := range endpoints {
 		e.index = i
 		if e.Credential.In == InQuery {
@@ -57,11 +57,11 @@ func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 		t.endpoints = append(t.endpoints, &e)
 		for l, locale := range e.Locales {
 			r := route{&e, uint8(l), e.Method, locale.Prefix + e.before, e.after}
-			place := r.method + " " + r.before + tokenPlaceholder + r.after
-			if other, taken := places[place]; taken {
-				errs = append(errs, fmt.Errorf("endpoints %q and %q both stand at %s", other, e.Name, place))
+			path := r.method + " " + r.before + tokenPlaceholder + r.after
+			if other, taken := paths[path]; taken {
+				errs = append(errs, fmt.Errorf("endpoints %q and %q both stand at %s", other, e.Name, path))
 			}
-			places[place] = e.Name
+			paths[path] = e.Name
 			t.routes = append(t.routes, r)
 			for segment := range strings.SplitSeq(r.before+"/"+r.after, "/") {
 				t.fixed[segment] = true
@@ -75,17 +75,16 @@ func NewTable(endpoints []Endpoint, ignored ...string) (*Table, error) {
 // Endpoints returns the endpoints in their order. The slice is the caller's, the
 // endpoints are shared.
 func (t *Table) Endpoints() []*Endpoint {
-	return append([]*Endpoint(nil), t.endpoints...)
+	return slices.Clone(t.endpoints)
 }
 
 // Endpoint returns the endpoint of that name.
 func (t *Table) Endpoint(name string) (*Endpoint, bool) {
-	for _, e := range t.endpoints {
-		if e.Name == name {
-			return e, true
-		}
+	i := slices.IndexFunc(t.endpoints, func(e *Endpoint) bool { return e.Name == name })
+	if i < 0 {
+		return nil, false
 	}
-	return nil, false
+	return t.endpoints[i], true
 }
 
 // Names reports whether a segment is a fixed part of an endpoint's path, so that it

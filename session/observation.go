@@ -22,7 +22,7 @@ type Content struct {
 // Size is about how many bytes of memory the content takes.
 func (c *Content) Size() int {
 	const each = 64 // bytes that a field takes besides its text
-	size := len(c.Body)
+	size := cap(c.Body)
 	for _, field := range c.Header {
 		size += len(field.Name) + len(field.Value) + each
 	}

@@ -71,13 +71,10 @@ func unescape(raw []byte) ([]byte, bool) {
 		}
 		raw = []byte(decoded)
 	}
-	for _, c := range raw {
-		if c < ' ' || c == 0x7f {
-			return nil, false
-		}
-	}
-	return raw, true
+	return raw, !bytes.ContainsFunc(raw, isControl)
 }
+
+func isControl(r rune) bool { return r < ' ' || r == 0x7f }
 
 // phpName is how PHP changes the names of parameters.
 var phpName = strings.NewReplacer(".", "_", " ", "_", "[", "_")

@@ -51,7 +51,7 @@ type Request struct {
 }
 
 // Read reads a request that m matched. It reports false for whatever is not a
-// status request with exactly one credential in the place that the endpoint
+// status request with exactly one credential in the part that the endpoint
 // names, or could be read in more than one way: that must pass through, neither
 // cached nor collapsed. After false, r holds nothing.
 func (r *Request) Read(m Match, in Incoming) bool {
@@ -91,10 +91,9 @@ func (r *Request) readHeader(header Header) bool {
 	if header == nil {
 		return own.In != InHeader
 	}
-	if own.In != InHeader || own.Name != authorization {
-		if len(header.PeekAll(authorization)) > 0 {
-			return false
-		}
+	bearing := own.In == InHeader && own.Name == authorization
+	if !bearing && len(header.PeekAll(authorization)) > 0 {
+		return false
 	}
 	if own.In != InHeader {
 		return true
@@ -104,7 +103,7 @@ func (r *Request) readHeader(header Header) bool {
 		return false
 	}
 	value := values[0]
-	if own.Name == authorization {
+	if bearing {
 		if len(value) <= len(bearer) || !strings.EqualFold(string(value[:len(bearer)]), bearer) {
 			return false
 		}
@@ -207,11 +206,8 @@ func (r *Request) keepFields() bool {
 		}
 		return true
 	}
-	if ambiguousNames(r.members) {
-		return false
-	}
 	fields := jsontext.Value(r.members)
-	if err := fields.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil {
+	if err := fields.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil || ambiguousNames(fields) {
 		return false
 	}
 	r.fields = append(r.fields, fields...)
@@ -221,34 +217,9 @@ func (r *Request) keepFields() bool {
 // ambiguousNames reports whether an object, or one in it, has names that differ only
 // in case. To a server that does not mind case, their order matters, and it is lost
 // when they are sorted.
-func ambiguousNames(object []byte) bool {
-	decoder := jsontext.NewDecoder(bytes.NewBuffer(object))
-	var open []map[string]bool // names of the objects around; nil for an array
-	for {
-		_, position := decoder.StackIndex(decoder.StackDepth())
-		token, err := decoder.ReadToken()
-		if err != nil {
-			return false // the end; mistakes were found before
-		}
-		switch token.Kind() {
-		case '{':
-			open = append(open, map[string]bool{})
-		case '[':
-			open = append(open, nil)
-		case '}', ']':
-			open = open[:len(open)-1]
-		case '"':
-			names := open[len(open)-1]
-			if names == nil || position%2 == 1 {
-				continue // a value
-			}
-			folded := strings.ToLower(strings.ToUpper(token.String()))
-			if names[folded] {
-				return true
-			}
-			names[folded] = true
-		}
-	}
+func ambiguousNames(canonical []byte) bool {
+	// No escape in canonical JSON depends on case, and names that stand twice are not valid.
+	return !jsontext.Value(bytes.ToLower(bytes.ToUpper(canonical))).IsValid()
 }
 
 func appendQuoted(dst []byte, s string) []byte {

@@ -1,11 +1,10 @@
 package session
 
 import (
-	"bytes"
 	"net/http"
 	"slices"
 
-	"github.com/go-json-experiment/json/jsontext"
+	"pollbridge/internal/jsontap"
 )
 
 // Start is what the request line of a start call says: a call that begins a session
@@ -19,25 +18,15 @@ type Start struct {
 // built-in dialects, both without the locale's prefix. All of them are POST, and carry
 // the credential where the status request does. A custom endpoint at one of these
 // status paths is started in the same way; others have no start call that is known.
-var startPaths = map[string]string{
-	"/smartid/sign/status/":      "/smartid/sign.json",
-	"/smartid/sign/hash/status/": "/smartid/sign/hash.json",
-	"/smartid/status/":           "/smartid/login.json",
-	"/mobile/sign/status/":       "/mobile/sign.json",
-	"/mobile/sign-hash/status/":  "/mobile/sign/hash.json",
-	"/mobile/status/":            "/mobile/login.json",
-
-	"/smartid/login/status/":    "/smartid/login.json",
-	"/mobile/sign/hash/status/": "/mobile/sign/hash.json",
-	"/mobile/login/status/":     "/mobile/login.json",
-	"/v2/mobile/login/status/":  "/v2/mobile/login.json",
-	"/audkenniapp/sign/status/": "/audkenniapp/sign.json",
-
-	"/api/v1/smartid/sign/status/":   "/api/v1/smartid/sign.json",
-	"/api/v1/smart-id/login/status/": "/api/v1/smart-id/login.json",
-	"/api/v1/mobile/sign/status/":    "/api/v1/mobile/sign.json",
-	"/api/v1/mobile/login/status/":   "/api/v1/mobile/login.json",
-}
+var startPaths = func() map[string]string {
+	paths := map[string]string{}
+	for _, d := range dialects {
+		for _, c := range d.calls {
+			paths[c.before] = c.start
+		}
+	}
+	return paths
+}()
 
 // StartPath returns the path of the call that starts the endpoint's sessions in a
 // locale, or an empty string where none is known.
@@ -93,8 +82,26 @@ func (s Start) InBody(query []byte, header Header) *StartBody {
 	if s.Endpoint.Credential.In != InBody || !r.readHeader(header) || !r.readQuery(query) {
 		return nil
 	}
-	return newStartBody(s.Endpoint.Credential.Name)
+	name := s.Endpoint.Credential.Name
+	return &StartBody{name, jsontap.New(maxCredential, name)}
 }
+
+// StartBody reads the credential out of the JSON body of a start call while that
+// passes by, in pieces of any size, without holding the document in it. What else is
+// wrong with the body is for the upstream to say, which alone knows whether a session
+// began. Create it with [Start.InBody]; it is not safe for concurrent use.
+type StartBody struct {
+	name string // of the credential's member
+	tap  *jsontap.Tap
+}
+
+// Write reads a piece of the body. It never fails, and does not keep p.
+func (b *StartBody) Write(p []byte) (int, error) { return b.tap.Write(p) }
+
+// Credential returns the credential, once the whole body was written. It reports false
+// if there is not exactly one, if another reader might see another one, or if what is not
+// nested takes more than 64 KiB, long strings left out.
+func (b *StartBody) Credential() (string, bool) { return b.tap.Value(b.name) }
 
 // ReadToken reads the answer of a start call, its HTTP status and its whole body: the
 // token of the session that has begun. It reports false where none has, or where the
@@ -103,14 +110,12 @@ func (s Start) ReadToken(status int, body []byte) (token string, ok bool) {
 	if status < 200 || status > 299 {
 		return "", false
 	}
-	format := s.Endpoint.Answer
-	w := walk{format: &AnswerFormat{Status: format.Status, Code: pointer{"token"}}}
-	if !w.read(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))) || w.twice || len(w.code) == 0 || jsontext.Value(w.code).Kind() != '"' {
+	state, begun := member{at: s.Endpoint.Answer.Status}, member{at: pointer{"token"}}
+	if readable, once := pick(body, &state, &begun); !readable || !once || begun.value.Kind() != '"' {
 		return "", false
 	}
-	if state := w.status.text(); state != "ok" && !slices.Contains(format.Succeeded, state) {
+	if state := state.text(); state != "ok" && !slices.Contains(s.Endpoint.Answer.Succeeded, state) {
 		return "", false
 	}
-	token = w.code.text()
-	return token, validToken([]byte(token))
+	return begun.text(), validToken([]byte(begun.text()))
 }

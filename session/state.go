@@ -38,50 +38,29 @@ func (s State) Final() bool {
 // this family of APIs are told when the upstream cannot be asked.
 const CodeTechnicalError = 50002
 
-// verdict is what one documented error code says.
-type verdict uint8
-
-const (
-	undocumented verdict = iota
-	endsRefused
-	endsExpired
-	endsFailed
-	isNotFound
-	isCallersFault
-	isTransient
-)
-
-// codes is the table of error codes that the vendor documents.
-var codes = map[int]verdict{
-	40001: isCallersFault, // some request parameters are invalid
-	40002: isCallersFault, // undocumented, between documented ones
-	40003: isCallersFault, // invalid access token
-	40004: isCallersFault, // phone number has an incorrect format
-	40005: isCallersFault, // person code has an incorrect format
-	40020: endsRefused,    // the user refused
-	40021: endsExpired,    // the user did not confirm in time
-	40022: endsFailed,     // document corrupted
-	40401: endsFailed,     // user account not found
-	40402: isNotFound,     // session for the given token was not found
-	40403: endsFailed,     // account is not qualified
-	40801: endsExpired,    // timeout while acquiring the certificate
-	50000: isTransient,    // trouble in the service
-	50001: isTransient,    // technical error
-	50002: isTransient,    // cannot connect
-	50003: endsFailed,     // not authorised to use the service
-	50004: endsFailed,     // client configuration incorrect
+// meaning is what one documented error code says.
+type meaning struct {
+	state                   State
+	callersFault, transient bool
 }
 
-func (v verdict) state() State {
-	switch v {
-	case endsRefused:
-		return Refused
-	case endsExpired:
-		return Expired
-	case endsFailed:
-		return Failed
-	case isNotFound:
-		return NotFound
-	}
-	return Unknown
+// codes is the table of error codes that the vendor documents.
+var codes = map[int]meaning{
+	40001: {callersFault: true}, // some request parameters are invalid
+	40002: {callersFault: true}, // undocumented, between documented ones
+	40003: {callersFault: true}, // invalid access token
+	40004: {callersFault: true}, // phone number has an incorrect format
+	40005: {callersFault: true}, // person code has an incorrect format
+	40020: {state: Refused},     // the user refused
+	40021: {state: Expired},     // the user did not confirm in time
+	40022: {state: Failed},      // document corrupted
+	40401: {state: Failed},      // user account not found
+	40402: {state: NotFound},    // session for the given token was not found
+	40403: {state: Failed},      // account is not qualified
+	40801: {state: Expired},     // timeout while acquiring the certificate
+	50000: {transient: true},    // trouble in the service
+	50001: {transient: true},    // technical error
+	50002: {transient: true},    // cannot connect
+	50003: {state: Failed},      // not authorised to use the service
+	50004: {state: Failed},      // client configuration incorrect
 }

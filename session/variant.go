@@ -26,6 +26,17 @@ type Variant struct {
 // caller asks the same question. It holds the credential.
 func (v *Variant) Key() string { return v.key }
 
+// SessionKey is the part of a variant's key that its session's other variants share. It
+// allocates nothing.
+func SessionKey(key string) string {
+	_, end := binary.Uvarint([]byte(key[:min(len(key), binary.MaxVarintLen64)]))
+	for range 2 { // token and credential
+		length, n := binary.Uvarint([]byte(key[end:min(len(key), end+binary.MaxVarintLen64)]))
+		end += n + int(length)
+	}
+	return key[:end]
+}
+
 // ShortToken is as much of the token as logs may show.
 func (v *Variant) ShortToken() string { return ShortToken(v.Token) }
 
@@ -47,11 +58,9 @@ func (v *Variant) Target() string {
 	target := v.Endpoint.Path(v.Locale, v.Token)
 	query := v.query
 	if v.Endpoint.Credential.In == InQuery {
-		own := encodeParameter(v.Endpoint.Credential.Name, v.Credential)
-		if query == "" {
-			query = own
-		} else {
-			query = own + "&" + query
+		query = encodeParameter(v.Endpoint.Credential.Name, v.Credential)
+		if v.query != "" {
+			query += "&" + v.query
 		}
 	}
 	if query == "" {
@@ -60,13 +69,11 @@ func (v *Variant) Target() string {
 	return target + "?" + query
 }
 
-// Body returns the JSON body that asks the upstream, or nil where there is none. It is encoded anew from what was read, so that the upstream cannot read
-// anything else out of it.
+// Body returns the JSON body that asks the upstream, or nil where there is none.
+// It is encoded anew from what was read, so that the upstream cannot read anything else
+// out of it.
 func (v *Variant) Body() []byte {
-	if v.Endpoint.Method != http.MethodPost {
-		return nil
-	}
-	if v.Endpoint.Credential.In != InBody && v.fields == "" {
+	if v.Endpoint.Method != http.MethodPost || v.Endpoint.Credential.In != InBody && v.fields == "" {
 		return nil
 	}
 	body := []byte{'{'}
@@ -98,7 +105,7 @@ func (v *Variant) Header() (name, value string) {
 
 // appendKey builds what Variant.Key returns. Each part carries its length, so no
 // choice of parts can imitate another.
-func appendKey(dst []byte, e *Endpoint, token, credential, query, fields []byte) []byte {
+func appendKey[P string | []byte](dst []byte, e *Endpoint, token, credential, query, fields P) []byte {
 	dst = binary.AppendUvarint(dst, uint64(e.index))
 	return slices.Clip(appendParts(dst, token, credential, query, fields))
 }

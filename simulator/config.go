@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/dustin/go-humanize"
 )
 
 // Config says how a Simulator behaves. The zero value works: every session succeeds at
@@ -93,6 +95,29 @@ func field(name string, err error) error {
 func notNegative(v time.Duration) error {
 	if v < 0 {
 		return fmt.Errorf("%v is negative; accepted: 0 for the default, or more", v)
+	}
+	return nil
+}
+
+// Size is a number of bytes. Its text form has a unit, as 64KiB or 1.5MB, or is a bare
+// number.
+type Size int64
+
+const maxFileSize = 64 << 20
+
+// UnmarshalText reads the text form.
+func (s *Size) UnmarshalText(text []byte) error {
+	n, err := humanize.ParseBytes(string(text))
+	if err != nil || n > maxFileSize {
+		return fmt.Errorf("%q is not a size; accepted: 0 to 64MiB, such as 64KiB", text)
+	}
+	*s = Size(n)
+	return nil
+}
+
+func (s Size) validate() error {
+	if s < 0 || s > maxFileSize {
+		return fmt.Errorf("%d is out of range; accepted: 0 to 64 MiB", s)
 	}
 	return nil
 }

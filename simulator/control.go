@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -18,16 +19,30 @@ const (
 	maxControlBody = 64 << 10
 )
 
+// newControl makes the control calls, most of which answer what their function returns.
 func (s *Simulator) newControl() *http.ServeMux {
 	mux := http.NewServeMux()
+	handle := func(method, path string, call func(*http.Request) (any, error)) {
+		mux.HandleFunc(method+" "+controlPrefix+path, func(w http.ResponseWriter, r *http.Request) {
+			v, err := call(r)
+			switch {
+			case errors.Is(err, ErrNoSession):
+				sendLine(w, http.StatusNotFound, map[string]string{"error": ErrNoSession.Error()})
+			case err != nil: // several mistakes are put on one line
+				sendLine(w, http.StatusBadRequest, map[string]string{"error": strings.ReplaceAll(err.Error(), "\n", "; ")})
+			default:
+				sendLine(w, http.StatusOK, v)
+			}
+		})
+	}
+	handle("GET", "stats", func(*http.Request) (any, error) { return s.Stats(), nil })
+	handle("POST", "reset", func(*http.Request) (any, error) { s.Reset(); return s.Stats(), nil })
+	handle("GET", "fault", func(*http.Request) (any, error) { return s.writtenFault(), nil })
+	handle("PUT", "fault", s.controlSetFault)
+	handle("DELETE", "fault", func(*http.Request) (any, error) { s.ClearFault(); return s.writtenFault(), nil })
+	handle("GET", "sessions/{token}", s.controlSession)
+	handle("POST", "sessions/{token}", s.controlFinish)
 	mux.HandleFunc("GET "+controlPrefix+"{$}", controlHelp)
-	mux.HandleFunc("GET "+controlPrefix+"stats", s.controlStats)
-	mux.HandleFunc("GET "+controlPrefix+"fault", s.controlFault)
-	mux.HandleFunc("PUT "+controlPrefix+"fault", s.controlSetFault)
-	mux.HandleFunc("DELETE "+controlPrefix+"fault", s.controlClearFault)
-	mux.HandleFunc("GET "+controlPrefix+"sessions/{token}", s.controlSession)
-	mux.HandleFunc("POST "+controlPrefix+"sessions/{token}", s.controlFinish)
-	mux.HandleFunc("POST "+controlPrefix+"reset", s.controlReset)
 	mux.HandleFunc(controlPrefix+"redirected", s.controlRedirected)
 	return mux
 }
@@ -39,42 +54,22 @@ func sendLine(w http.ResponseWriter, status int, v any) {
 	a.send(w)
 }
 
-// sendError puts several mistakes on one line.
-func sendError(w http.ResponseWriter, status int, err error) {
-	sendLine(w, status, struct {
-		Error string `json:"error"`
-	}{strings.ReplaceAll(err.Error(), "\n", "; ")})
-}
-
-func (s *Simulator) controlStats(w http.ResponseWriter, _ *http.Request) {
-	sendLine(w, http.StatusOK, s.Stats())
-}
-
-func (s *Simulator) controlReset(w http.ResponseWriter, r *http.Request) {
-	s.Reset()
-	s.controlStats(w, r)
-}
-
-// controlFault writes the fault that is on, as controlSetFault reads it.
-func (s *Simulator) controlFault(w http.ResponseWriter, _ *http.Request) {
+// writtenFault is the fault that is on, as controlSetFault reads it.
+func (s *Simulator) writtenFault() map[string]string {
 	written := map[string]string{}
 	for option := range strings.SplitSeq("mode="+s.Fault().String(), ",") {
 		name, value, _ := strings.Cut(option, "=")
 		written[name] = value
 	}
-	sendLine(w, http.StatusOK, written)
+	return written
 }
 
-func (s *Simulator) controlSetFault(w http.ResponseWriter, r *http.Request) {
+func (s *Simulator) controlSetFault(r *http.Request) (any, error) {
 	f, err := readFault(r.Body)
 	if err == nil {
 		err = s.SetFault(f)
 	}
-	if err != nil {
-		sendError(w, http.StatusBadRequest, err)
-		return
-	}
-	s.controlFault(w, r)
+	return s.writtenFault(), err
 }
 
 // readFault reports every mistake at once. Control calls are written by hand, so a
@@ -98,37 +93,26 @@ func readFault(body io.Reader) (f Fault, err error) {
 	return f, err
 }
 
-func (s *Simulator) controlClearFault(w http.ResponseWriter, r *http.Request) {
-	s.ClearFault()
-	s.controlFault(w, r)
-}
-
-func (s *Simulator) controlSession(w http.ResponseWriter, r *http.Request) {
+func (s *Simulator) controlSession(r *http.Request) (any, error) {
 	found, ok := s.Session(r.PathValue("token"))
 	if !ok {
-		sendError(w, http.StatusNotFound, ErrNoSession)
-		return
+		return nil, ErrNoSession
 	}
-	sendLine(w, http.StatusOK, found)
+	return found, nil
 }
 
-func (s *Simulator) controlFinish(w http.ResponseWriter, r *http.Request) {
+func (s *Simulator) controlFinish(r *http.Request) (any, error) {
 	var wanted struct {
 		Outcome Outcome `json:"outcome"`
 	}
 	body := io.LimitReader(r.Body, maxControlBody)
 	if err := json.UnmarshalRead(body, &wanted, json.RejectUnknownMembers(true)); err != nil {
-		sendError(w, http.StatusBadRequest, fmt.Errorf(`the body cannot be read: %w; accepted: {"outcome":"succeeded"}`, err))
-		return
+		return nil, fmt.Errorf(`the body cannot be read: %w; accepted: {"outcome":"succeeded"}`, err)
 	}
-	switch err := s.Finish(r.PathValue("token"), wanted.Outcome); {
-	case errors.Is(err, ErrNoSession):
-		sendError(w, http.StatusNotFound, ErrNoSession)
-	case err != nil:
-		sendError(w, http.StatusBadRequest, err)
-	default:
-		s.controlSession(w, r)
+	if err := s.Finish(r.PathValue("token"), wanted.Outcome); err != nil {
+		return nil, err
 	}
+	return s.controlSession(r)
 }
 
 func (s *Simulator) controlRedirected(w http.ResponseWriter, _ *http.Request) {
@@ -138,29 +122,9 @@ func (s *Simulator) controlRedirected(w http.ResponseWriter, _ *http.Request) {
 	sendLine(w, http.StatusOK, errorBody{Status: "error", Message: "This request followed a redirect"})
 }
 
+//go:embed README.md
+var help []byte
+
 func controlHelp(w http.ResponseWriter, _ *http.Request) {
-	var b strings.Builder
-	b.WriteString(`A simulated signing API.
-
-Control calls, which no fault hits:
-
-GET    /_simulator/stats             what was counted
-GET    /_simulator/sessions/TOKEN    what is known of a session
-POST   /_simulator/sessions/TOKEN    {"outcome":"succeeded"} ends it now
-GET    /_simulator/fault             the fault that is on
-PUT    /_simulator/fault             {"mode":"hang","probability":1,"duration":"30s","scope":"status"}
-DELETE /_simulator/fault             lifts it
-POST   /_simulator/reset             forgets all sessions, counts and the fault
-
-Outcomes: ` + outcomeForms + `.
-
-Faults:
-
-  error400 to 599    the status; error500 with code 50000, all others with a page of HTML,
-                     error413 before the body is read; with "retry_after":"8s"
-`)
-	for _, known := range effects {
-		fmt.Fprintf(&b, "  %-18s %s\n", known.mode, known.help)
-	}
-	answer{http.StatusOK, textType, []byte(b.String())}.send(w)
+	answer{http.StatusOK, textType, help}.send(w)
 }

@@ -14,7 +14,7 @@ func TestControlCalls(t *testing.T) {
 	sim := newSimulator(t, simulator.Config{Seed: 1})
 	token := start(t, sim, simulator.StartRequest{Outcome: simulator.Waiting}).Token
 	for _, tt := range []struct{ method, target, body, want string }{
-		{"GET", "/_simulator/", "", "200 A simulated signing API."},
+		{"GET", "/_simulator/", "", "200 # The simulated signing API"},
 		{"GET", "/_simulator/stats", "", `200 {"seed":1,"starts":1,`},
 		{"GET", "/_simulator/sessions/T", "", `200 {"token":"T","endpoint":"smartid-sign",`},
 		{"GET", "/_simulator/sessions/nobody", "", `404 {"error":"no session has this token"}`},
@@ -32,7 +32,7 @@ func TestControlCalls(t *testing.T) {
 		{"PUT", "/_simulator/fault", `{"mode":"error429","retry_after":"8s","scope":"status","token":"T","pace":"1s"}`, `200 {"mode":"error429","pace":"1s","retry_after":"8s","scope":"status","token":"T"}`},
 		{"DELETE", "/_simulator/fault", "", `200 {"mode":"none"}`},
 		{"PUT", "/_simulator/fault", `{"mode":"none"}`, `200 {"mode":"none"}`},
-		{"PUT", "/_simulator/fault", `{"mode":"hnag"}`, `400 {"error":"mode: \"hnag\" is not a fault; accepted: none, error400 to error599, transient,`},
+		{"PUT", "/_simulator/fault", `{"mode":"hnag"}`, `400 {"error":"mode: \"hnag\" is not a fault; accepted: none, error400 to error599, drop, empty,`},
 		{"PUT", "/_simulator/fault", `{"mode":""}`, `400 {"error":"mode: \"\" is not a fault;`},
 		{"PUT", "/_simulator/fault", `{"Mode":"hang"}`, `400 {"error":"mode: it is missing; \"Mode\" is not an option of faults; accepted: probability, duration, scope, token, retry_after, pace"}`},
 		{"PUT", "/_simulator/fault", `{"mode":"hang","probability":0}`, `400 {"error":"probability: \"0\" is out of range; accepted: a probability above 0`},
@@ -73,7 +73,7 @@ func TestHelpListsEveryFault(t *testing.T) {
 		simulator.WrongLength, simulator.TruncatedChunked, simulator.Gzip, simulator.HTTP10, simulator.Redirect, simulator.Empty, simulator.Slow,
 		simulator.IdleClose, "error400",
 	} {
-		if !strings.Contains(help, "  "+string(mode)+" ") {
+		if !strings.Contains(help, "| `"+string(mode)+"` ") {
 			t.Errorf("the help lacks %s", mode)
 		}
 	}

@@ -22,39 +22,34 @@ type faulted struct {
 	call   call
 	fault  Fault
 	lifted <-chan struct{} // closed when the fault is lifted
-	effect func(faulted)
 }
 
 // effects are what the modes do to a call; the error modes are by their status.
-var effects = []struct {
-	mode Mode
-	does func(faulted)
-	help string
-}{
-	{Transient, faulted.transient, "HTTP 200 with code 50001 or 50002"},
-	{Hang, faulted.hang, "no answer until the fault is lifted, then dropped"},
-	{Reset, faulted.reset, "TCP RST"},
-	{Drop, faulted.drop, "closed without an answer"},
-	{Garbage, faulted.garbage, "HTTP 200, application/json, bytes that are no text"},
-	{HTML, faulted.html, "HTTP 200 with a page of HTML"},
-	{HalfBody, faulted.halfBody, "whole Content-Length, half of the answer, closed"},
-	{WrongLength, faulted.wrongLength, "Content-Length too small for the answer"},
-	{TruncatedChunked, faulted.truncatedChunked, "chunked, half of the answer, no last chunk"},
-	{Gzip, faulted.gzip, "compressed though nobody asked"},
-	{HTTP10, faulted.http10, "HTTP/1.0, without a length"},
-	{Redirect, faulted.redirect, "HTTP 302 to /_simulator/redirected"},
-	{Empty, faulted.empty, "HTTP 200 without a body"},
-	{Slow, faulted.slow, "the answer in 20 pieces, pace apart"},
-	{IdleClose, faulted.idleClose, "the answer, then closed unannounced"},
+var effects = map[Mode]func(faulted){
+	Transient:        faulted.transient,
+	Hang:             faulted.hang,
+	Reset:            faulted.reset,
+	Drop:             faulted.drop,
+	Garbage:          faulted.garbage,
+	HTML:             faulted.html,
+	HalfBody:         faulted.halfBody,
+	WrongLength:      faulted.wrongLength,
+	TruncatedChunked: faulted.truncatedChunked,
+	Gzip:             faulted.gzip,
+	HTTP10:           faulted.http10,
+	Redirect:         faulted.redirect,
+	Empty:            faulted.empty,
+	Slow:             faulted.slow,
+	IdleClose:        faulted.idleClose,
 }
 
-func effectOf(m Mode) (func(faulted), bool) {
-	for _, known := range effects {
-		if known.mode == m {
-			return known.does, true
-		}
+// spoil does to the call what the fault's mode says.
+func (f faulted) spoil() {
+	if effect, named := effects[f.fault.Mode]; named {
+		effect(f)
+		return
 	}
-	return faulted.failed, m.errorStatus() != 0
+	f.failed()
 }
 
 // In place of the answer

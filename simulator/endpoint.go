@@ -84,53 +84,48 @@ type call struct {
 	token    string // with statusCall
 }
 
+// calls are what the paths of the API ask for, without /en; a token stands between before
+// and after.
+var calls = knownCalls()
+
+type pattern struct {
+	method, before, after string
+	call                  call
+}
+
+func knownCalls() (all []pattern) {
+	for _, e := range endpoints {
+		all = append(all, pattern{"POST", e.start, "", call{kind: startCall, endpoint: e.name}},
+			pattern{"POST", e.status, ".json", call{kind: statusCall, endpoint: e.name}})
+	}
+	for _, before := range queryStatusPaths {
+		all = append(all, pattern{"GET", before, ".json", call{kind: statusCall, dialect: queryDialect}})
+	}
+	return append(all, pattern{"GET", "/document/", "/check-status", call{kind: statusCall, dialect: bearerDialect}})
+}
+
 // route reads the path as it was sent: an encoded slash is part of a token.
-func route(r *http.Request) call {
+func route(r *http.Request) (c call) {
 	path, english := strings.CutPrefix(r.URL.EscapedPath(), "/en/")
 	if english {
 		path = "/" + path
 	}
-	var c call
-	switch r.Method {
-	case http.MethodPost:
-		c = routePost(path)
-	case http.MethodGet:
-		c = routeGet(path)
+	for _, known := range calls {
+		token, ok := between(path, known.before, known.after)
+		if ok && r.Method == known.method && (token != "") == (known.call.kind == statusCall) {
+			c = known.call
+			c.token = token
+			break
+		}
 	}
 	c.english = english || c.dialect != bodyDialect
 	return c
 }
 
-func routePost(path string) call {
-	for _, e := range endpoints {
-		if path == e.start {
-			return call{kind: startCall, endpoint: e.name}
-		}
-		if token, ok := between(path, e.status, ".json"); ok {
-			return call{kind: statusCall, endpoint: e.name, token: token}
-		}
-	}
-	return call{}
-}
-
-func routeGet(path string) call {
-	for _, prefix := range queryStatusPaths {
-		if token, ok := between(path, prefix, ".json"); ok {
-			return call{kind: statusCall, dialect: queryDialect, token: token}
-		}
-	}
-	if token, ok := between(path, "/document/", "/check-status"); ok {
-		return call{kind: statusCall, dialect: bearerDialect, token: token}
-	}
-	return call{}
-}
-
-// between returns the one path segment that stands between prefix and suffix.
-func between(path, prefix, suffix string) (string, bool) {
-	rest, ok := strings.CutPrefix(path, prefix)
-	if !ok {
-		return "", false
-	}
-	segment, ok := strings.CutSuffix(rest, suffix)
-	return segment, ok && segment != "" && !strings.Contains(segment, "/")
+// between returns the one path segment that stands between before and after, or an empty
+// one where nothing does.
+func between(path, before, after string) (string, bool) {
+	rest, begins := strings.CutPrefix(path, before)
+	segment, ends := strings.CutSuffix(rest, after)
+	return segment, begins && ends && !strings.Contains(segment, "/")
 }

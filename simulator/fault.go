@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -147,12 +149,12 @@ func (f Fault) validate() error {
 }
 
 func (m Mode) validate() error {
-	if _, known := effectOf(m); known || m == None {
+	if effects[m] != nil || m == None || m.errorStatus() != 0 {
 		return nil
 	}
-	names := string(None) + ", error400 to error599"
-	for _, known := range effects {
-		names += ", " + string(known.mode)
+	names := "none, error400 to error599"
+	for _, known := range slices.Sorted(maps.Keys(effects)) {
+		names += ", " + string(known)
 	}
 	return fmt.Errorf("%q is not a fault; accepted: %s", string(m), names)
 }
@@ -251,6 +253,5 @@ func (s *Simulator) hits(w http.ResponseWriter, r *http.Request, c call) (faulte
 		e.Session = asked.Session
 	}
 	s.tellLocked(e)
-	effect, _ := effectOf(on.Mode)
-	return faulted{s: s, w: w, r: r, call: c, fault: on.Fault, lifted: on.lifted, effect: effect}, true
+	return faulted{s: s, w: w, r: r, call: c, fault: on.Fault, lifted: on.lifted}, true
 }

@@ -36,9 +36,9 @@ const outcomeForms = "succeeded, refused, expired, failed, forgotten or waiting;
 // outcomeCodes lists the codes an outcome may have; the first is its default.
 var outcomeCodes = map[Outcome][]int{
 	Succeeded: nil,
-	Refused:   {codeRefused},
-	Expired:   {codeExpired, codeCertificateTimeout},
-	Failed:    {codeCorrupted, codeNoAccount, codeNotQualified, codeNotAuthorised, codeMisconfigured},
+	Refused:   {40020},
+	Expired:   {40021, 40801},
+	Failed:    {40022, 40401, 40403, 50003, 50004},
 	Forgotten: {codeNoSession},
 	Waiting:   nil,
 }

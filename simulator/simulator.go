@@ -84,7 +84,7 @@ func (s *Simulator) serveCall(w http.ResponseWriter, r *http.Request, c call) {
 		return
 	}
 	if hit, ok := s.hits(w, r, c); ok {
-		hit.effect(hit)
+		hit.spoil()
 		return
 	}
 	s.answer(r, c).send(w)

@@ -51,29 +51,21 @@ func (s *Simulator) arrive(c call) func() {
 	s.stats.Calls++
 	s.stats.InFlight++
 	s.stats.MaxInFlight = max(s.stats.MaxInFlight, s.stats.InFlight)
-	var asked *session
+	asked := &session{} // not one that is known
 	if c.kind == statusCall {
 		s.stats.Polls++
-		asked = s.arrivePollLocked(c.token)
+		if known, ok := s.findLocked(c.token); ok {
+			asked = known
+			asked.Polls++
+			asked.inFlight++
+			asked.MaxInFlight = max(asked.MaxInFlight, asked.inFlight)
+			s.tellLocked(Event{Kind: EventPolled, Time: time.Now(), Session: asked.Session})
+		}
 	}
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.stats.InFlight--
-		if asked != nil {
-			asked.inFlight--
-		}
+		asked.inFlight--
 	}
-}
-
-// arrivePollLocked returns the session of the token, nil if there is none.
-func (s *Simulator) arrivePollLocked(token string) *session {
-	asked, ok := s.findLocked(token)
-	if ok {
-		asked.Polls++
-		asked.inFlight++
-		asked.MaxInFlight = max(asked.MaxInFlight, asked.inFlight)
-		s.tellLocked(Event{Kind: EventPolled, Time: time.Now(), Session: asked.Session})
-	}
-	return asked
 }

@@ -1,6 +1,8 @@
 package store
 
 import (
+	"os"
+	"path/filepath"
 	"time"
 
 	"pollbridge/internal/check"
@@ -50,6 +52,21 @@ func DefaultConfig() Config {
 	return Config{Dir: "./data", Sync: SyncAlways, Retain: 15 * time.Minute, History: 168 * time.Hour, NATS: defaultNATS}
 }
 
+// notDirectory returns what stands in the way of a directory at path, or nothing.
+func notDirectory(path string) string {
+	for {
+		info, err := os.Stat(path)
+		switch parent := filepath.Dir(path); {
+		case err == nil && info.IsDir(), err != nil && parent == path:
+			return ""
+		case err == nil:
+			return path
+		default:
+			path = parent
+		}
+	}
+}
+
 var defaultNATS = NATSConfig{Replicas: 3, Prefix: "pollbridge"}
 
 // Validate returns all mistakes in c, joined; each names its key. It reads
@@ -58,6 +75,8 @@ func (c Config) Validate() error {
 	var m check.Mistakes
 	if c.Dir == "" {
 		m.Add("dir", "is empty: want a directory, such as ./data")
+	} else if blocked := notDirectory(c.Dir); blocked != "" {
+		m.Want(false, "dir", c.Dir, "a directory, but "+blocked+" is a file")
 	}
 	m.OneOf("sync", c.Sync, SyncAlways, SyncInterval)
 	m.Want(c.Retain > 0, "retain", c.Retain, "more than 0s, such as 15m")

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 )
@@ -153,7 +154,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 			left[name] = !slices.Contains(doing, name)
 		}
 		for missing := count(left); missing > 0; {
-			name := receive(t, "an item that was added", items).Name
+			name := testkit.Receive(t, "an item that was added", items).Name
 			if slices.Contains(finished, name) {
 				t.Errorf("%s was done, and is handed out again", name)
 			}

@@ -10,18 +10,19 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
 const damageRecords = 30
 
 // TestDamagedFilesAreSurvived: whichever byte of whichever file is damaged, the store
-// opens soon and has what it had, or says that something is lost, or says what to do.
+// opens soon and has what it had, or says that something is lost.
 func TestDamagedFilesAreSurvived(t *testing.T) {
 	t.Parallel()
 	sound := t.TempDir()
@@ -41,16 +42,19 @@ func TestDamagedFilesAreSurvived(t *testing.T) {
 	for _, path := range storedFiles(t, sound) {
 		content := must(os.ReadFile(filepath.Join(sound, path)))(t)
 		for _, at := range damagePlaces(path, content) {
-			t.Run(fmt.Sprint(filepath.Base(filepath.Dir(filepath.Dir(path))), ":", filepath.Base(path), ":", at), func(t *testing.T) {
-				dir := filepath.Join(t.TempDir(), "data")
-				if err := os.CopyFS(dir, os.DirFS(sound)); err != nil {
-					t.Fatal(err)
-				}
-				damaged := bytes.Clone(content)
-				damaged[at] ^= 0x15
-				write(t, filepath.Join(dir, path), damaged)
-				openDamaged(t, dir)
-			})
+			for _, lock := range []string{"", "open\n"} { // closed, and killed
+				t.Run(fmt.Sprint(filepath.Base(filepath.Dir(filepath.Dir(path))), ":", filepath.Base(path), ":", at, lock), func(t *testing.T) {
+					dir := filepath.Join(t.TempDir(), "data")
+					if err := os.CopyFS(dir, os.DirFS(sound)); err != nil {
+						t.Fatal(err)
+					}
+					write(t, filepath.Join(dir, "lock"), []byte(lock))
+					damaged := bytes.Clone(content)
+					damaged[at] ^= 0x15
+					write(t, filepath.Join(dir, path), damaged)
+					openDamaged(t, dir)
+				})
+			}
 		}
 	}
 }
@@ -95,24 +99,12 @@ func openDamaged(t *testing.T, dir string) {
 	t.Helper()
 	// It would not end by itself, and take all memory.
 	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
-	var log logtest.Buffer
+	var log testkit.LogBuffer
 	ctx := within(t)
-	s, err := store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := store.Open(ctx, config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 	if err != nil {
-		if !errors.Is(err, store.ErrDamaged) || !strings.Contains(err.Error(), dir) {
-			t.Errorf("Open: %v; want ErrDamaged and what is damaged", err)
-			return
-		}
-		// What the error says for those who have no backup.
-		for _, index := range must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/*/msgs/index.db")))(t) {
-			if strings.Contains(err.Error(), filepath.Dir(index)) {
-				os.Remove(index)
-			}
-		}
-		if s, err = store.Open(ctx, config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
-			t.Errorf("Open without the index: %v", err)
-			return
-		}
+		t.Errorf("Open: %v", err)
+		return
 	}
 	defer s.Close()
 	found, err := readAll(ctx, t, s)
@@ -197,14 +189,14 @@ func TestSubjectsThatAreCutShort(t *testing.T) {
 				if !indexed {
 					os.Remove(filepath.Join(messages, "index.db"))
 				}
-				var log logtest.Buffer
-				s, err := store.Open(within(t), config(dir), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+				var log testkit.LogBuffer
+				s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer s.Close()
 				loads(t, finals(t, s), ask(t, "token"))
-				if !strings.Contains(log.String(), "data file is damaged") || !strings.Contains(log.String(), "file="+block+" offset=0") {
+				if !strings.Contains(log.String(), `level=ERROR msg="final answer cannot be read, skipping it" subject=FINALS.answer.`) {
 					t.Errorf("an answer is lost, and the log says %q", log.String())
 				}
 			})
@@ -213,12 +205,17 @@ func TestSubjectsThatAreCutShort(t *testing.T) {
 }
 
 // TestManyBlocksAreNoDamage: blocks that do not begin with the first record, and have
-// gaps.
+// gaps; but one that is cut off is damage, also after a kill.
 func TestManyBlocksAreNoDamage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for range 3 {
-		s, shut := open(t, config(dir))
+	for _, lock := range []string{"", "open\n", ""} {
+		write(t, filepath.Join(dir, "lock"), []byte(lock))
+		var log testkit.LogBuffer
+		s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+		if err != nil {
+			t.Fatal(err)
+		}
 		things := table(t, s, 0)
 		must(things.Put(within(t), "first", []byte("1"), 0))(t)
 		for i := range 12 {
@@ -227,6 +224,83 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 		if records := must(things.List(within(t), ">", 0, 10))(t); len(records) != 6 {
 			t.Errorf("%d records; want 6", len(records))
 		}
-		shut()
+		if err := s.Close(); err != nil || strings.Contains(log.String(), "level=ERROR") {
+			t.Errorf("Close: %v; the log says\n%s", err, log.String())
+		}
+	}
+	blocks := must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/TABLE_things/msgs/*.blk")))(t)
+	oldest := slices.MinFunc(blocks, func(a, b string) int {
+		return must(os.Stat(a))(t).ModTime().Compare(must(os.Stat(b))(t).ModTime())
+	})
+	content := must(os.ReadFile(oldest))(t)
+	content[len(content)-1] ^= 0x15
+	written := must(os.Stat(oldest))(t).ModTime()
+	write(t, oldest, content)
+	if err := os.Chtimes(oldest, written, written); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "lock"), []byte("open\n"))
+	var log testkit.LogBuffer
+	s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	table(t, s, 0)
+	if !strings.Contains(log.String(), `level=ERROR msg="data is damaged: records are lost`) {
+		t.Errorf("the log says\n%s", log.String())
+	}
+}
+
+// TestEmptiedStreamsAreNoLoss: the engine knows without its index how far a stream goes
+// of which nothing is left.
+func TestEmptiedStreamsAreNoLoss(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, shut := open(t, config(dir))
+	ctx, things, events, work, answers := within(t), table(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
+	for i := range 5 {
+		key := fmt.Sprint("k", i)
+		must(things.Put(ctx, key, nil, time.Second))(t)
+		must(events.Append(ctx, key, nil, 0))(t)
+		add(t, work, "lane", key)
+		keep(t, answers, ask(t, key), answer(lt, key))
+		if err := errors.Join(events.Erase(ctx, key), work.Remove(ctx, "lane", key), answers.Forget(ctx, s.SessionID(ask(t, key)))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testkit.Eventually(t, "all is forgotten", func() bool { return len(must(things.List(ctx, ">", 0, 10))(t)) == 0 })
+	newest := must(events.Newest(ctx))(t)
+	shut()
+	for range 2 {
+		write(t, filepath.Join(dir, "lock"), []byte("open\n"))
+		var log testkit.LogBuffer
+		s, err := store.Open(ctx, config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := must(journal(t, s).Newest(ctx))(t); n != newest {
+			t.Errorf("the journal ends at %d; want %d", n, newest)
+		}
+		table(t, s, 0)
+		queue(t, s, time.Minute)
+		finals(t, s)
+		if err := s.Close(); err != nil || strings.Contains(log.String(), "level=ERROR") {
+			t.Errorf("Close: %v; the log says\n%s", err, log.String())
+		}
+	}
+}
+
+// TestEveryStreamHasAnIndex: the one file of the engine that the store knows by its name.
+func TestEveryStreamHasAnIndex(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, shut := open(t, config(dir))
+	table(t, s, 0)
+	shut()
+	streams := must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/*")))(t)
+	indexes := must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/*/msgs", store.IndexName)))(t)
+	if len(streams) != 3 || len(indexes) != len(streams) {
+		t.Errorf("%d streams have %d indexes", len(streams), len(indexes))
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // What the data directory holds.
@@ -27,7 +28,7 @@ func openDirectory(dir string) (*os.File, error) {
 	}
 	file, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("store: the data directory %s cannot be written: %w", dir, err)
+		return nil, fmt.Errorf("store: the data directory %s cannot be written%s: %w", dir, owners(dir), err)
 	}
 	if err := lockFile(file); err != nil {
 		file.Close()
@@ -46,10 +47,18 @@ func openDirectory(dir string) (*os.File, error) {
 // knows that the one before was killed.
 const openMark = "open\n"
 
-// wasLeftOpen reports whether the store was not closed by the process that had it before.
-func wasLeftOpen(lock *os.File) bool {
+// howLeft reports whether the process that had the store before did not close it, and
+// whether the engine's files are not as they were left then.
+func howLeft(lock *os.File, engineDir string) (open, changed bool, err error) {
 	info, err := lock.Stat()
-	return err == nil && info.Size() > 0
+	if err != nil {
+		return false, false, fmt.Errorf("store: %w", err)
+	}
+	if info.Size() > 0 {
+		return true, true, nil
+	}
+	changed, err = changedSince(engineDir, info.ModTime())
+	return false, changed, err
 }
 
 func markOpen(lock *os.File) error {
@@ -57,7 +66,12 @@ func markOpen(lock *os.File) error {
 	return err
 }
 
-func markClosed(lock *os.File) error { return lock.Truncate(0) }
+// markClosed is called when the engine has stopped. The lock is newer than all its files
+// then.
+func markClosed(lock *os.File) error {
+	now := time.Now() // some file systems' own clocks are coarse
+	return errors.Join(lock.Truncate(0), os.Chtimes(lock.Name(), now, now))
+}
 
 func leaveDirectory(lock *os.File) error { return errors.Join(unlockFile(lock), lock.Close()) }
 

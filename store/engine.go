@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -18,12 +19,8 @@ const (
 	maxPayload = 8 << 20
 )
 
-// startEngine starts a server on the engine's directory, unless that is damaged in a way
-// the server does not survive.
-func startEngine(cfg Config, dir string, log engineLog, patience time.Duration) (*server.Server, error) {
-	if err := checkBlocks(dir, log.log); err != nil {
-		return nil, err
-	}
+// startEngine starts a server on the engine's directory.
+func startEngine(cfg Config, dir string, log *engineLog, patience time.Duration) (*server.Server, error) {
 	engine, err := server.NewServer(&server.Options{
 		ServerName:         "pollbridge",
 		DontListen:         true,
@@ -50,6 +47,7 @@ func startEngine(cfg Config, dir string, log engineLog, patience time.Duration) 
 		stopEngine(engine)
 		return nil, errors.New("JetStream is not available")
 	}
+	log.started.Store(true)
 	return engine, nil
 }
 
@@ -62,18 +60,19 @@ func stopEngine(engine *server.Server) {
 // says that it cannot write: a stream that failed once stays so until the server is
 // started anew, and tells nobody else.
 type engineLog struct {
-	log     *slog.Logger
-	failed  func(error)
-	unclean bool // the server was not stopped in good order the last time
+	log      *slog.Logger
+	failed   func(error)
+	rebuilds bool // when it starts: the server was not stopped in good order the last time
+	started  atomic.Bool
 }
 
-func (l engineLog) Noticef(string, ...any) {}
-func (l engineLog) Debugf(string, ...any)  {}
-func (l engineLog) Tracef(string, ...any)  {}
+func (l *engineLog) Noticef(string, ...any) {}
+func (l *engineLog) Debugf(string, ...any)  {}
+func (l *engineLog) Tracef(string, ...any)  {}
 
-func (l engineLog) Warnf(format string, args ...any) {
+func (l *engineLog) Warnf(format string, args ...any) {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
-	if strings.Contains(text, "outdated") || l.unclean && strings.Contains(text, "prior state") {
+	if l.rebuilds && !l.started.Load() {
 		l.log.Debug("embedded NATS server rebuilds its state, as after any unclean stop", "message", text)
 		return
 	}
@@ -83,7 +82,7 @@ func (l engineLog) Warnf(format string, args ...any) {
 	}
 }
 
-func (l engineLog) Errorf(format string, args ...any) {
+func (l *engineLog) Errorf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.log.Error("embedded NATS server error", "message", text)
 	for _, sign := range []string{"ritical write error", "will be DISABLED", "no space left", "read-only file system", "input/output error"} {
@@ -94,7 +93,7 @@ func (l engineLog) Errorf(format string, args ...any) {
 	}
 }
 
-func (l engineLog) Fatalf(format string, args ...any) {
+func (l *engineLog) Fatalf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	l.log.Error("embedded NATS server error", "message", text)
 	l.failed(errors.New(text))

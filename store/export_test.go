@@ -10,7 +10,7 @@ import (
 
 // KeepHalf leaves what a process leaves that is killed while it keeps an answer.
 func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) error {
-	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killed"}.chunk("0"), body)
+	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killedkilledkilledki00"}.chunk("0"), body)
 }
 
 // KeepInFirstForm stores an answer as versions did that did not share bodies.
@@ -25,17 +25,17 @@ func (f *Finals) KeepInUnknownForm(ctx context.Context, v *session.Variant, o *s
 
 // LoseChunk erases one part of the large answers to v.
 func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number string) error {
-	return f.s.purge(ctx, f.stream, answer{question: f.question(v, v.Locale), upload: "*"}.chunk(number))
+	return f.purge(ctx, answer{question: f.question(v, v.Locale), upload: "*"}.chunk(number))
 }
 
 // ChunksOf is how many there are of one session.
 func (f *Finals) ChunksOf(ctx context.Context, sessionID string) (int, error) {
-	return f.s.count(ctx, finalsID, finalsID+".chunk."+sessionID+".>")
+	return f.count(ctx, finalsID+".chunk."+sessionID+".>")
 }
 
 // Bytes is how much of the disk is taken.
 func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
-	info, err := f.stream.Info(ctx)
+	info, err := f.js.Info(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -44,7 +44,7 @@ func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
 
 // Chunks is how many parts of large answers there are.
 func (f *Finals) Chunks(ctx context.Context) (int, error) {
-	return f.s.count(ctx, finalsID, finalsID+".chunk.>")
+	return f.count(ctx, finalsID+".chunk.>")
 }
 
 // Lock is the file that is locked while the store is open.
@@ -52,7 +52,7 @@ func (s *Store) Lock() *os.File { return s.lock }
 
 // MoveValue puts what is stored for one key in the place of another's.
 func (t *Table) MoveValue(ctx context.Context, from, to string) error {
-	m, err := t.s.last(ctx, t.id, t.prefix+from)
+	m, err := t.last(ctx, t.prefix+from)
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (t *Table) MoveValue(ctx context.Context, from, to string) error {
 
 // Consumers is how many consumers the engine has for a queue.
 func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
-	list := q.stream.ListConsumers(ctx)
+	list := q.js.ListConsumers(ctx)
 	for range list.Info() {
 		n++
 	}
@@ -70,7 +70,10 @@ func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
 }
 
 // PlaceKeys returns what derives the key of a place from a store's key.
-func PlaceKeys(secret []byte) (func(place string) []byte, error) {
-	k, err := newKeys(secret)
-	return func(p string) []byte { return k.keyOf(place(p)) }, err
+func PlaceKeys(secret []byte) func(place string) []byte {
+	k := newKeys(secret)
+	return func(p string) []byte { return k.keyOf(place(p)) }
 }
+
+// IndexName is what the engine calls its index of a stream.
+const IndexName = indexName

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,10 +24,7 @@ import (
 // An answer is one message, or, if it is large, several and then one that tells of
 // them: without that one there is no answer. A body that several answers of a session
 // have in common is stored with one of them.
-type Finals struct {
-	s      *Store
-	stream jetstream.Stream
-}
+type Finals struct{ stream }
 
 const (
 	finalsID  = "FINALS"
@@ -42,14 +40,14 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	// With a limit for each subject the engine writes blocks of half the size, and it has
 	// the newest ones in memory. Of two answers to one question with one body, the later
 	// one stays.
-	stream, err := s.openStream(ctx, jetstream.StreamConfig{
+	opened, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"},
 		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true, MaxMsgsPerSubject: 1,
 	})
 	if err != nil {
 		return nil, err
 	}
-	f := &Finals{s: s, stream: stream}
+	f := &Finals{opened}
 	s.sweepOnce.Do(func() { err = f.sweep(ctx) })
 	return f, err
 }
@@ -71,7 +69,7 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	if len(o.Body) < leastShared {
 		return f.keepBody(ctx, a, head, o.Body)
 	}
-	leave, err := f.s.keeping.enter(ctx, a.session)
+	leave, err := f.s.keep(ctx, a.session)
 	if err != nil {
 		return err
 	}
@@ -94,6 +92,18 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	return nil
 }
 
+// keep waits until nobody else changes the final answers of a session, or of some others,
+// no longer than ctx. The caller must leave.
+func (s *Store) keep(ctx context.Context, sessionID string) (leave func(), err error) {
+	held := s.keeping[s.keys.id.sum([]byte(sessionID))[0]%byte(len(s.keeping))]
+	select {
+	case held <- struct{}{}:
+		return func() { <-held }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
 // keepBody stores an answer with its body.
 func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err error) {
 	if len(head)+len(body) <= chunkSize {
@@ -103,7 +113,7 @@ func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err
 	a.upload = nuid.Next()
 	defer func() {
 		if err != nil {
-			f.s.purge(context.WithoutCancel(ctx), f.stream, a.chunk("*")) // else sweep does
+			f.purge(context.WithoutCancel(ctx), a.chunk("*")) // else sweep does
 		}
 	}()
 	chunks := 0
@@ -159,7 +169,7 @@ func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use
 		}
 		switch {
 		case errors.Is(err, ErrDamaged):
-			f.s.log.Error("final answer cannot be read, skipping it", "session", a.session, "error", err)
+			f.tellUnreadable(m.subject, err)
 		case err != nil:
 			return false, err
 		case o != nil:
@@ -169,11 +179,15 @@ func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use
 	})
 }
 
+func (f *Finals) tellUnreadable(subject string, err error) {
+	f.s.log.Error("final answer cannot be read, skipping it", "subject", subject, "error", err)
+}
+
 // messages calls use for what matches, one after the other: there are few, and for most
 // questions none, which is found out with every first poll of a session.
 func (f *Finals) messages(ctx context.Context, match string, use func(*message) (more bool, err error)) error {
 	for from := uint64(1); ; {
-		m, err := f.s.get(ctx, finalsID, getRequest{Sequence: from, NextFor: match})
+		m, err := f.get(ctx, getRequest{Sequence: from, NextFor: match})
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -238,7 +252,7 @@ func (f *Finals) chunks(ctx context.Context, a answer, size uint64) ([]byte, err
 	body := make([]byte, 0, size)
 	var damage error
 	next := 0
-	err := f.s.scan(ctx, finalsID, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
+	err := f.scan(ctx, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
 		if m.subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.data)-sealOverhead) > size {
 			damage = ErrDamaged
 			return false
@@ -263,13 +277,13 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	if err := checkTokens(sessionID); err != nil {
 		return err
 	}
-	leave, err := f.s.keeping.enter(ctx, sessionID)
+	leave, err := f.s.keep(ctx, sessionID)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	err = f.s.purge(ctx, f.stream, finalsID+".answer."+sessionID+".>")
-	return errors.Join(err, f.s.purge(ctx, f.stream, finalsID+".chunk."+sessionID+".>"))
+	err = f.purge(ctx, finalsID+".answer."+sessionID+".>")
+	return errors.Join(err, f.purge(ctx, finalsID+".chunk."+sessionID+".>"))
 }
 
 // sweep erases the chunks of answers that were never finished.
@@ -279,28 +293,56 @@ func (f *Finals) sweep(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
-	info, err := f.stream.Info(ctx, jetstream.WithSubjectFilter(finalsID+".chunk.>"))
+	uploads, err := f.uploads(ctx)
 	if err != nil {
 		return f.s.failed("read", err)
 	}
-	uploads := map[answer]bool{} // whether each was finished
-	for subject := range info.State.Subjects {
-		uploads[uploadOf(subject)] = false
-	}
-	for upload, finished := range uploads {
+	for upload := range uploads {
+		finished := false
 		err := f.messages(ctx, upload.matchAnswers(), func(m *message) (bool, error) {
 			a, err := readAnswer(m.subject)
 			finished = finished || err == nil && a.upload == upload.upload
 			return !finished, nil
 		})
 		if err == nil && !finished {
-			err = f.s.purge(ctx, f.stream, upload.chunk("*"))
+			err = f.purge(ctx, upload.chunk("*"))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// uploads returns the answers of which there are chunks. It logs what nobody would find
+// any more, neither under its subject nor by looking for it.
+func (f *Finals) uploads(ctx context.Context) (map[answer]struct{}, error) {
+	info, err := f.js.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
+	if err != nil {
+		return nil, err
+	}
+	uploads := map[answer]struct{}{}
+	var found uint64
+	for subject, count := range info.State.Subjects {
+		found += count
+		a, err := readAnswer(subject)
+		switch {
+		case err != nil:
+			f.tellUnreadable(subject, err)
+		case strings.HasPrefix(subject, finalsID+".chunk."):
+			uploads[a] = struct{}{}
+		}
+	}
+	if found < info.State.Msgs {
+		now, err := f.js.Info(ctx) // some may have gone since because their time is over
+		if err != nil {
+			return nil, err
+		}
+		if n := min(info.State.Msgs, now.State.Msgs); found < n {
+			f.s.log.Error("data is damaged: final answers are lost, restore the data directory from a backup", "count", n-found)
+		}
+	}
+	return uploads, nil
 }
 
 // SessionID is the id of v's session: its endpoint, token and credential.

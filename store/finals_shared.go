@@ -70,11 +70,11 @@ func (f *Finals) giveUp(ctx context.Context, h holder, later question) error {
 			return err
 		}
 	}
-	if err := f.s.erase(ctx, f.stream, finalsID, h.sequence); err != nil {
+	if err := f.erase(ctx, h.sequence); err != nil {
 		return err
 	}
 	if !h.inChunks() {
 		return nil
 	}
-	return f.s.purge(ctx, f.stream, h.chunk("*"))
+	return f.purge(ctx, h.chunk("*"))
 }

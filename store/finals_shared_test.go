@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 )
@@ -140,14 +141,14 @@ func TestTheLastReferenceErasesTheBody(t *testing.T) {
 	later := sameAs(first, time.Second)
 	keep(t, f, further(t, "t", 1), first)
 	keep(t, f, further(t, "t", 2), later)
-	eventually(t, "the first answer is over", func() bool {
+	testkit.Eventually(t, "the first answer is over", func() bool {
 		got, err := f.Load(within(t), further(t, "t", 1))
 		return err == nil && len(got) == 0
 	})
 	if time.Now().Before(later.At.Add(cfg.Retain / 2)) {
 		loads(t, f, further(t, "t", 2), later)
 	}
-	eventually(t, "nothing is stored any more", func() bool { return must(f.Bytes(within(t)))(t) == 0 })
+	testkit.Eventually(t, "nothing is stored any more", func() bool { return must(f.Bytes(within(t)))(t) == 0 })
 }
 
 // TestRetainCountsFromTheAnswer: not from when it was stored, nor from the start.

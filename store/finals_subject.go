@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"pollbridge/session"
@@ -68,23 +69,17 @@ func (a answer) inChunks() bool { return a.upload != whole && a.upload != elsewh
 
 func (a answer) chunk(number string) string { return a.question.subject("chunk", a.upload, number) }
 
-// readAnswer reads the subject of an answer. The error is ErrDamaged.
-func readAnswer(subject string) (answer, error) {
-	tokens := strings.Split(subject, ".")
-	a := answer{question: question{tokens[2], tokens[3], tokens[4]}}
-	switch form := tokens[5:]; {
-	case len(form) == 1:
-		a.upload = form[0]
-	case len(form) == 3 && form[0] == secondForm:
-		a.digest, a.upload = form[1], form[2]
-	default:
-		return a, fmt.Errorf("%w: it has the form %q, which this version does not know", ErrDamaged, form[0])
-	}
-	return a, nil
-}
+// subjectForm is that of answers and chunks.
+var subjectForm = regexp.MustCompile(`^FINALS\.(?:answer|chunk)\.(ses_[a-z2-7]{26})\.([a-z2-7]{26})\.([a-z2-7]{26})\.` +
+	`(?:2\.([a-z2-7]{26})\.)?(whole|same|[0-9A-Za-z]{22})(?:\.[0-9]+)?$`)
 
-// uploadOf is an answer of which only the upload is known, from the subject of a chunk.
-func uploadOf(chunk string) answer {
-	tokens := strings.Split(chunk, ".")
-	return answer{question: question{tokens[2], tokens[3], tokens[4]}, upload: tokens[5]}
+// readAnswer reads the subject of an answer, or of a chunk, of whose answer it only tells
+// the upload. The error is ErrDamaged: no checksum of the engine tells where a subject
+// ends.
+func readAnswer(subject string) (answer, error) {
+	form := subjectForm.FindStringSubmatch(subject)
+	if form == nil {
+		return answer{}, fmt.Errorf("%w: its subject has a form that this version does not know", ErrDamaged)
+	}
+	return answer{question{form[1], form[2], form[3]}, form[4], form[5]}, nil
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 )
@@ -191,11 +192,11 @@ func TestFinalsAreForgottenInTheEnd(t *testing.T) {
 	s, _ := open(t, cfg)
 	f := finals(t, s)
 	keep(t, f, ask(t, "t"), document(100, time.Now()))
-	eventually(t, "the answer is forgotten", func() bool {
+	testkit.Eventually(t, "the answer is forgotten", func() bool {
 		got, err := f.Load(within(t), ask(t, "t"))
 		return err == nil && len(got) == 0
 	})
-	eventually(t, "nothing is stored any more", func() bool { return must(f.Bytes(within(t)))(t) == 0 })
+	testkit.Eventually(t, "nothing is stored any more", func() bool { return must(f.Bytes(within(t)))(t) == 0 })
 }
 
 func TestSessionIDs(t *testing.T) {

@@ -22,27 +22,26 @@ const (
 // the crash. Nobody else may follow with that name at that time. An entry that cannot
 // be decrypted is logged and left out.
 func (j *Journal) Follow(ctx context.Context, name string, f func(context.Context, Entry) error) error {
-	if err := checkName(name); err != nil {
-		return err
-	}
 	j.s.running.Add(1)
 	defer j.s.running.Done()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(j.s.ctx, cancel)()
 	follower := &follower{j: j, key: j.name + "." + name}
+	if err := checkKey(follower.key); err != nil {
+		return err
+	}
+	ctx, cancel := j.s.living(ctx)
+	defer cancel()
 	log := j.s.log.With("journal", j.name, "follower", name)
-	if !insist(ctx, log, func() error { return follower.arrive(ctx) }) {
+	if !retry(ctx, log, func() error { return follower.arrive(ctx) }) {
 		return nil
 	}
 	defer follower.leave()
 	for {
 		var entries []Entry
-		if !insist(ctx, log, func() (err error) { entries, err = follower.next(ctx); return err }) {
+		if !retry(ctx, log, func() (err error) { entries, err = follower.next(ctx); return err }) {
 			return nil
 		}
 		for _, entry := range entries {
-			if !insist(ctx, log, func() error { return f(ctx, entry) }) {
+			if !retry(ctx, log, func() error { return f(ctx, entry) }) {
 				return nil
 			}
 			follower.done = entry.Sequence
@@ -51,9 +50,9 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(context.Contex
 	}
 }
 
-// insist calls f until it returns nil, with longer and longer pauses. It returns false
+// retry calls f until it returns nil, with longer and longer pauses. It returns false
 // if ctx ended before that.
-func insist(ctx context.Context, log *slog.Logger, f func() error) bool {
+func retry(ctx context.Context, log *slog.Logger, f func() error) bool {
 	for pause := shortestPause; ctx.Err() == nil; pause = min(2*pause, longestPause) {
 		err := f()
 		if err == nil {

@@ -25,86 +25,69 @@ type health struct {
 	failed chan struct{} // holds a token when there is something to look at
 
 	mu     sync.Mutex
-	err    error         // guarded by mu, as all below; nil: it can be used
-	usable period        // until it cannot be written any more
-	up     period        // until the engine is stopped
-	anew   chan struct{} // closed when the engine was started anew
+	usable period // until it cannot be written any more; guarded by mu
+	up     period // until the engine is stopped; guarded by mu
 }
 
-// period is a time that has an end.
+// period is a time that ends for a reason.
 type period struct {
 	context.Context
-	end context.CancelFunc
+	end context.CancelCauseFunc
 }
 
 func newPeriod() period {
-	ctx, end := context.WithCancel(context.Background())
+	ctx, end := context.WithCancelCause(context.Background())
 	return period{ctx, end}
 }
 
-func (h *health) init() {
-	h.failed = make(chan struct{}, 1)
-	h.usable, h.up = newPeriod(), newPeriod()
-	h.anew = make(chan struct{})
+func newHealth() *health {
+	return &health{failed: make(chan struct{}, 1), usable: newPeriod(), up: newPeriod()}
 }
 
-// close notes that the store was closed.
-func (h *health) close() {
+// now returns the periods that were begun last.
+func (h *health) now() (usable, up period) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.err = errClosed
-	h.usable.end()
-	h.up.end()
+	return h.usable, h.up
+}
+
+// begin begins one of the periods anew.
+func (h *health) begin(p *period) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	*p = newPeriod()
+}
+
+// end ends both for good: the store is closed.
+func (h *health) end() {
+	usable, up := h.now()
+	usable.end(errClosed)
+	up.end(errClosed)
 }
 
 // Err is why the engine cannot be used now (disk full, directory gone), or nil. It
 // does not block: the engine is checked in the background every second or so.
 func (s *Store) Err() error {
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	return s.health.err
+	usable, _ := s.health.now()
+	return context.Cause(usable)
 }
 
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (s *Store) fail(err error) {
-	s.health.mu.Lock()
-	if s.health.err == nil {
-		s.health.err = fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err)
-		s.health.usable.end()
-	}
-	s.health.mu.Unlock()
+	usable, _ := s.health.now()
+	usable.end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
 	select {
 	case s.health.failed <- struct{}{}:
 	default:
 	}
 }
 
-// recovered notes that the engine was started anew and can be used.
-func (s *Store) recovered() {
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	s.health.err = nil
-	s.health.usable = newPeriod()
-	close(s.health.anew)
-	s.health.anew = make(chan struct{})
-}
-
-// anew returns a channel that is closed when the engine was started anew: whatever
-// it did not keep on the disk, such as consumers, is gone then.
-func (s *Store) anew() <-chan struct{} {
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	return s.health.anew
-}
-
 // use returns the context for one call that writes, or that depends on what was
 // written: it ends with ctx, after a while, and when the engine fails. The error says
 // that it has.
 func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	s.health.mu.Lock()
-	usable, err := s.health.usable, s.health.err
-	s.health.mu.Unlock()
-	if err != nil {
+	usable, _ := s.health.now()
+	if err := context.Cause(usable); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := during(ctx, usable)
@@ -114,17 +97,46 @@ func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, e
 // look is use for a call that only reads: an engine that cannot write can still do
 // that.
 func (s *Store) look(ctx context.Context) (context.Context, context.CancelFunc) {
-	s.health.mu.Lock()
-	up := s.health.up
-	s.health.mu.Unlock()
+	_, up := s.health.now()
 	return during(ctx, up)
 }
 
 func during(ctx context.Context, p period) (context.Context, context.CancelFunc) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	stop := context.AfterFunc(p, cancel)
+	return both(ctx, cancel, p)
+}
+
+// both has ctx, which cancel ends, end with other, too.
+func both(ctx context.Context, cancel context.CancelFunc, other context.Context) (context.Context, context.CancelFunc) {
+	stop := context.AfterFunc(other, cancel)
 	return ctx, func() { stop(); cancel() }
+}
+
+// living returns a context that ends with ctx, and with the store.
+func (s *Store) living(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	return both(ctx, cancel, s.ctx)
+}
+
+// insist calls f again whenever it has returned, until ctx ends. What f gets ends with the
+// engine, too: what that does not keep on the disk, such as consumers, is gone then.
+func (s *Store) insist(ctx context.Context, f func(context.Context) error, failed func(error)) {
+	const pause = 250 * time.Millisecond
+	for ctx.Err() == nil {
+		_, up := s.health.now()
+		running, cancel := context.WithCancel(ctx)
+		running, cancel = both(running, cancel, up)
+		err := f(running)
+		if err != nil && running.Err() == nil && s.Err() == nil {
+			failed(err)
+		}
+		cancel()
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
 }
 
 // watchHealth looks after the engine until the store is closed.
@@ -179,7 +191,7 @@ func sameDirectory(started os.FileInfo, dir string) error {
 func (s *Store) tryWrite() {
 	ctx, cancel := context.WithTimeout(s.ctx, trialTimeout)
 	defer cancel()
-	_, err := s.own.Put(ctx, "trial", nil, 0)
+	err := s.noteLasts(ctx)
 	switch {
 	case err == nil, s.ctx.Err() != nil:
 	case errors.Is(err, context.DeadlineExceeded):
@@ -205,7 +217,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
-		s.recovered()
+		s.health.begin(&s.health.usable)
 		s.tryWrite()
 		if s.Err() == nil {
 			return true
@@ -215,13 +227,12 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 
 // restart starts the engine anew and waits until it is reached.
 func (s *Store) restart() error {
-	s.health.mu.Lock()
-	s.health.up.end()
-	s.health.mu.Unlock()
+	_, up := s.health.now()
+	up.end(ErrUnusable)
 	s.stopEngine()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
-	if err := s.startEngine(ctx); err != nil {
+	if err := s.startEngine(ctx, true, true); err != nil {
 		return err
 	}
 	for s.nc.Status() != nats.CONNECTED {
@@ -234,8 +245,11 @@ func (s *Store) restart() error {
 	if err := s.nc.FlushWithContext(ctx); err != nil {
 		return err
 	}
-	s.health.mu.Lock()
-	defer s.health.mu.Unlock()
-	s.health.up = newPeriod()
+	s.health.begin(&s.health.up)
+	for name := range s.js.StreamNames(ctx).Name() {
+		if stream, err := s.js.Stream(ctx, name); err == nil {
+			s.tellLoss(ctx, name, stream)
+		}
+	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -40,8 +41,8 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 		t.Fatal(err)
 	}
 	add(t, q, "a", "out", "finished")
-	receive(t, "an item", items)
-	finished := receive(t, "an item", items)
+	testkit.Receive(t, "an item", items)
+	finished := testkit.Receive(t, "an item", items)
 
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
@@ -80,19 +81,19 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the store can be used again", func() bool { return s.Err() == nil })
+	testkit.Eventually(t, "the store can be used again", func() bool { return s.Err() == nil })
 	for _, key := range kept {
 		if _, err := things.Get(ctx, key); err != nil {
 			t.Errorf("Get(%s) afterwards: %v", key, err)
 		}
 	}
 	must(things.Put(ctx, "after", nil, 0))(t)
-	for receive(t, "the change afterwards", told).Key != "after" {
+	for testkit.Receive(t, "the change afterwards", told).Key != "after" {
 	}
 	add(t, q, "a", "new")
 	names := map[string]bool{}
 	for range 2 {
-		names[receive(t, "items afterwards", items).Name] = true
+		names[testkit.Receive(t, "items afterwards", items).Name] = true
 	}
 	if !names["finished"] || !names["new"] {
 		t.Errorf("handed out %v; want finished, which could not be removed, and new, but not what is out", names)
@@ -117,7 +118,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 	items, _ := take(t, q, "a", 2*many)
 	var out []*store.Item
 	for range many {
-		out = append(out, receive(t, "an item", items))
+		out = append(out, testkit.Receive(t, "an item", items))
 	}
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
@@ -139,7 +140,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 	afterKill, _ := take(t, queue(t, s, time.Hour), "a", 2*many)
 	for _, items := range []<-chan *store.Item{items, afterKill} {
 		for range many - count(finished) {
-			if item := receive(t, "an item that is not done", items); finished[item.Name] {
+			if item := testkit.Receive(t, "an item that is not done", items); finished[item.Name] {
 				t.Errorf("%s was done, and is handed out again", item.Name)
 			}
 		}
@@ -173,13 +174,13 @@ func TestMissingDirectoryIsNoticed(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "engine"), filepath.Join(dir, "elsewhere")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is noticed", func() bool { return s.Err() != nil })
+	testkit.Eventually(t, "it is noticed", func() bool { return s.Err() != nil })
 	if _, err := things.Put(within(t), "a", nil, 0); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Put: %v; want that the directory is not there", err)
 	}
 	if err := os.Rename(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "engine")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is there again", func() bool { return s.Err() == nil })
+	testkit.Eventually(t, "it is there again", func() bool { return s.Err() == nil })
 	must(things.Put(within(t), "a", nil, 0))(t)
 }

@@ -4,17 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"testing"
-	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
-// patience is how long a test waits for what should come at once.
-const patience = time.Minute
-
 func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -28,7 +24,7 @@ func config(dir string) store.Config {
 // open opens a store that is closed with the test, at the latest.
 func open(t testing.TB, cfg store.Config) (s *store.Store, shut func()) {
 	t.Helper()
-	s, err := store.Open(within(t), cfg, store.Options{Log: slog.New(slog.NewTextHandler(&logtest.Buffer{}, nil))})
+	s, err := store.Open(within(t), cfg, store.Options{Log: (&testkit.LogBuffer{}).Logger(slog.LevelInfo)})
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -59,26 +55,5 @@ func must[T any](value T, err error) func(testing.TB) T {
 			t.Fatal(err)
 		}
 		return value
-	}
-}
-
-func eventually(t testing.TB, what string, f func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !f(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %s in vain: %s", patience, what)
-		}
-	}
-}
-
-// receive waits for what comes through a channel.
-func receive[T any](t testing.TB, what string, from <-chan T) T {
-	t.Helper()
-	select {
-	case value := <-from:
-		return value
-	case <-time.After(patience):
-		t.Fatalf("waited %s in vain: %s", patience, what)
-		panic("not reached")
 	}
 }

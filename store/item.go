@@ -41,7 +41,7 @@ func (i *Item) Done(ctx context.Context) error {
 	_, err = s.nc.RequestWithContext(ctx, reply, isDone)
 	if errors.Is(err, nats.ErrNoResponders) {
 		// The taker has stopped, or the engine was started anew.
-		err = s.erase(ctx, i.lane.q.stream, i.lane.q.id, i.sequence)
+		err = i.lane.q.erase(ctx, i.sequence)
 	}
 	if err != nil {
 		return s.failed("remove an item", err)

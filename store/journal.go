@@ -12,10 +12,8 @@ import (
 // Journal is an ordered, encrypted record of what happened; each entry is about a key
 // (see Table for what keys are, and for the size of values). Entries never change.
 type Journal struct {
-	s      *Store
+	stream
 	name   string
-	stream jetstream.Stream
-	id     string // of the stream
 	prefix string // of the subjects
 
 	mu   sync.Mutex
@@ -39,18 +37,15 @@ type Entry struct {
 // Journal opens a journal and makes it if it is not there; a changed MaxAge is
 // applied.
 func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	id := "JOURNAL_" + cfg.Name
-	stream, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge})
+	opened, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge})
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.journals[id] == nil { // one for all, so that all who wait hear of news
-		s.journals[id] = &Journal{s: s, name: cfg.Name, stream: stream, id: id, prefix: id + ".", news: make(chan struct{})}
+		s.journals[id] = &Journal{stream: opened, name: cfg.Name, prefix: id + ".", news: make(chan struct{})}
 	}
 	return s.journals[id], nil
 }
@@ -63,9 +58,6 @@ func (j *Journal) place(key string) place { return placeOf("journal", j.name, ke
 func (j *Journal) Append(ctx context.Context, key string, value []byte, last uint64) (sequence uint64, err error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
-	}
-	if len(value) > maxValue {
-		return 0, ErrTooLarge
 	}
 	m := &nats.Msg{Subject: j.prefix + key, Data: j.s.keys.encrypt(j.place(key), value)}
 	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
@@ -91,7 +83,7 @@ func (j *Journal) Last(ctx context.Context, key string) (Entry, error) {
 	if err := checkKey(key); err != nil {
 		return Entry{}, err
 	}
-	return j.entry(j.s.last(ctx, j.id, j.prefix+key))
+	return j.entry(j.last(ctx, j.prefix+key))
 }
 
 // Get returns the entry with that sequence, or ErrNotFound.
@@ -99,7 +91,7 @@ func (j *Journal) Get(ctx context.Context, sequence uint64) (Entry, error) {
 	if sequence == 0 {
 		return Entry{}, ErrNotFound
 	}
-	return j.entry(j.s.get(ctx, j.id, getRequest{Sequence: sequence}))
+	return j.entry(j.get(ctx, getRequest{Sequence: sequence}))
 }
 
 func (j *Journal) entry(m *message, err error) (Entry, error) {
@@ -116,7 +108,7 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	return j.s.purge(ctx, j.stream, j.prefix+key)
+	return j.purge(ctx, j.prefix+key)
 }
 
 // After returns up to limit entries that follow a sequence, in their order; fewer if
@@ -153,7 +145,7 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 // was looked at.
 func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries []Entry, last uint64, err error) {
 	size := 0
-	err = j.s.scan(ctx, j.id, "", sequence+1, limit, func(m *message) bool {
+	err = j.scan(ctx, "", sequence+1, limit, func(m *message) bool {
 		last = m.sequence
 		entry, err := j.entry(m, nil)
 		if err != nil {
@@ -170,6 +162,6 @@ func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries
 // Newest returns the sequence of the newest entry of all, which may have been
 // forgotten meanwhile, or 0 if there never was one.
 func (j *Journal) Newest(ctx context.Context) (uint64, error) {
-	newest, _, err := j.s.bounds(ctx, j.stream)
+	newest, _, err := j.bounds(ctx)
 	return newest, err
 }

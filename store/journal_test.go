@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -71,7 +72,7 @@ func TestAfterWaitsForNews(t *testing.T) {
 		found <- entries
 	}()
 	must(journal(t, s).Append(ctx, "a", []byte("1"), 0))(t)
-	if entries := receive(t, "an entry", found); len(entries) != 1 || string(entries[0].Value) != "1" {
+	if entries := testkit.Receive(t, "an entry", found); len(entries) != 1 || string(entries[0].Value) != "1" {
 		t.Errorf("After = %+v; want 1", entries)
 	}
 	for i := range 599 {

@@ -17,7 +17,7 @@ func TestKeysOfPlaces(t *testing.T) {
 	t.Parallel()
 	secret := bytes.Repeat([]byte{7}, 32)
 	seal := must(hkdf.Key(sha256.New, secret, nil, "pollbridge seal", 32))(t)
-	keyOf := must(store.PlaceKeys(secret))(t)
+	keyOf := store.PlaceKeys(secret)
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {

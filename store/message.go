@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -32,20 +31,11 @@ const (
 	operationPurge  = "PURGE" // the engine leaves no marker for a marker
 )
 
-// openStream makes a stream, or gives one that is there a changed configuration.
-func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (jetstream.Stream, error) {
-	ctx, cancel, err := s.use(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer cancel()
-	cfg.Storage, cfg.Replicas, cfg.AllowDirect = jetstream.FileStorage, 1, true
-	stream, err := s.js.CreateOrUpdateStream(ctx, cfg)
-	return stream, s.failed("open "+cfg.Name, err)
-}
-
 // publish writes a message durably and returns its sequence.
 func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (uint64, error) {
+	if len(m.Data) > maxValue+sealOverhead {
+		return 0, ErrTooLarge
+	}
 	ctx, cancel, err := s.use(ctx)
 	if err != nil {
 		return 0, err
@@ -77,38 +67,6 @@ func (s *Store) failed(operation string, err error) error {
 	return fmt.Errorf("store: %s: %w", operation, err)
 }
 
-// getRequest asks for messages of a stream.
-type getRequest struct {
-	Sequence uint64 `json:"seq,omitempty"`
-	LastFor  string `json:"last_by_subj,omitempty"`
-	NextFor  string `json:"next_by_subj,omitempty"`
-	Batch    int    `json:"batch,omitempty"`
-	MaxBytes int    `json:"max_bytes,omitempty"`
-}
-
-func getSubject(stream string) string { return "$JS.API.DIRECT.GET." + stream }
-
-// get returns one message, or ErrNotFound.
-func (s *Store) get(ctx context.Context, stream string, r getRequest) (*message, error) {
-	ctx, cancel := s.look(ctx)
-	defer cancel()
-	request, _ := json.Marshal(r)
-	answer, err := s.nc.RequestWithContext(ctx, getSubject(stream), request)
-	if err != nil {
-		return nil, s.failed("read", err)
-	}
-	m, err := s.read(answer)
-	if err == nil && m == nil {
-		err = ErrNotFound
-	}
-	return m, err
-}
-
-// last returns the newest message about a subject, or ErrNotFound.
-func (s *Store) last(ctx context.Context, stream, subject string) (*message, error) {
-	return s.get(ctx, stream, getRequest{LastFor: subject})
-}
-
 // read reads an answer of the engine. There is no message in the one that says that
 // there are no more.
 func (s *Store) read(answer *nats.Msg) (*message, error) {
@@ -133,108 +91,4 @@ func (s *Store) read(answer *nats.Msg) (*message, error) {
 		subject: answer.Header.Get(jetstream.SubjectHeader), sequence: sequence, at: at, left: left,
 		header: answer.Header, data: answer.Data,
 	}, nil
-}
-
-// scan calls f for each message that matches (all of them if match is empty), from a
-// sequence on and in order, until f returns false or there are no more, but for no more
-// than limit of them.
-//
-// For each batch the engine counts how many more match: a filter that lets many through
-// costs much.
-func (s *Store) scan(ctx context.Context, stream, match string, from uint64, limit int, f func(*message) bool) error {
-	for limit > 0 {
-		read, end := 0, false
-		left, err := s.batch(ctx, stream, match, from, min(limit, maxBatch), func(m *message) {
-			read++
-			from = m.sequence + 1
-			end = end || !f(m)
-		}, &end)
-		if err != nil {
-			return err
-		}
-		limit -= read
-		if end || left == 0 {
-			return nil
-		}
-	}
-	return nil
-}
-
-const (
-	maxBatch      = 256
-	maxBatchBytes = 4 << 20 // and one value
-)
-
-// batch does one round of a scan. It returns how many more messages match.
-func (s *Store) batch(ctx context.Context, stream, match string, from uint64, n int, f func(*message), end *bool) (left int, err error) {
-	ctx, cancel := s.look(ctx)
-	defer cancel()
-	inbox := s.nc.NewInbox()
-	answers, err := s.nc.SubscribeSync(inbox)
-	if err != nil {
-		return 0, s.failed("read", err)
-	}
-	defer answers.Unsubscribe()
-	answers.SetPendingLimits(-1, -1) // the request says how much may come
-	request, _ := json.Marshal(getRequest{Sequence: max(1, from), NextFor: match, Batch: n, MaxBytes: maxBatchBytes})
-	if err := s.nc.PublishRequest(getSubject(stream), inbox, request); err != nil {
-		return 0, s.failed("read", err)
-	}
-	for {
-		answer, err := answers.NextMsgWithContext(ctx)
-		if err != nil {
-			return 0, s.failed("read", err)
-		}
-		m, err := s.read(answer)
-		if err != nil || m == nil {
-			return left, err
-		}
-		if f(m); *end {
-			return 0, nil
-		}
-		left = m.left
-	}
-}
-
-// count returns how many messages match.
-func (s *Store) count(ctx context.Context, stream, match string) (int, error) {
-	n := 0
-	err := s.scan(ctx, stream, match, 1, 1, func(m *message) bool {
-		n = 1 + m.left
-		return false
-	})
-	return n, err
-}
-
-// purge erases all messages that match.
-func (s *Store) purge(ctx context.Context, stream jetstream.Stream, match string) error {
-	ctx, cancel, err := s.use(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	return s.failed("erase", stream.Purge(ctx, jetstream.WithPurgeSubject(match)))
-}
-
-// erase erases one message. It is no error if there is none any more.
-func (s *Store) erase(ctx context.Context, stream jetstream.Stream, id string, sequence uint64) error {
-	err := stream.DeleteMsg(ctx, sequence)
-	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
-		if _, gone := s.get(ctx, id, getRequest{Sequence: sequence}); errors.Is(gone, ErrNotFound) {
-			return nil
-		}
-	}
-	return err
-}
-
-// bounds returns the newest and the oldest sequence that a stream may hold. The
-// newest grows only; it is 0 where nothing was ever written.
-func (s *Store) bounds(ctx context.Context, stream jetstream.Stream) (newest, oldest uint64, err error) {
-	ctx, cancel := s.look(ctx)
-	defer cancel()
-	info, err := stream.Info(ctx)
-	if err != nil {
-		return 0, 0, s.failed("read", err)
-	}
-	return info.State.LastSeq, max(1, info.State.FirstSeq), nil
 }

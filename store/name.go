@@ -5,19 +5,7 @@ import (
 	"strings"
 )
 
-const (
-	maxName = 32
-	maxKey  = 255
-)
-
-// checkName checks the name of a table, journal, queue or follower. Names come from
-// the program, never from outside.
-func checkName(name string) error {
-	if name == "" || len(name) > maxName || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz") != "" {
-		return fmt.Errorf("store: %q is not a valid name: want lower-case letters", name)
-	}
-	return nil
-}
+const maxKey = 255
 
 // isToken reports whether s is a single token of a key.
 func isToken(s string) bool {

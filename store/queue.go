@@ -13,11 +13,9 @@ import (
 // a lane, in which it is taken, a name, which tells it from others of its lane, and an
 // encrypted value. Lanes and names are single tokens of keys, see Table.
 type Queue struct {
-	s       *Store
+	stream
 	name    string
 	renewal time.Duration
-	stream  jetstream.Stream
-	id      string // of the stream
 
 	mu    sync.Mutex
 	lanes map[string]*lane // guarded by mu; those that are taken from, or have items out
@@ -36,11 +34,8 @@ const addedOnce = 2 * time.Minute
 
 // Queue opens a queue and makes it if it is not there.
 func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	id := "QUEUE_" + cfg.Name
-	stream, err := s.openStream(ctx, jetstream.StreamConfig{
+	opened, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: id, Subjects: []string{id + ".do.>", id + ".at.>"}, Retention: jetstream.WorkQueuePolicy,
 		AllowMsgSchedules: true, AllowRollup: true, Duplicates: addedOnce,
 	})
@@ -50,7 +45,7 @@ func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.queues[id] == nil { // one for all, which knows what is out
-		s.queues[id] = &Queue{s: s, name: cfg.Name, renewal: cfg.Renewal, stream: stream, id: id, lanes: map[string]*lane{}}
+		s.queues[id] = &Queue{stream: opened, name: cfg.Name, renewal: cfg.Renewal, lanes: map[string]*lane{}}
 	}
 	return s.queues[id], nil
 }
@@ -82,9 +77,6 @@ func (q *Queue) add(ctx context.Context, m *nats.Msg, lane, name string, value [
 	if err := checkTokens(lane, name); err != nil {
 		return err
 	}
-	if len(value) > maxValue {
-		return ErrTooLarge
-	}
 	m.Data = q.s.keys.encrypt(q.place(lane, name), value)
 	_, err := q.s.publish(ctx, m, options...)
 	return err
@@ -101,10 +93,10 @@ func (q *Queue) Remove(ctx context.Context, lane, name string) error {
 
 // remove removes what waits for its time first: it could become due between.
 func (q *Queue) remove(ctx context.Context, lane, name string) error {
-	if err := q.s.purge(ctx, q.stream, q.at(lane, name)); err != nil {
+	if err := q.purge(ctx, q.at(lane, name)); err != nil {
 		return err
 	}
-	return q.s.purge(ctx, q.stream, q.do(lane, name))
+	return q.purge(ctx, q.do(lane, name))
 }
 
 // RemoveLane removes all items of a lane, and what is kept to hand them out. Nobody
@@ -124,10 +116,10 @@ func (q *Queue) Waiting(ctx context.Context, lane string) (now, later int, err e
 	} else if err := checkTokens(lane); err != nil {
 		return 0, 0, err
 	}
-	now, err = q.s.count(ctx, q.id, q.do(lane, "*"))
+	now, err = q.count(ctx, q.do(lane, "*"))
 	if err != nil {
 		return 0, 0, err
 	}
-	later, err = q.s.count(ctx, q.id, q.at(lane, "*"))
+	later, err = q.count(ctx, q.at(lane, "*"))
 	return now, later, err
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -60,7 +61,7 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 	waiting(t, q, "", 4, 0)
 	waiting(t, q, "none", 0, 0)
 	items, _ := take(t, q, "a", 2)
-	first, second := receive(t, "1", items), receive(t, "2", items)
+	first, second := testkit.Receive(t, "1", items), testkit.Receive(t, "2", items)
 	if first.Name != "1" || second.Name != "2" || first.Lane != "a" || string(second.Value) != "value of 2" || first.Tries != 1 {
 		t.Errorf("took %+v, %+v", first, second)
 	}
@@ -72,11 +73,11 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 	waiting(t, q, "a", 3, 0)
 	done(t, first)
 	waiting(t, q, "a", 2, 0)
-	third := receive(t, "3", items)
+	third := testkit.Receive(t, "3", items)
 	if err := second.Release(); err != nil {
 		t.Fatal(err)
 	}
-	again := receive(t, "2 again", items)
+	again := testkit.Receive(t, "2 again", items)
 	if again.Name != "2" || again.Tries != 2 || third.Name != "3" {
 		t.Errorf("took %+v, %+v", third, again)
 	}
@@ -94,13 +95,13 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 
 func TestItemsComeBackUnlessRenewed(t *testing.T) {
 	t.Parallel()
-	q := queue(t, fresh(t), 300*time.Millisecond)
+	q := queue(t, fresh(t), 2*time.Second)
 	add(t, q, "a", "renewed", "left")
 	items, _ := take(t, q, "a", 10)
-	renewed := receive(t, "renewed", items)
-	left := receive(t, "left", items)
-	for range 5 { // of the one that comes back
-		deadline := time.After(patience)
+	renewed := testkit.Receive(t, "renewed", items)
+	left := testkit.Receive(t, "left", items)
+	for range 3 { // of the one that comes back
+		deadline := time.After(testkit.Timeout)
 		for again := false; !again; {
 			select {
 			case item := <-items:
@@ -117,7 +118,7 @@ func TestItemsComeBackUnlessRenewed(t *testing.T) {
 			}
 		}
 	}
-	if left.Tries < 5 {
+	if left.Tries < 4 {
 		t.Errorf("Tries = %d", left.Tries)
 	}
 	done(t, renewed, left)
@@ -144,10 +145,10 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	items, _ := take(t, q, "a", 10)
-	if item := receive(t, "past", items); item.Name != "past" {
+	if item := testkit.Receive(t, "past", items); item.Name != "past" {
 		t.Errorf("took %s first", item.Name)
 	}
-	item := receive(t, "replaced", items)
+	item := testkit.Receive(t, "replaced", items)
 	if late := time.Since(at); late < 0 || item.Name != "replaced" || string(item.Value) != "new" {
 		t.Errorf("took %+v, %s late", item, late)
 	}
@@ -172,11 +173,11 @@ func TestRemovedItemsAreNotHandedOut(t *testing.T) {
 		}
 	}
 	items, _ := take(t, q, "a", 10)
-	first := receive(t, "1", items)
+	first := testkit.Receive(t, "1", items)
 	if err := q.Remove(within(t), "a", "1"); err != nil {
 		t.Fatal(err)
 	}
-	third := receive(t, "3", items)
+	third := testkit.Receive(t, "3", items)
 	if first.Name != "1" || third.Name != "3" {
 		t.Errorf("took %s, %s; want 1, 3", first.Name, third.Name)
 	}
@@ -200,7 +201,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 			close(three)
 		}
 	}))(t)
-	receive(t, "three items", three)
+	testkit.Receive(t, "three items", three)
 	taker.Stop()
 	taker.Stop()
 	mu.Lock()
@@ -216,7 +217,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 	items, _ := take(t, q, "a", 100)
 	var names []string
 	for range 50 - kept + 1 {
-		item := receive(t, "the rest", items)
+		item := testkit.Receive(t, "the rest", items)
 		names = append(names, item.Name)
 		done(t, item)
 	}
@@ -229,7 +230,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 
 	add(t, q, "b", "1")
 	items, taker = take(t, q, "b", 1)
-	last := receive(t, "an item", items)
+	last := testkit.Receive(t, "an item", items)
 	taker.Stop()
 	if err := q.RemoveLane(within(t), "b"); err != nil {
 		t.Fatal(err)
@@ -245,7 +246,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 func TestManyItemsAreOutAtOnce(t *testing.T) {
 	t.Parallel()
 	const many = 20_000
-	q := queue(t, fresh(t), 5*time.Second)
+	q := queue(t, fresh(t), time.Hour)
 	var adding sync.WaitGroup
 	for worker := range 16 {
 		adding.Go(func() {
@@ -262,7 +263,7 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 	start := time.Now()
 	var all []*store.Item
 	for range many {
-		all = append(all, receive(t, "an item", items))
+		all = append(all, testkit.Receive(t, "an item", items))
 	}
 	t.Logf("%d items taken in %s", many, time.Since(start))
 	for _, item := range all {
@@ -282,7 +283,7 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 		}
 	}
 	for range 100 {
-		done(t, receive(t, "a released item", again))
+		done(t, testkit.Receive(t, "a released item", again))
 	}
 	waiting(t, q, "a", many-200, 0)
 }
@@ -295,9 +296,9 @@ func TestEverythingOutComesBackAfterRestart(t *testing.T) {
 	q := queue(t, s, time.Hour)
 	add(t, q, "a", "1", "2", "3")
 	items, taker := take(t, q, "a", 10)
-	done(t, receive(t, "1", items))
-	receive(t, "2", items)
-	receive(t, "3", items)
+	done(t, testkit.Receive(t, "1", items))
+	testkit.Receive(t, "2", items)
+	testkit.Receive(t, "3", items)
 	if err := q.AddAt(within(t), "a", "later", nil, time.Now().Add(100*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +308,7 @@ func TestEverythingOutComesBackAfterRestart(t *testing.T) {
 	q = queue(t, s, time.Hour)
 	items, _ = take(t, q, "a", 10)
 	for _, name := range []string{"2", "3", "later"} {
-		if item := receive(t, name, items); item.Name != name {
+		if item := testkit.Receive(t, name, items); item.Name != name {
 			t.Errorf("took %s; want %s", item.Name, name)
 		}
 	}
@@ -322,7 +323,7 @@ func TestTakersEndWithTheirContextAndStore(t *testing.T) {
 	taker := must(q.Take(ctx, "a", 1, func(i *store.Item) { items <- i }))(t)
 	cancel() // governs Take only
 	add(t, q, "a", "1")
-	item := receive(t, "an item", items)
+	item := testkit.Receive(t, "an item", items)
 	taker.Stop()
 	shut()
 	if err := item.Done(within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
@@ -358,7 +359,7 @@ func TestATakerCatchesUp(t *testing.T) {
 			}
 		}))(t)
 		begun <- taker
-		receive(t, "all of lane "+test.lane, taker.CaughtUp())
+		testkit.Receive(t, "all of lane "+test.lane, taker.CaughtUp())
 		taker.Stop()
 		if came != test.want {
 			t.Errorf("lane %s, at most %d: %d items came; want %d", test.lane, test.n, came, test.want)

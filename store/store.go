@@ -26,23 +26,25 @@ type Store struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 
-	opened  bool // so the lock says so, until the store is closed
-	unclean bool // the engine was not stopped in good order the last time
+	opened bool // so the lock says so, until the store is closed
 
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	health  health
+	health  *health
 
-	sweepOnce sync.Once // later, what looks unfinished may be under way
-	keeping   exclusive // the final answers of a session are stored one after the other
+	sweepOnce sync.Once         // later, what looks unfinished may be under way
+	keeping   [64]chan struct{} // each held by who changes the final answers of a session
 
 	mu        sync.Mutex
 	engine    *server.Server // guarded by mu, as all below; nil while it is down
+	unclean   bool           // it was not stopped in good order the last time
 	journals  map[string]*Journal
 	queues    map[string]*Queue
-	followers *Table // where followers of journals are
-	own       *Table // what the store keeps about itself
+	followers *Table                  // where followers of journals are
+	own       *Table                  // what the store keeps about itself
+	files     map[string][]storedFile // of streams, before the engine read them
+	lasts     map[string]uint64       // how far streams went when that was last noted
 }
 
 // Options is what a Store needs besides its configuration. All of it is needed.
@@ -70,9 +72,11 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: o.Log, lock: lock, unclean: wasLeftOpen(lock), journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, health: newHealth(), journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	for i := range s.keeping {
+		s.keeping[i] = make(chan struct{}, 1)
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.health.init()
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.shutdown())
 	}
@@ -82,7 +86,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if s.unclean {
 		s.tellRecovered(ctx, time.Since(begun))
 	}
-	s.opened, s.unclean = true, true // should it start anew, it has failed before
+	s.opened = true
 	s.running.Go(s.watchHealth)
 	return s, nil
 }
@@ -92,10 +96,12 @@ func (s *Store) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.keys, err = newKeys(secret); err != nil {
+	s.keys = newKeys(secret)
+	unclean, changed, err := howLeft(s.lock, s.engineDir())
+	if err != nil {
 		return err
 	}
-	if err := s.startEngine(ctx); err != nil {
+	if err := s.startEngine(ctx, unclean, changed); err != nil {
 		return err
 	}
 	if err := s.connect(); err != nil {
@@ -107,6 +113,7 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.checkKey(ctx, path); err != nil {
 		return err
 	}
+	s.readLasts(ctx)
 	s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_")
 	return err
 }
@@ -124,18 +131,26 @@ func (s *Store) tellRecovered(ctx context.Context, took time.Duration) {
 
 func (s *Store) engineDir() string { return filepath.Join(s.cfg.Dir, engineName) }
 
-func (s *Store) startEngine(ctx context.Context) error {
+// startEngine starts the engine, which relies on its indexes if its files are unchanged.
+func (s *Store) startEngine(ctx context.Context, unclean, changed bool) error {
 	patience := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
 		patience = time.Until(deadline)
 	}
-	engine, err := startEngine(s.cfg, s.engineDir(), engineLog{s.log, s.fail, s.unclean}, patience)
+	var files map[string][]storedFile
+	var err error
+	if changed {
+		if files, err = removeIndexes(s.engineDir()); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+	engine, err := startEngine(s.cfg, s.engineDir(), &engineLog{log: s.log, failed: s.fail, rebuilds: unclean}, patience)
 	if err != nil {
 		return fmt.Errorf("store: start the embedded NATS server in %s: %w", s.engineDir(), err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.engine = engine
+	s.engine, s.unclean, s.files = engine, unclean, files
 	return nil
 }
 
@@ -197,7 +212,12 @@ func (s *Store) checkKey(ctx context.Context, path string) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
-	s.health.close()
+	if s.Err() == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), trialTimeout)
+		defer cancel()
+		s.noteLasts(ctx) // else those of the last trial count
+	}
+	s.health.end()
 	return s.shutdown()
 }
 

@@ -13,10 +13,7 @@ import (
 // no secret, and consist of dot-separated tokens of letters, digits, "-", "_" and "=".
 // Values may have up to 7 MiB, else they are ErrTooLarge.
 type Table struct {
-	s      *Store
-	name   string
-	stream jetstream.Stream
-	id     string // of the stream
+	stream
 	prefix string // of the subjects
 }
 
@@ -40,30 +37,26 @@ const markerAge = time.Minute
 
 // Table opens a table and makes it if it is not there; a changed MaxAge is applied.
 func (s *Store) Table(ctx context.Context, cfg TableConfig) (*Table, error) {
-	if err := checkName(cfg.Name); err != nil {
-		return nil, err
-	}
 	return s.openTable(ctx, cfg, "TABLE_")
 }
 
 func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (*Table, error) {
-	t := &Table{s: s, name: prefix + cfg.Name, id: prefix + cfg.Name, prefix: prefix + cfg.Name + "."}
-	var err error
-	t.stream, err = s.openStream(ctx, jetstream.StreamConfig{
-		Name: t.id, Subjects: []string{t.prefix + ">"}, MaxAge: cfg.MaxAge, MaxMsgsPerSubject: 1,
+	id := prefix + cfg.Name
+	opened, err := s.openStream(ctx, jetstream.StreamConfig{
+		Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge, MaxMsgsPerSubject: 1,
 		AllowRollup: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerAge,
 	})
-	return t, err
+	return &Table{opened, id + "."}, err
 }
 
-func (t *Table) place(key string) place { return placeOf("table", t.name, key) }
+func (t *Table) place(key string) place { return placeOf("table", t.id, key) }
 
 // Get returns the value of a key. The error is ErrNotFound where there is none.
 func (t *Table) Get(ctx context.Context, key string) (Record, error) {
 	if err := checkKey(key); err != nil {
 		return Record{}, err
 	}
-	m, err := t.s.last(ctx, t.id, t.prefix+key)
+	m, err := t.last(ctx, t.prefix+key)
 	if err != nil {
 		return Record{}, err
 	}
@@ -90,7 +83,7 @@ func (t *Table) Create(ctx context.Context, key string, value []byte, ttl time.D
 		if !errors.Is(err, ErrConflict) {
 			return revision, err
 		}
-		switch m, err := t.s.last(ctx, t.id, t.prefix+key); {
+		switch m, err := t.last(ctx, t.prefix+key); {
 		case errors.Is(err, ErrNotFound):
 			marker = 0
 		case err != nil:
@@ -119,9 +112,6 @@ func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Du
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	if len(value) > maxValue {
-		return 0, ErrTooLarge
-	}
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(max(time.Second, ttl.Truncate(time.Second))))
 	}
@@ -134,7 +124,7 @@ func (t *Table) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	m, err := t.s.last(ctx, t.id, t.prefix+key)
+	m, err := t.last(ctx, t.prefix+key)
 	if errors.Is(err, ErrNotFound) || err == nil && m.gone() {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -29,7 +30,7 @@ func TestTableKeepsTheLastValue(t *testing.T) {
 		t.Errorf("Create of what is there: %v; want ErrConflict", err)
 	}
 	record := must(things.Get(ctx, "a.b"))(t)
-	if string(record.Value) != "one" || record.Key != "a.b" || record.Revision != first || record.At.Sub(before).Abs() > patience {
+	if string(record.Value) != "one" || record.Key != "a.b" || record.Revision != first || record.At.Sub(before).Abs() > testkit.Timeout {
 		t.Errorf("Get = %+v; want one at revision %d", record, first)
 	}
 	second := must(things.Update(ctx, "a.b", []byte("two"), first, 0))(t)
@@ -94,7 +95,7 @@ func TestTableForgetsAfterTTL(t *testing.T) {
 	revision = must(things.Create(ctx, "kept", nil, time.Second))(t)
 	must(things.Update(ctx, "kept", nil, revision, 0))(t)
 	for _, key := range []string{"created", "put", "updated"} {
-		eventually(t, key+" is forgotten", gone(key))
+		testkit.Eventually(t, key+" is forgotten", gone(key))
 		must(things.Create(ctx, key, nil, 0))(t)
 	}
 	if gone("kept")() {
@@ -108,7 +109,7 @@ func TestTableForgetsAfterMaxAge(t *testing.T) {
 	things := table(t, s, 0)
 	must(things.Put(ctx, "a", nil, 0))(t)
 	table(t, s, 100*time.Millisecond)
-	eventually(t, "a changed MaxAge is applied", func() bool {
+	testkit.Eventually(t, "a changed MaxAge is applied", func() bool {
 		_, err := things.Get(ctx, "a")
 		return errors.Is(err, store.ErrNotFound)
 	})
@@ -246,20 +247,20 @@ func TestWatchersAreTold(t *testing.T) {
 	}
 	revision := must(things.Put(ctx, "old.9", []byte("y"), 0))(t)
 	must(things.Put(ctx, "other", nil, 0))(t)
-	if c := receive(t, "a change", told); c.Key != "old.9" || string(c.Value) != "y" || c.Revision != revision {
+	if c := testkit.Receive(t, "a change", told); c.Key != "old.9" || string(c.Value) != "y" || c.Revision != revision {
 		t.Errorf("told of %+v; want old.9", c)
 	}
 	if err := things.Delete(ctx, "old.9"); err != nil {
 		t.Fatal(err)
 	}
-	if c := receive(t, "a deletion", told); c.Key != "old.9" || !c.Gone || c.Value != nil {
+	if c := testkit.Receive(t, "a deletion", told); c.Key != "old.9" || !c.Gone || c.Value != nil {
 		t.Errorf("told of %+v; want old.9 gone", c)
 	}
 	must(things.Put(ctx, "old.8", nil, time.Second))(t)
-	if c := receive(t, "a change", told); c.Key != "old.8" || c.Gone {
+	if c := testkit.Receive(t, "a change", told); c.Key != "old.8" || c.Gone {
 		t.Errorf("told of %+v; want old.8", c)
 	}
-	if c := receive(t, "the end of a ttl", told); c.Key != "old.8" || !c.Gone {
+	if c := testkit.Receive(t, "the end of a ttl", told); c.Key != "old.8" || !c.Gone {
 		t.Errorf("told of %+v; want old.8 gone", c)
 	}
 }

@@ -114,7 +114,7 @@ func (t *Taker) consume(ctx context.Context) (jetstream.Consumer, error) {
 	}
 	t.consumer = nuid.Next() // known before it is there: the answer may get lost
 	q := t.lane.q
-	consumer, err := q.stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	consumer, err := q.js.CreateConsumer(ctx, jetstream.ConsumerConfig{
 		Name: t.consumer, FilterSubject: q.do(t.lane.name, "*"),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.renewal, MaxAckPending: t.n,
 		MemoryStorage: true, InactiveThreshold: 5 * time.Minute,
@@ -133,7 +133,7 @@ func (t *Taker) deleteConsumer(ctx context.Context) error {
 	if t.consumer == "" {
 		return nil
 	}
-	err := t.lane.q.stream.DeleteConsumer(ctx, t.consumer)
+	err := t.lane.q.js.DeleteConsumer(ctx, t.consumer)
 	if err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return t.lane.q.s.failed("leave a lane", err)
 	}
@@ -147,24 +147,18 @@ func (t *Taker) run(ctx context.Context, consumer jetstream.Consumer) {
 	defer t.leave()
 	defer t.giveBack()
 	s := t.lane.q.s
-	for {
-		anew := s.anew()
-		err := t.handOut(ctx, consumer, anew)
-		for again := true; again; again = err != nil {
-			if ctx.Err() != nil {
-				return
-			}
-			if err != nil && s.Err() == nil {
-				s.log.Warn("queue items are delayed", "queue", t.lane.q.name, "error", err)
-			}
-			select {
-			case <-ctx.Done():
-			case <-s.anew():
-			case <-time.After(pauseAfterFailure):
-			}
+	s.insist(ctx, func(ctx context.Context) (err error) {
+		if consumer == nil {
 			consumer, err = t.consume(ctx)
 		}
-	}
+		if err == nil {
+			err = t.handOut(ctx, consumer)
+		}
+		consumer = nil
+		return err
+	}, func(err error) {
+		s.log.Warn("queue items are delayed", "queue", t.lane.q.name, "error", err)
+	})
 }
 
 func (t *Taker) giveBack() {
@@ -174,41 +168,19 @@ func (t *Taker) giveBack() {
 	t.deleteConsumer(ctx) // else it goes by itself after a while
 }
 
-// handOut hands out items until ctx ends, the engine was started anew, or the
-// consumer is lost.
-func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer, anew <-chan struct{}) error {
+// handOut hands out items until ctx ends, or the consumer is lost.
+func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error {
 	const (
 		prefetched = 4096 // or taking up very many items is a matter of round trips
 		request    = 5 * time.Minute
-		heartbeat  = 30 * time.Second
 	)
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(min(t.n, prefetched)), jetstream.PullExpiry(request), jetstream.PullHeartbeat(heartbeat))
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	t.lane.q.s.running.Go(func() {
-		select {
-		case <-anew:
-			stop()
-		case <-reading.Done():
-		}
-	})
-	for {
-		m, err := messages.Next(jetstream.NextContext(reading))
-		if reading.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	return eachMessage(ctx, consumer, func(m jetstream.Msg) error {
 		if item := t.lane.take(m); item != nil {
 			t.f(item)
 		}
 		t.came()
-	}
+		return nil
+	}, jetstream.PullMaxMessages(min(t.n, prefetched)), jetstream.PullExpiry(request))
 }
 
 // came counts the items of before the taker.

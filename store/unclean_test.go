@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -49,11 +49,14 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 			files = tearLastRecords(t, killed)
 		}
 		for _, want := range []int{1, 0} { // the second time it was closed
-			var log logtest.Buffer
-			s, err := store.Open(within(t), config(killed), store.Options{Log: slog.New(slog.NewTextHandler(&log, nil))})
+			var log testkit.LogBuffer
+			s, err := store.Open(within(t), config(killed), store.Options{Log: log.Logger(slog.LevelInfo)})
 			if err != nil {
 				t.Fatal(err)
 			}
+			journal(t, s)
+			queue(t, s, time.Minute)
+			finals(t, s)
 			if n := len(must(table(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
 				t.Errorf("%d records of 20 are left", n)
 			}

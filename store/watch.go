@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"math"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -24,7 +23,7 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 	if err := checkMatch(match); err != nil {
 		return err
 	}
-	newest, _, err := t.s.bounds(ctx, t.stream)
+	newest, _, err := t.bounds(ctx)
 	if err != nil {
 		return err
 	}
@@ -33,7 +32,7 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 	if match == ">" {
 		filter = ""
 	}
-	err = t.s.scan(ctx, t.id, filter, 1, math.MaxInt, func(m *message) bool {
+	err = t.scan(ctx, filter, 1, math.MaxInt, func(m *message) bool {
 		if m.sequence > newest {
 			return false // comes as a change
 		}
@@ -68,57 +67,27 @@ func (w *watcher) tell(m *message) {
 
 // follow tells of changes until ctx or the store ends.
 func (w *watcher) follow(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := w.t.s.living(ctx)
 	defer cancel()
-	defer context.AfterFunc(w.t.s.ctx, cancel)()
-	for ctx.Err() == nil {
-		anew := w.t.s.anew()
-		if err := w.round(ctx, anew); err != nil && ctx.Err() == nil && w.t.s.Err() == nil {
-			w.t.s.log.Warn("table changes are delayed", "table", w.t.name, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-anew:
-		case <-time.After(pauseAfterFailure):
-		}
-	}
+	w.t.s.insist(ctx, w.round, func(err error) {
+		w.t.s.log.Warn("table changes are delayed", "table", w.t.id, "error", err)
+	})
 }
 
-// pauseAfterFailure is between two attempts to read what comes.
-const pauseAfterFailure = 250 * time.Millisecond
-
 // round tells of changes while the engine runs.
-func (w *watcher) round(ctx context.Context, anew <-chan struct{}) error {
+func (w *watcher) round(ctx context.Context) error {
 	create, cancel, err := w.t.s.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	consumer, err := w.t.stream.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+	consumer, err := w.t.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
 	})
 	if err != nil {
 		return err
 	}
-	messages, err := consumer.Messages()
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	w.t.s.running.Go(func() {
-		select {
-		case <-anew:
-			stop()
-		case <-reading.Done():
-		}
-	})
-	for {
-		received, err := messages.Next(jetstream.NextContext(reading))
-		if err != nil {
-			return err
-		}
+	return eachMessage(ctx, consumer, func(received jetstream.Msg) error {
 		place, err := received.Metadata()
 		if err != nil {
 			return err
@@ -128,5 +97,6 @@ func (w *watcher) round(ctx context.Context, anew <-chan struct{}) error {
 			subject: received.Subject(), sequence: place.Sequence.Stream, at: place.Timestamp.UTC(),
 			header: received.Headers(), data: received.Data(),
 		})
-	}
+		return nil
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/upstream"
 )
@@ -43,14 +44,14 @@ func TestOrigin(t *testing.T) {
 		{"unreadable", answer(200, "x", append(header, "Content-Encoding: gzip")...), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, answering(c.text))
-			client := newClient(t, s.url())
+			s := testkit.NewRawUpstream(t, answering(c.text))
+			client := newClient(t, s.URL)
 			var told [][]session.Field
 			content := kept(client.Poll(t.Context(), asked(t), session.PollOptions{
 				Origin: "https://shop.example", CORS: func(fields []session.Field) { told = append(told, fields) },
 			}))
-			if !strings.Contains(s.seen()[0], "\r\nOrigin: https://shop.example\r\n") {
-				t.Errorf("sent %q; want the origin", s.seen()[0])
+			if !strings.Contains(s.Requests()[0], "\r\nOrigin: https://shop.example\r\n") {
+				t.Errorf("sent %q; want the origin", s.Requests()[0])
 			}
 			if len(told) != 1 {
 				t.Fatalf("told %d times; want once", len(told))
@@ -61,8 +62,8 @@ func TestOrigin(t *testing.T) {
 			}
 
 			content = kept(client.Poll(t.Context(), asked(t), session.PollOptions{CORS: func([]session.Field) { t.Error("told without an origin") }}))
-			if strings.Contains(s.seen()[1], "Origin") {
-				t.Errorf("sent %q; want no origin", s.seen()[1])
+			if strings.Contains(s.Requests()[1], "Origin") {
+				t.Errorf("sent %q; want no origin", s.Requests()[1])
 			}
 			if c.kept {
 				wantLines(t, "kept without an origin", content.Header, append(slices.Clone(allowed), "Vary: Origin", "X-A: 1")...)
@@ -113,7 +114,7 @@ func TestAnswersThatAreNoObservations(t *testing.T) {
 					text = answer(c.status, c.body, header...)
 				}
 			}
-			_, err := newClient(t, serve(t, answering(text)).url()).Poll(t.Context(), asked(t), forClient)
+			_, err := newClient(t, testkit.NewRawUpstream(t, answering(text)).URL).Poll(t.Context(), asked(t), forClient)
 			f := wantFailure(t, err, c.reason)
 			if (f.Answer != nil) != c.answer {
 				t.Fatalf("Answer = %v; want one: %v", f.Answer, c.answer)
@@ -136,7 +137,7 @@ func TestDecodedAnswerIsAnother(t *testing.T) {
 	digests := []string{"Content-Digest: sha-256=:x:", "Repr-Digest: sha-256=:x:", "Digest: x", "Content-MD5: x"}
 	for encoding, etag := range map[string]string{"gzip": `"strong"`, "x-gzip": `"strong"`, "X-GZIP": `W/"weak"`} {
 		text := answer(200, compressed(t, waiting), append(digests, "ETag: "+etag, "Age: 5", "Content-Encoding: "+encoding)...)
-		o, err := newClient(t, serve(t, answering(text)).url()).Poll(t.Context(), asked(t), forClient)
+		o, err := newClient(t, testkit.NewRawUpstream(t, answering(text)).URL).Poll(t.Context(), asked(t), forClient)
 		if err != nil {
 			t.Fatalf("%s: %v", encoding, err)
 		}
@@ -150,7 +151,7 @@ func TestDecodedAnswerIsAnother(t *testing.T) {
 		}
 	}
 	text := answer(200, waiting, `ETag: "strong"`, "Content-Digest: sha-256=:x:")
-	o, err := newClient(t, serve(t, answering(text)).url()).Poll(t.Context(), asked(t), forClient)
+	o, err := newClient(t, testkit.NewRawUpstream(t, answering(text)).URL).Poll(t.Context(), asked(t), forClient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +164,7 @@ func TestLargeHeads(t *testing.T) {
 	for i := range 40 {
 		header = append(header, fmt.Sprintf("X-%d: %s", i, strings.Repeat("x", 1000)))
 	}
-	c := newClient(t, serve(t, answering(answer(200, waiting, header...))).url())
+	c := newClient(t, testkit.NewRawUpstream(t, answering(answer(200, waiting, header...))).URL)
 	o, err := c.Poll(t.Context(), asked(t), forClient)
 	if err != nil || len(o.Header) != 40 {
 		t.Errorf("Poll = %v, %v; want 40 fields", o, err)
@@ -183,7 +184,7 @@ func TestLargeHeads(t *testing.T) {
 func TestRedirectsAreNamed(t *testing.T) {
 	var location string
 	f := newFlaky()
-	log, c := logged(t, start(t, f).URL+"/base")
+	log, c := logged(t, testkit.Serve(t, f).URL+"/base")
 	redirect := func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", location)
 		w.WriteHeader(302)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -16,19 +17,16 @@ import (
 // out: half of it the breaker rests, a quarter a probe may take while the upstream
 // is silent (see timeouts), and a quarter is left for the next poll to come along.
 type breaker struct {
-	circuit *gobreaker.CircuitBreaker[struct{}]
-	tally   tally
+	cfg     BreakerConfig
 	rest    time.Duration
-	probes  int64
 	log     *slog.Logger
-	observe func(gobreaker.State)
+	gauge   prometheus.Gauge // of its state
+	circuit *gobreaker.CircuitBreaker[struct{}]
 
-	born     time.Time
-	state    atomic.Int64 // the gobreaker.State that it has changed to
-	changes  atomic.Int64
-	openedAt atomic.Int64 // nanoseconds since it was born
-	reason   atomic.Value // of the last failure, a Reason
-	forwards atomic.Int64 // requests that pass through while the upstream is probed
+	tally      atomic.Pointer[tally] // since the state changed: what was before says nothing about the time after it
+	restsUntil atomic.Pointer[time.Time]
+	reason     atomic.Value // of the last failure, a Reason
+	forwards   atomic.Int64 // requests that pass through while the upstream is probed
 }
 
 // verdict is what the outcome of a request says about the upstream.
@@ -46,16 +44,15 @@ var (
 	errNoVerdict = errors.New("it counts as nothing")
 )
 
-func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, observe func(gobreaker.State)) *breaker {
-	b := &breaker{
-		tally: tally{window: cfg.Window, minRequests: cfg.MinRequests, ratio: cfg.FailureRatio},
-		rest:  cfg.OpenFor / 2, probes: int64(cfg.Probes), log: log, observe: observe, born: time.Now(),
-	}
+func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, gauge prometheus.Gauge) *breaker {
+	b := &breaker{cfg: cfg, rest: cfg.OpenFor / 2, log: log, gauge: gauge}
+	b.tally.Store(newTally(cfg))
+	b.restsUntil.Store(new(time.Time))
 	b.circuit = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Name:          name,
 		MaxRequests:   uint32(cfg.Probes),
 		Timeout:       b.rest,
-		ReadyToTrip:   func(gobreaker.Counts) bool { return b.tally.tripped() },
+		ReadyToTrip:   func(gobreaker.Counts) bool { return b.tally.Load().tripped() },
 		IsExcluded:    func(err error) bool { return errors.Is(err, errNoVerdict) },
 		OnStateChange: func(_ string, _, to gobreaker.State) { b.changed(to) },
 	})
@@ -64,15 +61,11 @@ func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, observe func(g
 
 // changed is called with the breaker's lock held: nothing in it may block.
 func (b *breaker) changed(to gobreaker.State) {
-	if to == gobreaker.StateOpen {
-		b.openedAt.Store(int64(time.Since(b.born)))
-	}
-	b.state.Store(int64(to))
-	b.changes.Add(1)
-	b.tally.reset()
-	b.observe(to)
+	b.tally.Store(b.tally.Load().anew())
+	b.gauge.Set(float64(to)) // as its help says
 	switch to {
 	case gobreaker.StateOpen:
+		b.restsUntil.Store(new(time.Now().Add(b.rest)))
 		b.log.Warn("upstream is failing: circuit opened", "last_failure", b.reason.Load(), "rest", b.rest)
 	case gobreaker.StateHalfOpen:
 		b.log.Info("upstream is probed: circuit half-open")
@@ -88,40 +81,23 @@ func (b *breaker) run(session uint64, send func(probing bool) error) (err error)
 	sent := false
 	_, refused := b.circuit.Execute(func() (struct{}, error) {
 		sent = true
-		changes := b.changes.Load()
-		probing := b.is(gobreaker.StateHalfOpen)
-		b.tally.asked(session)
+		tally, probing := b.tally.Load(), b.circuit.State() == gobreaker.StateHalfOpen
+		tally.note(session, nothing)
 		err = send(probing)
-		if b.changes.Load() != changes {
-			return struct{}{}, errNoVerdict // it is about a time that is over
+		v := verdictOf(err)
+		tally.note(session, v)
+		if v == failing && probing {
+			// It may be the session's own fault, as long as others are answered, or few were asked.
+			if _, counted, failures := tally.count(); failures < leastCounted || failures < counted {
+				v = nothing
+			}
 		}
-		return struct{}{}, b.judge(session, err, probing)
+		return struct{}{}, b.judge(v, err)
 	})
 	if !sent {
 		return b.refusal(refused)
 	}
 	return err
-}
-
-// judge is what gobreaker is told of a poll that ended with err.
-func (b *breaker) judge(session uint64, err error, probing bool) error {
-	v := verdictOf(err)
-	b.tally.answered(session, v)
-	switch {
-	case v == healthy:
-		return nil
-	case v == nothing, probing && v == failing && !b.tally.probeFailed(session):
-		return errNoVerdict
-	}
-	return b.counted(err)
-}
-
-// counted remembers a failure that counts, for the log.
-func (b *breaker) counted(err error) error {
-	if failure, ok := errors.AsType[*Failure](err); ok {
-		b.reason.Store(failure.Reason)
-	}
-	return errFailing
 }
 
 func verdictOf(err error) verdict {
@@ -134,19 +110,31 @@ func verdictOf(err error) verdict {
 	return healthy
 }
 
+// judge is what gobreaker is told of a verdict, which err is the reason of. It ignores
+// what began before its state changed.
+func (b *breaker) judge(v verdict, err error) error {
+	switch v {
+	case healthy:
+		return nil
+	case nothing:
+		return errNoVerdict
+	}
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		b.reason.Store(failure.Reason)
+	}
+	return errFailing
+}
+
 // admit is for requests that pass through and may take as long as they like. They take
 // no probe's turn while they are under way: the verdict counts when it is there. Of
 // those that probe, no more are let through than of others. If the error is nil, the
 // caller must call ended exactly once.
 func (b *breaker) admit() (probing bool, err error) {
-	if b.is(gobreaker.StateClosed) {
-		return false, nil
-	}
 	switch b.circuit.State() {
 	case gobreaker.StateOpen:
 		return false, b.refusal(gobreaker.ErrOpenState)
 	case gobreaker.StateHalfOpen:
-		if b.forwards.Add(1) > b.probes {
+		if b.forwards.Add(1) > int64(b.cfg.Probes) {
 			b.forwards.Add(-1)
 			return false, b.refusal(gobreaker.ErrTooManyRequests)
 		}
@@ -157,24 +145,21 @@ func (b *breaker) admit() (probing bool, err error) {
 
 // ended tells of a request that admit let through. What it says besides whether the
 // upstream can be reached may be its own fault: so it opens nothing, but it closes.
-func (b *breaker) ended(probing bool, err error) {
+func (b *breaker) ended(probing bool, v verdict, err error) {
 	if probing {
 		b.forwards.Add(-1)
 	}
-	switch v := verdictOf(err); {
-	case v == unreachable:
-		b.tally.answered(0, v)
-		_, _ = b.circuit.Execute(func() (struct{}, error) { return struct{}{}, b.counted(err) })
-	case v == healthy && probing:
-		_, _ = b.circuit.Execute(func() (struct{}, error) { return struct{}{}, nil })
+	if v == unreachable {
+		b.tally.Load().note(0, v)
+	}
+	if v == unreachable || v == healthy && probing {
+		_, _ = b.circuit.Execute(func() (struct{}, error) { return struct{}{}, b.judge(v, err) })
 	}
 }
 
-func (b *breaker) is(state gobreaker.State) bool { return b.state.Load() == int64(state) }
-
 // open is the error of polls while the breaker is open, or nil.
 func (b *breaker) open() error {
-	if b.is(gobreaker.StateOpen) && b.circuit.State() == gobreaker.StateOpen {
+	if b.circuit.State() == gobreaker.StateOpen {
 		return b.refusal(gobreaker.ErrOpenState)
 	}
 	return nil
@@ -182,9 +167,5 @@ func (b *breaker) open() error {
 
 // refusal is the error of a request that was not let through.
 func (b *breaker) refusal(err error) *Failure {
-	var left time.Duration
-	if b.is(gobreaker.StateOpen) {
-		left = b.rest - (time.Since(b.born) - time.Duration(b.openedAt.Load()))
-	}
-	return notSent(Open, left, err)
+	return notSent(Open, time.Until(*b.restsUntil.Load()), err)
 }

@@ -45,7 +45,7 @@ type Client struct {
 	inflight  *inflight
 	rate      *rateQueue
 	holds     holds
-	redirects redirects
+	redirects *redirects
 	metrics   *metrics
 
 	dialer   *dialer
@@ -82,11 +82,11 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 	c := &Client{
 		base: base, basePath: strings.TrimSuffix(base.EscapedPath(), "/"), silence: max(forwardTimeout, cfg.Timeout), agent: o.UserAgent,
 		idle: cfg.MaxInflight, seed: maphash.MakeSeed(),
-		breaker:   newBreaker(base.Host, breaker, o.Log, metrics.observeBreaker),
+		breaker:   newBreaker(base.Host, breaker, o.Log, metrics.breaker),
 		timeouts:  &timeouts{whole: cfg.Timeout, short: breaker.OpenFor / 4},
 		inflight:  newInflight(cfg.MaxInflight),
 		rate:      newRateQueue(cfg.Rate),
-		redirects: redirects{log: o.Log},
+		redirects: newRedirects(o.Log),
 		metrics:   metrics,
 		dialer:    d,
 		polls:     newPollClient(cfg, d),
@@ -106,11 +106,7 @@ func warnOfProxies(log *slog.Logger) {
 		}
 	}
 	if set != nil {
-		verb := " is"
-		if len(set) > 1 {
-			verb = " are"
-		}
-		log.Warn(strings.Join(set, ", ") + verb + " not read; set upstream.proxy_url")
+		log.Warn("the proxy of the environment is not used; set upstream.proxy_url", "variables", strings.Join(set, ","))
 	}
 }
 

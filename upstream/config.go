@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"pollbridge/internal/check"
@@ -51,37 +53,35 @@ func (c Config) Validate() error {
 	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 10s")
 	m.Want(c.MaxInflight >= 1, "max_inflight", c.MaxInflight, "at least 1")
 	m.Want(c.Rate >= 0 && !math.IsInf(c.Rate, 0), "rate", c.Rate, "polls per second, or 0 for no limit")
-	if _, err := c.RootCAs(); err != nil {
+	if _, err := c.roots(nil); err != nil {
 		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
 	}
 	if c.ProxyURL != "" {
 		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5", "socks5h")
+		if u, err := url.Parse(c.ProxyURL); err == nil && strings.Trim(u.Path, "/") != "" {
+			m.Add("proxy_url", "has a path: want SCHEME://HOST:PORT, with USER:PASSWORD@ before the host if the proxy wants them")
+		}
 	}
 	return m.Err()
 }
 
-// RootCAs reads CAFile. The pool is nil, which means the system's, without one.
-func (c Config) RootCAs() (*x509.CertPool, error) {
+// roots adds what CAFile holds to pool, or to an empty one if that is nil. Without a
+// CAFile it returns pool.
+func (c Config) roots(pool *x509.CertPool) (*x509.CertPool, error) {
 	if c.CAFile == "" {
-		return nil, nil
-	}
-	pool := x509.NewCertPool()
-	return pool, c.addCAs(pool)
-}
-
-// addCAs adds what CAFile holds, if there is one.
-func (c Config) addCAs(pool *x509.CertPool) error {
-	if c.CAFile == "" {
-		return nil
+		return pool, nil
 	}
 	pem, err := os.ReadFile(c.CAFile)
 	if err != nil {
-		return check.Reason(err)
+		return nil, check.Reason(err)
+	}
+	if pool == nil {
+		pool = x509.NewCertPool()
 	}
 	if !pool.AppendCertsFromPEM(pem) {
-		return errors.New("no certificate in it")
+		return nil, errors.New("no certificate in it")
 	}
-	return nil
+	return pool, nil
 }
 
 // BreakerConfig says when the upstream counts as down.

@@ -1,10 +1,8 @@
 package upstream_test
 
 import (
-	"encoding/pem"
 	"fmt"
 	"math"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,6 +40,7 @@ func TestConfigValidate(t *testing.T) {
 		{"no number", func(c *upstream.Config) { c.Rate = math.NaN() }, `rate: "NaN"`},
 		{"no end", func(c *upstream.Config) { c.Rate = math.Inf(1) }, `rate: "+Inf"`},
 		{"proxies", func(c *upstream.Config) { c.ProxyURL = "socks5h://u:hunter2@proxy" }, ""},
+		{"path of the proxy", func(c *upstream.Config) { c.ProxyURL = "http://u:hunter2@proxy/hunter2" }, `proxy_url: has a path`},
 		{"scheme of the proxy", func(c *upstream.Config) { c.ProxyURL = "ftp://u:hunter2@proxy" }, `proxy_url: "ftp://***@proxy": want a URL with a host and one of the schemes http, https, socks5, socks5h`},
 		{"missing CA", func(c *upstream.Config) { c.CAFile = noPEM + "x" }, `but: no such file or directory`},
 		{"CA without certificate", func(c *upstream.Config) { c.CAFile = noPEM }, `but: no certificate in it`},
@@ -53,18 +52,6 @@ func TestConfigValidate(t *testing.T) {
 		if (err == nil) != (test.want == "") || !strings.Contains(fmt.Sprint(err), test.want) {
 			t.Errorf("%s: Validate() = %v; want %q", test.name, err, test.want)
 		}
-	}
-}
-
-func TestRootCAs(t *testing.T) {
-	if pool, err := (upstream.Config{}).RootCAs(); pool != nil || err != nil {
-		t.Errorf("RootCAs() without a file = %v, %v; want nil, nil", pool, err)
-	}
-	server := httptest.NewTLSServer(nil)
-	defer server.Close()
-	ca := configFile(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	if pool, err := (upstream.Config{CAFile: ca}).RootCAs(); pool == nil || err != nil {
-		t.Errorf("RootCAs() = %v, %v; want a pool", pool, err)
 	}
 }
 

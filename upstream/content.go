@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 
 	"pollbridge/internal/hop"
@@ -25,32 +26,30 @@ var ofEncoded = map[string]bool{
 // newContent is what is kept of an answer. That to a page of another origin leaves out
 // what is for this origin only.
 func newContent(response *fasthttp.Response, body []byte, decoded, crossOrigin bool) *session.Content {
-	content := &session.Content{Status: response.StatusCode(), Body: body}
-	endsHere := hop.Named(response.Header.PeekAll(fasthttp.HeaderConnection))
-	for name, value := range response.Header.All() {
-		switch {
-		case endsHere.Has(name), notKept[string(name)],
-			crossOrigin && isAccessControl(name),
-			decoded && (ofEncoded[string(name)] || string(name) == "Etag" && !bytes.HasPrefix(value, []byte("W/"))):
-			continue
-		}
-		content.Header = append(content.Header, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
-	}
-	return content
+	header := fields(response, func(name string, value []byte) bool {
+		return !notKept[name] && !(crossOrigin && isAccessControl(name)) &&
+			!(decoded && (ofEncoded[name] || name == "Etag" && !bytes.HasPrefix(value, []byte("W/"))))
+	})
+	return &session.Content{Status: response.StatusCode(), Header: header, Body: body}
 }
 
 // accessControl is what an answer allows the page that asked.
-func accessControl(response *fasthttp.Response) (fields []session.Field) {
-	endsHere := hop.Named(response.Header.PeekAll(fasthttp.HeaderConnection))
-	for name, value := range response.Header.All() {
-		if isAccessControl(name) && !endsHere.Has(name) {
-			fields = append(fields, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
-		}
-	}
-	return fields
+func accessControl(response *fasthttp.Response) []session.Field {
+	return fields(response, func(name string, _ []byte) bool { return isAccessControl(name) })
 }
 
-func isAccessControl(name []byte) bool { return bytes.HasPrefix(name, []byte("Access-Control-")) }
+func isAccessControl(name string) bool { return strings.HasPrefix(name, "Access-Control-") }
+
+// fields are those of an answer that are wanted, but for what ends here.
+func fields(response *fasthttp.Response, wanted func(name string, value []byte) bool) (all []session.Field) {
+	endsHere := hop.Named(response.Header.PeekAll(fasthttp.HeaderConnection))
+	for name, value := range response.Header.All() {
+		if !endsHere.Has(name) && wanted(string(name), value) {
+			all = append(all, session.Field{Name: bytes.Clone(name), Value: bytes.Clone(value)})
+		}
+	}
+	return all
+}
 
 // contents lets small answers that are equal share their memory: a million pending
 // sessions then hold one `{"status":"waiting"}` between them.

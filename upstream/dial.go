@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,10 +13,14 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/net/proxy"
 )
+
+// longAgo is a deadline that ends reading and writing at once.
+var longAgo = time.Unix(1, 0)
 
 // dialer makes connections to the upstream, through a proxy if there is one. It asks
 // DNS at each dial.
@@ -29,7 +34,7 @@ type dialer struct {
 }
 
 func newDialer(cfg Config, base *url.URL) (*dialer, error) {
-	roots, err := cfg.RootCAs()
+	roots, err := cfg.roots(nil)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
@@ -46,7 +51,7 @@ func newDialer(cfg Config, base *url.URL) (*dialer, error) {
 	// Nothing else says who vouches for the proxy, so it may be whoever does for others.
 	proxyRoots, err := x509.SystemCertPool()
 	if err == nil {
-		err = cfg.addCAs(proxyRoots)
+		proxyRoots, err = cfg.roots(proxyRoots)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("proxy_url: %w", err)
@@ -57,11 +62,8 @@ func newDialer(cfg Config, base *url.URL) (*dialer, error) {
 
 // address is the host and the port of a URL.
 func address(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+	usual := map[string]string{"http": "80", "https": "443", "socks5": "1080", "socks5h": "1080"}
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), usual[u.Scheme]))
 }
 
 var errProxyAuth = errors.New("upstream.proxy_url: the proxy wants another user or password")
@@ -103,30 +105,39 @@ func (d *dialer) connect(ctx context.Context) (net.Conn, error) {
 	if d.proxy == nil {
 		return new(net.Dialer).DialContext(ctx, "tcp", d.address)
 	}
-	if scheme := d.proxy.Scheme; scheme != "http" && scheme != "https" {
-		return d.connectBySocks(ctx)
-	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address(d.proxy))
 	if err == nil && d.proxy.Scheme == "https" {
 		conn, err = secure(ctx, conn, d.proxyTLS)
 	}
+	if err == nil {
+		if err = d.passProxy(ctx, conn); err != nil {
+			conn.Close()
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("upstream.proxy_url: %w", err)
-	}
-	if d.tls == nil {
-		return conn, nil // asked in absolute form
-	}
-	if err := d.openTunnel(ctx, conn); err != nil {
-		conn.Close()
-		return nil, err
 	}
 	return conn, nil
 }
 
+// passProxy asks the proxy at the other end of conn to lead it on to the upstream, unless
+// requests on it will be in absolute form.
+func (d *dialer) passProxy(ctx context.Context, conn net.Conn) error {
+	switch {
+	case d.speaksSOCKS():
+		return d.passSOCKS(ctx, conn)
+	case d.tls != nil:
+		return d.openTunnel(ctx, conn)
+	}
+	return nil
+}
+
 // absolute reports whether requests name the upstream in their first line, for a proxy.
 func (d *dialer) absolute() bool {
-	return d.tls == nil && d.proxy != nil && (d.proxy.Scheme == "http" || d.proxy.Scheme == "https")
+	return d.tls == nil && d.proxy != nil && !d.speaksSOCKS()
 }
+
+func (d *dialer) speaksSOCKS() bool { return strings.HasPrefix(d.proxy.Scheme, "socks") }
 
 // authorization is what the proxy wants as Proxy-Authorization; empty if nothing.
 func (d *dialer) authorization() string {
@@ -137,64 +148,48 @@ func (d *dialer) authorization() string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(d.proxy.User.Username()+":"+password))
 }
 
-// openTunnel asks the proxy at the other end of conn to lead it on to the upstream.
 func (d *dialer) openTunnel(ctx context.Context, conn net.Conn) error {
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(longAgo) })
 	defer stop()
 	request := "CONNECT " + d.address + " HTTP/1.1\r\nHost: " + d.address + "\r\n"
 	if authorization := d.authorization(); authorization != "" {
 		request += "Proxy-Authorization: " + authorization + "\r\n"
 	}
-	if _, err := io.WriteString(conn, request+"\r\n"); err != nil {
-		return d.noTunnel(ctx, err)
-	}
 	in := bufio.NewReader(io.LimitReader(conn, maxHead))
-	response, err := http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
-	if err != nil {
-		return d.noTunnel(ctx, err)
+	var response *http.Response
+	_, err := io.WriteString(conn, request+"\r\n")
+	if err == nil {
+		response, err = http.ReadResponse(in, &http.Request{Method: http.MethodConnect})
 	}
-	if response.StatusCode/100 != 2 {
-		return fmt.Errorf("upstream.proxy_url: the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
-	}
-	if in.Buffered() > 0 { // the upstream waits for TLS to begin, so this is nobody's
-		return d.noTunnel(ctx, errors.New("more than an answer"))
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("CONNECT: %w", ctx.Err())
+	case err != nil:
+		return fmt.Errorf("CONNECT: %w", sayable(err))
+	case response.StatusCode/100 != 2:
+		return fmt.Errorf("the proxy answered CONNECT with %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	case in.Buffered() > 0: // the upstream waits for TLS to begin, so this is nobody's
+		return errors.New("CONNECT: more than an answer")
 	}
 	return nil
 }
 
-func (d *dialer) noTunnel(ctx context.Context, err error) error {
-	if err = sayable(err); ctx.Err() != nil {
-		err = ctx.Err()
-	}
-	return fmt.Errorf("upstream.proxy_url: CONNECT: %w", err)
-}
-
-// connectBySocks leaves it to the proxy to find the upstream's address.
-func (d *dialer) connectBySocks(ctx context.Context) (net.Conn, error) {
+// passSOCKS leaves it to the proxy to find the upstream's address.
+func (d *dialer) passSOCKS(ctx context.Context, conn net.Conn) error {
 	var auth *proxy.Auth
 	if user := d.proxy.User; user != nil {
 		password, _ := user.Password()
 		auth = &proxy.Auth{User: user.Username(), Password: password}
 	}
-	var below tcpDialer
-	dialer, err := proxy.SOCKS5("tcp", address(d.proxy), auth, &below)
-	if err != nil {
-		return nil, err
+	dialer, err := proxy.SOCKS5("tcp", address(d.proxy), auth, dialed{conn})
+	if err == nil {
+		_, err = dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address)
 	}
-	if _, err := dialer.(proxy.ContextDialer).DialContext(ctx, "tcp", d.address); err != nil {
-		return nil, fmt.Errorf("upstream.proxy_url: %w", err)
-	}
-	return below.conn, nil
+	return err
 }
 
-// tcpDialer remembers the connection that it has made, as what package proxy makes of it
-// has no socket to look at.
-type tcpDialer struct {
-	net.Dialer
-	conn net.Conn
-}
+// dialed is a proxy.Dialer for a connection that is there already: what package proxy
+// makes itself has no socket to look at.
+type dialed struct{ net.Conn }
 
-func (d *tcpDialer) DialContext(ctx context.Context, network, address string) (conn net.Conn, err error) {
-	d.conn, err = d.Dialer.DialContext(ctx, network, address)
-	return d.conn, err
-}
+func (d dialed) Dial(string, string) (net.Conn, error) { return d.Conn, nil }

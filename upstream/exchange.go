@@ -3,11 +3,13 @@ package upstream
 import (
 	"context"
 	"errors"
-	"maps"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
-	"strings"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,164 +22,147 @@ const forwardTimeout = time.Minute
 const interimMost = 100
 
 var (
-	errSilent   = silence{errors.New("nothing moved for too long")}
+	errSilent   = fmt.Errorf("nothing moved for too long: %w", os.ErrDeadlineExceeded)
 	errRepeated = errors.New("the upstream may have seen the request, so it is not sent twice")
 	errInterim  = errors.New("too many interim answers")
-	errUpgrade  = errors.New("the upstream switches to a protocol that nobody asked for")
 )
 
-type silence struct{ error }
-
-func (silence) Timeout() bool { return true }
-
-// exchange is one request that passes through.
+// exchange is one request that passes through, and its answer until that is closed.
 type exchange struct {
-	client    *Client
-	leave     func() // what is in flight
-	transport *http.Transport
-	start     time.Time
-	probing   bool
-	ctx       context.Context // ends with the client's, or when it is given up here
-	stop      context.CancelCauseFunc
-	silence   *time.Timer  // stops it once nothing has moved for a while
-	upload    *upload      // nil if the request has no body
-	conn      *forwardConn // nil if it is HTTP/2, or none yet
-	reused    bool         // conn has served before
-	safe      bool         // it may be sent twice
-	begun     atomic.Bool  // something of it may have been sent
-	interim   int
+	request *http.Request // as the transport gets it
+
+	// ctx ends with the client's. Whatever else ends the exchange stops it with its
+	// reason: a *Failure, or the error of the client's body.
+	ctx  context.Context
+	stop context.CancelCauseFunc
+
+	moved     func() // something has come or gone
+	endUpload func() // closes the client's body, which ends reading it; does so once
+	release   func() // ends the exchange, once
+
+	safe    bool        // the request may be sent twice
+	stale   bool        // nothing may be sent on the connection
+	sent    atomic.Bool // something may have been sent on one
+	interim int
 }
 
-// begin waits until a request may be sent. The caller must call failed, or answered
-// and, at the end of the answer, release.
-func (c *Client) begin(ctx context.Context) (*exchange, error) {
-	leave, err := c.inflight.forward(ctx)
-	var probing bool
-	if err == nil {
-		if probing, err = c.breaker.admit(); err != nil {
-			leave()
-		}
-	}
-	if err != nil {
-		c.metrics.count(passthrough, outcome(nil, err))
-		return nil, err
-	}
-	x := &exchange{client: c, leave: leave, transport: c.transport(), start: time.Now(), probing: probing}
-	x.ctx, x.stop = context.WithCancelCause(ctx)
-	x.silence = time.AfterFunc(c.silence, func() { x.stop(errSilent) })
-	return x, nil
-}
-
-func (x *exchange) moved() { x.silence.Reset(x.client.silence) }
-
-// prepare returns the request as the transport gets it.
-func (x *exchange) prepare(request *http.Request) *http.Request {
-	request = request.WithContext(httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
+// newExchange makes an exchange that ends when nothing has moved for so long. leave is
+// called at its end.
+func newExchange(request *http.Request, silence time.Duration, leave func()) *exchange {
+	x := &exchange{endUpload: func() {}}
+	x.ctx, x.stop = context.WithCancelCause(request.Context())
+	timer := time.AfterFunc(silence, func() { x.stop(brokenExchange(errSilent)) })
+	x.moved = func() { timer.Reset(silence) }
+	x.request = request.WithContext(httptrace.WithClientTrace(x.ctx, &httptrace.ClientTrace{
 		GotConn:          x.gotConn,
-		WroteHeaderField: func(string, []string) { x.begun.Store(true) },
+		WroteHeaderField: func(string, []string) { x.sent.CompareAndSwap(false, !x.stale) },
 		Got1xxResponse:   x.gotInterim,
 	}))
-	if request.Body != nil && request.Body != http.NoBody {
-		x.upload = &upload{ReadCloser: request.Body, moved: x.moved}
-		context.AfterFunc(x.ctx, x.upload.end) // the transport waits for who reads it
+	hasBody := request.Body != nil && request.Body != http.NoBody
+	if hasBody {
+		x.request.Body = &upload{request.Body, x}
+		x.endUpload = sync.OnceFunc(func() { request.Body.Close() })
+		context.AfterFunc(x.ctx, x.endUpload) // the transport waits for who reads it
 	}
 	switch request.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		x.safe = x.upload == nil
+		x.safe = !hasBody
 	}
-	request.Header = maps.Clone(request.Header)
-	// With these, net/http takes any request for one that may be repeated; it looks for
-	// them in this spelling only.
-	for _, name := range []string{"Idempotency-Key", "X-Idempotency-Key"} {
-		if values, ok := request.Header[name]; ok {
-			delete(request.Header, name)
-			request.Header[strings.ToLower(name)] = values
-		}
-	}
-	if x.client.proxyAuth != "" {
-		request.Header.Set("Proxy-Authorization", x.client.proxyAuth)
-	}
-	return request
+	x.release = sync.OnceFunc(func() {
+		timer.Stop()
+		x.stop(nil)
+		x.endUpload()
+		leave()
+	})
+	return x
 }
 
-// send sends the request, again if the transport gave up on a connection that the upstream
-// had closed before anything was written on it.
-func (x *exchange) send(request *http.Request) (response *http.Response, err error) {
-	for range x.client.idle + 1 {
-		if x.upload != nil {
-			request.Body = x.upload.attempt()
+// send sends the request, again as long as it meets connections that are stale. The error
+// says whose fault it is that there is no answer.
+func (x *exchange) send(transport http.RoundTripper) (*http.Response, error) {
+	for {
+		x.stale = false
+		response, err := transport.RoundTrip(x.request)
+		if err == nil && x.stale { // what was read before it was closed is no answer to this
+			response.Body.Close()
+			err = errStale
 		}
-		x.conn = nil
-		response, err = x.transport.RoundTrip(request)
-		if err == nil || x.conn == nil || !x.reused || x.conn.wrote.Load() || x.upload.begun() || x.ctx.Err() != nil {
-			break
+		switch cause := context.Cause(x.ctx); {
+		case err == nil:
+			return response, nil
+		case cause != nil:
+			return nil, cause
+		case !x.stale:
+			return nil, brokenExchange(err)
 		}
 	}
-	return response, err
 }
 
-// gotConn is called before the request is written on a connection.
+// gotConn is called before the request is written on a connection. The transport has no
+// two at the same time, but it repeats requests that the upstream may have acted on: with
+// an Idempotency-Key, and in HTTP/2 for some reasons for which that refuses them.
 func (x *exchange) gotConn(info httptrace.GotConnInfo) {
-	conn, ok := info.Conn.(*forwardConn)
-	x.conn, x.reused = conn, info.Reused
-	switch {
-	case ok && !conn.begin(info.Reused):
-		conn.Close() // nothing was written, so the transport takes another one
-	case !ok && x.begun.Load() && !x.safe:
-		// HTTP/2: the transport repeats a request that the upstream has refused, for some
-		// reasons of which it might have acted on it before.
-		x.stop(errRepeated)
+	repeats := x.sent.Load() && !x.safe
+	if repeats {
+		x.stop(brokenExchange(errRepeated))
+	}
+	if conn, ok := info.Conn.(*forwardConn); ok { // else it is HTTP/2, where that stops it
+		if x.stale = repeats || !conn.begin(info.Reused, x.stop); x.stale {
+			conn.Close()
+		}
 	}
 }
 
 func (x *exchange) gotInterim(int, textproto.MIMEHeader) error {
 	if x.interim++; x.interim > interimMost {
-		x.stop(errInterim)
+		x.stop(brokenExchange(errInterim))
 	}
 	x.moved()
 	return nil
 }
 
-// failed ends the exchange and returns whose fault that was: the cause of the client's
-// context, the error of its body, or a failure of the upstream.
-func (x *exchange) failed(ctx context.Context, err error) error {
-	defer x.release()
-	switch broken := x.upload.failure(); {
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	case x.ctx.Err() != nil:
-		err = brokenExchange(context.Cause(x.ctx))
-	case broken != nil:
-		err = broken
-	case x.conn.framing() != nil: // which net/http takes for another error
-		err = brokenExchange(x.conn.framing())
-	default:
-		err = brokenExchange(err)
-	}
-	x.client.breaker.ended(x.probing, err)
-	x.client.metrics.count(passthrough, outcome(nil, err))
-	x.client.metrics.observeSeconds(passthrough, time.Since(x.start))
-	return err
+// upload is the body of a request. net/http may still read it after the answer has come.
+type upload struct {
+	io.ReadCloser
+	exchange *exchange
 }
 
-// answered tells that the head of an answer has come.
-func (x *exchange) answered(status int) {
-	var verdict error
-	if status >= http.StatusInternalServerError {
-		verdict = errNoVerdict
+func (u *upload) Read(p []byte) (int, error) {
+	if u.exchange.stale || u.exchange.ctx.Err() != nil {
+		return 0, io.ErrClosedPipe
 	}
-	x.client.breaker.ended(x.probing, verdict)
-	x.client.metrics.count(passthrough, statusClass(status))
-	x.client.metrics.observeSeconds(passthrough, time.Since(x.start))
+	n, err := u.ReadCloser.Read(p)
+	u.exchange.moved()
+	if err != nil && err != io.EOF && !errors.Is(err, io.ErrClosedPipe) { // that is reading given up here
+		u.exchange.stop(err)
+	}
+	return n, err
 }
 
-// release ends the exchange. It may be called once.
-func (x *exchange) release() {
-	x.silence.Stop()
-	x.upload.end()
-	x.stop(nil)
-	if x.transport != x.client.transport() {
-		x.transport.CloseIdleConnections()
+// Close leaves the body for the next connection if this one is stale.
+func (u *upload) Close() error {
+	if !u.exchange.stale {
+		u.exchange.endUpload()
 	}
-	x.leave()
+	return nil
+}
+
+// download is the body of an answer; closing it ends the exchange.
+type download struct {
+	io.ReadCloser
+	exchange *exchange
+}
+
+func (d *download) Read(p []byte) (int, error) {
+	n, err := d.ReadCloser.Read(p)
+	d.exchange.moved()
+	if cause := context.Cause(d.exchange.ctx); err != nil && err != io.EOF && cause != nil {
+		err = cause
+	}
+	return n, err
+}
+
+func (d *download) Close() error {
+	defer d.exchange.release()
+	return d.ReadCloser.Close()
 }

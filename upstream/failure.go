@@ -12,6 +12,7 @@ import (
 
 	"pollbridge/session"
 
+	"github.com/sony/gobreaker/v2"
 	"github.com/valyala/fasthttp"
 )
 
@@ -57,6 +58,10 @@ func (f *Failure) Error() string {
 // NotSent reports whether the upstream was not asked, for a reason that is known here.
 func (f *Failure) NotSent() bool { return !f.sent }
 
+// Soon reports whether the request may well be sent in a moment: others are finding out
+// whether the upstream is back.
+func (f *Failure) Soon() bool { return errors.Is(f.err, gobreaker.ErrTooManyRequests) }
+
 // Answered reports whether there is an Answer, which was given to the poll that was made:
 // one for another origin may be answered otherwise.
 func (f *Failure) Answered() bool { return f.Answer != nil }
@@ -74,6 +79,9 @@ func notSent(reason Reason, retryAfter time.Duration, err error) *Failure {
 
 // brokenExchange names what went wrong between here and the upstream.
 func brokenExchange(err error) *Failure {
+	if failure, ok := errors.AsType[*Failure](err); ok {
+		return failure
+	}
 	verdict := failing
 	if _, ok := errors.AsType[*connectError](err); ok {
 		verdict = unreachable
@@ -125,15 +133,11 @@ func noObservation(status int, err error, content *session.Content, retryAfter t
 	case 300 <= status && status < 400:
 		f.Reason = Redirect
 	}
-	if isForClients(status) && f.Reason != Transient {
-		f.Answer, f.verdict = content, healthy
+	if 300 <= status && status < 500 && f.Reason != Transient {
+		f.Answer, f.verdict = content, healthy // it says nothing against the upstream, but something to clients
 	}
 	return f
 }
-
-// isForClients reports whether an answer that is no observation says nothing against the
-// upstream, but something to clients.
-func isForClients(status int) bool { return 300 <= status && status < 500 }
 
 // BrokenAnswer is the failure of an answer whose body broke off.
 func BrokenAnswer(err error) *Failure { return brokenExchange(err) }

@@ -2,15 +2,16 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
-
-	"pollbridge/internal/socket"
 )
+
+var errUpgrade = errors.New("the upstream switches to a protocol that nobody asked for")
 
 func newTransport(d *dialer, idle int) *http.Transport {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -18,7 +19,7 @@ func newTransport(d *dialer, idle int) *http.Transport {
 		if err != nil || speaksHTTP2(conn) {
 			return conn, err
 		}
-		return &forwardConn{Conn: conn, socket: socket.Of(conn)}, nil
+		return newForwardConn(conn), nil
 	}
 	return &http.Transport{
 		DialContext:            dial,
@@ -86,25 +87,44 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 //
 // A request counts as in flight until the body is closed. None is sent again that the
 // upstream may have seen, but for GET, HEAD, OPTIONS and TRACE without a body.
-func (c *Client) Forward(request *http.Request) (*http.Response, error) {
+func (c *Client) Forward(request *http.Request) (response *http.Response, err error) {
 	if err := checkSendable(request, c.origin); err != nil {
 		return nil, err
 	}
-	x, err := c.begin(request.Context())
+	defer func() { c.metrics.count(passthrough, forwarded(response, err)) }()
+	leave, err := c.inflight.forward(request.Context())
 	if err != nil {
 		return nil, err
 	}
-	response, err := x.send(x.prepare(request))
+	probing, err := c.breaker.admit()
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	x := newExchange(request, c.silence, leave)
+	if c.proxyAuth != "" {
+		x.request.Header = request.Header.Clone()
+		x.request.Header.Set("Proxy-Authorization", c.proxyAuth)
+	}
+	start := time.Now()
+	response, err = x.send(c.transport())
 	if err == nil {
 		if err = c.notTheUpstreams(response.StatusCode); err != nil {
 			response.Body.Close()
+			err = brokenExchange(err)
 		}
 	}
-	if err != nil {
-		return nil, x.failed(request.Context(), err)
+	verdict := verdictOf(err)
+	if err == nil && response.StatusCode >= http.StatusInternalServerError {
+		verdict = nothing
 	}
-	x.answered(response.StatusCode)
-	response.Body = &download{ReadCloser: response.Body, exchange: x}
+	c.breaker.ended(probing, verdict, err)
+	c.metrics.observeSeconds(passthrough, time.Since(start))
+	if err != nil {
+		x.release()
+		return nil, err
+	}
+	response.Body = &download{response.Body, x}
 	return response, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/upstream"
 )
 
@@ -36,8 +37,8 @@ func body(text string) io.ReadCloser { return io.NopCloser(strings.NewReader(tex
 
 func TestTargetsAreKeptByteForByte(t *testing.T) {
 	for _, base := range []string{"", "/", "/base/v2", "/base%2Fv2/"} {
-		s := serve(t, answering(answer(200, "fine")))
-		c := newClient(t, s.url()+base)
+		s := testkit.NewRawUpstream(t, answering(answer(200, "fine")))
+		c := newClient(t, s.URL+base)
 		for i, target := range []string{
 			"/", "/a%2Fb/../c//d?x=1;y=%zz", "//x/y", "//x/y?z", "///", "/./..", "/%", "/%zz", "/a?", "//a?", "/a?b?c", "/a?%", "/a;b=c", `/a"b<c>|{}\^` + "`", "/ąž", "/a%00b", "/*", "/a:b@c", "/a+b",
 			"/en/smartid/sign/status/tok.json", "/a?" + strings.Repeat("x", 5000),
@@ -48,7 +49,7 @@ func TestTargetsAreKeptByteForByte(t *testing.T) {
 				continue
 			}
 			response.Body.Close()
-			line, _, _ := strings.Cut(s.seen()[i], "\r\n")
+			line, _, _ := strings.Cut(s.Requests()[i], "\r\n")
 			if want := "GET " + strings.TrimSuffix(base, "/") + target + " HTTP/1.1"; line != want {
 				t.Errorf("sent\n%s; want\n%s", line, want)
 			}
@@ -67,8 +68,8 @@ func TestTwoSlashesThatCannotBeKept(t *testing.T) {
 }
 
 func TestForwardKeepsTheRequestAndTheAnswer(t *testing.T) {
-	s := serve(t, answering(answer(418, "short and stout", "X-A: 1", "X-A: 2", "Content-Encoding: gzip", "Location: /elsewhere", "Set-Cookie: a=b")))
-	c := newClient(t, s.url())
+	s := testkit.NewRawUpstream(t, answering(answer(418, "short and stout", "X-A: 1", "X-A: 2", "Content-Encoding: gzip", "Location: /elsewhere", "Set-Cookie: a=b")))
+	c := newClient(t, s.URL)
 	r := request(t, c, "PATCH", "/x", body("hello"))
 	r.ContentLength = 5
 	r.Header.Set("Accept", "text/plain")
@@ -82,7 +83,7 @@ func TestForwardKeepsTheRequestAndTheAnswer(t *testing.T) {
 	if err != nil || string(text) != "short and stout" || response.StatusCode != 418 || len(response.Header["X-A"]) != 2 || response.Header.Get("Content-Encoding") != "gzip" {
 		t.Errorf("answer: %d %v %q, %v", response.StatusCode, response.Header, text, err)
 	}
-	sent := s.seen()[0]
+	sent := s.Requests()[0]
 	want := "PATCH /x HTTP/1.1\r\nHost: front.example\r\nContent-Length: 5\r\nAccept: text/plain\r\nX-Many: 1\r\nX-Many: 2\r\n\r\nhello"
 	if sent != want {
 		t.Errorf("sent\n%q; want\n%q", sent, want)
@@ -95,7 +96,7 @@ func TestForwardStreams(t *testing.T) {
 	const pieces = 30
 	piece := bytes.Repeat([]byte("x"), 1<<20)
 	arrived := make(chan int)
-	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for i := range pieces {
 			if _, err := io.CopyN(io.Discard, r.Body, int64(len(piece))); err != nil {
 				t.Errorf("the upstream read: %v", err)
@@ -164,8 +165,8 @@ func TestForwardIsNeverRepeated(t *testing.T) {
 		{"a DELETE", func(c *upstream.Client) *http.Request { return request(t, c, "DELETE", "/start", nil) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, func(p *peer) { p.request() }) // read, acted on, and never answered
-			client := newClient(t, s.url())
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) { p.ReadRequest() }) // read, acted on, and never answered
+			client := newClient(t, s.URL)
 			response, err := client.Forward(c.make(client))
 			if err == nil {
 				response.Body.Close()
@@ -173,14 +174,14 @@ func TestForwardIsNeverRepeated(t *testing.T) {
 			} else if f := wantFailure(t, err, upstream.Connection); f.NotSent() {
 				t.Error("the failure says that nothing was sent")
 			}
-			s.wantSeen(t, 1)
+			wantSeen(t, s, 1)
 		})
 	}
 }
 
 func TestForwardEndsWithItsClient(t *testing.T) {
 	reached, noticed := make(chan struct{}), make(chan struct{})
-	s := start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := testkit.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		close(reached)
 		<-r.Context().Done()
 		close(noticed)
@@ -216,7 +217,7 @@ func (*broken) Close() error { return nil }
 // TestBrokenUploadIsTheClientsFault, and it never arrives as if it were whole.
 func TestBrokenUploadIsTheClientsFault(t *testing.T) {
 	whole := make(chan bool, 100)
-	s := start(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := testkit.Serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
 		whole <- err == nil
 	}))
@@ -233,7 +234,7 @@ func TestBrokenUploadIsTheClientsFault(t *testing.T) {
 		}
 	}
 	wantBreaker(t, c, "closed")
-	if got := counted(t, own.registry); got["upstream_requests_total{passthrough,error}"] != 2 {
+	if got := testkit.Metrics(t, own.registry); got["pollbridge_upstream_requests_total{passthrough,error}"] != 2 {
 		t.Errorf("metrics: %v; want 2 errors", got)
 	}
 }
@@ -252,7 +253,7 @@ func TestRequestThatCannotBeSent(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFlaky()
-			client := newClient(t, start(t, f).URL, quick, func(s *setup) { s.breaker.MinRequests = 1 })
+			client := newClient(t, testkit.Serve(t, f).URL, quick, func(s *setup) { s.breaker.MinRequests = 1 })
 			r := request(t, client, "GET", "/", nil)
 			c.change(r)
 			response, err := client.Forward(r)
@@ -272,13 +273,13 @@ func TestForwardFailures(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		reason upstream.Reason
-		handle func(*peer)
+		handle func(*testkit.Conn)
 	}{
-		{"reset", upstream.Connection, func(p *peer) { p.request(); p.reset() }},
-		{"closed without an answer", upstream.Connection, func(p *peer) { p.request() }},
-		{"garbage", upstream.Connection, func(p *peer) { p.request(); p.say("what is this?\r\n\r\n") }},
-		{"endless interim answers", upstream.Connection, func(p *peer) {
-			p.request()
+		{"reset", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Reset() }},
+		{"closed without an answer", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest() }},
+		{"garbage", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Say("what is this?\r\n\r\n") }},
+		{"endless interim answers", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
 			for {
 				if _, err := p.Write([]byte("HTTP/1.1 103 Early Hints\r\n\r\n")); err != nil {
 					return
@@ -287,16 +288,16 @@ func TestForwardFailures(t *testing.T) {
 		}},
 		{"another protocol that nobody asked for", upstream.Unreadable, answering("HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n")},
 		{"HTTP/1.0 with Transfer-Encoding", upstream.Unreadable, answering("HTTP/1.0 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n")},
-		{"HTTP/1.0 with Transfer-Encoding, in parts", upstream.Unreadable, func(p *peer) {
-			p.request()
+		{"HTTP/1.0 with Transfer-Encoding, in parts", upstream.Unreadable, func(p *testkit.Conn) {
+			p.ReadRequest()
 			for _, part := range strings.SplitAfter("HTTP/1.0 200 OK\r\ntransfer-encodinG:chunked\r\n\r\n0\r\n\r\n", "0") {
-				p.say(part)
+				p.Say(part)
 				time.Sleep(time.Millisecond) // parts of their own, mostly
 			}
 		}},
-		{"an endless head", upstream.Connection, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\n")
+		{"an endless head", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\n")
 			for range 100_000 {
 				if _, err := p.Write([]byte("X-Filler: " + strings.Repeat("x", 1000) + "\r\n")); err != nil {
 					return
@@ -305,8 +306,8 @@ func TestForwardFailures(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, c.handle)
-			client := newClient(t, s.url())
+			s := testkit.NewRawUpstream(t, c.handle)
+			client := newClient(t, s.URL)
 			_, err := client.Forward(request(t, client, "POST", "/"+token, body(credential)))
 			if f := wantFailure(t, err, c.reason); f.NotSent() {
 				t.Error("the failure says that nothing was sent")
@@ -318,8 +319,8 @@ func TestForwardFailures(t *testing.T) {
 // TestBodyThatBreaksOffShows: half an answer must not look like a whole one.
 func TestBodyThatBreaksOffShows(t *testing.T) {
 	for _, head := range []string{"Content-Length: 100\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n64\r\n"} {
-		s := serve(t, func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\n" + head + "half") })
-		c := newClient(t, s.url())
+		s := testkit.NewRawUpstream(t, func(p *testkit.Conn) { p.ReadRequest(); p.Say("HTTP/1.1 200 OK\r\n" + head + "half") })
+		c := newClient(t, s.URL)
 		response, err := c.Forward(request(t, c, "GET", "/", nil))
 		if err != nil {
 			t.Fatal(err)
@@ -334,7 +335,7 @@ func TestBodyThatBreaksOffShows(t *testing.T) {
 // TestInFlightUntilTheBodyIsClosed, and then no more, once.
 func TestInFlightUntilTheBodyIsClosed(t *testing.T) {
 	f := newFlaky()
-	c := newClient(t, start(t, f).URL, func(s *setup) { s.MaxInflight = 1 })
+	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { s.MaxInflight = 1 })
 	first, err := c.Forward(request(t, c, "GET", "/", nil))
 	if err != nil {
 		t.Fatal(err)
@@ -377,7 +378,7 @@ func TestInFlightUntilTheBodyIsClosed(t *testing.T) {
 // TestPollsGoBesideUploads: what passes through leaves a quarter for them.
 func TestPollsGoBesideUploads(t *testing.T) {
 	f := newFlaky()
-	c := newClient(t, start(t, f).URL, func(s *setup) { s.MaxInflight = 4 })
+	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { s.MaxInflight = 4 })
 	for range 3 {
 		response, err := c.Forward(request(t, c, "GET", "/", nil))
 		if err != nil {
@@ -393,7 +394,7 @@ func TestPollsGoBesideUploads(t *testing.T) {
 func TestForwardIsCounted(t *testing.T) {
 	f := newFlaky()
 	var own setup
-	c := newClient(t, start(t, f).URL, func(s *setup) { own = *s })
+	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { own = *s })
 	for _, status := range []int{200, 204, 404, 500} {
 		f.set(respond(status, ""))
 		response, err := c.Forward(request(t, c, "GET", "/"+token, nil))
@@ -402,9 +403,9 @@ func TestForwardIsCounted(t *testing.T) {
 		}
 		response.Body.Close()
 	}
-	got := counted(t, own.registry)
+	got := testkit.Metrics(t, own.registry)
 	for class, n := range map[string]float64{"2xx": 2, "4xx": 1, "5xx": 1} {
-		if name := "upstream_requests_total{passthrough," + class + "}"; got[name] != n {
+		if name := "pollbridge_upstream_requests_total{passthrough," + class + "}"; got[name] != n {
 			t.Errorf("%s = %v; want %v", name, got[name], n)
 		}
 	}

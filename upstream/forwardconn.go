@@ -4,7 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
-	"runtime"
+	"os"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -15,18 +15,23 @@ import (
 
 // forwardConn is an HTTP/1 connection for what passes through.
 //
-// net/http notices what comes on an idle connection, but not if the next request is
-// quicker to take the connection than it is to look; then a surplus of one answer would
-// be the answer to the next request, which may be somebody else's.
+// net/http reads on after an answer, and closes a connection on which more comes. But if
+// the next request is quicker to take the connection than that, a surplus of one answer
+// is the answer to the next request, which may be somebody else's.
 type forwardConn struct {
 	net.Conn
-	socket  *socket.Socket
-	reading atomic.Bool // all that has come was taken, and more is waited for
-	closed  atomic.Bool
-	wrote   atomic.Bool // something of the request
+	socket *socket.Socket
+
+	asked atomic.Bool // whether the connection is idle
+	idle  chan bool   // the answer to that; no, once it was closed
 
 	mu   sync.Mutex
-	head headCheck // guarded by mu
+	head headCheck   // guarded by mu
+	fail func(error) // ends the exchange; guarded by mu
+}
+
+func newForwardConn(conn net.Conn) *forwardConn {
+	return &forwardConn{Conn: conn, socket: socket.Of(conn), idle: make(chan bool, 1), fail: func(error) {}}
 }
 
 func speaksHTTP2(conn net.Conn) bool {
@@ -34,54 +39,36 @@ func speaksHTTP2(conn net.Conn) bool {
 	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
-// begin reports whether a request may be sent on the connection.
-func (c *forwardConn) begin(reused bool) bool {
-	c.wrote.Store(false)
+// begin reports whether a request may be sent on the connection. fail ends its exchange.
+func (c *forwardConn) begin(reused bool, fail func(error)) bool {
 	c.mu.Lock()
 	c.head.reset()
+	c.fail = fail
 	c.mu.Unlock()
 	return !reused || c.isIdle()
 }
 
-// isIdle waits for net/http to be done with the last answer, which takes it a moment.
+// isIdle reports whether the connection is open and nothing has come since the last
+// answer. To be sure it interrupts whoever reads on, or is about to: then all that came
+// has been read, or can be seen in the socket.
 func (c *forwardConn) isIdle() bool {
-	const yields, pause, most = 100, 100 * time.Microsecond, 100 * time.Millisecond
-	start := time.Now()
-	for i := 0; time.Since(start) < most; i++ {
-		switch {
-		case c.closed.Load():
-			return false
-		case c.reading.Load():
-			return isQuiet(c.socket)
-		case i < yields:
-			runtime.Gosched()
-		default:
-			time.Sleep(pause)
-		}
-	}
-	return false
+	c.asked.Store(true)
+	return c.SetReadDeadline(longAgo) == nil && <-c.idle
 }
 
 func (c *forwardConn) Read(p []byte) (int, error) {
-	c.reading.Store(true)
 	n, err := c.Conn.Read(p)
-	c.reading.Store(false)
+	for errors.Is(err, os.ErrDeadlineExceeded) && c.asked.CompareAndSwap(true, false) {
+		c.answer(c.SetReadDeadline(time.Time{}) == nil && isQuiet(c.socket))
+		n, err = c.Conn.Read(p)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.head.read(p[:n]); err != nil {
+		c.fail(brokenExchange(err)) // net/http would name another error
 		return 0, err
 	}
 	return n, err
-}
-
-// framing is what was wrong with the head of the answer. No connection has nil.
-func (c *forwardConn) framing() error {
-	if c == nil {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.head.err
 }
 
 // Write does not fail if the upstream has closed the connection while a request is sent.
@@ -89,16 +76,22 @@ func (c *forwardConn) framing() error {
 // rest of the request goes nowhere, and what comes decides.
 func (c *forwardConn) Write(p []byte) (int, error) {
 	n, err := c.Conn.Write(p)
-	if n > 0 {
-		c.wrote.Store(true)
-	}
-	if c.wrote.Load() && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+	if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 		return len(p), nil
 	}
 	return n, err
 }
 
 func (c *forwardConn) Close() error {
-	c.closed.Store(true)
+	c.answer(false)
 	return c.Conn.Close()
+}
+
+// answer does not wait: of two answers the first counts, and the other is that the
+// connection was closed meanwhile.
+func (c *forwardConn) answer(idle bool) {
+	select {
+	case c.idle <- idle:
+	default:
+	}
 }

@@ -13,7 +13,7 @@ var errFraming = errors.New("an HTTP/1.0 answer with Transfer-Encoding")
 // (RFC 9112, 6.1: such framing is faulty).
 type headCheck struct {
 	over bool   // nothing more is to be checked
-	head []byte // of an HTTP/1.0 answer, as far as it has come
+	head []byte // as far as it has come
 	err  error  // errFraming once that was found
 }
 
@@ -23,18 +23,16 @@ func (h *headCheck) reset() { *h = headCheck{} }
 // read is shown what comes on the connection. It returns err, again and again.
 func (h *headCheck) read(p []byte) error {
 	const version = "HTTP/1.0"
-	if h.over || h.err != nil || len(h.head) == 0 && len(p) >= len(version) && string(p[:len(version)]) != version {
-		h.over = true
+	if h.over || len(h.head) == 0 && len(p) >= len(version) && string(p[:len(version)]) != version {
+		h.over = true // as most are, without a copy
 		return h.err
 	}
 	h.head = append(h.head, p...)
 	head, _, whole := bytes.Cut(bytes.ReplaceAll(h.head, []byte("\r"), nil), []byte("\n\n"))
-	known := min(len(head), len(version))
-	switch {
-	case bytes.Contains(bytes.ToLower(head), []byte("\ntransfer-encoding:")):
-		*h = headCheck{over: true, err: errFraming}
-	case whole, string(head[:known]) != version[:known], len(h.head) > maxHead:
-		*h = headCheck{over: true}
+	if bytes.Contains(bytes.ToLower(head), []byte("\ntransfer-encoding:")) {
+		h.err = errFraming
 	}
+	known := min(len(head), len(version))
+	h.over = h.err != nil || whole || string(head[:known]) != version[:known] || len(h.head) > maxHead
 	return h.err
 }

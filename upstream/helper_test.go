@@ -1,21 +1,13 @@
 package upstream_test
 
 import (
-	"bufio"
-	"bytes"
 	"crypto/tls"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -24,7 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/upstream"
 )
@@ -39,7 +31,7 @@ func TestMain(m *testing.M) {
 const (
 	token      = "0b6cbb2e-token"
 	credential = "c7a1a0b4-credential"
-	waiting    = `{"status":"waiting"}`
+	waiting    = testkit.Waiting
 )
 
 // setup is what a test changes of a client before it is made.
@@ -78,8 +70,8 @@ func options(s *setup) upstream.Options {
 }
 
 // logged makes a client of which the log can be read.
-func logged(t *testing.T, url string, change ...func(*setup)) (*logtest.Buffer, *upstream.Client) {
-	var log logtest.Buffer
+func logged(t *testing.T, url string, change ...func(*setup)) (*testkit.LogBuffer, *upstream.Client) {
+	var log testkit.LogBuffer
 	change = append(change, func(s *setup) { s.log = slog.New(slog.NewTextHandler(&log, nil)) })
 	return &log, newClient(t, url, change...)
 }
@@ -186,120 +178,11 @@ func wantFailure(t testing.TB, err error, reason upstream.Reason) *upstream.Fail
 	return failure
 }
 
-// server is an upstream that speaks bytes.
-type server struct {
-	listener net.Listener
-	work     sync.WaitGroup
-
-	mu       sync.Mutex
-	requests []string   // guarded by mu, as all below
-	conns    []net.Conn // that were accepted
-}
-
-// peer is one connection of a server.
-type peer struct {
-	net.Conn
-	number int // of the connection, from 1
-	read   *bufio.Reader
-	server *server
-}
-
-// serve starts a server whose connections each run handle and are then closed.
-func serve(t testing.TB, handle func(*peer)) *server {
+func wantSeen(t testing.TB, u *testkit.RawUpstream, n int) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return serveOn(t, listener, handle)
-}
-
-func serveOn(t testing.TB, listener net.Listener, handle func(*peer)) *server {
-	s := &server{listener: listener}
-	s.work.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			s.mu.Lock()
-			s.conns = append(s.conns, conn)
-			p := &peer{conn, len(s.conns), bufio.NewReader(conn), s}
-			s.mu.Unlock()
-			s.work.Go(func() {
-				defer conn.Close()
-				handle(p)
-			})
-		}
-	})
-	t.Cleanup(func() {
-		listener.Close()
-		s.hangUp()
-		s.work.Wait()
-	})
-	return s
-}
-
-func (s *server) url() string { return "http://" + s.listener.Addr().String() }
-
-// hangUp closes all connections.
-func (s *server) hangUp() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, conn := range s.conns {
-		conn.Close()
-	}
-}
-
-// seen returns the requests that were read, as they came.
-func (s *server) seen() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]string(nil), s.requests...)
-}
-
-func (s *server) wantSeen(t testing.TB, n int) {
-	t.Helper()
-	if seen := s.seen(); len(seen) != n {
+	if seen := u.Requests(); len(seen) != n {
 		t.Errorf("the upstream saw %d requests; want %d", len(seen), n)
 	}
-}
-
-// request reads a request byte for byte; false means that none came.
-func (p *peer) request() (string, bool) {
-	var raw bytes.Buffer
-	length := 0
-	for {
-		line, err := p.read.ReadString('\n')
-		if err != nil {
-			return "", false
-		}
-		raw.WriteString(line)
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(name, "Content-Length") {
-			length, _ = strconv.Atoi(strings.TrimSpace(value))
-		}
-		if line == "\r\n" {
-			break
-		}
-	}
-	if _, err := io.CopyN(&raw, p.read, int64(length)); err != nil {
-		return "", false
-	}
-	p.server.mu.Lock()
-	defer p.server.mu.Unlock()
-	p.server.requests = append(p.server.requests, raw.String())
-	return raw.String(), true
-}
-
-func (p *peer) say(text string) { io.WriteString(p.Conn, text) }
-
-// untilClosed waits until the client closes the connection.
-func (p *peer) untilClosed() { io.Copy(io.Discard, p.read) }
-
-// reset closes the connection with a reset.
-func (p *peer) reset() {
-	p.Conn.(*net.TCPConn).SetLinger(0)
-	p.Conn.Close()
 }
 
 // answer is a response as a sane server writes it.
@@ -314,13 +197,13 @@ func answer(status int, body string, header ...string) string {
 }
 
 // answering is a handler that gives the same answer to all requests.
-func answering(text string) func(*peer) {
-	return func(p *peer) {
+func answering(text string) func(*testkit.Conn) {
+	return func(c *testkit.Conn) {
 		for {
-			if _, ok := p.request(); !ok {
+			if _, ok := c.ReadRequest(); !ok {
 				return
 			}
-			p.say(text)
+			c.Say(text)
 		}
 	}
 }
@@ -352,60 +235,10 @@ func respond(status int, body string) http.HandlerFunc {
 	}
 }
 
-func start(t testing.TB, handler http.Handler) *httptest.Server {
+// certificate returns what a TLS server at 127.0.0.1 or example.com needs, and the file
+// that makes a client trust it.
+func certificate(t testing.TB) (certificates []tls.Certificate, caFile string) {
 	t.Helper()
-	s := httptest.NewServer(handler)
-	t.Cleanup(func() {
-		s.CloseClientConnections()
-		s.Close()
-	})
-	return s
-}
-
-// certificate returns what a TLS server on 127.0.0.1 needs, and the file that makes
-// a client trust it.
-func certificate(t *testing.T) (certificates []tls.Certificate, caFile string) {
-	t.Helper()
-	s := httptest.NewTLSServer(nil)
-	defer s.Close()
-	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	caFile = filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(caFile, block, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return s.TLS.Certificates, caFile
-}
-
-// counted returns the values of all counters and gauges, by name and labels.
-func counted(t testing.TB, registry *prometheus.Registry) map[string]float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := map[string]float64{}
-	for _, family := range families {
-		for _, metric := range family.Metric {
-			var labels []string
-			for _, pair := range metric.Label {
-				labels = append(labels, pair.GetValue())
-			}
-			name := strings.TrimPrefix(family.GetName(), "pollbridge_") + "{" + strings.Join(labels, ",") + "}"
-			values[name] = metric.GetCounter().GetValue() + metric.GetGauge().GetValue() + float64(metric.GetHistogram().GetSampleCount())
-		}
-	}
-	return values
-}
-
-// longest is how long something may take that a test waits for.
-const longest = 30 * time.Second
-
-// eventually polls a condition.
-func eventually(t testing.TB, what string, is func() bool) {
-	t.Helper()
-	for start := time.Now(); !is(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > longest {
-			t.Fatalf("%s: not within %v", what, longest)
-		}
-	}
+	c := testkit.NewCertificate(t, "example.com")
+	return []tls.Certificate{c.Certificate}, c.CertFile
 }

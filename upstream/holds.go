@@ -19,7 +19,6 @@ type holds struct {
 	until  map[uint64]time.Time // guarded by mu, as all below; by session or credential
 	all    time.Time
 	latest []toldSession // the last three that a 503 has told to wait
-	looked time.Time     // when until was last searched for what is over
 }
 
 type toldSession struct {
@@ -29,7 +28,7 @@ type toldSession struct {
 
 const (
 	holdLongest   = time.Minute
-	holdMost      = 10_000 // sessions and credentials; of more, some are forgotten
+	holdMost      = 10_000 // sessions and credentials; of more, all are forgotten
 	holdAllAfter  = 3
 	holdAllWithin = 10 * time.Second
 )
@@ -61,18 +60,14 @@ func (h *holds) told(who caller, status int, retryAfter time.Duration) {
 
 // hold must be called with mu held.
 func (h *holds) hold(key uint64, now, until time.Time) {
+	if len(h.until) >= holdMost {
+		maps.DeleteFunc(h.until, func(_ uint64, end time.Time) bool { return end.Before(now) })
+		if len(h.until) > holdMost/2 {
+			clear(h.until)
+		}
+	}
 	if h.until == nil {
 		h.until = map[uint64]time.Time{}
-	}
-	if len(h.until) >= holdMost && now.Sub(h.looked) > time.Second {
-		h.looked = now
-		maps.DeleteFunc(h.until, func(_ uint64, end time.Time) bool { return end.Before(now) })
-	}
-	for other := range h.until {
-		if len(h.until) < holdMost {
-			break
-		}
-		delete(h.until, other)
 	}
 	h.until[key] = until
 }
@@ -82,19 +77,15 @@ func (h *holds) left(who caller) time.Duration {
 	now := time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return max(h.leftOf(who.session, now), h.leftOf(who.credential, now), h.all.Sub(now))
-}
-
-// leftOf must be called with mu held.
-func (h *holds) leftOf(key uint64, now time.Time) time.Duration {
-	until, held := h.until[key]
-	if !held {
-		return 0
+	left := h.all.Sub(now)
+	for _, key := range []uint64{who.session, who.credential} {
+		until := h.until[key]
+		left = max(left, until.Sub(now))
+		if !now.Before(until) {
+			delete(h.until, key)
+		}
 	}
-	if !now.Before(until) {
-		delete(h.until, key)
-	}
-	return until.Sub(now)
+	return left
 }
 
 // check returns the failure of a poll that the upstream does not want yet.

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/upstream"
 )
@@ -34,7 +35,7 @@ func wantHeldBack(t *testing.T, c *upstream.Client, v *session.Variant, least, m
 func TestRetryAfter(t *testing.T) {
 	f := newFlaky()
 	var own setup
-	c := newClient(t, start(t, f).URL, func(s *setup) { own = *s })
+	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { own = *s })
 	mine, same := another(t, 0), another(t, 1)
 	others := question(t, dialect("marksign"), 0, "", `{"access_token":"another"}`)
 
@@ -58,7 +59,7 @@ func TestRetryAfter(t *testing.T) {
 		t.Fatalf("what passes through: %v", err)
 	}
 	response.Body.Close()
-	if got := counted(t, own.registry)["upstream_requests_total{smartid-sign,held_back}"]; got != 2 {
+	if got := testkit.Metrics(t, own.registry)["pollbridge_upstream_requests_total{smartid-sign,held_back}"]; got != 2 {
 		t.Errorf("%v are counted as held back; want 2", got)
 	}
 	wantBreaker(t, c, "closed")
@@ -66,7 +67,7 @@ func TestRetryAfter(t *testing.T) {
 
 func TestRetryAfterOfThe503s(t *testing.T) {
 	f := newFlaky()
-	c := newClient(t, start(t, f).URL)
+	c := newClient(t, testkit.Serve(t, f).URL)
 	for session := range 10 { // that keep the breaker closed
 		c.Poll(t.Context(), another(t, 100+session), forClient)
 	}
@@ -105,8 +106,8 @@ func TestRetryAfterAsItComes(t *testing.T) {
 		{403, []string{"Retry-After: 8"}, time.Second},
 		{429, nil, time.Second},
 	} {
-		s := serve(t, answering(answer(c.status, "x", c.header...)))
-		_, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
+		s := testkit.NewRawUpstream(t, answering(answer(c.status, "x", c.header...)))
+		_, err := newClient(t, s.URL).Poll(t.Context(), asked(t), forClient)
 		if f, ok := err.(*upstream.Failure); !ok || f.RetryAfter != c.want {
 			t.Errorf("%d %q: %+v; want RetryAfter %v", c.status, c.header, err, c.want)
 		}

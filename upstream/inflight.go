@@ -3,65 +3,53 @@ package upstream
 import (
 	"context"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 )
 
-// inflight bounds the requests in flight. A quarter of them are for polls alone, so that
-// slow uploads never keep polls waiting; the others are for whoever comes.
+// inflight bounds the requests in flight. What passes through may be three quarters of
+// them, so that slow uploads never keep polls waiting.
 type inflight struct {
-	common, reserved chan struct{} // hold what is free; reserved is nil if there are too few to share
+	all, forwards *semaphore.Weighted
 }
 
 // queueing is how long a request waits to be sent before it counts as overload.
 const queueing = 2 * time.Second
 
 func newInflight(most int) *inflight {
-	f := &inflight{common: filled(most - most/4)}
-	if most/4 > 0 {
-		f.reserved = filled(most / 4)
-	}
-	return f
-}
-
-func filled(n int) chan struct{} {
-	free := make(chan struct{}, n)
-	for range n {
-		free <- struct{}{}
-	}
-	return free
+	return &inflight{semaphore.NewWeighted(int64(most)), semaphore.NewWeighted(int64(most - most/4))}
 }
 
 // poll waits until a poll may be sent, no longer than ctx and than queueing. The error is
 // the cause of ctx, or a Failure; if it is nil, the caller must call release.
 func (f *inflight) poll(ctx context.Context) (release func(), err error) {
-	return f.wait(ctx, f.reserved)
+	return acquire(ctx, f.all)
 }
 
 // forward waits likewise until another request may be sent.
 func (f *inflight) forward(ctx context.Context) (release func(), err error) {
-	return f.wait(ctx, nil)
+	return acquire(ctx, f.forwards, f.all)
 }
 
-func (f *inflight) wait(ctx context.Context, reserved chan struct{}) (release func(), err error) {
-	releaseReserved, releaseCommon := func() { reserved <- struct{}{} }, func() { f.common <- struct{}{} }
-	select {
-	case <-reserved: // first, to leave the others to whoever needs them
-		return releaseReserved, nil
-	default:
+func acquire(ctx context.Context, bounds ...*semaphore.Weighted) (release func(), err error) {
+	for i, bound := range bounds {
+		if bound.TryAcquire(1) {
+			continue
+		}
+		limited, cancel := context.WithTimeout(ctx, queueing)
+		err := bound.Acquire(limited, 1)
+		cancel()
+		if err != nil {
+			releaseAll(bounds[:i])
+			return nil, overload(ctx, err)
+		}
 	}
-	select {
-	case <-f.common:
-		return releaseCommon, nil
-	default:
-	}
-	limited, cancel := context.WithTimeout(ctx, queueing)
-	defer cancel()
-	select {
-	case <-reserved:
-		return releaseReserved, nil
-	case <-f.common:
-		return releaseCommon, nil
-	case <-limited.Done():
-		return nil, overload(ctx, limited.Err())
+	return func() { releaseAll(bounds) }, nil
+}
+
+func releaseAll(bounds []*semaphore.Weighted) {
+	for _, bound := range bounds {
+		bound.Release(1)
 	}
 }
 

@@ -190,7 +190,7 @@ func TestRateQueueRefuses(t *testing.T) {
 		if err := q.wait(ctx, aWatch()); err != gone {
 			t.Errorf("who leaves: %v; want the cause", err)
 		}
-		if q.clients.Len()+q.watches.Len() > 0 {
+		if q.clients.waiting.Load()+q.watches.waiting.Load() > 0 {
 			t.Error("somebody still waits")
 		}
 	})
@@ -283,15 +283,15 @@ func TestTally(t *testing.T) {
 			{"the connection twice", 0, 0, 0, 2, false},
 			{"the connection, while others answer", 0, 20, 0, 3, false},
 		} {
-			y := &tally{window: 10 * time.Second, minRequests: 10, ratio: 0.5}
+			y := newTally(BreakerConfig{Window: 10 * time.Second, MinRequests: 10, FailureRatio: 0.5})
 			session := uint64(0)
 			times := map[verdict]int{healthy: 3, failing: 3, unreachable: 1}
 			add := func(n int, v verdict) {
 				for range n {
 					session++
-					y.asked(session)
+					y.note(session, nothing)
 					for range times[v] {
-						y.answered(session, v)
+						y.note(session, v)
 					}
 				}
 			}
@@ -307,10 +307,10 @@ func TestTally(t *testing.T) {
 				t.Errorf("%s: tripped after the window", c.name)
 			}
 		}
-		y := &tally{window: 10 * time.Second, minRequests: 1, ratio: 0.5}
+		y := newTally(BreakerConfig{Window: 10 * time.Second, MinRequests: 1, FailureRatio: 0.5})
 		for session := range uint64(3) {
-			y.answered(session, failing)
-			y.answered(session, healthy)
+			y.note(session, failing)
+			y.note(session, healthy)
 		}
 		if y.tripped() {
 			t.Error("what was before the latest outcome counts")
@@ -321,17 +321,17 @@ func TestTally(t *testing.T) {
 // TestTallyIsBounded, and of very many sessions a part tells as much.
 func TestTallyIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		y := &tally{window: 10 * time.Second, minRequests: 5000, ratio: 0.5}
+		y := newTally(BreakerConfig{Window: 10 * time.Second, MinRequests: 5000, FailureRatio: 0.5})
 		fare := func(sessions uint64, share int, v verdict) {
 			for i := range sessions {
 				session := i * 0x9e3779b97f4a7c15 // spread as hashes are
-				if y.asked(session); i%10 < uint64(share) {
-					y.answered(session, v)
+				if y.note(session, nothing); i%10 < uint64(share) {
+					y.note(session, v)
 				} else {
-					y.answered(session, healthy)
+					y.note(session, healthy)
 				}
-				if len(y.outcomes) > tallyMost {
-					t.Fatalf("%d outcomes are held; want at most %d", len(y.outcomes), tallyMost)
+				if y.outcomes.Len() > tallyMost {
+					t.Fatalf("%d outcomes are held; want at most %d", y.outcomes.Len(), tallyMost)
 				}
 			}
 		}
@@ -343,15 +343,21 @@ func TestTallyIsBounded(t *testing.T) {
 		if !y.tripped() {
 			t.Error("not tripped though three fifths fail")
 		}
-		if y.mask == 0 || len(y.outcomes) < tallyMost/8 {
-			t.Errorf("%d outcomes are held of the sample %x", len(y.outcomes), y.mask)
+		if y.outcomes.Len() < tallyMost/2 || y.outcomes.Len() != len(y.sessions) {
+			t.Errorf("%d outcomes are held of %d sessions", y.outcomes.Len(), len(y.sessions))
 		}
 		for range 20 { // most of them end
 			time.Sleep(2 * time.Second)
 			fare(30, 6, failing)
 		}
-		if !y.tripped() || len(y.outcomes) != 30 {
-			t.Errorf("of 30 sessions %d are counted; want all", len(y.outcomes))
+		if live, _, _ := y.count(); !y.tripped() || live != 30 {
+			t.Errorf("of 30 sessions %d are counted; want all", live)
+		}
+		for session := range uint64(3 * tallyMost) {
+			y.note(session, unreachable)
+		}
+		if y.outcomes.Len() > tallyMost || len(y.sessions) > 0 {
+			t.Errorf("%d outcomes are held of %d sessions; want at most %d of none", y.outcomes.Len(), len(y.sessions), tallyMost)
 		}
 	})
 }

@@ -2,13 +2,13 @@ package upstream
 
 import (
 	"errors"
+	"net/http"
 	"strconv"
 	"time"
 
 	"pollbridge/session"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/sony/gobreaker/v2"
 )
 
 // passthrough is the endpoint label of what is no status request.
@@ -48,14 +48,13 @@ func (m *metrics) observeSeconds(endpoint string, took time.Duration) {
 	m.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
 }
 
-func (m *metrics) observeBreaker(state gobreaker.State) {
-	m.breaker.Set(map[gobreaker.State]float64{
-		gobreaker.StateClosed: 0, gobreaker.StateHalfOpen: 1, gobreaker.StateOpen: 2,
-	}[state])
+// forwarded is the outcome of a request that passes through.
+func forwarded(response *http.Response, err error) string {
+	if err != nil {
+		return outcome(nil, err)
+	}
+	return strconv.Itoa(min(max(response.StatusCode/100, 1), 5)) + "xx"
 }
-
-// statusClass is the outcome of an answer that passes through.
-func statusClass(status int) string { return strconv.Itoa(min(max(status/100, 1), 5)) + "xx" }
 
 // outcome is the state that was observed, or the reason why none was.
 func outcome(observation *session.Observation, err error) string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"syscall"
 	"time"
 
 	"pollbridge/internal/socket"
@@ -90,18 +89,7 @@ func (c *Client) exchange(v *session.Variant, who caller, o session.PollOptions,
 	c.writePoll(request, v, o.Origin)
 
 	response.Header.SetNoDefaultContentType(true)
-	sent := time.Now()
-	err := c.polls.DoTimeout(request, response, timeout)
-	for tries := 0; errors.Is(err, errStale) && tries <= c.polls.MaxConns; tries++ {
-		err = c.polls.DoTimeout(request, response, timeout) // nothing was sent
-	}
-	if err != nil && closedWhileIdle(err, response) && time.Since(sent) < atOnce {
-		err = c.polls.DoTimeout(request, response, timeout)
-	}
-	if address, ok := response.RemoteAddr().(pollAddr); err != nil && ok && address.conn.head.err != nil {
-		err = address.conn.head.err // which fasthttp takes for another
-	}
-	if err != nil {
+	if err := c.send(request, response, timeout); err != nil {
 		return nil, brokenExchange(err)
 	}
 	return c.readAnswer(v, who, o, response)
@@ -111,14 +99,28 @@ func (c *Client) exchange(v *session.Variant, who caller, o session.PollOptions,
 // that when it is used again. Later, the upstream has read the request.
 const atOnce = time.Second
 
-// closedWhileIdle reports whether the upstream seems to have closed a connection just
-// when it was used again: then it has not read the request, or not acted on it, and a
-// poll may be repeated once. Not so if an answer had begun: it may have been the only
-// delivery of the document.
-func closedWhileIdle(err error, response *fasthttp.Response) bool {
-	address, ok := response.RemoteAddr().(pollAddr)
-	return ok && address.reused && !address.conn.reading &&
-		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+// send sends a request, again as long as it meets connections that are stale, and once
+// more if the upstream seems to have closed a connection just when it was used again:
+// then it has not read the request, or not acted on it. Not so if an answer had begun:
+// it may have been the only delivery of the document.
+func (c *Client) send(request *fasthttp.Request, response *fasthttp.Response, timeout time.Duration) error {
+	for repeated := false; ; {
+		sent := time.Now()
+		err := c.polls.DoTimeout(request, response, timeout)
+		if errors.Is(err, errStale) {
+			continue
+		}
+		address, ok := response.RemoteAddr().(pollAddr)
+		switch {
+		case err == nil || !ok:
+			return err
+		case address.conn.head.err != nil:
+			return address.conn.head.err // which fasthttp takes for another
+		case repeated || time.Since(sent) > atOnce || !address.conn.closedWhileIdle(err):
+			return err
+		}
+		repeated = true
+	}
 }
 
 func (c *Client) writePoll(request *fasthttp.Request, v *session.Variant, origin string) {
@@ -187,7 +189,7 @@ func plainBody(response *fasthttp.Response) (body []byte, decoded bool, err erro
 // fitted gives back the memory that a body does not need: buffers grow to powers of
 // two, and an answer is held for a while.
 func fitted(body []byte) []byte {
-	if cap(body)-len(body) > len(body)/4 {
+	if cap(body)-len(body) > len(body)/16 {
 		return bytes.Clone(body)
 	}
 	return body

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/upstream"
 )
@@ -55,17 +56,17 @@ func TestPollBytes(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, answering(answer(200, `{"status":"waiting","data":{"document_status":"waiting"}}`)))
+			s := testkit.NewRawUpstream(t, answering(answer(200, `{"status":"waiting","data":{"document_status":"waiting"}}`)))
 			v := question(t, c.endpoint, c.locale, c.query, c.body)
-			if _, err := newClient(t, s.url()+c.base).Poll(t.Context(), v, forClient); err != nil {
+			if _, err := newClient(t, s.URL+c.base).Poll(t.Context(), v, forClient); err != nil {
 				t.Fatal(err)
 			}
-			head, body, _ := strings.Cut(s.seen()[0], "\r\n\r\n")
+			head, body, _ := strings.Cut(s.Requests()[0], "\r\n\r\n")
 			lines := strings.Split(head, "\r\n")
 			if lines[0] != c.line {
 				t.Errorf("request line\n%s; want\n%s", lines[0], c.line)
 			}
-			want := append(c.header, "Host: "+s.listener.Addr().String())
+			want := append(c.header, "Host: "+s.Addr())
 			slices.Sort(want)
 			if slices.Sort(lines[1:]); !slices.Equal(lines[1:], want) {
 				t.Errorf("header\n%q; want\n%q", lines[1:], want)
@@ -79,11 +80,11 @@ func TestPollBytes(t *testing.T) {
 
 func TestObservation(t *testing.T) {
 	text := `{"status":"error","error_code":40020,"message":"ne"}` + "\n"
-	s := serve(t, answering(answer(400, text,
+	s := testkit.NewRawUpstream(t, answering(answer(400, text,
 		"Content-Type: application/json; charset=utf-8", "X-Vendor: a", "X-Vendor: b", "Set-Cookie: a=b", "Date: Mon, 01 Jan 2026 00:00:00 GMT",
 		"Connection: keep-alive, X-Hop", "X-Hop: 1", "Keep-Alive: timeout=5", "Server: nginx", "Cache-Control: no-store")))
 	before := time.Now()
-	o, err := newClient(t, s.url()).Poll(t.Context(), question(t, dialect("marksign"), 1, "", `{"access_token":"x"}`), forClient)
+	o, err := newClient(t, s.URL).Poll(t.Context(), question(t, dialect("marksign"), 1, "", `{"access_token":"x"}`), forClient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,8 +107,8 @@ func TestObservation(t *testing.T) {
 
 // TestNothingIsInvented: what the upstream did not say is not said for it.
 func TestNothingIsInvented(t *testing.T) {
-	s := serve(t, answering(answer(200, waiting)))
-	c := newClient(t, s.url())
+	s := testkit.NewRawUpstream(t, answering(answer(200, waiting)))
+	c := newClient(t, s.URL)
 	for range 3 {
 		o, err := c.Poll(t.Context(), asked(t), forClient)
 		if err != nil {
@@ -121,7 +122,7 @@ func TestNothingIsInvented(t *testing.T) {
 
 func TestEqualAnswersShareTheirMemory(t *testing.T) {
 	var n int
-	s := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = nil
 		if n++; n > 2 {
 			w.Header().Set("X-Other", "yes")
@@ -151,8 +152,8 @@ func TestLargeAnswerTakesItsSize(t *testing.T) {
 		{"chunked", fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, answering(c.text))
-			o, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
+			s := testkit.NewRawUpstream(t, answering(c.text))
+			o, err := newClient(t, s.URL).Poll(t.Context(), asked(t), forClient)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -193,12 +194,12 @@ func TestOddAnswersThatAreRead(t *testing.T) {
 		{"as text/html", answer(200, waiting, "Content-Type: text/html")},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, func(p *peer) {
-				if _, ok := p.request(); ok {
-					p.say(c.text)
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+				if _, ok := p.ReadRequest(); ok {
+					p.Say(c.text)
 				}
 			})
-			o, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
+			o, err := newClient(t, s.URL).Poll(t.Context(), asked(t), forClient)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -219,47 +220,53 @@ func TestFailures(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		reason upstream.Reason
-		handle func(*peer)
+		handle func(*testkit.Conn)
 	}{
-		{"reset at once", upstream.Connection, func(p *peer) { p.reset() }},
-		{"reset after the request", upstream.Connection, func(p *peer) { p.request(); p.reset() }},
-		{"closed without an answer", upstream.Connection, func(p *peer) { p.request() }},
-		{"hangs", upstream.Timeout, func(p *peer) { p.request(); p.untilClosed() }},
-		{"half a head", upstream.Connection, func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\nContent-") }},
-		{"hangs within the head", upstream.Timeout, func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\nContent-"); p.untilClosed() }},
-		{"half a body", upstream.Connection, func(p *peer) { p.request(); p.say(answer(200, waiting)[:50]) }},
-		{"half a body, then a reset", upstream.Connection, func(p *peer) { p.request(); p.say(answer(200, waiting)[:50]); p.reset() }},
-		{"a length that is too large", upstream.Connection, func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + waiting) }},
-		{"a length that is too large, and silence", upstream.Timeout, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + waiting)
-			p.untilClosed()
+		{"reset at once", upstream.Connection, func(p *testkit.Conn) { p.Reset() }},
+		{"reset after the request", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Reset() }},
+		{"closed without an answer", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest() }},
+		{"hangs", upstream.Timeout, func(p *testkit.Conn) { p.ReadRequest(); p.UntilClosed() }},
+		{"half a head", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Say("HTTP/1.1 200 OK\r\nContent-") }},
+		{"hangs within the head", upstream.Timeout, func(p *testkit.Conn) { p.ReadRequest(); p.Say("HTTP/1.1 200 OK\r\nContent-"); p.UntilClosed() }},
+		{"half a body", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Say(answer(200, waiting)[:50]) }},
+		{"half a body, then a reset", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Say(answer(200, waiting)[:50]); p.Reset() }},
+		{"a length that is too large", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + waiting)
 		}},
-		{"a length that is too small", upstream.Unreadable, func(p *peer) { p.request(); p.say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + waiting) }},
-		{"two lengths", upstream.Connection, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Length: 21\r\n\r\n" + waiting)
+		{"a length that is too large, and silence", upstream.Timeout, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n" + waiting)
+			p.UntilClosed()
 		}},
-		{"chunks that end early", upstream.Connection, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n" + waiting + "\r\n")
+		{"a length that is too small", upstream.Unreadable, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n" + waiting)
 		}},
-		{"chunks that are none", upstream.Connection, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + waiting)
+		{"two lengths", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 20\r\nContent-Length: 21\r\n\r\n" + waiting)
 		}},
-		{"garbage", upstream.Connection, func(p *peer) { p.request(); p.say("\x16\x03\x01 what is this?\r\n\r\n\x00\xff") }},
-		{"endless early hints", upstream.Connection, func(p *peer) {
-			p.request()
+		{"chunks that end early", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n14\r\n" + waiting + "\r\n")
+		}},
+		{"chunks that are none", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n" + waiting)
+		}},
+		{"garbage", upstream.Connection, func(p *testkit.Conn) { p.ReadRequest(); p.Say("\x16\x03\x01 what is this?\r\n\r\n\x00\xff") }},
+		{"endless early hints", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
 			for range 100_000 {
 				if _, err := p.Write([]byte("HTTP/1.1 103 Early Hints\r\n\r\n")); err != nil {
 					return
 				}
 			}
 		}},
-		{"an endless head", upstream.Connection, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\n")
+		{"an endless head", upstream.Connection, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\n")
 			for range 100_000 {
 				if _, err := p.Write([]byte("X-Filler: " + strings.Repeat("x", 1000) + "\r\n")); err != nil {
 					return
@@ -278,9 +285,9 @@ func TestFailures(t *testing.T) {
 		{"an unknown encoding", upstream.Unreadable, answering(answer(200, waiting, "Content-Encoding: x-secret"))},
 		{"gzip that is none", upstream.Unreadable, answering(answer(200, waiting, "Content-Encoding: gzip"))},
 		{"half of a gzip", upstream.Unreadable, answering(answer(200, compressed(t, waiting)[:20], "Content-Encoding: gzip"))},
-		{"a body without end", upstream.Unreadable, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		{"a body without end", upstream.Unreadable, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
 			chunk := []byte("100000\r\n" + strings.Repeat(" ", 1<<20) + "\r\n")
 			for {
 				if _, err := p.Write(chunk); err != nil {
@@ -288,10 +295,10 @@ func TestFailures(t *testing.T) {
 				}
 			}
 		}},
-		{"a length beyond the limit", upstream.Unreadable, func(p *peer) {
-			p.request()
-			p.say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
-			p.untilClosed()
+		{"a length beyond the limit", upstream.Unreadable, func(p *testkit.Conn) {
+			p.ReadRequest()
+			p.Say("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
+			p.UntilClosed()
 		}},
 		{"500", upstream.Server, answering(answer(500, "oops"))},
 		{"502 with HTML", upstream.Server, answering(answer(502, "<html>"))},
@@ -302,12 +309,12 @@ func TestFailures(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, c.handle)
+			s := testkit.NewRawUpstream(t, c.handle)
 			within := 5 * time.Second
 			if c.reason == upstream.Timeout {
 				within = 100 * time.Millisecond
 			}
-			client := newClient(t, s.url(), timeout(within))
+			client := newClient(t, s.URL, timeout(within))
 			start := time.Now()
 			o, err := client.Poll(t.Context(), asked(t), forClient)
 			if err == nil {
@@ -319,7 +326,7 @@ func TestFailures(t *testing.T) {
 			if took := time.Since(start); c.reason == upstream.Timeout && took > within+4*time.Second {
 				t.Errorf("failed after %v; want it not much later than %v", took, within)
 			}
-			if n := len(s.seen()); n > 1 {
+			if n := len(s.Requests()); n > 1 {
 				t.Errorf("the upstream saw %d requests; want one", n)
 			}
 		})
@@ -328,8 +335,8 @@ func TestFailures(t *testing.T) {
 
 func TestBombIsNotExpanded(t *testing.T) {
 	bomb := strings.Repeat(compressed(t, strings.Repeat("\x00", 8<<20)), 128) // a gigabyte
-	s := serve(t, answering(answer(200, bomb, "Content-Encoding: gzip")))
-	c := newClient(t, s.url())
+	s := testkit.NewRawUpstream(t, answering(answer(200, bomb, "Content-Encoding: gzip")))
+	c := newClient(t, s.URL)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, err := c.Poll(t.Context(), asked(t), forClient)
@@ -341,52 +348,52 @@ func TestBombIsNotExpanded(t *testing.T) {
 }
 
 func TestRefusedConnection(t *testing.T) {
-	s := serve(t, func(*peer) {})
-	s.listener.Close()
-	_, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
+	s := testkit.NewRawUpstream(t, func(*testkit.Conn) {})
+	s.StopAccepting()
+	_, err := newClient(t, s.URL).Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Connection)
 }
 
 // TestConnectionsClosedAfterEachAnswer: a server that does so without saying so costs
 // no failure, and no request is made twice.
 func TestConnectionsClosedAfterEachAnswer(t *testing.T) {
-	s := serve(t, func(p *peer) {
-		if _, ok := p.request(); ok {
-			p.say(answer(200, waiting))
+	s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+		if _, ok := p.ReadRequest(); ok {
+			p.Say(answer(200, waiting))
 		}
 	})
-	c := newClient(t, s.url())
+	c := newClient(t, s.URL)
 	for range 40 {
 		poll(t, c, waiting)
 	}
-	s.wantSeen(t, 40)
+	wantSeen(t, s, 40)
 }
 
 // TestConnectionClosedAsItIsUsedAgain: the upstream closes with the request unread.
 func TestConnectionClosedAsItIsUsedAgain(t *testing.T) {
 	for _, end := range []struct {
 		name  string
-		close func(*peer)
+		close func(*testkit.Conn)
 	}{
-		{"closed", func(*peer) {}}, // with bytes unread, which resets it
-		{"reset", (*peer).reset},
+		{"closed", func(*testkit.Conn) {}}, // with bytes unread, which resets it
+		{"reset", (*testkit.Conn).Reset},
 	} {
 		t.Run(end.name, func(t *testing.T) {
-			s := serve(t, func(p *peer) {
-				if p.number > 1 {
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+				if p.Number > 1 {
 					answering(answer(200, waiting))(p)
 					return
 				}
-				p.request()
-				p.say(answer(200, waiting))
-				p.read.Peek(1) // the next request has begun
+				p.ReadRequest()
+				p.Say(answer(200, waiting))
+				p.Reader.Peek(1) // the next request has begun
 				end.close(p)
 			})
-			c := newClient(t, s.url())
+			c := newClient(t, s.URL)
 			for range 3 {
 				poll(t, c, waiting)
 			}
-			s.wantSeen(t, 3)
+			wantSeen(t, s, 3)
 		})
 	}
 }
@@ -397,20 +404,20 @@ func TestManyConnectionsClosedAtOnce(t *testing.T) {
 	var arrived, gone sync.WaitGroup
 	arrived.Add(many)
 	gone.Add(many)
-	s := serve(t, func(p *peer) {
-		p.request()
-		if p.number <= many {
+	s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+		p.ReadRequest()
+		if p.Number <= many {
 			arrived.Done()
 			arrived.Wait()
-			p.say(answer(200, waiting))
+			p.Say(answer(200, waiting))
 			p.Close()
 			gone.Done()
 			return
 		}
-		p.say(answer(200, waiting))
+		p.Say(answer(200, waiting))
 		answering(answer(200, waiting))(p)
 	})
-	c := newClient(t, s.url())
+	c := newClient(t, s.URL)
 	var polls sync.WaitGroup
 	for range many {
 		polls.Go(func() { poll(t, c, waiting) })
@@ -420,20 +427,20 @@ func TestManyConnectionsClosedAtOnce(t *testing.T) {
 	for range 3 {
 		poll(t, c, waiting)
 	}
-	s.wantSeen(t, many+3)
+	wantSeen(t, s, many+3)
 }
 
 // TestFreshConnectionIsNotTriedAgain: the upstream may have acted on the request.
 func TestFreshConnectionIsNotTriedAgain(t *testing.T) {
 	for _, end := range []struct {
 		name  string
-		close func(*peer)
-	}{{"closed", func(*peer) {}}, {"reset", (*peer).reset}} {
+		close func(*testkit.Conn)
+	}{{"closed", func(*testkit.Conn) {}}, {"reset", (*testkit.Conn).Reset}} {
 		t.Run(end.name, func(t *testing.T) {
-			s := serve(t, func(p *peer) { p.request(); end.close(p) })
-			_, err := newClient(t, s.url()).Poll(t.Context(), asked(t), forClient)
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) { p.ReadRequest(); end.close(p) })
+			_, err := newClient(t, s.URL).Poll(t.Context(), asked(t), forClient)
 			wantFailure(t, err, upstream.Connection)
-			s.wantSeen(t, 1)
+			wantSeen(t, s, 1)
 		})
 	}
 }
@@ -453,20 +460,20 @@ func TestAnswerThatBrokeOffIsNotAskedForAgain(t *testing.T) {
 		{"within the body, by a reset", answer(200, waiting)[:50], true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := serve(t, func(p *peer) {
-				if p.number > 1 {
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+				if p.Number > 1 {
 					answering(answer(200, `{"status":"error","error_code":40402}`))(p)
 					return
 				}
-				p.request()
-				p.say(answer(200, waiting))
-				p.request()
-				p.say(c.text)
+				p.ReadRequest()
+				p.Say(answer(200, waiting))
+				p.ReadRequest()
+				p.Say(c.text)
 				if c.reset {
-					p.reset()
+					p.Reset()
 				}
 			})
-			client := newClient(t, s.url())
+			client := newClient(t, s.URL)
 			poll(t, client, waiting)
 			o, err := client.Poll(t.Context(), asked(t), forClient)
 			if err == nil {
@@ -474,7 +481,7 @@ func TestAnswerThatBrokeOffIsNotAskedForAgain(t *testing.T) {
 			} else {
 				wantFailure(t, err, upstream.Connection)
 			}
-			s.wantSeen(t, 2)
+			wantSeen(t, s, 2)
 		})
 	}
 }
@@ -489,31 +496,31 @@ func TestSurplusIsNobodysAnswer(t *testing.T) {
 	filler := "HTTP/1.1 100 Continue\r\n\r\n"
 	for _, c := range []struct {
 		name string
-		say  func(p *peer)
+		say  func(p *testkit.Conn)
 	}{
-		{"in one piece", func(p *peer) { p.say(short) }},
-		{"in two pieces", func(p *peer) { p.say(answer(200, waiting)); p.say(surplus) }},
-		{"more than a buffer", func(p *peer) { p.say(answer(200, waiting)); p.say(strings.Repeat(filler, 2000) + surplus) }},
+		{"in one piece", func(p *testkit.Conn) { p.Say(short) }},
+		{"in two pieces", func(p *testkit.Conn) { p.Say(answer(200, waiting)); p.Say(surplus) }},
+		{"more than a buffer", func(p *testkit.Conn) { p.Say(answer(200, waiting)); p.Say(strings.Repeat(filler, 2000) + surplus) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			said := make(chan struct{}, 100)
-			s := serve(t, func(p *peer) {
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
 				for {
-					if _, ok := p.request(); !ok {
+					if _, ok := p.ReadRequest(); !ok {
 						return
 					}
 					c.say(p)
 					said <- struct{}{}
 				}
 			})
-			client := newClient(t, s.url())
+			client := newClient(t, s.URL)
 			for range 5 {
 				if poll(t, client, waiting); t.Failed() {
 					return
 				}
 				<-said
 			}
-			s.wantSeen(t, 5)
+			wantSeen(t, s, 5)
 		})
 	}
 }
@@ -537,12 +544,12 @@ func (c *corked) Write(p []byte) (int, error) {
 func TestSurplusWithinTLS(t *testing.T) {
 	certificates, ca := certificate(t)
 	said := make(chan struct{}, 100)
-	s := serve(t, func(p *peer) {
+	s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
 		below := &corked{Conn: p.Conn, open: true}
 		secure := tls.Server(below, &tls.Config{Certificates: certificates})
-		p.read.Reset(secure)
+		p.Reader.Reset(secure)
 		for {
-			if _, ok := p.request(); !ok {
+			if _, ok := p.ReadRequest(); !ok {
 				return
 			}
 			below.open = false
@@ -553,49 +560,38 @@ func TestSurplusWithinTLS(t *testing.T) {
 			said <- struct{}{}
 		}
 	})
-	client := newClient(t, strings.Replace(s.url(), "http", "https", 1), func(s *setup) { s.CAFile = ca })
+	client := newClient(t, strings.Replace(s.URL, "http", "https", 1), func(s *setup) { s.CAFile = ca })
 	for range 5 {
 		if poll(t, client, waiting); t.Failed() {
 			return
 		}
 		<-said
 	}
-	s.wantSeen(t, 5)
+	wantSeen(t, s, 5)
 }
 
 // TestTLSConnectionsAreUsedAgain: looking for surplus must not cost the connection.
 func TestTLSConnectionsAreUsedAgain(t *testing.T) {
 	certificates, ca := certificate(t)
-	s := serve(t, func(p *peer) {
-		secure := tls.Server(p.Conn, &tls.Config{Certificates: certificates})
-		p.read.Reset(secure)
-		for {
-			if _, ok := p.request(); !ok {
-				return
-			}
-			secure.Write([]byte(answer(200, waiting)))
-		}
+	s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+		p.StartTLS(&tls.Config{Certificates: certificates})
+		answering(answer(200, waiting))(p)
 	})
-	client := newClient(t, strings.Replace(s.url(), "http", "https", 1), func(s *setup) { s.CAFile = ca })
+	client := newClient(t, strings.Replace(s.URL, "http", "https", 1), func(s *setup) { s.CAFile = ca })
 	for range 10 {
 		poll(t, client, waiting)
 	}
-	s.wantSeen(t, 10)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.conns) != 1 {
-		t.Errorf("10 polls took %d connections; want 1", len(s.conns))
-	}
+	wantSeen(t, s, 10)
+	wantConnections(t, s, 1)
 }
 
 func TestTLS(t *testing.T) {
 	certificates, ca := certificate(t)
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: certificates})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := serveOn(t, listener, answering(answer(200, waiting)))
-	url := strings.Replace(s.url(), "http", "https", 1)
+	s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+		p.StartTLS(&tls.Config{Certificates: certificates})
+		answering(answer(200, waiting))(p)
+	})
+	url := strings.Replace(s.URL, "http", "https", 1)
 	trusting := newClient(t, url, func(s *setup) { s.CAFile = ca })
 	poll(t, trusting, waiting)
 	if response, err := trusting.Forward(request(t, trusting, "GET", "/", nil)); err != nil {
@@ -604,12 +600,12 @@ func TestTLS(t *testing.T) {
 		response.Body.Close()
 	}
 	wary := newClient(t, url)
-	_, err = wary.Poll(t.Context(), asked(t), forClient)
+	_, err := wary.Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Connection)
 	_, err = wary.Forward(request(t, wary, "GET", "/", nil))
 	wantFailure(t, err, upstream.Connection)
-	s.wantSeen(t, 2)
-	_, err = newClient(t, s.url()).Poll(t.Context(), asked(t), forClient) // plain HTTP
+	wantSeen(t, s, 2)
+	_, err = newClient(t, s.URL).Poll(t.Context(), asked(t), forClient) // plain HTTP
 	wantFailure(t, err, upstream.Connection)
 }
 
@@ -626,20 +622,20 @@ func TestSlowBody(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			s := serve(t, func(p *peer) {
-				if _, ok := p.request(); !ok {
+			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+				if _, ok := p.ReadRequest(); !ok {
 					return
 				}
 				for i := range 12 {
 					if c.stalls && i == 6 {
-						p.untilClosed()
+						p.UntilClosed()
 						return
 					}
-					p.say(text[len(text)*i/12 : len(text)*(i+1)/12])
+					p.Say(text[len(text)*i/12 : len(text)*(i+1)/12])
 					time.Sleep(60 * time.Millisecond) // a slow line
 				}
 			})
-			_, err := newClient(t, s.url(), timeout(c.within)).Poll(t.Context(), asked(t), forClient)
+			_, err := newClient(t, s.URL, timeout(c.within)).Poll(t.Context(), asked(t), forClient)
 			if c.stalls {
 				wantFailure(t, err, upstream.Timeout)
 			} else if err != nil {
@@ -652,11 +648,11 @@ func TestSlowBody(t *testing.T) {
 // TestDripIsBounded: a byte now and then does not keep a poll for ever.
 func TestDripIsBounded(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(p *peer) {
-		if _, ok := p.request(); !ok {
+	s := testkit.NewRawUpstream(t, func(p *testkit.Conn) {
+		if _, ok := p.ReadRequest(); !ok {
 			return
 		}
-		p.say("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+		p.Say("HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
 		for {
 			if _, err := p.Write([]byte(" ")); err != nil {
 				return
@@ -665,7 +661,7 @@ func TestDripIsBounded(t *testing.T) {
 		}
 	})
 	start := time.Now()
-	_, err := newClient(t, s.url(), timeout(100*time.Millisecond)).Poll(t.Context(), asked(t), forClient)
+	_, err := newClient(t, s.URL, timeout(100*time.Millisecond)).Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Timeout)
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("gave up after %v; want it after 6 times the timeout", took)
@@ -676,7 +672,7 @@ func TestPollsAreCounted(t *testing.T) {
 	var s setup
 	texts := []string{waiting, `{"status":"ok"}`, `{"status":"error","error_code":40402}`, "<html>", `{"status":"new"}`}
 	n := 0
-	upstreamServer := start(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstreamServer := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		n++
 		respond(200, texts[n-1])(w, r)
 	}))
@@ -684,13 +680,13 @@ func TestPollsAreCounted(t *testing.T) {
 	for range texts {
 		c.Poll(t.Context(), asked(t), forClient)
 	}
-	got := counted(t, s.registry)
+	got := testkit.Metrics(t, s.registry)
 	for _, outcome := range []string{"pending", "succeeded", "not_found", "unreadable", "unknown"} {
-		if name := "upstream_requests_total{smartid-sign," + outcome + "}"; got[name] != 1 {
+		if name := "pollbridge_upstream_requests_total{smartid-sign," + outcome + "}"; got[name] != 1 {
 			t.Errorf("%s = %v; want 1 (of %v)", name, got[name], got)
 		}
 	}
-	if got["upstream_request_seconds{smartid-sign}"] != 5 {
-		t.Errorf("%v requests were timed; want 5", got["upstream_request_seconds{smartid-sign}"])
+	if got["pollbridge_upstream_request_seconds{smartid-sign}"] != 5 {
+		t.Errorf("%v requests were timed; want 5", got["pollbridge_upstream_request_seconds{smartid-sign}"])
 	}
 }

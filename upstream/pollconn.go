@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"pollbridge/internal/socket"
+
+	"github.com/valyala/fasthttp"
 )
 
 // errStale is what using a connection gives that the upstream has closed, or
@@ -29,7 +32,7 @@ type pollConn struct {
 	net.Conn
 	socket    *socket.Socket
 	head      headCheck
-	timeout   time.Duration // of silence; set by SetReadDeadline
+	silence   time.Duration // that ends an exchange; set by SetReadDeadline
 	end       time.Time     // of the exchange
 	exchanges int           // requests that were written
 	reading   bool          // since the last write something was read
@@ -47,15 +50,22 @@ func (c *pollConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
+// SetReadDeadline is called by fasthttp once an exchange, after the request was
+// written. The deadline holds for the first byte; each further read has as long.
+func (c *pollConn) SetReadDeadline(t time.Time) error {
+	now := time.Now()
+	c.silence = t.Sub(now)
+	c.end = now.Add(bodyLimit * c.silence)
+	return nil
+}
+
 func (c *pollConn) Read(p []byte) (int, error) {
-	if c.reading && c.timeout > 0 {
-		deadline := time.Now().Add(c.timeout)
-		if c.end.Before(deadline) {
-			deadline = c.end
-		}
-		if err := c.Conn.SetReadDeadline(deadline); err != nil {
-			return 0, err
-		}
+	deadline := time.Now().Add(c.silence)
+	if c.end.Before(deadline) {
+		deadline = c.end
+	}
+	if err := c.Conn.SetReadDeadline(deadline); err != nil {
+		return 0, err
 	}
 	n, err := c.Conn.Read(p)
 	c.reading = c.reading || n > 0
@@ -63,17 +73,6 @@ func (c *pollConn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return n, err
-}
-
-// SetReadDeadline is called by fasthttp once an exchange, after the request was
-// written. The deadline holds for the first byte; each further read has as long.
-func (c *pollConn) SetReadDeadline(t time.Time) error {
-	c.timeout, c.end = 0, time.Time{}
-	if !t.IsZero() {
-		c.timeout = time.Until(t)
-		c.end = time.Now().Add(bodyLimit * c.timeout)
-	}
-	return c.Conn.SetReadDeadline(t)
 }
 
 // quiet reports whether an idle connection is open and nothing has come on it since
@@ -88,7 +87,7 @@ func quiet(conn net.Conn, below *socket.Socket) bool {
 	}
 	// TLS may have read ahead: take what it has, without waiting for more.
 	var one [1]byte
-	if err := secure.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	if err := secure.SetReadDeadline(longAgo); err != nil {
 		return false
 	}
 	n, err := secure.Read(one[:])
@@ -101,14 +100,18 @@ func isQuiet(below *socket.Socket) bool {
 	return state != socket.Closed && state != socket.Data
 }
 
+// closedWhileIdle reports whether err says that the connection was closed when it was
+// used again, before an answer to that began.
+func (c *pollConn) closedWhileIdle(err error) bool {
+	return c.exchanges > 1 && !c.reading &&
+		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
+}
+
 // RemoteAddr lets Poll see, through the response, on what connection it was asked:
 // fasthttp calls it before it writes a request.
-func (c *pollConn) RemoteAddr() net.Addr {
-	return pollAddr{c.Conn.RemoteAddr(), c, c.exchanges > 0}
-}
+func (c *pollConn) RemoteAddr() net.Addr { return pollAddr{c.Conn.RemoteAddr(), c} }
 
 type pollAddr struct {
 	net.Addr
-	conn   *pollConn
-	reused bool
+	conn *pollConn
 }

@@ -1,10 +1,10 @@
 package upstream
 
 import (
-	"container/list"
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/time/rate"
 )
@@ -13,23 +13,18 @@ import (
 // those of watches, but of five at least one of a watch that waits. Both wait in the
 // order in which they came. Nil sets no limit.
 type rateQueue struct {
-	limiter *rate.Limiter
-	most    int // polls of a kind that may wait: no more than can hope to get through in time
-	arrived chan struct{}
-	stop    context.CancelFunc
-	stopped sync.WaitGroup
-
-	mu      sync.Mutex
-	clients list.List // of *queued, guarded by mu, as all below
-	watches list.List
-	passed  int // clients that have gone before a waiting watch, one after the other
+	limiter          *rate.Limiter
+	clients, watches queue
+	stop             context.CancelFunc
+	stopped          sync.WaitGroup
 }
 
-// queued is a poll that waits.
-type queued struct {
-	admitted chan struct{} // closed when it may be sent
-	queue    *list.List    // nil once it may be sent
-	element  *list.Element
+// queue is of one kind of polls. A channel without a buffer serves those who receive from
+// it in the order in which they came.
+type queue struct {
+	admitted chan struct{}
+	waiting  atomic.Int64
+	most     int64 // that may wait: no more than can hope to get through in time
 }
 
 // clientsInARow is how many polls of clients may go before a watch's that waits.
@@ -43,10 +38,12 @@ func newRateQueue(perSecond float64) *rateQueue {
 		return nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	most := max(1, int64(perSecond*queueing.Seconds()))
 	q := &rateQueue{
 		limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10))),
-		most:    max(1, int(perSecond*queueing.Seconds())),
-		arrived: make(chan struct{}, 1), stop: stop,
+		clients: queue{admitted: make(chan struct{}), most: most},
+		watches: queue{admitted: make(chan struct{}), most: most},
+		stop:    stop,
 	}
 	q.stopped.Go(func() { q.run(ctx) })
 	return q
@@ -61,36 +58,28 @@ func (q *rateQueue) close() {
 
 // run lets one through for each token of the limiter.
 func (q *rateQueue) run(ctx context.Context) {
+	inARow := 0 // polls of clients
 	for q.limiter.Wait(ctx) == nil {
-		for !q.admit() {
+		next := q.clients.admitted
+		if inARow >= clientsInARow {
+			next = q.watches.admitted
+		}
+		select {
+		case next <- struct{}{}:
+		default: // nobody waits there, so whoever comes first
 			select {
-			case <-q.arrived:
+			case q.clients.admitted <- struct{}{}:
+				next = q.clients.admitted
+			case q.watches.admitted <- struct{}{}:
+				next = q.watches.admitted
 			case <-ctx.Done():
 				return
 			}
 		}
+		if inARow++; next == q.watches.admitted {
+			inARow = 0
+		}
 	}
-}
-
-// admit lets the next one through. It is false if none waits.
-func (q *rateQueue) admit() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	next := q.clients.Front()
-	if next == nil || q.watches.Len() > 0 && q.passed >= clientsInARow {
-		next = q.watches.Front()
-		q.passed = 0
-	} else if q.watches.Len() > 0 {
-		q.passed++
-	}
-	if next == nil {
-		return false
-	}
-	p := next.Value.(*queued)
-	p.queue.Remove(p.element)
-	p.queue = nil
-	close(p.admitted)
-	return true
 }
 
 // wait returns when a poll may be sent, no later than ctx and than queueing. It is a
@@ -100,74 +89,30 @@ func (q *rateQueue) wait(ctx context.Context, client <-chan struct{}) error {
 	if q == nil {
 		return nil
 	}
-	limited, cancel := context.WithTimeout(ctx, queueing)
-	defer cancel()
-	p := &queued{admitted: make(chan struct{})}
-	if client == nil || isClosed(client) {
+	select {
+	case <-client:
 		client = nil
-		q.join(&q.clients, p)
-	} else {
-		q.join(&q.watches, p)
+	default:
 	}
-	if p.element == nil {
+	queue := &q.watches
+	if client == nil {
+		queue = &q.clients
+	}
+	defer queue.waiting.Add(-1)
+	if queue.waiting.Add(1) > queue.most {
 		return overload(ctx, errQueueFull)
 	}
+	limited, cancel := context.WithTimeout(ctx, queueing)
+	defer cancel()
+	admitted := queue.admitted
 	for {
 		select {
-		case <-p.admitted:
+		case <-admitted:
 			return nil
-		case <-client:
-			client = nil
-			q.promote(p)
+		case <-client: // one waits for it by now
+			admitted, client = q.clients.admitted, nil
 		case <-limited.Done():
-			if q.leave(p) {
-				return overload(ctx, limited.Err())
-			}
-			return nil
+			return overload(ctx, limited.Err())
 		}
 	}
-}
-
-func isClosed(c <-chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
-}
-
-// join leaves p without an element if the queue is full.
-func (q *rateQueue) join(queue *list.List, p *queued) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if queue.Len() >= q.most {
-		return
-	}
-	p.queue, p.element = queue, queue.PushBack(p)
-	select {
-	case q.arrived <- struct{}{}:
-	default:
-	}
-}
-
-// promote makes a client's poll of a watch's.
-func (q *rateQueue) promote(p *queued) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if p.queue != nil {
-		p.queue.Remove(p.element)
-		p.queue, p.element = &q.clients, q.clients.PushBack(p)
-	}
-}
-
-// leave is false if p has been let through meanwhile.
-func (q *rateQueue) leave(p *queued) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if p.queue == nil {
-		return false
-	}
-	p.queue.Remove(p.element)
-	return true
 }

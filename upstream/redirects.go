@@ -3,6 +3,7 @@ package upstream
 import (
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -14,51 +15,38 @@ import (
 )
 
 // redirects tells operators that the upstream sends status requests elsewhere, which no
-// poll follows: at the first of an endpoint and at each change, not at each poll.
+// poll follows: at the first of an endpoint and at each change, not at each poll. Where
+// some sessions are redirected and others are not, each answer is a change.
 type redirects struct {
 	log *slog.Logger
 
-	mu        sync.Mutex
-	endpoints map[string]*redirected // guarded by mu
+	mu     sync.Mutex
+	latest map[string]string // where an endpoint points, as far as it was told; guarded by mu
+	lines  *rate.Limiter
 }
 
-// redirected is the latest answer of one endpoint.
-type redirected struct {
-	location string // empty if it was no redirect
-	lines    *rate.Limiter
+func newRedirects(log *slog.Logger) *redirects {
+	return &redirects{log: log, latest: map[string]string{}, lines: rate.NewLimiter(rate.Every(time.Minute), 5)}
 }
-
-// Where some sessions are redirected and others are not, each answer is a change.
-const redirectLines = 5 // and a further one a minute
 
 // answered tells of an answer to v, and where it points; that is empty if nowhere.
 func (r *redirects) answered(v *session.Variant, status int, location string) {
-	if r.changed(v.Endpoint.Name, location) {
-		r.log.Warn("upstream redirects status requests", "endpoint", v.Endpoint.Name, "status", status, "location", location)
-	}
-}
-
-func (r *redirects) changed(endpoint, location string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.endpoints[endpoint]
-	if e == nil {
-		if location == "" {
-			return false
-		}
-		if r.endpoints == nil {
-			r.endpoints = map[string]*redirected{}
-		}
-		e = &redirected{lines: rate.NewLimiter(rate.Every(time.Minute), redirectLines)}
-		r.endpoints[endpoint] = e
+	if location == r.latest[v.Endpoint.Name] {
+		return
 	}
-	changed := location != "" && location != e.location
-	e.location = location
-	return changed && e.lines.Allow()
+	if location != "" {
+		if !r.lines.Allow() {
+			return
+		}
+		r.log.Warn("upstream redirects status requests", "endpoint", v.Endpoint.Name, "status", status, "location", location)
+	}
+	r.latest[v.Endpoint.Name] = location
 }
 
-// longestShown is the length in bytes of a segment of a path that is hardly a secret.
-const longestShown = 24
+// unshown is a segment of a path that may be a secret, as it is long or holds a parameter.
+var unshown = regexp.MustCompile(`[^/]{25,}|[^/]*[;=][^/]*`)
 
 // pointsTo is where an answer redirects, as far as a log may show that: scheme, host, and
 // the path without what could be somebody's. It is empty if it does not.
@@ -74,16 +62,6 @@ func (c *Client) pointsTo(v *session.Variant, response *fasthttp.Response) strin
 	if err != nil {
 		return "?"
 	}
-	segments := strings.Split(target.EscapedPath(), "/")
-	for i, segment := range segments {
-		segment = strings.ReplaceAll(segment, v.Token, "{token}")
-		for _, credential := range []string{v.Credential, url.PathEscape(v.Credential)} {
-			segment = strings.ReplaceAll(segment, credential, "***")
-		}
-		if len(segment) > longestShown || strings.ContainsAny(segment, ";=") {
-			segment = "***"
-		}
-		segments[i] = segment
-	}
-	return target.Scheme + "://" + target.Host + strings.Join(segments, "/")
+	known := strings.NewReplacer(v.Token, "{token}", v.Credential, "***", url.PathEscape(v.Credential), "***")
+	return target.Scheme + "://" + target.Host + unshown.ReplaceAllString(known.Replace(target.EscapedPath()), "***")
 }

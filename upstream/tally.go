@@ -1,7 +1,7 @@
 package upstream
 
 import (
-	"math/rand/v2"
+	"container/list"
 	"sync"
 	"time"
 )
@@ -9,102 +9,97 @@ import (
 // tally counts, for the circuit breaker, how the sessions of the last window fare: each
 // by its latest outcome, so that none weighs more than another however often it is
 // polled. A connection that could not be made is nobody's doing and counts each time.
-//
-// It holds no more than a thousand outcomes. Beyond that it looks at a sample: the
-// sessions whose keys end in so many zero bits.
+// Of very many outcomes the latest count.
 type tally struct {
-	window      time.Duration
-	minRequests int
-	ratio       float64
+	cfg BreakerConfig
 
 	mu       sync.Mutex
-	outcomes map[uint64]outcomeAt // guarded by mu, as all below; by session, or by a random number
-	mask     uint64               // of the bits that are zero in the keys of the sample
-	looked   time.Time            // when the sample was last found to be large enough
-	probe    uint64               // the session of the first probe that failed, if probed
-	probed   bool
+	outcomes list.List                // of *sessionOutcome, the oldest first; guarded by mu, as all below
+	sessions map[uint64]*list.Element // of outcomes
 }
 
-type outcomeAt struct {
+type sessionOutcome struct {
+	session uint64
 	at      time.Time
 	verdict verdict // nothing while the first poll is under way
 }
 
-const tallyMost = 1000
+const (
+	tallyMost    = 1000
+	leastCounted = 3 // before the breaker opens
+)
 
-// leastCounted is how many must be counted before the breaker opens.
-const leastCounted = 3
+func newTally(cfg BreakerConfig) *tally {
+	return &tally{cfg: cfg, sessions: map[uint64]*list.Element{}}
+}
 
-// asked tells of a poll that is about to be sent.
-func (t *tally) asked(session uint64) {
+// anew returns a tally that knows which sessions live, and nothing of how they fare.
+func (t *tally) anew() *tally {
+	next := newTally(t.cfg)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if known, ok := t.outcomes[session]; ok {
-		t.put(session, known.verdict)
-	} else {
-		t.put(session, nothing)
+	for e := t.outcomes.Front(); e != nil; e = e.Next() {
+		if o := e.Value.(*sessionOutcome); t.sessions[o.session] == e {
+			next.sessions[o.session] = next.outcomes.PushBack(&sessionOutcome{o.session, o.at, nothing})
+		}
 	}
+	return next
 }
 
-// answered tells of its outcome.
-func (t *tally) answered(session uint64, v verdict) {
+// note tells of the outcome of a poll, or with nothing that one is about to be sent.
+func (t *tally) note(session uint64, v verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch v {
-	case healthy, failing:
-		t.put(session, v)
-	case unreachable:
-		delete(t.outcomes, session)
-		if session&t.mask == 0 {
-			t.put(rand.Uint64()&^t.mask, v)
+	t.forget(tallyMost - 1)
+	if known := t.sessions[session]; known != nil {
+		if v == nothing {
+			return
 		}
+		t.remove(known)
+	}
+	added := t.outcomes.PushBack(&sessionOutcome{session, time.Now(), v})
+	if v != unreachable {
+		t.sessions[session] = added
 	}
 }
 
-// put must be called with mu held.
-func (t *tally) put(key uint64, v verdict) {
-	now := time.Now()
-	if t.mask != 0 && now.Sub(t.looked) > t.window/10 {
-		t.looked = now
-		if t.forget(now); len(t.outcomes) < tallyMost/4 {
-			t.mask >>= 1
+// forget drops what is out of the window, and more than so many. It must be called with
+// mu held.
+func (t *tally) forget(most int) {
+	for {
+		oldest := t.outcomes.Front()
+		if oldest == nil || t.outcomes.Len() <= most && time.Since(oldest.Value.(*sessionOutcome).at) <= t.cfg.Window {
+			return
 		}
-	}
-	if key&t.mask != 0 {
-		return
-	}
-	if t.outcomes == nil {
-		t.outcomes = map[uint64]outcomeAt{}
-	}
-	t.outcomes[key] = outcomeAt{now, v}
-	if len(t.outcomes) <= tallyMost {
-		return
-	}
-	if t.forget(now); len(t.outcomes) > tallyMost/2 {
-		t.mask = t.mask<<1 | 1
-		t.forget(now)
+		t.remove(oldest)
 	}
 }
 
-// forget drops what is out of the window or of the sample. It must be called with mu
-// held.
-func (t *tally) forget(now time.Time) {
-	for key, outcome := range t.outcomes {
-		if key&t.mask != 0 || now.Sub(outcome.at) > t.window {
-			delete(t.outcomes, key)
-		}
+// remove must be called with mu held.
+func (t *tally) remove(e *list.Element) {
+	session := t.outcomes.Remove(e).(*sessionOutcome).session
+	if t.sessions[session] == e {
+		delete(t.sessions, session)
 	}
 }
 
 // tripped reports whether so many fail that the breaker has to open. One session is
 // never enough.
 func (t *tally) tripped() bool {
+	live, counted, failures := t.count()
+	return failures > 1 &&
+		counted >= max(leastCounted, min(t.cfg.MinRequests, live)) &&
+		float64(failures) >= t.cfg.FailureRatio*float64(counted)
+}
+
+// count returns how many outcomes there are, how many of them are known, and how many are
+// failures.
+func (t *tally) count() (live, counted, failures int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(time.Now())
-	counted, failures := 0, 0
-	for _, outcome := range t.outcomes {
-		switch outcome.verdict {
+	t.forget(tallyMost)
+	for e := t.outcomes.Front(); e != nil; e = e.Next() {
+		switch e.Value.(*sessionOutcome).verdict {
 		case failing, unreachable:
 			failures++
 			counted++
@@ -112,26 +107,5 @@ func (t *tally) tripped() bool {
 			counted++
 		}
 	}
-	return failures > 1 &&
-		counted >= max(leastCounted, min(t.minRequests, len(t.outcomes))) &&
-		float64(failures) >= t.ratio*float64(counted)
-}
-
-// probeFailed reports whether the probes of another session have failed, too.
-func (t *tally) probeFailed(session uint64) (another bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if !t.probed {
-		t.probe, t.probed = session, true
-	}
-	return t.probe != session
-}
-
-// reset forgets everything: what was before a change of the breaker's state says
-// nothing about the time after it.
-func (t *tally) reset() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clear(t.outcomes)
-	t.mask, t.probed = 0, false
+	return t.outcomes.Len(), counted, failures
 }

@@ -1,6 +1,6 @@
 // Package watch polls sessions in the background for those who wait for news, and
 // notices when their state changes. There are two ways to wait: a request that is held
-// (Keeper), which ends with its client, and a watch (Watcher), which ends with the
+// (LongPolls), which ends with its client, and a watch (Watcher), which ends with the
 // session and survives the process.
 //
 // Its promise: however many wait for one session, it is refreshed once an interval,

@@ -23,10 +23,8 @@ type entry struct {
 
 	item      *store.Item   // nil until it was handed out
 	restart   bool          // watch it once more, should its watch have ended
-	passing   bool          // it needs no watch: what was seen first was its end
 	stopped   bool          // there is nothing left to do for it but to end its item
 	finishing bool          // its item is being done
-	gone      bool          // it was removed, and nobody has to do with it any more
 	settling  chan struct{} // closed when whoever settles it has done so; nil: nobody does
 
 	observed time.Time // the last observation that was taken note of
@@ -147,7 +145,7 @@ func (e *entry) merge(known record, found bool) {
 func (w *Watcher) describe(id string, r record) Session {
 	v := r.variant
 	return Session{
-		ID: id, Account: w.account(v), Endpoint: v.Endpoint.Name, Locale: v.Endpoint.Locales[v.Locale].Name, Token: v.Token,
+		ID: id, Account: w.store.ID("acc_", v.Credential), Endpoint: v.Endpoint.Name, Locale: v.Endpoint.Locales[v.Locale].Name, Token: v.Token,
 		State: r.state, End: r.end, Created: r.created, Changed: r.changed, Deadline: r.created.Add(w.cfg.Deadline),
 	}
 }

@@ -17,7 +17,9 @@ func (w *Watcher) Due(id string) (time.Time, bool) {
 }
 
 // AdaptiveWait is what the adaptive schedule says.
-func AdaptiveWait(interval, age time.Duration) time.Duration { return adaptive(interval)(age) }
+func AdaptiveWait(interval, age time.Duration) time.Duration {
+	return Config{Schedule: Adaptive, Interval: interval}.gap(age)
+}
 
 // RetryAfter is how long to wait after failures of the upstream.
 func RetryAfter(interval time.Duration, failures int) time.Duration {

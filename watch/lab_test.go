@@ -3,7 +3,6 @@ package watch_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -13,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
@@ -24,9 +23,6 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// long is how long tests wait for what has to come.
-const long = time.Minute
-
 // secret is the credential of all sessions here.
 const secret = "sesame-credential"
 
@@ -36,7 +32,7 @@ type lab struct {
 	t     testing.TB
 	cfg   watch.Config
 	dir   string
-	log   *logtest.Buffer
+	log   *testkit.LogBuffer
 	table *session.Table
 
 	store    *store.Store
@@ -78,9 +74,9 @@ func unopened(t testing.TB, changes ...func(*lab)) *lab {
 	t.Helper()
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
-	fatal(t, err)
+	testkit.NoError(t, err)
 	l := &lab{
-		t: t, cfg: watch.DefaultConfig(), dir: t.TempDir(), log: &logtest.Buffer{}, table: table,
+		t: t, cfg: watch.DefaultConfig(), dir: t.TempDir(), log: &testkit.LogBuffer{}, table: table,
 		events: newEvents(), finals: &finals{forgotten: map[string]bool{}}, states: map[string]answer{}, asked: map[string]int{}, news: make(chan struct{}),
 	}
 	l.cfg.Interval = 10 * time.Millisecond
@@ -95,18 +91,11 @@ func unopened(t testing.TB, changes ...func(*lab)) *lab {
 	return l
 }
 
-func fatal(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // open starts the store and a watcher.
 func (l *lab) open() {
 	l.t.Helper()
 	l.prepare()
-	fatal(l.t, l.w.Start())
+	testkit.NoError(l.t, l.w.Start())
 }
 
 // prepare opens the store and makes a watcher that does not poll yet.
@@ -114,15 +103,15 @@ func (l *lab) prepare() {
 	l.t.Helper()
 	cfg := store.DefaultConfig()
 	cfg.Dir, cfg.Sync = l.dir, store.SyncInterval
-	log := slog.New(slog.NewTextHandler(io.MultiWriter(l.log), &slog.HandlerOptions{Level: slog.LevelInfo}))
+	log := l.log.Logger(slog.LevelInfo)
 	var err error
 	l.store, err = store.Open(l.t.Context(), cfg, store.Options{Log: log})
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
 	l.w, err = watch.New(l.cfg, watch.Options{
 		Store: l.store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: l.registry,
 	})
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 }
 
 func (l *lab) close() {
@@ -195,7 +184,7 @@ func (l *lab) fail(token string) {
 // awaitQuestions waits for a number of further questions about a token.
 func (l *lab) awaitQuestions(token string, n int) {
 	l.t.Helper()
-	deadline := time.After(long)
+	deadline := time.After(testkit.Timeout)
 	l.mu.Lock()
 	n += l.asked[token]
 	for l.asked[token] < n {
@@ -220,7 +209,7 @@ func (l *lab) questions(token string) int {
 func (l *lab) variant(token string) *session.Variant {
 	l.t.Helper()
 	v, err := l.table.Variant("smartid-sign", token, secret, "en")
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	return v
 }
 
@@ -228,24 +217,14 @@ func (l *lab) variant(token string) *session.Variant {
 func (l *lab) watch(token string) watch.Session {
 	l.t.Helper()
 	s, err := l.w.Watch(l.t.Context(), l.variant(token))
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	return s
 }
 
-// await waits until a condition holds.
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(long); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
-}
-
-// awaitStatus waits until a session is shown to have a status and its watch has ended.
+// awaitEnd waits until a watch has ended, and wants its session to have a status.
 func (l *lab) awaitEnd(id, status string) {
 	l.t.Helper()
-	await(l.t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	testkit.Eventually(l.t, "the end of the watch", func() bool { return l.w.Live() == 0 })
 	s, err := l.w.Get(l.t.Context(), id)
 	if err != nil || s.Status() != status {
 		l.t.Fatalf("Get = %+v, %v; want %s", s, err, status)
@@ -259,9 +238,9 @@ func (l *lab) awaitEnd(id, status string) {
 func (l *lab) items() int {
 	l.t.Helper()
 	queue, err := l.store.Queue(l.t.Context(), store.QueueConfig{Name: "watches", Renewal: 30 * time.Second})
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	now, _, err := queue.Waiting(l.t.Context(), "watch")
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	return now
 }
 
@@ -343,7 +322,7 @@ func (l *lab) next(want string) webhook.Change {
 			l.t.Fatalf("%s came, want %s", c.Type, want)
 		}
 		return c
-	case <-time.After(long):
+	case <-time.After(testkit.Timeout):
 		l.t.Fatalf("%s did not come; log: %s", want, l.log)
 	}
 	panic("not reached")

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -55,7 +56,7 @@ func TestAPendingAnswerSurvivesARestart(t *testing.T) {
 	for _, token := range []string{"seen", "started", "registered", "over"} {
 		l.fail(token)
 	}
-	fatal(t, l.w.Started(t.Context(), l.variant("started")))
+	testkit.NoError(t, l.w.Started(t.Context(), l.variant("started")))
 	l.watch("registered")
 	l.w.Observe(l.variant("seen"), seen)
 	l.w.Observe(l.variant("started"), started)
@@ -87,7 +88,7 @@ func TestManyPendingAnswersAreRestoredLater(t *testing.T) {
 	l.close()
 	l.prepare()
 	l.w.RestoreLate()
-	fatal(t, l.w.Start())
+	testkit.NoError(t, l.w.Start())
 	l.awaitQuestions("tok", 3)
 	l.wantRestored("tok", seen)
 	if n := len(l.restored); n != 1 {
@@ -106,7 +107,7 @@ func TestPollsAreNoWrites(t *testing.T) {
 	l.fail("tok")
 	writes := func() uint64 {
 		n, err := l.w.Writes(t.Context())
-		fatal(t, err)
+		testkit.NoError(t, err)
 		return n
 	}
 	l.w.Observe(v, waiting(now, "1"))
@@ -127,6 +128,7 @@ func TestPollsAreNoWrites(t *testing.T) {
 	}
 	l.restart()
 	l.wantRestored("tok", changed)
+	testkit.Eventually(t, "the watch is taken up", func() bool { return l.w.Live() == 1 })
 	l.w.Observe(v, waiting(now.Add(time.Second), "2"))
 	if n := writes(); n != 2 {
 		t.Errorf("%d writes after a restart; want 2", n)
@@ -161,9 +163,9 @@ func TestRecordsOfTheFirstForm(t *testing.T) {
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
 	l.next(webhook.TypePending)
-	await(t, "its answer", func() bool { n, err := l.w.Writes(t.Context()); return err == nil && n >= 2 })
+	testkit.Eventually(t, "its answer", func() bool { n, err := l.w.Writes(t.Context()); return err == nil && n >= 2 })
 	l.w.Close()
-	fatal(t, l.w.PutInFirstForm(t.Context(), s.ID))
+	testkit.NoError(t, l.w.PutInFirstForm(t.Context(), s.ID))
 	l.restart()
 	l.wantRestored("tok", nil)
 	l.awaitQuestions("tok", 2)

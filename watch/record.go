@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"pollbridge/session"
@@ -110,29 +112,23 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 		return record{}, fmt.Errorf("watch: session record has format version %d, which this version does not know", version)
 	}
 	r := record{end: End(value[1]), announced: value[2] == 1}
-	value = value[3:]
-	generation, n := binary.Uvarint(value)
-	if n <= 0 {
+	in := bytes.NewReader(value[3:])
+	generation, err := binary.ReadUvarint(in)
+	created, err1 := binary.ReadVarint(in)
+	changed, err2 := binary.ReadVarint(in)
+	size, err3 := in.ReadByte()
+	name := make([]byte, size)
+	_, err4 := io.ReadFull(in, name)
+	if errors.Join(err, err1, err2, err3, err4) != nil {
 		return record{}, errRecord
 	}
-	r.generation, value = generation, value[n:]
-	for _, at := range []*time.Time{&r.created, &r.changed} {
-		nanoseconds, n := binary.Varint(value)
-		if n <= 0 {
-			return record{}, errRecord
-		}
-		*at, value = time.Unix(0, nanoseconds), value[n:]
-	}
-	if len(value) == 0 || int(value[0]) >= len(value) {
-		return record{}, errRecord
-	}
-	name := string(value[1 : 1+value[0]])
+	r.generation, r.created, r.changed = generation, time.Unix(0, created), time.Unix(0, changed)
 	for s := session.Unknown; s <= session.NotFound; s++ {
-		if s.String() == name {
+		if s.String() == string(name) {
 			r.state = s
 		}
 	}
-	value = value[1+len(name):]
+	value = value[len(value)-in.Len():]
 	var pending []byte
 	if version != firstRecordVersion {
 		var ok bool
@@ -140,7 +136,6 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 			return record{}, errRecord
 		}
 	}
-	var err error
 	if r.variant, err = w.options.Table.ReadDurable(value); err == nil {
 		r.pending = w.pending.read(r.variant, pending)
 	}

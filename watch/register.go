@@ -17,30 +17,22 @@ const patience = 2 * time.Second
 // given up is watched once more. Errors are ErrFull and ErrClosed, or the store's; after
 // one of these the watch may exist all the same.
 func (w *Watcher) Watch(ctx context.Context, v *session.Variant) (Session, error) {
-	id := w.store.SessionID(v)
 	now := time.Now()
-	begun := false
-	e, err := w.enter(id, func() *entry {
-		e := newEntry(id, newRecord(v, session.Unknown, now, now))
-		e.restart = true
-		e.due = now
-		begun = true
-		return e
-	}, nil)
+	begun := newEntry(w.store.SessionID(v), newRecord(v, session.Unknown, now, now))
+	begun.restart, begun.due = true, now
+	e, err := w.enter(begun)
+	if err == nil {
+		err = w.settleAndKeep(ctx, e)
+	}
 	if err != nil {
 		return Session{}, err
 	}
-	err = w.settle(ctx, e)
-	if err == nil && !begun && w.givenUp(e) {
+	if e != begun && w.givenUp(e) {
 		return w.Watch(ctx, v) // the watch that was there has just ended, and is gone
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.keep(e, err)
-	switch {
-	case err != nil:
-		return Session{}, err
-	case e.stopped: // by Delete
+	if e.stopped { // by Delete
 		return Session{}, ErrNotFound
 	}
 	return w.describe(e.id, e.record), nil
@@ -56,20 +48,14 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 		return nil
 	}
 	now := time.Now()
-	e, err := w.enter(subject.Session, func() *entry {
-		e := newEntry(subject.Session, newRecord(v, session.Pending, now, now))
-		e.due = now.Add(w.next(0))
-		return e
-	}, nil)
+	begun := newEntry(subject.Session, newRecord(v, session.Pending, now, now))
+	begun.due = now.Add(w.cfg.gap(0))
+	e, err := w.enter(begun)
 	if err != nil {
 		w.refused(subject.Session, err)
 		return err
 	}
-	err = w.settle(ctx, e)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.keep(e, err)
-	return err
+	return w.settleAndKeep(ctx, e)
 }
 
 // Observe is told of each new observation, before anybody is answered with it. It makes
@@ -87,17 +73,17 @@ func (w *Watcher) Observe(v *session.Variant, o *session.Observation) {
 	if !w.options.Events.Wanted(w.subject(id, v)) {
 		return
 	}
-	e, err := w.enter(id, func() *entry {
-		e := newEntry(id, newRecord(v, session.Unknown, o.At, time.Now()))
-		e.passing = o.State.Final()
-		e.due = o.At // until it is settled
-		return e
-	}, func(e *entry) { e.note(v, o, w.cfg.NotFoundAfter) })
-	if err != nil {
+	begun := newEntry(id, newRecord(v, session.Unknown, o.At, time.Now()))
+	begun.note(v, o, w.cfg.NotFoundAfter)
+	begun.due = w.nextDue(begun, o)
+	switch e, err := w.enter(begun); {
+	case err != nil:
 		w.refused(id, err)
-		return
+	case e != begun:
+		w.Observe(v, o) // it has just become watched
+	default:
+		w.settleNow(e)
 	}
-	w.settleNow(e, o)
 }
 
 // observeWatched does it for a session that is watched; it reports false if v's is not.
@@ -105,41 +91,42 @@ func (w *Watcher) observeWatched(id string, v *session.Variant, o *session.Obser
 	w.mu.Lock()
 	e, known := w.live[id]
 	news := known && e.note(v, o, w.cfg.NotFoundAfter)
-	if known && !news && e.end == Watching && e.place >= 0 && e.failures == 0 {
+	if known && e.end == Watching && (news || e.place >= 0 && e.failures == 0) {
 		w.schedule(e, w.nextDue(e, o)) // a client's poll is as good as ours
 	}
 	w.mu.Unlock()
 	if news {
-		w.settleNow(e, o)
+		w.settleNow(e)
 	}
 	return known
 }
 
-// nextDue is when an entry that was just observed is due. It needs the lock.
-func (w *Watcher) nextDue(e *entry, o *session.Observation) time.Time {
-	due := w.after(e, o.At)
-	if deadline := e.created.Add(w.cfg.Deadline); due.After(deadline) {
-		return deadline
-	}
-	return due
-}
-
 // settleNow settles an entry while those who asked wait for it. The watcher need not
 // be running.
-func (w *Watcher) settleNow(e *entry, o *session.Observation) {
-	err := w.store.Err()
-	if err != nil {
-		w.metrics.failed.Inc() // and do not make the answer wait for what will fail
-	} else {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		err = w.settle(ctx, e)
-	}
+func (w *Watcher) settleNow(e *entry) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w.settleAndKeep(ctx, e) // if that fails, it is logged, and tried again
+}
+
+// settleAndKeep settles an entry, and makes sure that it becomes due after that.
+func (w *Watcher) settleAndKeep(ctx context.Context, e *entry) error {
+	err := w.settle(ctx, e)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.keep(e, err)
-	if err == nil && e.end == Watching {
-		w.schedule(e, w.nextDue(e, o))
+	return err
+}
+
+// keep makes sure that an entry becomes due after it was settled, or was not. It needs
+// the lock.
+func (w *Watcher) keep(e *entry, err error) {
+	switch {
+	case w.isGone(e) || e.out:
+	case err != nil:
+		w.retry(e, err)
+	case e.place < 0 && e.end == Watching:
+		w.schedule(e, e.due)
 	}
 }
 
@@ -147,57 +134,33 @@ func (w *Watcher) settleNow(e *entry, o *session.Observation) {
 // that to become durable: they are gone in a moment, unless the store is in trouble.
 const passers = 1000
 
-// enter returns the entry of a session; where there is none it adds what make makes,
-// if another watch may begin. with is called with either, under the lock; it may be nil.
-func (w *Watcher) enter(id string, make func() *entry, with func(*entry)) (*entry, error) {
+// enter returns the entry of e's session; where there is none that is e, if another watch
+// may begin.
+func (w *Watcher) enter(e *entry) (*entry, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e, known := w.live[id]
-	if !known {
-		e = make()
-		if err := w.admit(e); err != nil {
-			return nil, err
-		}
+	if known, is := w.live[e.id]; is {
+		return known, nil
 	}
-	if with != nil {
-		with(e)
-	}
-	return e, nil
-}
-
-// admit adds an entry, if another watch may begin. It needs the lock.
-func (w *Watcher) admit(e *entry) error {
 	most := w.cfg.Max
-	if e.passing {
-		most += passers
-	}
 	switch {
-	case w.closed && !e.passing:
-		return ErrClosed
-	case len(w.live) >= most:
-		return ErrFull
+	case e.end == Final: // it needs no watch: what was seen first was its end
+		most += passers
+	case w.closed:
+		return nil, ErrClosed
+	}
+	if len(w.live) >= most {
+		return nil, ErrFull
 	}
 	w.live[e.id] = e
-	return nil
+	return e, nil
 }
 
 // givenUp reports whether an entry is gone whose session was given up.
 func (w *Watcher) givenUp(e *entry) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return e.gone && (e.end == Abandoned || e.end == NotFound)
-}
-
-// keep makes sure that an entry becomes due after it was settled, or was not. It needs
-// the lock.
-func (w *Watcher) keep(e *entry, err error) {
-	switch {
-	case e.gone || e.out:
-	case err != nil:
-		w.retry(e, err)
-	case e.place < 0 && e.end == Watching:
-		w.schedule(e, e.due)
-	}
+	return w.isGone(e) && (e.end == Abandoned || e.end == NotFound)
 }
 
 // refused counts a session that is not watched though somebody wants to know about it,
@@ -207,10 +170,7 @@ func (w *Watcher) refused(id string, err error) {
 		return // the watcher is closed: it is watched again after the next start
 	}
 	w.metrics.refused.Inc()
-	w.mu.Lock()
-	tell := w.refusals.may(time.Now())
-	w.mu.Unlock()
-	if tell {
+	w.refusals.Do(func() {
 		w.options.Log.Error("watch.max reached, session is not watched", "max", w.cfg.Max, "session", id)
-	}
+	})
 }

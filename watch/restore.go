@@ -12,9 +12,6 @@ const mostRestored = 10_000
 // restoreNewest gives the pending answers of the watches that changed last back to
 // memory, before anybody is answered. The others follow when their watches are looked at.
 func (w *Watcher) restoreNewest() {
-	if w.options.Restore == nil {
-		return
-	}
 	const page, most = 250, 5 * time.Second
 	ctx, cancel := context.WithTimeout(w.ctx, most)
 	defer cancel()
@@ -39,7 +36,7 @@ func (w *Watcher) restoreNewest() {
 
 // restore gives the pending answer of one watch back to memory.
 func (w *Watcher) restore(known record) {
-	if w.options.Restore != nil && known.end == Watching && known.pending != nil {
+	if known.end == Watching && known.pending != nil {
 		w.options.Restore(known.variant, known.pending)
 	}
 }

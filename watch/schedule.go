@@ -2,17 +2,8 @@ package watch
 
 import "time"
 
-// schedule says how long to wait before a session of some age is polled again.
-type schedule func(age time.Duration) time.Duration
-
-func newSchedule(cfg Config) schedule {
-	if cfg.Schedule == Adaptive {
-		return adaptive(cfg.Interval)
-	}
-	return func(time.Duration) time.Duration { return cfg.Interval }
-}
-
-// adaptive polls when a change is likely. Nobody answers within the first seconds:
+// gap is how long to wait before a session of some age is polled again. The adaptive
+// schedule polls when a change is likely. Nobody answers within the first seconds:
 // a telephone has to be taken up and a number typed in. Most do within the minute after
 // that; later, fewer and fewer will, and nobody waits for them as eagerly.
 //
@@ -21,18 +12,14 @@ func newSchedule(cfg Config) schedule {
 //	below 1m         1
 //	below 3m         2
 //	above            5
-func adaptive(interval time.Duration) schedule {
-	return func(age time.Duration) time.Duration {
-		switch {
-		case age < 5*time.Second:
-			return 2 * interval
-		case age < time.Minute:
-			return interval
-		case age < 3*time.Minute:
-			return 2 * interval
-		}
-		return 5 * interval
+func (c Config) gap(age time.Duration) time.Duration {
+	switch {
+	case c.Schedule == Fixed, 5*time.Second <= age && age < time.Minute:
+		return c.Interval
+	case age < 3*time.Minute:
+		return 2 * c.Interval
 	}
+	return 5 * c.Interval
 }
 
 // retryAfter is how long to wait after a number of failures in a row of the upstream:

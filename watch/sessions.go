@@ -1,9 +1,11 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"pollbridge/session"
 )
@@ -30,25 +32,12 @@ func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 		return record{}, ErrNotFound
 	}
 	found, _, err := w.stored(ctx, id)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return record{}, fmt.Errorf("watch: %w", err)
-	}
 	return found, err
 }
 
 // isID reports whether an id from outside may be looked for.
 func isID(id string) bool {
-	if len(id) == 0 || len(id) > 64 {
-		return false
-	}
-	for i := range len(id) {
-		switch c := id[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_':
-		default:
-			return false
-		}
-	}
-	return true
+	return id != "" && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
 // mostLookedAt bounds how many sessions one call of List looks at.
@@ -107,64 +96,48 @@ func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation
 	return nil, ErrNotFound
 }
 
-// eraser is an Events that can forget a session, and say whether there is anything to
-// forget: events are kept longer than sessions.
-type eraser interface {
-	Knows(ctx context.Context, sessionID string) (bool, error)
-	EraseSession(ctx context.Context, sessionID string) error
-}
-
 // Delete stops watching a session and erases everything that is kept about it: its
 // final answers, its events, its record. It returns ErrNotFound if there is none. After
 // another error, part of it may be left; Delete again. Memory forgets what was asked in
 // the plain way; what was asked with further fields goes when its time is over.
 func (w *Watcher) Delete(ctx context.Context, id string) error {
 	known, err := w.find(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return w.deleteEvents(ctx, id)
+	switch {
+	case err == nil:
+		err = w.erase(ctx, id, known.variant)
+	case errors.Is(err, ErrNotFound):
+		err = w.eraseEvents(ctx, id)
 	}
-	if err != nil {
-		return err
-	}
-	if err := w.stop(ctx, id); err != nil {
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("watch: %w", err)
 	}
-	if err := w.options.Finals.Forget(ctx, id); err != nil {
-		return fmt.Errorf("watch: %w", err)
-	}
-	if events, ok := w.options.Events.(eraser); ok {
-		if err := events.EraseSession(ctx, id); err != nil {
-			return fmt.Errorf("watch: %w", err)
-		}
-	}
-	if w.options.Erase != nil { // after Finals, or memory would ask there again
-		w.options.Erase(known.variant)
-	}
-	// Last, so that what has failed before can be tried again.
-	if err := w.sessions.Delete(ctx, id); err != nil {
-		return fmt.Errorf("watch: %w", err)
-	}
-	return nil
+	return err
 }
 
-// deleteEvents erases what is left of a session that was forgotten a while after its
-// end. It returns ErrNotFound if nothing is.
-func (w *Watcher) deleteEvents(ctx context.Context, id string) error {
-	events, ok := w.options.Events.(eraser)
-	if !ok || !isID(id) {
+func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) error {
+	if err := w.stop(ctx, id); err != nil {
+		return err
+	}
+	if err := w.options.Finals.Forget(ctx, id); err != nil {
+		return err
+	}
+	if err := w.options.Events.EraseSession(ctx, id); err != nil {
+		return err
+	}
+	w.options.Erase(v)                // after Finals, or memory would ask there again
+	return w.sessions.Delete(ctx, id) // last, so that what has failed before can be tried again
+}
+
+// eraseEvents erases what is left of a session that was forgotten a while after its
+// end.
+func (w *Watcher) eraseEvents(ctx context.Context, id string) error {
+	if !isID(id) {
 		return ErrNotFound
 	}
-	known, err := events.Knows(ctx, id)
-	switch {
-	case err != nil:
-		return fmt.Errorf("watch: %w", err)
-	case !known:
-		return ErrNotFound
+	if known, err := w.options.Events.Knows(ctx, id); err != nil || !known {
+		return cmp.Or(err, ErrNotFound)
 	}
-	if err := events.EraseSession(ctx, id); err != nil {
-		return fmt.Errorf("watch: %w", err)
-	}
-	return nil
+	return w.options.Events.EraseSession(ctx, id)
 }
 
 // stop ends the watch of a session without an event. Its item may not have been handed
@@ -172,11 +145,12 @@ func (w *Watcher) deleteEvents(ctx context.Context, id string) error {
 func (w *Watcher) stop(ctx context.Context, id string) error {
 	w.mu.Lock()
 	e, known := w.live[id]
+	if known {
+		e.stopped, e.end, e.changes, e.dirty = true, Abandoned, nil, false
+	}
+	w.mu.Unlock()
 	if !known {
-		w.mu.Unlock()
 		return nil
 	}
-	e.stopped, e.end, e.changes, e.dirty = true, Abandoned, nil, false
-	w.mu.Unlock()
 	return w.settle(ctx, e)
 }

@@ -8,26 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 )
-
-// counted is the value of a counter.
-func counted(t testing.TB, registry *prometheus.Registry, name string) float64 {
-	t.Helper()
-	families, err := registry.Gather()
-	fatal(t, err)
-	for _, family := range families {
-		if family.GetName() == name {
-			return family.GetMetric()[0].GetCounter().GetValue()
-		}
-	}
-	t.Fatalf("there is no metric %s", name)
-	return 0
-}
 
 func TestGetKnowsNoOthers(t *testing.T) {
 	t.Parallel()
@@ -63,7 +48,7 @@ func TestList(t *testing.T) {
 		t.Helper()
 		for before, first := uint64(0), true; first || before != 0; first = false {
 			page, next, err := l.w.List(t.Context(), status, before, limit)
-			fatal(t, err)
+			testkit.NoError(t, err)
 			if len(page) > limit {
 				t.Fatalf("a page has %d sessions, want no more than %d", len(page), limit)
 			}
@@ -99,7 +84,7 @@ func TestDeleteErases(t *testing.T) {
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
 	l.next(webhook.TypePending)
-	fatal(t, l.w.Delete(t.Context(), s.ID))
+	testkit.NoError(t, l.w.Delete(t.Context(), s.ID))
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
 	}
@@ -111,7 +96,7 @@ func TestDeleteErases(t *testing.T) {
 		t.Errorf("memory was told to forget %q; want tok", l.erased)
 	}
 	l.mu.Unlock()
-	await(t, "its item to end", func() bool { return l.w.Live() == 0 && l.items() == 0 })
+	testkit.Eventually(t, "its item to end", func() bool { return l.w.Live() == 0 && l.items() == 0 })
 	if page, _, err := l.w.List(t.Context(), "", 0, 10); len(page) > 0 || err != nil {
 		t.Errorf("List = %v, %v", page, err)
 	}
@@ -123,7 +108,7 @@ func TestDeleteErases(t *testing.T) {
 	l.say("tok", session.Refused)
 	l.next(webhook.TypeRefused)
 	l.awaitEnd(s.ID, "refused")
-	fatal(t, l.w.Delete(t.Context(), s.ID))
+	testkit.NoError(t, l.w.Delete(t.Context(), s.ID))
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
 	}
@@ -133,7 +118,7 @@ func TestDeleteErases(t *testing.T) {
 func TestDeleteErasesWhatIsLeft(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	fatal(t, l.w.Delete(t.Context(), "ses_left"))
+	testkit.NoError(t, l.w.Delete(t.Context(), "ses_left"))
 	if !l.events.erased["ses_left"] {
 		t.Error("its events are kept")
 	}

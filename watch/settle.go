@@ -11,92 +11,109 @@ import (
 	"pollbridge/webhook"
 )
 
+// mostOfStep bounds how long one step of making something durable may take.
+const mostOfStep = 5 * time.Second
+
 // settle makes durable what is new about an entry, step by step: the item that brings
 // the watch back after a crash, then the events, then the record, and when the watch
 // has ended, the end of the item. It returns nil when there is nothing left to be done
 // now, and stops at the first step that fails; done again, it goes on from there.
 func (w *Watcher) settle(ctx context.Context, e *entry) error {
-	for {
-		w.mu.Lock()
-		if busy := e.settling; busy != nil {
-			w.mu.Unlock()
-			select {
-			case <-busy:
-				continue
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for e.settling != nil {
+		busy := e.settling
+		if err := w.unlocked(func() error { return done(ctx, busy) }); err != nil {
+			return err
 		}
-		step := w.nextStep(e)
-		if step == nil {
-			w.mu.Unlock()
-			return nil
+	}
+	for step := w.nextStep(e); step != nil; step = w.nextStep(e) {
+		if e.settling == nil {
+			settled := make(chan struct{})
+			e.settling = settled
+			defer func() { e.settling = nil; close(settled) }()
 		}
-		done := make(chan struct{})
-		e.settling = done
-		w.mu.Unlock()
-
-		after, err := step(ctx)
-
-		w.mu.Lock()
-		e.settling = nil
-		close(done)
-		if err == nil && !e.gone {
-			after()
-		}
-		w.mu.Unlock()
+		bounded, cancel := context.WithTimeout(ctx, mostOfStep)
+		err := step(w, bounded, e)
+		cancel()
 		if err != nil {
 			w.metrics.failed.Inc()
 			return fmt.Errorf("watch: %w", err)
 		}
 	}
+	return nil
 }
 
-// step does one thing that may block, without the lock. after is called with it.
-type step func(context.Context) (after func(), err error)
+// done waits until a channel is closed.
+func done(ctx context.Context, closed <-chan struct{}) error {
+	select {
+	case <-closed:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// unlocked calls f, which may block, without the lock. It needs the lock.
+func (w *Watcher) unlocked(f func() error) error {
+	w.mu.Unlock()
+	defer w.mu.Lock()
+	return f()
+}
 
 // nextStep is what has to be done next for an entry, nil if nothing has. It needs the
-// lock.
-func (w *Watcher) nextStep(e *entry) step {
+// lock, as what it returns does.
+func (w *Watcher) nextStep(e *entry) func(*Watcher, context.Context, *entry) error {
 	switch {
-	case e.gone:
+	case w.isGone(e):
 		return nil
 	case e.stopped, e.variant == nil && !time.Now().Before(e.created.Add(w.cfg.Deadline)):
-		return w.finish(e)
+		return w.nextOfEnd(e)
 	case e.variant == nil:
 		return nil // cannot be asked for with this configuration, but perhaps with the next
 	case !e.loaded:
-		return w.load(e)
+		return (*Watcher).load
 	case e.end == Watching && !e.queued:
-		return w.enqueue(e)
+		return (*Watcher).enqueue
 	case len(e.changes) > 0:
-		return w.publish(e)
+		return (*Watcher).publish
 	case e.dirty:
-		return w.write(e)
+		return (*Watcher).write
 	case e.end != Watching:
-		return w.finish(e)
+		return w.nextOfEnd(e)
 	}
 	return nil
 }
 
-func (w *Watcher) load(e *entry) step {
-	id := e.id
-	return func(ctx context.Context) (func(), error) {
-		known, revision, err := w.stored(ctx, id)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			known.variant = nil
-		case err != nil:
-			return nil, err
-		case revision < w.restored:
+// nextOfEnd is nextStep for a watch that has ended. An item that was not handed out yet
+// comes soon, and settling then goes on.
+func (w *Watcher) nextOfEnd(e *entry) func(*Watcher, context.Context, *entry) error {
+	switch {
+	case !e.queued:
+		w.remove(e)
+		return nil
+	case e.item == nil:
+		return nil
+	}
+	return (*Watcher).finish
+}
+
+func (w *Watcher) load(ctx context.Context, e *entry) error {
+	var known record
+	err := w.unlocked(func() (err error) {
+		var revision uint64
+		if known, revision, err = w.stored(ctx, e.id); err == nil && revision < w.restored {
 			w.restore(known)
 		}
-		return func() {
-			if !e.stopped {
-				e.merge(known, known.variant != nil)
-			}
-		}, nil
+		return err
+	})
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
+	if !e.stopped {
+		e.merge(known, err == nil)
+	}
+	return nil
 }
 
 // stored reads a record, with its revision. The error is ErrNotFound where there is none,
@@ -116,98 +133,71 @@ func (w *Watcher) stored(ctx context.Context, id string) (known record, revision
 	return known, row.Revision, nil
 }
 
-func (w *Watcher) enqueue(e *entry) step {
+func (w *Watcher) enqueue(ctx context.Context, e *entry) error {
 	name, value := itemName(e.id, e.generation), e.record.append(nil)
-	return func(ctx context.Context) (func(), error) {
-		if err := w.watches.Add(ctx, lane, name, value); err != nil {
-			return nil, err
-		}
-		return func() { e.queued = true }, nil
-	}
+	err := w.unlocked(func() error { return w.watches.Add(ctx, lane, name, value) })
+	e.queued = e.queued || err == nil
+	return err
 }
 
-func (w *Watcher) publish(e *entry) step {
-	what := e.changes[0]
-	v := e.variant
-	c := webhook.Change{
-		Subject: w.subject(e.id, v),
-		Token:   v.Token, Locale: v.Endpoint.Locales[v.Locale].Name,
-		Type: what.kind, State: what.state, Observation: what.observation, At: what.at,
+func (w *Watcher) publish(ctx context.Context, e *entry) error {
+	c, v := e.changes[0], e.variant
+	err := w.unlocked(func() error {
+		_, err := w.options.Events.Changed(ctx, webhook.Change{
+			Subject: w.subject(e.id, v), Token: v.Token, Locale: v.Endpoint.Locales[v.Locale].Name,
+			Type: c.kind, State: c.state, Observation: c.observation, At: c.at,
+		})
+		return err
+	})
+	if err == nil && !e.stopped {
+		e.changes = e.changes[1:]
 	}
-	return func(ctx context.Context) (func(), error) {
-		if _, err := w.options.Events.Changed(ctx, c); err != nil {
-			return nil, err
-		}
-		return func() {
-			if !e.stopped {
-				e.changes = e.changes[1:]
-			}
-		}, nil
-	}
+	return err
 }
 
-func (w *Watcher) write(e *entry) step {
-	value, ttl := e.record.append(nil), w.keepFor(e)
-	id := e.id
-	e.dirty = false // what changes from here on is not in value
-	return func(ctx context.Context) (func(), error) {
-		if _, err := w.sessions.Put(ctx, id, value, ttl); err != nil {
-			w.mu.Lock()
-			e.dirty = !e.stopped
-			w.mu.Unlock()
-			return nil, err
-		}
-		return func() {}, nil
-	}
-}
-
-// keepFor is how long a record is kept after this change: one that is watched for as
-// long as it may be, and then as long as any other.
-func (w *Watcher) keepFor(e *entry) time.Duration {
+func (w *Watcher) write(ctx context.Context, e *entry) error {
+	// One that is watched is kept for as long as it may be, and then as long as any other.
+	ttl := w.options.Retain
 	if e.end == Watching {
-		return w.cfg.Deadline + w.options.Retain + time.Hour
+		ttl += w.cfg.Deadline + time.Hour
 	}
-	return w.options.Retain
+	value := e.record.append(nil)
+	e.dirty = false // what changes from here on is not in value
+	err := w.unlocked(func() error {
+		_, err := w.sessions.Put(ctx, e.id, value, ttl)
+		return err
+	})
+	e.dirty = e.dirty || err != nil && !e.stopped
+	return err
 }
 
-// finish ends the item of a watch that has ended. An item that was not handed out yet
-// comes soon, and settling then goes on.
-func (w *Watcher) finish(e *entry) step {
-	if !e.queued {
-		w.remove(e)
-		return nil
-	}
-	if e.item == nil {
-		return nil
-	}
+// finish ends the item of a watch that has ended.
+func (w *Watcher) finish(ctx context.Context, e *entry) error {
 	item := e.item
 	e.finishing = true
-	return func(ctx context.Context) (func(), error) {
-		if err := item.Done(ctx); err != nil {
-			w.mu.Lock()
-			if e.item == item {
-				e.item = nil // it is handed out again, unless it is gone
-			}
-			e.finishing = false
-			w.mu.Unlock()
-			return nil, err
+	err := w.unlocked(func() error { return item.Done(ctx) })
+	e.finishing = false
+	if err != nil {
+		if e.item == item {
+			e.item = nil // it is handed out again, unless it is gone
 		}
-		return func() {
-			e.item, e.queued, e.finishing = nil, false, false
-			if len(e.changes) == 0 && !e.dirty { // else its end was seen after all, this moment
-				w.remove(e)
-			}
-		}, nil
+		return err
 	}
+	e.item, e.queued = nil, false
+	if len(e.changes) == 0 && !e.dirty { // else its end was seen after all, this moment
+		w.remove(e)
+	}
+	return nil
 }
+
+// isGone reports whether an entry was removed, and nobody has to do with it any more. It
+// needs the lock.
+func (w *Watcher) isGone(e *entry) bool { return w.live[e.id] != e }
 
 // remove forgets an entry. It needs the lock.
 func (w *Watcher) remove(e *entry) {
-	e.gone = true
 	if e.place >= 0 {
 		heap.Remove(&w.due, e.place)
 	}
-	if w.live[e.id] == e {
-		delete(w.live, e.id)
-	}
+	delete(w.live, e.id)
 }

@@ -2,7 +2,6 @@ package watch
 
 import (
 	"container/heap"
-	"context"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -51,7 +50,7 @@ func (w *Watcher) take(item *store.Item) {
 func (w *Watcher) schedule(e *entry, at time.Time) {
 	e.due = at
 	switch {
-	case e.out || e.gone:
+	case e.out || w.isGone(e):
 		return
 	case e.place >= 0:
 		heap.Fix(&w.due, e.place)
@@ -131,56 +130,39 @@ func (w *Watcher) workUntilClosed() {
 	}
 }
 
-// settling bounds how long a step of making something durable may take.
-const settling = 5 * time.Second
-
 // tick polls one session and says when it is due again.
 func (w *Watcher) tick(e *entry) {
-	err := w.settleSoon(e)
-	if err != nil {
-		w.again(e, err)
-		return
+	err := w.settle(w.ctx, e)
+	var v *session.Variant
+	if err == nil {
+		v = w.question(e)
 	}
-	v, ask := w.begin(e)
-	if !ask {
-		w.again(e, nil)
-		return
+	if v != nil {
+		o, failure := w.options.Ask(w.ctx, v)
+		if w.ctx.Err() != nil {
+			return // it was given back
+		}
+		w.noteAnswer(e, v, o, failure)
+		err = w.settle(w.ctx, e)
 	}
-	o, asked := w.options.Ask(w.ctx, v)
-	if w.ctx.Err() != nil {
-		return // it was given back
-	}
-	w.noteAnswer(e, v, o, asked)
-	w.again(e, w.settleSoon(e))
-}
-
-func (w *Watcher) settleSoon(e *entry) error {
-	if w.calm(e) {
-		return nil // as after most polls
-	}
-	ctx, cancel := context.WithTimeout(w.ctx, settling)
-	defer cancel()
-	return w.settle(ctx, e)
-}
-
-// calm reports whether an entry is simply watched on: nothing about it is new.
-func (w *Watcher) calm(e *entry) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return e.settling == nil && e.variant != nil && e.loaded && e.queued && !e.stopped && !e.dirty &&
-		len(e.changes) == 0 && e.end == Watching
+	e.out = false
+	if w.ctx.Err() == nil {
+		w.keep(e, err)
+	}
 }
 
-// begin returns the question that has to be asked now, if there is one.
-func (w *Watcher) begin(e *entry) (*session.Variant, bool) {
+// question is what has to be asked about an entry now, nil if nothing has.
+func (w *Watcher) question(e *entry) *session.Variant {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	now := time.Now()
-	if e.gone || e.end != Watching || e.variant == nil || e.due.After(now) {
-		return nil, false // observed meanwhile
+	lag := time.Since(e.due)
+	if w.isGone(e) || e.end != Watching || e.variant == nil || lag < 0 { // it was observed meanwhile
+		return nil
 	}
-	w.metrics.lag.Observe(now.Sub(e.due).Seconds())
-	return e.variant, true
+	w.metrics.lag.Observe(lag.Seconds())
+	return e.variant
 }
 
 // noteAnswer takes note of what asking brought: an observation that the cache has told
@@ -198,7 +180,7 @@ func (w *Watcher) noteAnswer(e *entry, v *session.Variant, o *session.Observatio
 		e.note(v, o, w.cfg.NotFoundAfter)
 		// The minimum is for observations that stay fresh for longer than an interval:
 		// there is nothing to be had earlier, so do not spin.
-		w.schedule(e, later(now.Add(w.cfg.Interval/10), w.after(e, o.At)))
+		w.schedule(e, later(now.Add(w.cfg.Interval/10), w.nextDue(e, o)))
 	}
 	if deadline := e.created.Add(w.cfg.Deadline); e.end == Watching && !now.Before(deadline) {
 		e.abandon(o, now)
@@ -207,54 +189,28 @@ func (w *Watcher) noteAnswer(e *entry, v *session.Variant, o *session.Observatio
 	}
 }
 
-// after is when a session that was observed at a time is due again. It needs the lock.
-func (w *Watcher) after(e *entry, observed time.Time) time.Time {
-	due := observed.Add(w.next(observed.Sub(e.created)))
+// nextDue is when an entry that was just observed is due. It needs the lock.
+func (w *Watcher) nextDue(e *entry, o *session.Observation) time.Time {
+	due := o.At.Add(w.cfg.gap(o.At.Sub(e.created)))
 	if !e.missing.IsZero() {
-		if believed := e.missing.Add(w.cfg.NotFoundAfter); believed.After(observed) && believed.Before(due) {
+		if believed := e.missing.Add(w.cfg.NotFoundAfter); believed.After(o.At) && believed.Before(due) {
 			due = believed
 		}
 	}
+	if deadline := e.created.Add(w.cfg.Deadline); due.After(deadline) {
+		return deadline
+	}
 	return due
-}
-
-// again puts an entry back after a worker had it; err is why something about it could
-// not be made durable.
-func (w *Watcher) again(e *entry, err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e.out = false
-	if e.gone || w.ctx.Err() != nil {
-		return
-	}
-	if err != nil {
-		w.retry(e, err)
-		return
-	}
-	if e.end == Watching {
-		w.schedule(e, e.due)
-	}
 }
 
 // retry makes an entry due again that could not be settled. It needs the lock.
 func (w *Watcher) retry(e *entry, err error) {
 	e.failures++
 	wait := storeRetryAfter(e.failures)
-	if w.complaints.may(time.Now()) {
+	w.complaints.Do(func() {
 		w.options.Log.Error("changes of watched sessions are not stored yet", "session", e.id, "again", wait, "error", err)
-	}
+	})
 	w.schedule(e, time.Now().Add(jittered(wait)))
-}
-
-// seldom is for what must be logged, but not each time.
-type seldom struct{ last time.Time }
-
-func (s *seldom) may(now time.Time) bool {
-	if now.Sub(s.last) < 10*time.Second {
-		return false
-	}
-	s.last = now
-	return true
 }
 
 func jittered(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }

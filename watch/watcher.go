@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,16 +13,20 @@ import (
 	"pollbridge/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/time/rate"
 )
 
-// Events records changes of state; see webhook.Service. One that has a method
-// EraseSession, as that has, is asked to forget a session that is deleted.
+// Events records changes of state; see webhook.Service.
 type Events interface {
 	// Wanted reports whether anybody wants to know about a session. It asks memory
 	// only.
 	Wanted(webhook.Subject) bool
 	// Changed makes a change durable before it returns nil. A repeat is no error.
 	Changed(ctx context.Context, c webhook.Change) (published bool, err error)
+	// Knows reports whether there is anything about a session, and EraseSession erases
+	// it: events are kept longer than sessions.
+	Knows(ctx context.Context, sessionID string) (bool, error)
+	EraseSession(ctx context.Context, sessionID string) error
 }
 
 // Finals keeps final answers; see store.Finals.
@@ -36,20 +39,19 @@ type Finals interface {
 // through the cache. It fails where there is none, or only one that is out of date.
 type Ask func(ctx context.Context, v *session.Variant) (*session.Observation, error)
 
-// Options is what a Watcher needs besides its configuration. All of it is needed, but
-// for Erase and Restore.
+// Options is what a Watcher needs besides its configuration. All of it is needed.
 type Options struct {
 	Store  *store.Store
 	Table  *session.Table
 	Events Events
 	Finals Finals
 	Ask    Ask
-	// Erase makes memory forget what it knows about a question. Nil: nothing does.
+	// Erase makes memory forget what it knows about a question.
 	Erase func(*session.Variant)
 	// Restore is told of the last pending answer to each watch that is taken up, where that
 	// was stored; At is when the upstream gave it. Start tells it of the ten thousand whose
 	// records changed last, each of the others is told of before it is polled for the first
-	// time. Nil: nobody wants to know.
+	// time.
 	Restore  func(*session.Variant, *session.Observation)
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
@@ -77,7 +79,6 @@ type Watcher struct {
 	store    *store.Store
 	sessions *store.Table
 	watches  *store.Queue
-	next     schedule
 	metrics  *metrics
 	pending  pendingAnswers
 	// Start restores no more pending answers than mostRestored, and did so of records of
@@ -97,10 +98,7 @@ type Watcher struct {
 	due    dueTimes          // guarded by mu
 	closed bool              // guarded by mu
 
-	complaints, refusals seldom // guarded by mu
-
-	accountsMu sync.Mutex
-	accounts   map[string]string // ids by credential; guarded by accountsMu
+	complaints, refusals rate.Sometimes // of very many
 }
 
 const (
@@ -111,8 +109,8 @@ const (
 	// workers bounds the polls under way. More would only wait for the upstream's
 	// own bound.
 	workers = 256
-	// mostAccounts bounds the credentials whose ids are remembered.
-	mostAccounts = 1000
+	// complaining is the time between two log messages that say the same.
+	complaining = 10 * time.Second
 	// opening bounds how long opening the store's parts may take.
 	opening = 30 * time.Second
 )
@@ -122,8 +120,9 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), opening)
 	defer cancel()
 	w := &Watcher{
-		cfg: cfg, options: o, store: o.Store, next: newSchedule(cfg), metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, accounts: map[string]string{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
+		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
+		live: map[string]*entry{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
+		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	var err error
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
@@ -218,7 +217,7 @@ func (w *Watcher) items() []*store.Item {
 	defer w.mu.Unlock()
 	items := make([]*store.Item, 0, len(w.live))
 	for _, e := range w.live {
-		if e.item != nil && !e.finishing && !e.gone {
+		if e.item != nil && !e.finishing {
 			items = append(items, e.item)
 		}
 	}
@@ -258,30 +257,24 @@ func (w *Watcher) Live() int {
 	return len(w.live)
 }
 
+// States counts the sessions that are watched by what [Session.Status] says of them.
+func (w *Watcher) States() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counts := map[string]int{}
+	for _, e := range w.live {
+		if e.variant != nil {
+			counts[Session{State: e.state, End: e.end}.Status()]++
+		}
+	}
+	return counts
+}
+
 // Subject is what events about v's session are about.
 func (w *Watcher) Subject(v *session.Variant) webhook.Subject {
 	return w.subject(w.store.SessionID(v), v)
 }
 
 func (w *Watcher) subject(id string, v *session.Variant) webhook.Subject {
-	return webhook.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.account(v)}
-}
-
-// account is the id of v's credential. There are few of them and they are asked for
-// often, so they are remembered.
-func (w *Watcher) account(v *session.Variant) string {
-	w.accountsMu.Lock()
-	id, known := w.accounts[v.Credential]
-	w.accountsMu.Unlock()
-	if known {
-		return id
-	}
-	id = w.store.ID("acc_", v.Credential)
-	w.accountsMu.Lock()
-	defer w.accountsMu.Unlock()
-	if len(w.accounts) >= mostAccounts {
-		clear(w.accounts)
-	}
-	w.accounts[strings.Clone(v.Credential)] = id
-	return id
+	return webhook.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.store.ID("acc_", v.Credential)}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -26,7 +27,7 @@ func TestASessionIsWatchedUntilItEnds(t *testing.T) {
 			t.Errorf("the change is %+v", c)
 		}
 		l.awaitQuestions("tok", 3)
-		await(t, "pending to be known", func() bool { s, err := l.w.Get(t.Context(), s.ID); return err == nil && s.Status() == "pending" })
+		testkit.Eventually(t, "pending to be known", func() bool { s, err := l.w.Get(t.Context(), s.ID); return err == nil && s.Status() == "pending" })
 		l.quiet()
 		l.say("tok", end)
 		if c := l.next("session." + end.String()); c.State != end || c.Observation.State != end {
@@ -128,12 +129,8 @@ func TestDeadlineCountsFromTheFirstSight(t *testing.T) {
 	l.open()
 	got := map[string]string{}
 	for range 2 {
-		select {
-		case c := <-l.events.came:
-			got[c.Session] = c.Type
-		case <-time.After(long):
-			t.Fatal("nothing came")
-		}
+		c := testkit.Receive(t, "an event", l.events.came)
+		got[c.Session] = c.Type
 	}
 	if got[a.ID] != webhook.TypeAbandoned || got[b.ID] != webhook.TypeSucceeded {
 		t.Errorf("after the restart: %v", got)
@@ -255,7 +252,7 @@ func TestMax(t *testing.T) {
 		t.Errorf("Started = %v; want ErrFull", err)
 	}
 	l.w.Observe(l.variant("c"), observation(session.Pending))
-	if n := counted(t, l.registry, "pollbridge_watches_refused_total"); n != 2 {
+	if n := testkit.Metrics(t, l.registry)["pollbridge_watches_refused_total"]; n != 2 {
 		t.Errorf("%v were refused, want 2: those that began by themselves", n)
 	}
 	if !strings.Contains(l.log.String(), "watch.max") {
@@ -293,11 +290,11 @@ func TestStoppedEventsComeLater(t *testing.T) {
 		} else {
 			l.w.Observe(l.variant("tok"), observation(session.Succeeded))
 		}
-		await(t, "two attempts", func() bool { return l.events.failures() >= 2 })
+		testkit.Eventually(t, "two attempts", func() bool { return l.events.failures() >= 2 })
 		if id != "" && l.items() != 1 {
 			t.Errorf("%s: the item was done before the event was durable", through)
 		}
-		if n := counted(t, l.registry, "pollbridge_watch_store_failures_total"); n < 2 {
+		if n := testkit.Metrics(t, l.registry)["pollbridge_watch_store_failures_total"]; n < 2 {
 			t.Errorf("%s: %v failures were counted", through, n)
 		}
 		l.events.failWith(nil)
@@ -331,7 +328,7 @@ func TestObservationsOfSessionsThatNobodyWatches(t *testing.T) {
 	l.quiet()
 	l.w.Observe(v, observation(session.Expired))
 	l.next(webhook.TypeExpired)
-	await(t, "the end", func() bool { return l.w.Live() == 0 })
+	testkit.Eventually(t, "the end", func() bool { return l.w.Live() == 0 })
 
 	l.w.Observe(l.variant("final"), observation(session.Failed))
 	c := l.next(webhook.TypeFailed)
@@ -344,13 +341,13 @@ func TestStartedSessionsAreWatchedWhereWanted(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	v := l.variant("tok")
-	fatal(t, l.w.Started(t.Context(), v))
+	testkit.NoError(t, l.w.Started(t.Context(), v))
 	if l.w.Live() != 0 {
 		t.Error("a session that nobody wants to know of is watched")
 	}
 	l.events.want(true)
 	l.say("tok", session.NotFound)
-	fatal(t, l.w.Started(t.Context(), v))
+	testkit.NoError(t, l.w.Started(t.Context(), v))
 	id := l.w.Subject(v).Session
 	if s, err := l.w.Get(t.Context(), id); err != nil || s.Status() != "pending" {
 		t.Errorf("Get = %+v, %v; want pending", s, err)
@@ -373,7 +370,7 @@ func TestAClientsPollCounts(t *testing.T) {
 	for range 2 {
 		o := observation(session.Pending)
 		o.At = o.At.Add(time.Minute)
-		await(t, "the poll before to end", func() bool {
+		testkit.Eventually(t, "the poll before to end", func() bool {
 			l.w.Observe(l.variant("tok"), o)
 			due, ok := l.w.Due(s.ID)
 			return ok && due.Equal(o.At.Add(time.Hour))
@@ -415,16 +412,16 @@ func TestManyWatches(t *testing.T) {
 		v := l.variant(fmt.Sprint("tok", i))
 		ids = append(ids, l.w.Subject(v).Session)
 		l.say(v.Token, session.Pending)
-		fatal(t, l.w.Started(t.Context(), v))
+		testkit.NoError(t, l.w.Started(t.Context(), v))
 	}
 	began := time.Now()
 	l.restart()
-	await(t, "all to be taken up", func() bool { return l.w.Live() == many })
+	testkit.Eventually(t, "all to be taken up", func() bool { return l.w.Live() == many })
 	t.Logf("%d watches were taken up within %v of the end", many, time.Since(began))
 	for i := range many {
 		l.say(fmt.Sprint("tok", i), session.Succeeded)
 	}
-	await(t, "all to end", func() bool { return l.w.Live() == 0 })
+	testkit.Eventually(t, "all to end", func() bool { return l.w.Live() == 0 })
 	types := map[string]int{}
 	for range len(l.events.came) {
 		c := <-l.events.came
@@ -448,7 +445,7 @@ func TestPollsWaitForWatches(t *testing.T) {
 	for i := range many {
 		v := l.variant(fmt.Sprint("tok", i))
 		l.say(v.Token, session.Pending)
-		fatal(t, l.w.Started(t.Context(), v))
+		testkit.NoError(t, l.w.Started(t.Context(), v))
 	}
 	l.close()
 	live := make(chan int, 1) // when the first question was asked
@@ -459,13 +456,8 @@ func TestPollsWaitForWatches(t *testing.T) {
 		}
 	}
 	l.open()
-	select {
-	case n := <-live:
-		if n != many {
-			t.Errorf("asked when %d of %d watches were taken up", n, many)
-		}
-	case <-time.After(long):
-		t.Fatal("nothing was asked")
+	if n := testkit.Receive(t, "a question", live); n != many {
+		t.Errorf("asked when %d of %d watches were taken up", n, many)
 	}
 }
 
@@ -505,9 +497,9 @@ func TestEndpointsThatAreNotConfigured(t *testing.T) {
 	endpoints, _ := session.Dialect("elpako")
 	var err error
 	l.table, err = session.NewTable(endpoints)
-	fatal(t, err)
+	testkit.NoError(t, err)
 	l.open()
-	await(t, "the watch to be looked at", func() bool { return l.w.Live() == 1 && strings.Contains(l.log.String(), "cannot be resumed") })
+	testkit.Eventually(t, "the watch to be looked at", func() bool { return l.w.Live() == 1 && strings.Contains(l.log.String(), "cannot be resumed") })
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
 	}
@@ -549,12 +541,8 @@ func TestAnEndBetweenTwoSteps(t *testing.T) {
 	l.awaitQuestions("final", 1)
 	came := map[string]bool{}
 	for range 2 {
-		select {
-		case c := <-l.events.came:
-			came[c.Token+" "+c.Type] = true
-		case <-time.After(long):
-			t.Fatalf("only %v came", came)
-		}
+		c := testkit.Receive(t, "an event", l.events.came)
+		came[c.Token+" "+c.Type] = true
 	}
 	if !came["pending "+webhook.TypePending] || !came["final "+webhook.TypeRefused] {
 		t.Errorf("%v came; want pending and refused", came)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -22,33 +23,33 @@ type hooked struct {
 
 func (l *hooked) start() {
 	l.t.Helper()
-	log := slog.New(slog.NewTextHandler(l.log, nil))
+	log := l.log.Logger(slog.LevelInfo)
 	registry := prometheus.NewRegistry()
 	l.prepare()
 	var err error
 	l.service, err = webhook.New(l.t.Context(), webhook.DefaultConfig(), webhook.Options{
 		Store: l.store, Log: log, Registry: registry, UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: time.Hour,
 	})
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	l.w.Close()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Retain: time.Minute, Log: log, Registry: registry,
+		Store: l.store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: registry,
 	})
-	fatal(l.t, err)
-	fatal(l.t, l.w.Start())
+	testkit.NoError(l.t, err)
+	testkit.NoError(l.t, l.w.Start())
 }
 
 func (l *hooked) stop() {
 	l.w.Close()
 	l.service.Close()
-	fatal(l.t, l.store.Close())
+	testkit.NoError(l.t, l.store.Close())
 }
 
 // types are those of all events so far.
 func (l *hooked) types() (types []string) {
 	l.t.Helper()
 	page, _, err := l.service.Events(l.t.Context(), "", 100, 0)
-	fatal(l.t, err)
+	testkit.NoError(l.t, err)
 	for _, e := range page {
 		types = append(types, strings.TrimPrefix(e.Type, "session."))
 	}
@@ -67,7 +68,7 @@ func TestEventsOfTheRealService(t *testing.T) {
 		t.Errorf("nobody wants to know, but there are %v", types)
 	}
 	_, err := l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/", Account: secret})
-	fatal(t, err)
+	testkit.NoError(t, err)
 	l.w.Observe(v, observation(session.Pending))
 	if types := l.types(); !slices.Equal(types, []string{"pending"}) {
 		t.Errorf("after the first sight: %v", types)
@@ -77,13 +78,13 @@ func TestEventsOfTheRealService(t *testing.T) {
 	l.start()
 	l.awaitQuestions("tok", 2)
 	l.say("tok", session.Succeeded)
-	await(t, "the end", func() bool { return slices.Equal(l.types(), []string{"pending", "succeeded"}) })
-	await(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	testkit.Eventually(t, "the end", func() bool { return slices.Equal(l.types(), []string{"pending", "succeeded"}) })
+	testkit.Eventually(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
 	l.w.Observe(v, observation(session.Succeeded))
 	if types := l.types(); !slices.Equal(types, []string{"pending", "succeeded"}) {
 		t.Errorf("in the end: %v", types)
 	}
-	fatal(t, l.w.Delete(t.Context(), l.w.Subject(v).Session))
+	testkit.NoError(t, l.w.Delete(t.Context(), l.w.Subject(v).Session))
 	if types := l.types(); len(types) != 0 {
 		t.Errorf("after Delete there are %v", types)
 	}
@@ -98,10 +99,10 @@ func TestAbandonedByTheRealService(t *testing.T) {
 	defer l.stop()
 	l.say("tok", session.Pending)
 	_, err := l.w.Watch(t.Context(), l.variant("tok"))
-	fatal(t, err)
-	await(t, "the deadline", func() bool { return slices.Equal(l.types(), []string{"pending", "abandoned"}) })
+	testkit.NoError(t, err)
+	testkit.Eventually(t, "the deadline", func() bool { return slices.Equal(l.types(), []string{"pending", "abandoned"}) })
 	_, err = l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/"})
-	fatal(t, err)
+	testkit.NoError(t, err)
 	l.w.Observe(l.variant("tok"), observation(session.Succeeded))
 	if types := l.types(); !slices.Equal(types, []string{"pending", "abandoned", "succeeded"}) {
 		t.Errorf("seen to succeed after all: %v", types)
@@ -116,15 +117,15 @@ func TestAfterRetainNothingIsToldAgain(t *testing.T) {
 	l.start()
 	defer l.stop()
 	_, err := l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/"})
-	fatal(t, err)
+	testkit.NoError(t, err)
 	v := l.variant("tok")
 	l.say("tok", session.Pending)
 	l.w.Observe(v, observation(session.Pending))
 	l.w.Observe(v, observation(session.Succeeded))
-	await(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	testkit.Eventually(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
 	want := []string{"pending", "succeeded"}
 	for _, later := range [][]session.State{{session.Succeeded}, {session.Refused}, {session.Pending, session.Succeeded}, {session.Succeeded}} {
-		fatal(t, l.w.Forget(t.Context(), l.w.Subject(v).Session))
+		testkit.NoError(t, l.w.Forget(t.Context(), l.w.Subject(v).Session))
 		if later[0] == session.Refused { // memory of the process knows of no event either
 			l.stop()
 			l.start()
@@ -133,7 +134,7 @@ func TestAfterRetainNothingIsToldAgain(t *testing.T) {
 			l.say("tok", state)
 			l.w.Observe(v, observation(state))
 		}
-		await(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+		testkit.Eventually(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
 		if types := l.types(); !slices.Equal(types, want) {
 			t.Errorf("after %v there are %v; want %v", later, types, want)
 		}

@@ -45,7 +45,11 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 		if err != nil || last.last() && d.State == StateDelivered {
 			return sub.view(), err // it is over and need not come back: clients name it with each poll
 		}
-		if existing, err = s.createBound(ctx, sub); err != nil {
+		existing, err = s.createBound(ctx, sub)
+		if errors.Is(err, ErrNotFound) && ctx.Err() == nil {
+			return s.Attach(ctx, subject, o) // somebody else's has gone again: the session has ended meanwhile
+		}
+		if err != nil {
 			return Subscription{}, err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -57,8 +58,8 @@ func TestHeaderTarget(t *testing.T) {
 
 func TestAttach(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, func(b *bridge) { b.cfg.HeaderHosts = map[string]string{"127.0.0.1": headerSecret(32)} }, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) { b.cfg.HeaderHosts = map[string]string{"127.0.0.1": headerSecret(32)} }, r)
 	o, err := b.HeaderTarget(r.URL + "/hook")
 	if err != nil {
 		t.Fatal(err)
@@ -79,15 +80,15 @@ func TestAttach(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	b.changed(change("ses_b", session.Pending))
 	b.reopen()
-	r.wait(t, 1) // or the final event may overtake it, and it is not sent
+	r.Wait(t, 1) // or the final event may overtake it, and it is not sent
 	b.changed(change("ses_a", session.Succeeded))
-	all := r.wait(t, 2)
+	all := r.Wait(t, 2)
 	for _, got := range all {
-		if err := webhook.Verify(got.header, got.body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
-			t.Errorf("got %s: %v", got.body, err)
+		if err := webhook.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
+			t.Errorf("got %s: %v", got.Body, err)
 		}
 	}
-	eventually(t, "it ends with its session", func() bool {
+	testkit.Eventually(t, "it ends with its session", func() bool {
 		_, err := b.Get(t.Context(), sub.ID)
 		return errors.Is(err, webhook.ErrNotFound)
 	})
@@ -101,7 +102,7 @@ func TestAttach(t *testing.T) {
 	if page, _, err := b.List(t.Context(), "", 10); err != nil || len(page) != 0 {
 		t.Errorf("List = %d, %v; want no bound ones", len(page), err)
 	}
-	if n := r.count(); n != 2 {
+	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks; want 2", n)
 	}
 }
@@ -109,19 +110,19 @@ func TestAttach(t *testing.T) {
 // TestAttachComesLate: the session is over when somebody asks to be told.
 func TestAttachComesLate(t *testing.T) {
 	t.Parallel()
-	r, witness := newReceiver(t, nil), newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server, witness.Server)
+	r, witness := testkit.NewReceiver(t, nil), testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r, witness)
 	b.subscribe(webhook.NewSubscription{URL: witness.URL})
 	b.changed(change("ses_a", session.Pending))
 	b.changed(change("ses_a", session.Succeeded))
-	witness.wait(t, 2) // so nobody else will make a delivery of them
+	witness.Wait(t, 2) // so nobody else will make a delivery of them
 	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
 	if err != nil || !strings.HasPrefix(sub.Secret, "whsec_") {
 		t.Fatalf("Attach = %+v, %v", sub, err)
 	}
-	eventually(t, "the final event arrived", func() bool {
-		return slices.ContainsFunc(r.got(), func(got received) bool { // the one before may come too
-			return got.Type == webhook.TypeSucceeded && webhook.Verify(got.header, got.body, time.Now(), sub.Secret) == nil
+	testkit.Eventually(t, "the final event arrived", func() bool {
+		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { // the one before may come too
+			return got.Type == webhook.TypeSucceeded && webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
 		})
 	})
 	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: "https://10.0.0.1/"}); err == nil {
@@ -135,8 +136,8 @@ func TestAttachComesLate(t *testing.T) {
 // TestAttachedShareAConsumer: signings make nothing of their own that takes work.
 func TestAttachedShareAConsumer(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	const sessions = 50
 	for i := range sessions {
 		id := fmt.Sprintf("ses_%d", i)
@@ -145,19 +146,19 @@ func TestAttachedShareAConsumer(t *testing.T) {
 		}
 		b.changed(change(id, session.Succeeded))
 	}
-	r.wait(t, sessions)
-	eventually(t, "all have ended", func() bool { return b.Bound() == 0 && b.Consumers() == 1 })
+	r.Wait(t, sessions)
+	testkit.Eventually(t, "all have ended", func() bool { return b.Bound() == 0 && b.Consumers() == 1 })
 }
 
 // TestAttachedPendingIsSuperseded: with the session's end nothing stays behind.
 func TestAttachedPendingIsSuperseded(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
 		if got.Type == webhook.TypePending {
 			w.WriteHeader(500)
 		}
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r)
 	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
 	if err != nil {
 		t.Fatal(err)
@@ -167,26 +168,26 @@ func TestAttachedPendingIsSuperseded(t *testing.T) {
 	b.changed(change("ses_a", session.Succeeded))
 	b.ended(sub, webhook.StateDelivered)
 	b.ended(sub, webhook.StateSuperseded)
-	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 }
 
 // TestEraseDuringAnAttempt: what is under way is not noted any more.
 func TestEraseDuringAnAttempt(t *testing.T) {
 	t.Parallel()
 	erased := make(chan struct{})
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
 		<-erased
 		fmt.Fprint(w, "their answer")
 	})
-	b := newBridge(t, nil, r.Server)
+	b := newBridge(t, nil, r)
 	b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
 		t.Fatal(err)
 	}
 	close(erased)
-	eventually(t, "the attempt is over", func() bool {
+	testkit.Eventually(t, "the attempt is over", func() bool {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogNow+st.AttemptsUnderWay == 0
 	})
@@ -220,23 +221,23 @@ func TestAttachIsBounded(t *testing.T) {
 func TestAttachedIsOvertaken(t *testing.T) {
 	t.Parallel()
 	final := make(chan struct{})
-	r := newReceiver(t, func(_ http.ResponseWriter, got received, _ int) {
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
 		if got.Type == webhook.TypePending {
 			<-final
 		}
 	})
-	b := newBridge(t, nil, r.Server)
+	b := newBridge(t, nil, r)
 	sub, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.changed(change("ses_a", session.Pending))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	b.changed(change("ses_a", session.Succeeded))
 	b.ended(sub, webhook.StateDelivered)
 	b.ended(sub, webhook.StateSuperseded)
 	close(final)
-	eventually(t, "nothing waits", func() bool {
+	testkit.Eventually(t, "nothing waits", func() bool {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogNow+st.BacklogLater+st.AttemptsUnderWay+b.Bound() == 0
 	})
@@ -244,8 +245,11 @@ func TestAttachedIsOvertaken(t *testing.T) {
 
 func TestEraseSession(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(500); fmt.Fprint(w, "their answer") })
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{300 * time.Millisecond} }, r.Server)
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
+		w.WriteHeader(500)
+		fmt.Fprint(w, "their answer")
+	})
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{300 * time.Millisecond} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	bound, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL + "/bound"})
 	if err != nil {
@@ -253,17 +257,17 @@ func TestEraseSession(t *testing.T) {
 	}
 	b.changed(change("ses_a", session.Succeeded))
 	b.changed(change("ses_b", session.Succeeded))
-	eventually(t, "three attempts are noted", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 3 })
+	testkit.Eventually(t, "three attempts are noted", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 3 })
 	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.Get(t.Context(), bound.ID); !errors.Is(err, webhook.ErrNotFound) {
 		t.Errorf("the attached subscription: %v", err)
 	}
-	eventually(t, "the other one is dead", func() bool {
+	testkit.Eventually(t, "the other one is dead", func() bool {
 		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, Session: "ses_b", State: webhook.StateDead})) == 1
 	})
-	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 	if left := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a"}); len(left) != 0 {
 		t.Errorf("%d deliveries are left: %+v", len(left), left)
 	}
@@ -281,8 +285,8 @@ func TestEraseSession(t *testing.T) {
 // TestAttachedEndsWithoutAFinalState: nobody knows the session, or it took too long.
 func TestAttachedEndsWithoutAFinalState(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	notFound, abandoned := change("ses_a", session.NotFound), change("ses_b", session.Pending)
 	abandoned.Type = webhook.TypeAbandoned
 	for i, c := range []webhook.Change{notFound, abandoned} {
@@ -291,8 +295,8 @@ func TestAttachedEndsWithoutAFinalState(t *testing.T) {
 			t.Fatal(err)
 		}
 		b.changed(c)
-		r.wait(t, i+1)
-		eventually(t, "it ends with its session", func() bool {
+		r.Wait(t, i+1)
+		testkit.Eventually(t, "it ends with its session", func() bool {
 			_, err := b.Get(t.Context(), sub.ID)
 			return errors.Is(err, webhook.ErrNotFound)
 		})
@@ -309,15 +313,15 @@ func TestAttachedEndsWithoutAFinalState(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.changed(change("ses_a", session.Succeeded))
-	eventually(t, "the final event arrived", func() bool {
-		return slices.ContainsFunc(r.got(), func(got received) bool { return got.Type == webhook.TypeSucceeded })
+	testkit.Eventually(t, "the final event arrived", func() bool {
+		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { return got.Type == webhook.TypeSucceeded })
 	})
 }
 
 func TestAllAttachedAreBounded(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, func(b *bridge) { b.options.SetBounds(0, 3) }, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) { b.options.SetBounds(0, 3) }, r)
 	b.subscribe(webhook.NewSubscription{URL: "https://example.com/"}) // does not count
 	attach := func(i int) error {
 		_, err := b.Attach(t.Context(), subjectOf(fmt.Sprintf("ses_%d", i)), webhook.AttachOptions{URL: r.URL})
@@ -336,7 +340,7 @@ func TestAllAttachedAreBounded(t *testing.T) {
 		t.Errorf("one that is attached already: %v", err)
 	}
 	b.changed(change("ses_1", session.Succeeded))
-	eventually(t, "there is room again", func() bool { return attach(3) == nil })
+	testkit.Eventually(t, "there is room again", func() bool { return attach(3) == nil })
 }
 
 // TestAttachWhileItEnds: a session may end at any moment while somebody, or two of them,
@@ -344,8 +348,8 @@ func TestAllAttachedAreBounded(t *testing.T) {
 func TestAttachWhileItEnds(t *testing.T) {
 	t.Parallel()
 	const sessions = 300
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	var both sync.WaitGroup
 	for i := range sessions {
 		id := fmt.Sprintf("ses_%d", i)
@@ -363,7 +367,7 @@ func TestAttachWhileItEnds(t *testing.T) {
 		})
 	}
 	both.Wait()
-	if all := r.wait(t, sessions); len(all) != sessions {
+	if all := r.Wait(t, sessions); len(all) != sessions {
 		t.Errorf("%d webhooks for %d sessions", len(all), sessions)
 	}
 }

@@ -11,12 +11,14 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -91,30 +93,30 @@ func runToCrash(dir string) error {
 // event, whatever happens to the sender.
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	taken := map[string]string{} // by session: the id
-	r := newReceiver(t, nil)
-	r.set(func(w http.ResponseWriter, got received, n int) {
+	var mu sync.Mutex
+	taken := map[string]string{} // by session: the id; guarded by mu
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, n int) {
 		if n%3 == 0 {
 			w.WriteHeader(500)
 			return
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
 		id, _ := got.Data["session"].(string)
-		if was := taken[id]; was != "" && was != got.id() {
-			t.Errorf("%s has the ids %s and %s", id, was, got.id())
+		if was := taken[id]; was != "" && was != got.ID() {
+			t.Errorf("%s has the ids %s and %s", id, was, got.ID())
 		}
-		taken[id] = got.id()
+		taken[id] = got.ID()
 	})
 	have := func() int {
-		r.mu.Lock()
-		defer r.mu.Unlock()
+		mu.Lock()
+		defer mu.Unlock()
 		return len(taken)
 	}
 	dir := t.TempDir()
 	begin := func() (*exec.Cmd, io.Closer) {
 		child := exec.Command(os.Args[0])
-		child.Env = append(os.Environ(), crashDir+"="+dir, crashPort+"="+strconv.Itoa(portOf(t, r.URL)))
+		child.Env = append(os.Environ(), crashDir+"="+dir, crashPort+"="+strconv.Itoa(r.Port()))
 		child.Stderr = os.Stderr
 		stdin, err := child.StdinPipe()
 		if err != nil {
@@ -128,17 +130,17 @@ func TestKilledAtRandomMoments(t *testing.T) {
 	for i := 1; i <= 5; i++ {
 		child, _ := begin()
 		enough := min(crashEvents, have()+rand.IntN(40))
-		eventually(t, "something arrived", func() bool { return have() >= enough })
+		testkit.Eventually(t, "something arrived", func() bool { return have() >= enough })
 		child.Process.Kill()
 		child.Wait()
-		t.Logf("killed with %d of %d events delivered, %d requests", have(), crashEvents, r.count())
+		t.Logf("killed with %d of %d events delivered, %d requests", have(), crashEvents, r.Count())
 	}
 	child, stdin := begin()
 	defer child.Process.Kill()
-	eventually(t, "all events arrived", func() bool { return have() == crashEvents })
+	testkit.Eventually(t, "all events arrived", func() bool { return have() == crashEvents })
 	stdin.Close()
 	if err := child.Wait(); err != nil {
 		t.Errorf("the last run: %v", err)
 	}
-	t.Logf("%d requests for %d events", r.count(), crashEvents)
+	t.Logf("%d requests for %d events", r.Count(), crashEvents)
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -18,8 +19,8 @@ import (
 
 func TestEventsArrive(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL + "/hook?k=v", Headers: map[string]string{"Authorization": "Bearer mine"}, Signature: "v1a"})
 	if !strings.HasPrefix(sub.Secret, "whsec_") || !strings.HasPrefix(sub.PublicKey, "whpk_") || !sub.Enabled {
 		t.Errorf("Create = %+v; want a secret and a public key", sub)
@@ -27,26 +28,26 @@ func TestEventsArrive(t *testing.T) {
 	if !b.changed(change("ses_a", session.Pending)) || !b.changed(change("ses_a", session.Succeeded)) {
 		t.Error("a change was not published")
 	}
-	all := r.wait(t, 2)
-	if all[0].id() == all[1].id() || !strings.HasPrefix(all[0].id(), "evt_") {
-		t.Errorf("ids %s and %s", all[0].id(), all[1].id())
+	all := r.Wait(t, 2)
+	if all[0].ID() == all[1].ID() || !strings.HasPrefix(all[0].ID(), "evt_") {
+		t.Errorf("ids %s and %s", all[0].ID(), all[1].ID())
 	}
 	for _, got := range all {
 		for _, key := range []string{sub.Secret, sub.PublicKey} {
-			if err := webhook.Verify(got.header, got.body, time.Now(), key); err != nil {
+			if err := webhook.Verify(got.Header, got.Body, time.Now(), key); err != nil {
 				t.Errorf("%s with %s…: %v", got.Type, key[:6], err)
 			}
 		}
 		for name, want := range map[string]string{"Content-Type": "application/json", "User-Agent": "pollbridge/test", "Authorization": "Bearer mine"} {
-			if got := got.header.Get(name); got != want {
+			if got := got.Header.Get(name); got != want {
 				t.Errorf("%s: %q; want %q", name, got, want)
 			}
 		}
 	}
-	eventually(t, "two deliveries", func() bool {
+	testkit.Eventually(t, "two deliveries", func() bool {
 		return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDelivered, Session: "ses_a"})) == 2
 	})
-	eventually(t, "metrics", func() bool {
+	testkit.Eventually(t, "metrics", func() bool {
 		return b.metric("pollbridge_deliveries_total", "delivered") == 2 && b.metric("pollbridge_delivery_seconds", "") == 2 &&
 			b.metric("pollbridge_events_total", "session.pending") == 1 && b.metric("pollbridge_delivery_backlog", "") == 0
 	})
@@ -100,8 +101,8 @@ func TestPayload(t *testing.T) {
 
 func TestAnEventOfATypeHappensOnce(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	b.subscribe(webhook.NewSubscription{URL: r.URL})
 	published := make(chan bool)
 	for range 10 {
@@ -128,13 +129,13 @@ func TestAnEventOfATypeHappensOnce(t *testing.T) {
 			t.Errorf("%s was published after the final event", state)
 		}
 	}
-	first := r.wait(t, 2)
+	first := r.Wait(t, 2)
 	b.reopen()
 	if b.changed(change("ses_a", session.Succeeded)) {
 		t.Error("the final event was published again after a restart")
 	}
 	b.changed(change("ses_b", session.Pending))
-	if all := r.wait(t, 3); len(all) != 3 || all[2].id() == first[0].id() || all[2].Data["session"] != "ses_b" {
+	if all := r.Wait(t, 3); len(all) != 3 || all[2].ID() == first[0].ID() || all[2].Data["session"] != "ses_b" {
 		t.Errorf("%d webhooks; want one for each event", len(all))
 	}
 }
@@ -142,34 +143,34 @@ func TestAnEventOfATypeHappensOnce(t *testing.T) {
 // TestFile: the document goes to those who ask for it, and to nobody else.
 func TestFile(t *testing.T) {
 	t.Parallel()
-	with, without := newReceiver(t, nil), newReceiver(t, nil)
+	with, without := testkit.NewReceiver(t, nil), testkit.NewReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
 		b.options.Response = responses(map[string]*session.Observation{
 			"ses_a": observed(200, answers[session.Succeeded]),
 			"ses_b": observed(200, "\xef\xbb\xbf{\"status\":\"ok\",\"who\":\"\xff\"}"),
 		})
-	}, with.Server, without.Server)
+	}, with, without)
 	b.subscribe(webhook.NewSubscription{URL: with.URL, IncludeFile: true, Events: []string{webhook.TypeSucceeded}})
 	b.subscribe(webhook.NewSubscription{URL: without.URL, Events: []string{webhook.TypeSucceeded}})
 	b.changed(change("ses_a", session.Succeeded))
 	b.changed(change("ses_gone", session.Succeeded))
 	b.changed(change("ses_b", session.Succeeded))
 	seen := 0
-	for _, got := range append(with.wait(t, 3), without.wait(t, 3)...) {
+	for _, got := range append(with.Wait(t, 3), without.Wait(t, 3)...) {
 		if got.Data["session"] == "ses_b" && got.Data["file_omitted"] == false {
-			if !strings.Contains(string(got.body), `"response":{"status":"ok","who":"`+"\uFFFD"+`"},"file_omitted":false`) {
-				t.Errorf("got %q", got.body)
+			if !strings.Contains(string(got.Body), `"response":{"status":"ok","who":"`+"\uFFFD"+`"},"file_omitted":false`) {
+				t.Errorf("got %q", got.Body)
 			}
 			continue
 		}
-		wants := got.Data["session"] == "ses_a" && strings.Contains(got.header.Get("Webhook-Id"), "evt_")
-		if strings.Contains(string(got.body), document) {
+		wants := got.Data["session"] == "ses_a" && strings.Contains(got.Header.Get("Webhook-Id"), "evt_")
+		if strings.Contains(string(got.Body), document) {
 			seen++
-			if !wants || got.Data["file_omitted"] != false || !strings.Contains(string(got.body), answers[session.Succeeded]) {
-				t.Errorf("a document in %s", got.body)
+			if !wants || got.Data["file_omitted"] != false || !strings.Contains(string(got.Body), answers[session.Succeeded]) {
+				t.Errorf("a document in %s", got.Body)
 			}
 		} else if got.Data["file_omitted"] != true {
-			t.Errorf("file_omitted = %v in %s", got.Data["file_omitted"], got.body)
+			t.Errorf("file_omitted = %v in %s", got.Data["file_omitted"], got.Body)
 		}
 	}
 	if seen != 1 {
@@ -180,8 +181,8 @@ func TestFile(t *testing.T) {
 // TestFilters: who gets what.
 func TestFilters(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	account := b.AccountID("credential")
 	subscribe := func(name string, n webhook.NewSubscription) {
 		n.URL = r.URL + "/" + name
@@ -204,8 +205,8 @@ func TestFilters(t *testing.T) {
 	second.Endpoint = "mobile-sign"
 	b.changed(second)
 	got := map[string]string{}
-	for _, w := range r.wait(t, 7) {
-		got[w.header.Get("X-Name")] += w.Data["session"].(string) + " "
+	for _, w := range r.Wait(t, 7) {
+		got[w.Header.Get("X-Name")] += w.Data["session"].(string) + " "
 	}
 	for name, want := range map[string]int{"all": 2, "finals": 1, "mobile": 1, "account": 1, "session": 1, "both": 1, "operational": 0, "disabled": 0} {
 		if n := strings.Count(got[name], " "); n != want {
@@ -255,45 +256,45 @@ func TestWanted(t *testing.T) {
 // TestRetriesUntilDead: every attempt is kept, and what is dead can be delivered again.
 func TestRetriesUntilDead(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
 		w.WriteHeader(500)
 		fmt.Fprint(w, strings.Repeat("x", 100_000))
 	})
-	b := newBridge(t, nil, r.Server)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
 	d := b.ended(sub, webhook.StateDead)
-	if len(d.Attempts) != 3 || r.count() != 3 || d.Type != webhook.TypeSucceeded || d.Session != "ses_a" || d.Reason == "" {
-		t.Errorf("dead after %d attempts, %d requests: %+v", len(d.Attempts), r.count(), d)
+	if len(d.Attempts) != 3 || r.Count() != 3 || d.Type != webhook.TypeSucceeded || d.Session != "ses_a" || d.Reason == "" {
+		t.Errorf("dead after %d attempts, %d requests: %+v", len(d.Attempts), r.Count(), d)
 	}
 	for _, a := range d.Attempts {
 		if a.Status != 500 || a.Error != webhook.ErrorStatus || len(a.Answer) != 4096 || a.Duration <= 0 {
 			t.Errorf("attempt %d %q with %d bytes", a.Status, a.Error, len(a.Answer))
 		}
 	}
-	eventually(t, "the dead are counted", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 1 })
+	testkit.Eventually(t, "the dead are counted", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 1 })
 	if n := b.metric("pollbridge_deliveries_total", "retried"); n != 2 {
 		t.Errorf("%v retries counted; want 2", n)
 	}
 
-	r.set(nil)
+	r.Set(nil)
 	again, err := b.Redeliver(t.Context(), d.ID)
 	if err != nil || again.State != webhook.StateWaiting {
 		t.Fatalf("Redeliver = %+v, %v", again, err)
 	}
 	d = b.ended(sub, webhook.StateDelivered)
-	all := r.wait(t, 4)
-	if len(d.Attempts) != 4 || all[0].id() != all[3].id() || all[0].id() != d.Event {
-		t.Errorf("delivered after %d attempts, ids %s and %s", len(d.Attempts), all[0].id(), all[3].id())
+	all := r.Wait(t, 4)
+	if len(d.Attempts) != 4 || all[0].ID() != all[3].ID() || all[0].ID() != d.Event {
+		t.Errorf("delivered after %d attempts, ids %s and %s", len(d.Attempts), all[0].ID(), all[3].ID())
 	}
-	eventually(t, "the dead are counted down", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 0 })
+	testkit.Eventually(t, "the dead are counted down", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 0 })
 	if dead := b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead}); len(dead) != 0 {
 		t.Errorf("%d dead deliveries are listed", len(dead))
 	}
 	if _, err := b.Redeliver(t.Context(), d.ID); err != nil { // also what was delivered
 		t.Error(err)
 	}
-	r.wait(t, 5)
+	r.Wait(t, 5)
 	if _, err := b.Redeliver(t.Context(), "dlv_nobody"); err != webhook.ErrNotFound {
 		t.Errorf("Redeliver of nothing = %v", err)
 	}
@@ -301,15 +302,15 @@ func TestRetriesUntilDead(t *testing.T) {
 
 func TestRecover(t *testing.T) {
 	t.Parallel()
-	r, witness := newReceiver(t, status(500)), newReceiver(t, nil)
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server, witness.Server)
+	r, witness := testkit.NewReceiver(t, testkit.AnswerStatus(500)), testkit.NewReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r, witness)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Endpoints: []string{"smartid-sign"}})
 	b.changed(change("ses_long_ago", session.Succeeded))
 	b.ended(sub, webhook.StateDead)
 	since := time.Now()
 	b.changed(change("ses_dead", session.Succeeded))
-	eventually(t, "two are dead", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
-	r.set(nil)
+	testkit.Eventually(t, "two are dead", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
+	r.Set(nil)
 	b.changed(change("ses_delivered", session.Succeeded))
 	b.ended(sub, webhook.StateDelivered)
 	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(false)}); err != nil {
@@ -323,17 +324,17 @@ func TestRecover(t *testing.T) {
 	other := change("ses_other", session.Succeeded)
 	other.Endpoint = "mobile-sign"
 	b.changed(other)
-	witness.wait(t, 1) // so the one before has found nobody
+	witness.Wait(t, 1) // so the one before has found nobody
 	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil {
 		t.Fatal(err)
 	}
-	before := r.count()
+	before := r.Count()
 	count, err := b.Recover(t.Context(), sub.ID, since)
 	if count != 2 || err != nil {
 		t.Errorf("Recover = %d, %v; want the dead one and the missed one", count, err)
 	}
 	sessions := ""
-	for _, got := range r.wait(t, before+2)[before:] {
+	for _, got := range r.Wait(t, before+2)[before:] {
 		sessions += got.Data["session"].(string) + " "
 	}
 	if !strings.Contains(sessions, "ses_dead ") || !strings.Contains(sessions, "ses_missed ") {
@@ -345,13 +346,13 @@ func TestRecover(t *testing.T) {
 // arrived.
 func TestSuperseded(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
 		if got.Type == webhook.TypePending {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(503)
 		}
 	})
-	b := newBridge(t, nil, r.Server)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Pending))
 	b.ended(sub, webhook.StateWaiting)
@@ -360,7 +361,7 @@ func TestSuperseded(t *testing.T) {
 	if d := b.ended(sub, webhook.StateSuperseded); len(d.Attempts) != 1 || d.Type != webhook.TypePending {
 		t.Errorf("superseded after %d attempts: %s", len(d.Attempts), d.Type)
 	}
-	if n := r.count(); n != 2 {
+	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks; want 2", n)
 	}
 }
@@ -385,7 +386,7 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(c.status, c.value), func(t *testing.T) {
 			t.Parallel()
-			r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) {
+			r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
 				value := c.value
 				if value == "in an hour" {
 					value = time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
@@ -393,7 +394,7 @@ func TestRetryAfter(t *testing.T) {
 				w.Header().Set("Retry-After", value)
 				w.WriteHeader(c.status)
 			})
-			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r.Server)
+			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r)
 			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 			b.changed(change("ses_a", session.Succeeded))
 			d := b.ended(sub, webhook.StateWaiting)
@@ -407,8 +408,8 @@ func TestRetryAfter(t *testing.T) {
 
 func TestGone(t *testing.T) {
 	t.Parallel()
-	r, listener := newReceiver(t, status(410)), newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server, listener.Server)
+	r, listener := testkit.NewReceiver(t, testkit.AnswerStatus(410)), testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r, listener)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{webhook.TypeSucceeded, webhook.TypeDisabled}})
 	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled}})
 	b.changed(change("ses_a", session.Succeeded))
@@ -417,16 +418,16 @@ func TestGone(t *testing.T) {
 	if err != nil || got.Enabled || got.DisabledReason != webhook.DisabledGone || got.DisabledAt.IsZero() {
 		t.Errorf("after 410: %+v, %v", got, err)
 	}
-	told := listener.wait(t, 1)[0]
+	told := listener.Wait(t, 1)[0]
 	if told.Type != webhook.TypeDisabled || told.Data["subscription"] != sub.ID || told.Data["reason"] != webhook.DisabledGone {
-		t.Errorf("the listener got %s", told.body)
+		t.Errorf("the listener got %s", told.Body)
 	}
 	b.changed(change("ses_b", session.Succeeded))
 	b.changed(change("ses_b", session.Pending))
 	if _, err := b.Redeliver(t.Context(), b.ended(sub, webhook.StateDead).ID); err != webhook.ErrDisabled {
 		t.Errorf("Redeliver = %v; want ErrDisabled", err)
 	}
-	if n := r.count(); n != 1 {
+	if n := r.Count(); n != 1 {
 		t.Errorf("%d webhooks to a receiver that is gone", n)
 	}
 }
@@ -435,7 +436,7 @@ func TestGone(t *testing.T) {
 // delivered can be recovered.
 func TestFailingIsToldAndDisabled(t *testing.T) {
 	t.Parallel()
-	r, listener := newReceiver(t, status(500)), newReceiver(t, nil)
+	r, listener := testkit.NewReceiver(t, testkit.AnswerStatus(500)), testkit.NewReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
 		b.options.SetTimes(2*time.Second, 10*time.Millisecond)
 		b.cfg.Retries = make([]time.Duration, 1000)
@@ -443,24 +444,24 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 			b.cfg.Retries[i] = 20 * time.Millisecond
 		}
 		b.cfg.Retries = append(b.cfg.Retries, time.Minute) // so that no pause makes it begin anew
-	}, r.Server, listener.Server)
+	}, r, listener)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{webhook.TypeSucceeded, webhook.TypeFailing}})
 	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled, webhook.TypeFailing}})
 	b.changed(change("ses_a", session.Succeeded))
 	d := b.ended(sub, webhook.StateDead)
-	told := listener.wait(t, 2)
+	told := listener.Wait(t, 2)
 	if told[0].Type != webhook.TypeFailing || told[1].Type != webhook.TypeDisabled || told[0].Data["failing_since"] != told[1].Data["failing_since"] {
-		t.Errorf("told %s and %s", told[0].body, told[1].body)
+		t.Errorf("told %s and %s", told[0].Body, told[1].Body)
 	}
 	if got, err := b.Get(t.Context(), sub.ID); err != nil || got.Enabled || got.DisabledReason != webhook.DisabledFailing || got.FailingSince.IsZero() {
 		t.Errorf("after all that: %+v, %v", got, err)
 	}
-	for _, got := range r.got() {
+	for _, got := range r.Got() {
 		if got.Type != webhook.TypeSucceeded {
-			t.Errorf("the failing one was told of itself: %s", got.body)
+			t.Errorf("the failing one was told of itself: %s", got.Body)
 		}
 	}
-	r.set(nil)
+	r.Set(nil)
 	if got, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil || !got.Enabled || !got.FailingSince.IsZero() {
 		t.Errorf("enabled again: %+v, %v", got, err)
 	}
@@ -468,15 +469,15 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 		t.Errorf("Recover = %d, %v", n, err)
 	}
 	b.ended(sub, webhook.StateDelivered)
-	if n := listener.count(); n != 2 {
+	if n := listener.Count(); n != 2 {
 		t.Errorf("%d operational events; want 2", n)
 	}
 }
 
 func TestRotation(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	old := b.subscribe(webhook.NewSubscription{URL: r.URL, Signature: "v1a"})
 	fresh, err := b.RotateSecret(t.Context(), old.ID)
 	if err != nil || fresh.Secret == old.Secret || fresh.PublicKey == old.PublicKey {
@@ -487,9 +488,9 @@ func TestRotation(t *testing.T) {
 	}
 	b.reopen()
 	b.changed(change("ses_a", session.Pending))
-	got := r.wait(t, 1)[0]
+	got := r.Wait(t, 1)[0]
 	for _, key := range []string{old.Secret, old.PublicKey, fresh.Secret, fresh.PublicKey} {
-		if err := webhook.Verify(got.header, got.body, time.Now(), key); err != nil {
+		if err := webhook.Verify(got.Header, got.Body, time.Now(), key); err != nil {
 			t.Errorf("with %s…: %v", key[:6], err)
 		}
 	}
@@ -502,8 +503,8 @@ func TestRotation(t *testing.T) {
 // Receivers know the secret from before both.
 func TestRotationTwice(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	known := []string{sub.Secret}
 	for range 12 {
@@ -514,9 +515,9 @@ func TestRotationTwice(t *testing.T) {
 		known = append(known, fresh.Secret)
 	}
 	b.changed(change("ses_a", session.Pending))
-	got := r.wait(t, 1)[0]
+	got := r.Wait(t, 1)[0]
 	for i, secret := range known {
-		err := webhook.Verify(got.header, got.body, time.Now(), secret)
+		err := webhook.Verify(got.Header, got.Body, time.Now(), secret)
 		if signs := i >= len(known)-9; signs != (err == nil) {
 			t.Errorf("with secret %d of %d: %v", i+1, len(known), err)
 		}
@@ -528,18 +529,18 @@ func TestRotationTwice(t *testing.T) {
 func TestRotationWhileDelivering(t *testing.T) {
 	t.Parallel()
 	var known, fresh atomic.Value
-	r := newReceiver(t, func(_ http.ResponseWriter, got received, _ int) {
-		if err := webhook.Verify(got.header, got.body, time.Now(), known.Load().(string)); err != nil {
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
+		if err := webhook.Verify(got.Header, got.Body, time.Now(), known.Load().(string)); err != nil {
 			t.Errorf("with the secret from before: %v", err)
 		}
 		if got.Type != webhook.TypeSucceeded {
 			return
 		}
-		if err := webhook.Verify(got.header, got.body, time.Now(), fresh.Load().(string)); err != nil {
+		if err := webhook.Verify(got.Header, got.Body, time.Now(), fresh.Load().(string)); err != nil {
 			t.Errorf("after the rotation, with its secret: %v", err)
 		}
 	})
-	b := newBridge(t, nil, r.Server)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	known.Store(sub.Secret)
 	const rotations, events = 10, 20
@@ -558,7 +559,7 @@ func TestRotationWhileDelivering(t *testing.T) {
 		fresh.Store(rotated.Secret)
 		publish(session.Succeeded)
 		publishing.Wait()
-		eventually(t, "all are delivered", func() bool {
+		testkit.Eventually(t, "all are delivered", func() bool {
 			return b.metric("pollbridge_deliveries_total", "delivered") == float64(2*(i+1)*events)
 		})
 		known.Store(rotated.Secret)
@@ -569,47 +570,47 @@ func TestRotationWhileDelivering(t *testing.T) {
 func TestOneEventForMany(t *testing.T) {
 	t.Parallel()
 	const many = 200
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	secrets := map[string]string{}
 	for i := range many {
 		name := strconv.Itoa(i)
 		secrets[name] = b.subscribe(webhook.NewSubscription{URL: r.URL, Headers: map[string]string{"X-Name": name}}).Secret
 	}
 	b.changed(change("ses_a", session.Succeeded))
-	eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == many })
-	for _, got := range r.got() {
-		name := got.header.Get("X-Name")
-		if err := webhook.Verify(got.header, got.body, time.Now(), secrets[name]); err != nil {
+	testkit.Eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == many })
+	for _, got := range r.Got() {
+		name := got.Header.Get("X-Name")
+		if err := webhook.Verify(got.Header, got.Body, time.Now(), secrets[name]); err != nil {
 			t.Errorf("the webhook of subscription %s: %v", name, err)
 		}
 		delete(secrets, name)
 	}
-	if n := r.count(); n != many || len(secrets) > 0 {
+	if n := r.Count(); n != many || len(secrets) > 0 {
 		t.Errorf("%d webhooks, and none for %d of %d subscriptions", n, len(secrets), many)
 	}
 }
 
 func TestTestEvent(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(418); fmt.Fprint(w, "no coffee") })
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) { w.WriteHeader(418); fmt.Fprint(w, "no coffee") })
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Disabled: true, Events: []string{webhook.TypeRefused}})
 	a, err := b.Test(t.Context(), sub.ID)
 	if err != nil || a.Status != 418 || a.Answer != "no coffee" || a.Succeeded() {
 		t.Errorf("Test = %+v, %v", a, err)
 	}
-	if got := r.wait(t, 1)[0]; got.Type != webhook.TypeTest || webhook.Verify(got.header, got.body, time.Now(), sub.Secret) != nil {
-		t.Errorf("the receiver got %s", got.body)
+	if got := r.Wait(t, 1)[0]; got.Type != webhook.TypeTest || webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
+		t.Errorf("the receiver got %s", got.Body)
 	}
 	// What a receiver that encodes anew would verify is not what was signed.
 	var decoded any
-	got := r.got()[0]
-	if err := json.Unmarshal(got.body, &decoded); err != nil || !strings.HasSuffix(string(got.body), `,"verbatim":{"slash":"\/","letter":"\u0117","number":1.0}}}`) {
-		t.Errorf("%v in %s", err, got.body)
+	got := r.Got()[0]
+	if err := json.Unmarshal(got.Body, &decoded); err != nil || !strings.HasSuffix(string(got.Body), `,"verbatim":{"slash":"\/","letter":"\u0117","number":1.0}}}`) {
+		t.Errorf("%v in %s", err, got.Body)
 	}
 	anew, err := json.Marshal(decoded)
-	if err != nil || webhook.Verify(got.header, anew, time.Now(), sub.Secret) == nil {
+	if err != nil || webhook.Verify(got.Header, anew, time.Now(), sub.Secret) == nil {
 		t.Errorf("%v, and encoded anew it is verified: %s", err, anew)
 	}
 	if _, err := b.Test(t.Context(), "sub_nobody"); err != webhook.ErrNotFound {
@@ -621,20 +622,20 @@ func TestTestEvent(t *testing.T) {
 // scheduled does not come on top.
 func TestRedeliverBeforeTheRetry(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{2 * time.Second} }, r.Server)
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{2 * time.Second} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
 	d := b.ended(sub, webhook.StateWaiting)
-	r.set(nil)
+	r.Set(nil)
 	if _, err := b.Redeliver(t.Context(), d.ID); err != nil {
 		t.Fatal(err)
 	}
 	if d = b.ended(sub, webhook.StateDelivered); len(d.Attempts) != 2 {
 		t.Errorf("%d attempts; want 2", len(d.Attempts))
 	}
-	eventually(t, "the scheduled retry is gone", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
-	if n := r.count(); n != 2 {
+	testkit.Eventually(t, "the scheduled retry is gone", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks; want 2", n)
 	}
 }
@@ -643,12 +644,12 @@ func TestRedeliverBeforeTheRetry(t *testing.T) {
 // delivery, when the same one is made again. It is delivered, once.
 func TestRecordOfAForgottenEvent(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	b.subscribe(webhook.NewSubscription{URL: r.URL})
 	delivered := func(n int) {
-		eventually(t, "it is delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == float64(n) })
-		if got := r.count(); got != n {
+		testkit.Eventually(t, "it is delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == float64(n) })
+		if got := r.Count(); got != n {
 			t.Errorf("%d webhooks came; want %d", got, n)
 		}
 	}
@@ -670,13 +671,13 @@ func TestRecordOfAForgottenEvent(t *testing.T) {
 func TestCaughtUpBeforeTheFanOut(t *testing.T) {
 	t.Parallel()
 	const many = 100 // keep the fan-out busy
-	others := newReceiver(t, nil)
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+	others := testkit.NewReceiver(t, nil)
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, n int) {
 		if n == 1 {
 			w.WriteHeader(http.StatusInternalServerError)
 		}
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Second} }, others.Server, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Second} }, others, r)
 	for range many {
 		b.subscribe(webhook.NewSubscription{URL: others.URL, Session: "ses_a"})
 	}
@@ -686,8 +687,8 @@ func TestCaughtUpBeforeTheFanOut(t *testing.T) {
 	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: r.URL}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == 2*many+1 })
-	if n := r.count(); n != 2 {
+	testkit.Eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == 2*many+1 })
+	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks came; want one that was refused, and one more", n)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -15,8 +16,8 @@ import (
 // again is like a new one, but for the ids.
 func TestErasedAndThereAgain(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for round := range 3 {
 		if _, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL + "/bound"}); err != nil {
@@ -26,13 +27,13 @@ func TestErasedAndThereAgain(t *testing.T) {
 			if !b.changed(change("ses_a", state)) {
 				t.Errorf("round %d: %s was not published", round, state)
 			}
-			eventually(t, "it is delivered to both, and listed", func() bool {
+			testkit.Eventually(t, "it is delivered to both, and listed", func() bool {
 				return len(b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a", State: webhook.StateDelivered})) == 2*(i+1)
 			})
 		}
-		all := r.wait(t, 4*(round+1))
-		if all[0].id() != all[4*round].id() || all[4*round].Data["sequence"] != 1.0 {
-			t.Errorf("round %d begins with %s, %s; want the id %s", round, all[4*round].id(), all[4*round].body, all[0].id())
+		all := r.Wait(t, 4*(round+1))
+		if all[0].ID() != all[4*round].ID() || all[4*round].Data["sequence"] != 1.0 {
+			t.Errorf("round %d begins with %s, %s; want the id %s", round, all[4*round].ID(), all[4*round].Body, all[0].ID())
 		}
 		if round == 1 {
 			b.reopen()
@@ -45,9 +46,9 @@ func TestErasedAndThereAgain(t *testing.T) {
 		}
 	}
 	b.changed(change("ses_b", session.Succeeded))
-	r.wait(t, 13)
-	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
-	if n := r.count(); n != 13 {
+	r.Wait(t, 13)
+	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	if n := r.Count(); n != 13 {
 		t.Errorf("%d webhooks; want 13", n)
 	}
 	if _, err := b.Get(t.Context(), sub.ID); err != nil {
@@ -60,7 +61,7 @@ func TestErasedAndThereAgain(t *testing.T) {
 func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 	t.Parallel()
 	there := make(chan struct{})
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, n int) {
 		if n == 1 {
 			<-there
 			w.WriteHeader(500)
@@ -69,21 +70,21 @@ func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 		}
 		w.WriteHeader(500)
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{50 * time.Millisecond} }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{50 * time.Millisecond} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
 		t.Fatal(err)
 	}
 	b.changed(change("ses_a", session.Succeeded))
 	close(there)
 	d := b.ended(sub, webhook.StateDead)
-	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 	if d = b.ended(sub, webhook.StateDead); len(d.Attempts) != 2 || d.Attempts[0].Answer != "" || d.Reason != "no retries left" {
 		t.Errorf("%+v; want the two attempts after it was erased", d)
 	}
-	if n := r.count(); n != 3 {
+	if n := r.Count(); n != 3 {
 		t.Errorf("%d webhooks; want 3", n)
 	}
 }
@@ -93,8 +94,8 @@ func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 func TestErasedWhileItBegins(t *testing.T) {
 	t.Parallel()
 	const sessions = 300
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	b.subscribe(webhook.NewSubscription{URL: r.URL})
 	var both sync.WaitGroup
 	for i := range sessions {
@@ -117,7 +118,7 @@ func TestErasedWhileItBegins(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range left {
-		eventually(t, e.Type+" of "+e.Subject+" is delivered", func() bool {
+		testkit.Eventually(t, e.Type+" of "+e.Subject+" is delivered", func() bool {
 			return len(b.deliveriesOf(webhook.DeliveryFilter{Session: e.Subject, State: webhook.StateDelivered})) == 1
 		})
 	}

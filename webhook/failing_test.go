@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -15,7 +16,7 @@ func (b *bridge) fails(sub webhook.Subscription) {
 	b.t.Helper()
 	n := len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead}))
 	b.changed(change(fmt.Sprintf("ses_%d", time.Now().UnixNano()), session.Succeeded))
-	eventually(b.t, "one more is dead", func() bool {
+	testkit.Eventually(b.t, "one more is dead", func() bool {
 		return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == n+1
 	})
 }
@@ -39,8 +40,8 @@ func (b *bridge) seen(sub webhook.Subscription) webhook.Subscription {
 // TestQuietTimeIsNotFailing: days without an attempt say nothing about a receiver.
 func TestQuietTimeIsNotFailing(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for week := range 3 {
 		b.fails(sub)
@@ -63,8 +64,8 @@ func TestQuietTimeIsNotFailing(t *testing.T) {
 // TestWarningComesFirst: and half of the time is left then.
 func TestWarningComesFirst(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	warnings, warned := 0.0, 0
 	for hours := 0; ; hours += 26 { // as the longest of the retries
@@ -96,17 +97,17 @@ func TestWarningComesFirst(t *testing.T) {
 func TestASlowSuccessIsSeen(t *testing.T) {
 	t.Parallel()
 	slow := make(chan struct{})
-	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
 		if got.Data["session"] == "ses_slow" {
 			<-slow
 			return
 		}
 		w.WriteHeader(500)
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries, b.cfg.Timeout = nil, time.Minute }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries, b.cfg.Timeout = nil, time.Minute }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_slow", session.Succeeded))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	b.fails(sub)
 	b.age(sub, 2*time.Minute)
 	b.fails(sub)
@@ -114,7 +115,7 @@ func TestASlowSuccessIsSeen(t *testing.T) {
 		t.Error("it does not fail")
 	}
 	close(slow)
-	eventually(t, "it works", func() bool { return b.seen(sub).FailingSince.IsZero() })
+	testkit.Eventually(t, "it works", func() bool { return b.seen(sub).FailingSince.IsZero() })
 	b.ended(sub, webhook.StateDelivered)
 	b.reopen()
 	if since := b.seen(sub).FailingSince; !since.IsZero() {

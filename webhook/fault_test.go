@@ -1,23 +1,13 @@
 package webhook_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"log"
-	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -33,8 +24,8 @@ import (
 // that never ends, and each is told by its class.
 func TestHostileReceivers(t *testing.T) {
 	t.Parallel()
-	hijack := func(f func(net.Conn)) func(http.ResponseWriter, received, int) {
-		return func(w http.ResponseWriter, _ received, _ int) {
+	hijack := func(f func(net.Conn)) func(http.ResponseWriter, testkit.Webhook, int) {
+		return func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
 			conn, _, err := w.(http.Hijacker).Hijack()
 			if err == nil {
 				f(conn)
@@ -56,7 +47,7 @@ func TestHostileReceivers(t *testing.T) {
 	var sent atomic.Int64
 	for _, c := range []struct {
 		name   string
-		answer func(http.ResponseWriter, received, int)
+		answer func(http.ResponseWriter, testkit.Webhook, int)
 		status int
 		class  string
 	}{
@@ -84,7 +75,7 @@ func TestHostileReceivers(t *testing.T) {
 			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 			io.Copy(io.Discard, c)
 		}), 101, webhook.ErrorStatus},
-		{"answers 1 GB", func(w http.ResponseWriter, _ received, _ int) {
+		{"answers 1 GB", func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
 			chunk := make([]byte, 1<<20)
 			for range 1024 {
 				n, err := w.Write(chunk)
@@ -94,27 +85,27 @@ func TestHostileReceivers(t *testing.T) {
 				}
 			}
 		}, 200, ""},
-		{"redirects", func(w http.ResponseWriter, r received, _ int) {
+		{"redirects", func(w http.ResponseWriter, r testkit.Webhook, _ int) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(308)
 		}, 308, webhook.ErrorRedirect},
-		{"redirects to metadata", func(w http.ResponseWriter, r received, _ int) {
+		{"redirects to metadata", func(w http.ResponseWriter, r testkit.Webhook, _ int) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(302)
 		}, 302, webhook.ErrorRedirect},
-		{"answers NUL and no UTF-8", func(w http.ResponseWriter, _ received, _ int) { w.Write([]byte("a\x00b\xff")) }, 200, ""},
-		{"answers nothing", status(204), 204, ""},
-		{"hints early", func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(103); w.WriteHeader(202) }, 202, ""},
+		{"answers NUL and no UTF-8", func(w http.ResponseWriter, _ testkit.Webhook, _ int) { w.Write([]byte("a\x00b\xff")) }, 200, ""},
+		{"answers nothing", testkit.AnswerStatus(204), 204, ""},
+		{"hints early", func(w http.ResponseWriter, _ testkit.Webhook, _ int) { w.WriteHeader(103); w.WriteHeader(202) }, 202, ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newReceiver(t, c.answer)
+			r := testkit.NewReceiver(t, c.answer)
 			b := newBridge(t, func(b *bridge) {
-				b.cfg.Timeout, b.cfg.Retries = patience, nil
+				b.cfg.Timeout, b.cfg.Retries = testkit.Timeout, nil
 				if c.class == webhook.ErrorTimeout {
 					b.cfg.Timeout = 2 * time.Second
 				}
-			}, r.Server)
+			}, r)
 			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 			b.changed(change("ses_a", session.Succeeded))
 			state := webhook.StateDelivered
@@ -125,7 +116,7 @@ func TestHostileReceivers(t *testing.T) {
 			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || len(a.Answer) > 4096 || a.Duration > b.cfg.Timeout/2+2*time.Second {
 				t.Errorf("%d attempts; the first: status %d, %q (%s), took %v, %d bytes of answer", len(d.Attempts), a.Status, a.Error, a.Detail, a.Duration, len(a.Answer))
 			}
-			if n := r.count(); n != 1 {
+			if n := r.Count(); n != 1 {
 				t.Errorf("%d requests; want 1", n)
 			}
 		})
@@ -135,30 +126,6 @@ func TestHostileReceivers(t *testing.T) {
 			t.Errorf("%d bytes of an answer were taken", n)
 		}
 	})
-}
-
-// certificate is signed by nobody else.
-func certificate(t *testing.T, until time.Time, names ...string) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "receiver"}, DNSNames: names,
-		NotBefore: until.Add(-48 * time.Hour), NotAfter: until, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: parsed}, pool
 }
 
 func TestTLS(t *testing.T) {
@@ -181,23 +148,18 @@ func TestTLS(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			own, roots := certificate(t, c.until, "hooks.example")
-			if !c.trusted {
-				roots = x509.NewCertPool()
+			own := testkit.NewCertificateUntil(t, c.until, "hooks.example")
+			roots := x509.NewCertPool()
+			if c.trusted {
+				roots = own.Pool()
 			}
-			r := &receiver{}
-			r.Server = httptest.NewUnstartedServer(r)
-			r.TLS = &tls.Config{Certificates: []tls.Certificate{own}, MinVersion: tls.VersionTLS10, MaxVersion: c.most}
-			r.EnableHTTP2 = true
-			r.Config.ErrorLog = log.New(io.Discard, "", 0)
-			r.StartTLS()
-			t.Cleanup(r.Close)
+			r := testkit.NewTLSReceiver(t, &tls.Config{Certificates: []tls.Certificate{own.Certificate}, MinVersion: tls.VersionTLS10, MaxVersion: c.most}, nil)
 			resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
 			b := newBridge(t, func(b *bridge) {
 				b.cfg.AllowHTTP, b.cfg.Retries = false, nil
 				b.options.SetDialing(resolver, roots)
-			}, r.Server)
-			sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://%s:%d/", c.host, portOf(t, r.URL))})
+			}, r)
+			sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://%s:%d/", c.host, r.Port())})
 			a, err := b.Test(t.Context(), sub.ID)
 			if err != nil || a.Error != c.want {
 				t.Errorf("Test = %q (%s), %v; want %q", a.Error, a.Detail, err, c.want)
@@ -209,26 +171,15 @@ func TestTLS(t *testing.T) {
 // TestCAFile: a private authority vouches besides those of the system, not instead.
 func TestCAFile(t *testing.T) {
 	t.Parallel()
-	system, systemRoots := certificate(t, time.Now().Add(time.Hour), "hooks.example")
-	private, _ := certificate(t, time.Now().Add(time.Hour), "hooks.example")
-	nobodys, _ := certificate(t, time.Now().Add(time.Hour), "hooks.example")
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: private.Certificate[0]}), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	system, private, nobodys := testkit.NewCertificate(t, "hooks.example"), testkit.NewCertificate(t, "hooks.example"), testkit.NewCertificate(t, "hooks.example")
 	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
-	for i, shown := range []tls.Certificate{system, private, nobodys} {
-		r := &receiver{}
-		r.Server = httptest.NewUnstartedServer(r)
-		r.TLS = &tls.Config{Certificates: []tls.Certificate{shown}}
-		r.Config.ErrorLog = log.New(io.Discard, "", 0)
-		r.StartTLS()
-		t.Cleanup(r.Close)
+	for i, shown := range []testkit.Certificate{system, private, nobodys} {
+		r := testkit.NewTLSReceiver(t, &tls.Config{Certificates: []tls.Certificate{shown.Certificate}}, nil)
 		b := newBridge(t, func(b *bridge) {
-			b.cfg.CAFile = file
-			b.options.SetDialing(resolver, systemRoots)
-		}, r.Server)
-		sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", portOf(t, r.URL))})
+			b.cfg.CAFile = private.CertFile
+			b.options.SetDialing(resolver, system.Pool())
+		}, r)
+		sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", r.Port())})
 		if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Succeeded() != (i < 2) {
 			t.Errorf("receiver %d: Test = %q (%s), %v", i, a.Error, a.Detail, err)
 		}
@@ -238,35 +189,31 @@ func TestCAFile(t *testing.T) {
 // TestExpiredCertificate: deliveries fail and say why, and arrive when there is another.
 func TestExpiredCertificate(t *testing.T) {
 	t.Parallel()
-	expired, _ := certificate(t, time.Now().Add(-time.Hour), "hooks.example")
-	renewed, roots := certificate(t, time.Now().Add(24*time.Hour), "hooks.example")
+	expired := testkit.NewCertificateUntil(t, time.Now().Add(-time.Hour), "hooks.example")
+	renewed := testkit.NewCertificate(t, "hooks.example")
+	roots := renewed.Pool()
 	roots.AddCert(expired.Leaf)
 	var shown atomic.Pointer[tls.Certificate]
-	shown.Store(&expired)
-	r := &receiver{}
-	r.Server = httptest.NewUnstartedServer(r)
-	r.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown.Load(), nil }}
-	r.Config.ErrorLog = log.New(io.Discard, "", 0)
-	r.StartTLS()
-	t.Cleanup(r.Close)
+	shown.Store(&expired.Certificate)
+	r := testkit.NewTLSReceiver(t, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown.Load(), nil }}, nil)
 	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
 	b := newBridge(t, func(b *bridge) {
 		b.cfg.AllowHTTP, b.cfg.Retries = false, slices.Repeat([]time.Duration{50 * time.Millisecond}, 200)
 		b.options.SetDialing(resolver, roots)
-	}, r.Server)
-	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", portOf(t, r.URL))})
+	}, r)
+	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", r.Port())})
 	b.changed(change("ses_a", session.Succeeded))
-	eventually(t, "it is tried again", func() bool {
+	testkit.Eventually(t, "it is tried again", func() bool {
 		all := b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID})
 		return len(all) == 1 && len(all[0].Attempts) >= 2
 	})
-	shown.Store(&renewed)
+	shown.Store(&renewed.Certificate)
 	for _, a := range slices.Backward(b.ended(sub, webhook.StateDelivered).Attempts) {
 		if !a.Succeeded() && (a.Error != webhook.ErrorTLS || !strings.Contains(a.Detail, "expired")) {
 			t.Errorf("an attempt failed with %q (%s); want that the certificate has expired", a.Error, a.Detail)
 		}
 	}
-	if n := r.count(); n != 1 {
+	if n := r.Count(); n != 1 {
 		t.Errorf("%d requests; want the one after the renewal", n)
 	}
 }
@@ -275,8 +222,8 @@ func TestExpiredCertificate(t *testing.T) {
 // when it is dialled.
 func TestAddressThatBecomesPrivate(t *testing.T) {
 	t.Parallel()
-	inside := newReceiver(t, nil) // what must not be reached
-	port := portOf(t, inside.URL)
+	inside := testkit.NewReceiver(t, nil) // what must not be reached
+	port := inside.Port()
 	var address atomic.Value
 	address.Store("127.0.0.1")
 	resolver := nameServer{func(string) []string { return []string{address.Load().(string)} }}.resolver(t)
@@ -284,7 +231,7 @@ func TestAddressThatBecomesPrivate(t *testing.T) {
 		b.cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} // this much counts as public here
 		b.cfg.Retries = nil
 		b.options.SetDialing(resolver, nil)
-	}, inside.Server)
+	}, inside)
 	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://rebinding.example:%d/", port)})
 	b.changed(change("ses_a", session.Succeeded))
 	b.ended(sub, webhook.StateDelivered)
@@ -300,25 +247,25 @@ func TestAddressThatBecomesPrivate(t *testing.T) {
 	if a := b.ended(sub, webhook.StateDead).Attempts[0]; a.Error != webhook.ErrorRefused {
 		t.Errorf("the delivery failed with %q (%s); want it refused", a.Error, a.Detail)
 	}
-	if n := inside.count(); n != 1 {
+	if n := inside.Count(); n != 1 {
 		t.Errorf("%d requests inside; want the first only", n)
 	}
 }
 
 // TestNoProxy: a proxy would do the dialling, where nobody checks.
 func TestNoProxy(t *testing.T) {
-	proxy, r := newReceiver(t, nil), newReceiver(t, nil)
+	proxy, r := testkit.NewReceiver(t, nil), testkit.NewReceiver(t, nil)
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("http_proxy", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
 	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
-	b := newBridge(t, func(b *bridge) { b.options.SetDialing(resolver, nil) }, r.Server)
-	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://hooks.example:%d/", portOf(t, r.URL))})
+	b := newBridge(t, func(b *bridge) { b.options.SetDialing(resolver, nil) }, r)
+	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://hooks.example:%d/", r.Port())})
 	if a, err := b.Test(t.Context(), sub.ID); err != nil || !a.Succeeded() {
 		t.Errorf("Test = %+v, %v", a, err)
 	}
-	if proxy.count() != 0 || r.count() != 1 {
-		t.Errorf("%d requests to the proxy, %d to the receiver", proxy.count(), r.count())
+	if proxy.Count() != 0 || r.Count() != 1 {
+		t.Errorf("%d requests to the proxy, %d to the receiver", proxy.Count(), r.Count())
 	}
 }
 
@@ -328,37 +275,37 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 	t.Parallel()
 	const events = 10_000
 	stop := make(chan struct{})
-	dead := newReceiver(t, func(w http.ResponseWriter, _ received, _ int) { <-stop; w.WriteHeader(500) })
+	dead := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) { <-stop; w.WriteHeader(500) })
 	end := sync.OnceFunc(func() { close(stop) })
 	t.Cleanup(end)
-	good := newReceiver(t, nil)
+	good := testkit.NewReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
 		b.cfg.Retries = []time.Duration{time.Hour}
 		b.cfg.Timeout = time.Hour
 		b.options.SetTimes(0, time.Hour)
-	}, dead.Server, good.Server)
+	}, dead, good)
 	bad := b.subscribe(webhook.NewSubscription{URL: dead.URL})
 	b.subscribe(webhook.NewSubscription{URL: good.URL, Account: "good"})
 	for i := range events {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	dead.wait(t, b.cfg.Concurrency)
+	dead.Wait(t, b.cfg.Concurrency)
 	slowest := time.Duration(0)
 	for i := range 20 {
 		c := change(fmt.Sprintf("ses_good_%d", i), session.Succeeded)
 		c.Account = b.AccountID("good")
 		start := time.Now()
 		b.changed(c)
-		good.wait(t, i+1)
+		good.Wait(t, i+1)
 		slowest = max(slowest, time.Since(start))
 	}
 	t.Logf("the slowest of the others took %v", slowest)
-	if n := dead.count(); n != b.cfg.Concurrency {
+	if n := dead.Count(); n != b.cfg.Concurrency {
 		t.Errorf("%d requests to the dead one; want %d, none of which has ended", n, b.cfg.Concurrency)
 	}
 	end()
 	// The breaker opens: most of the 10,000 are not tried, and none is lost.
-	eventually(t, "the breaker is open", func() bool {
+	testkit.Eventually(t, "the breaker is open", func() bool {
 		st, err := b.Stats(t.Context())
 		return err == nil && b.BreakersOpen() == 1 && st.AttemptsUnderWay == 0
 	})
@@ -373,20 +320,20 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 // receiver is back, without a lost one and with no attempt burnt meanwhile.
 func TestRecoveryOfAReceiver(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(503))
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(503))
 	b := newBridge(t, func(b *bridge) {
 		for range 20 {
 			b.cfg.Retries = append(b.cfg.Retries, 100*time.Millisecond)
 		}
-	}, r.Server)
+	}, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	const events = 100
 	for i := range events {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	r.wait(t, 20)
-	r.set(nil)
-	eventually(t, "all are delivered", func() bool {
+	r.Wait(t, 20)
+	r.Set(nil)
+	testkit.Eventually(t, "all are delivered", func() bool {
 		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == events
 	})
 	if st, err := b.Stats(t.Context()); err != nil || b.BreakersOpen() != 0 || st.Dead != 0 {

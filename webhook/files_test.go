@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -19,7 +20,7 @@ func TestDocumentsWaitForRoom(t *testing.T) {
 	const receivers = 8
 	var loading, most, loads atomic.Int64
 	answer := make(chan struct{})
-	r := newReceiver(t, func(http.ResponseWriter, received, int) { <-answer })
+	r := testkit.NewReceiver(t, func(http.ResponseWriter, testkit.Webhook, int) { <-answer })
 	b := newBridge(t, func(b *bridge) {
 		b.options.SetBounds(1, 0) // one document at a time
 		b.options.Response = func(context.Context, string) (*session.Observation, error) {
@@ -33,16 +34,16 @@ func TestDocumentsWaitForRoom(t *testing.T) {
 			time.Sleep(20 * time.Millisecond) // as it takes in truth
 			return observed(200, answers[session.Succeeded]), nil
 		}
-	}, r.Server)
+	}, r)
 	for range receivers {
 		b.subscribe(webhook.NewSubscription{URL: r.URL, IncludeFile: true})
 	}
 	b.changed(change("ses_a", session.Succeeded))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	time.AfterFunc(1500*time.Millisecond, func() { close(answer) }) // in which others could try again
-	for _, got := range r.wait(t, receivers) {
-		if !strings.Contains(string(got.body), document) {
-			t.Errorf("without the document: %s", got.body)
+	for _, got := range r.Wait(t, receivers) {
+		if !strings.Contains(string(got.Body), document) {
+			t.Errorf("without the document: %s", got.Body)
 		}
 	}
 	if loads.Load() != receivers || most.Load() > 2 {
@@ -54,7 +55,7 @@ func TestDocumentsWaitForRoom(t *testing.T) {
 func TestCloseWhileDocumentsWait(t *testing.T) {
 	t.Parallel()
 	answer := make(chan struct{})
-	r := newReceiver(t, func(_ http.ResponseWriter, _ received, n int) {
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, _ testkit.Webhook, n int) {
 		if n == 1 {
 			<-answer
 		}
@@ -64,17 +65,17 @@ func TestCloseWhileDocumentsWait(t *testing.T) {
 		b.cfg.Timeout = time.Minute
 		b.options.SetBounds(1, 0)
 		b.options.Response = responses(map[string]*session.Observation{"ses_a": observed(200, answers[session.Succeeded])})
-	}, r.Server)
+	}, r)
 	for range 4 {
 		b.subscribe(webhook.NewSubscription{URL: r.URL, IncludeFile: true})
 	}
 	b.changed(change("ses_a", session.Succeeded))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	start := time.Now()
 	b.close()
 	if took := time.Since(start); took > 8*time.Second {
 		t.Errorf("Close took %v", took)
 	}
 	b.open()
-	r.wait(t, 5)
+	r.Wait(t, 5)
 }

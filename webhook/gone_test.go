@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -18,8 +19,8 @@ import (
 // memory is asked for is still there.
 func TestStoreIsGone(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	ctx := t.Context()
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	bound, err := b.Attach(ctx, subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL})
@@ -92,8 +93,8 @@ func TestStoreIsGone(t *testing.T) {
 // TestUnreadableRecords: what cannot be read is named, and stops nothing.
 func TestUnreadableRecords(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	ctx := t.Context()
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for _, name := range []string{"subscriptions", "deliveries"} {
@@ -130,7 +131,7 @@ func TestUnreadableRecords(t *testing.T) {
 	if _, err := b.Changed(ctx, change("ses_x", session.Succeeded)); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("Changed = %v; want what is damaged", err)
 	}
-	eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 	for _, what := range []string{"event", "event, it is not delivered", "subscription", "delivery", "item of the delivery queue"} {
 		testkit.Eventually(t, "an unreadable "+what+" is named", func() bool {
 			return strings.Contains(b.log.String(), `"skipping an unreadable `+what+`"`)

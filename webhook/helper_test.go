@@ -3,124 +3,18 @@ package webhook_test
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"io"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"net/url"
-	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
 )
-
-// patience is how long something may take that a test waits for.
-const patience = time.Minute
-
-// eventually waits until a condition holds.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	if !within(patience, holds) {
-		t.Fatalf("it never came to be: %s", what)
-	}
-}
-
-func within(patience time.Duration, holds func() bool) bool {
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return false
-		}
-	}
-	return true
-}
-
-// received is a webhook as it came in.
-type received struct {
-	header http.Header
-	body   []byte
-	at     time.Time
-	Type   string         `json:"type"`
-	Data   map[string]any `json:"data"`
-}
-
-func (r received) id() string { return r.header.Get("webhook-id") }
-
-// receiver is somebody's webhook endpoint.
-type receiver struct {
-	*httptest.Server
-	mu     sync.Mutex
-	all    []received                                     // guarded by mu, like all below
-	answer func(w http.ResponseWriter, r received, n int) // n counts from 1
-}
-
-func newReceiver(t testing.TB, answer func(w http.ResponseWriter, r received, n int)) *receiver {
-	r := &receiver{answer: answer}
-	r.Server = httptest.NewServer(r)
-	t.Cleanup(func() { r.CloseClientConnections(); r.Close() })
-	return r
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	body, _ := io.ReadAll(request.Body)
-	got := received{header: request.Header, body: body, at: time.Now()}
-	json.Unmarshal(body, &got)
-	r.mu.Lock()
-	r.all = append(r.all, got)
-	n, answer := len(r.all), r.answer
-	r.mu.Unlock()
-	if answer != nil {
-		answer(w, got, n)
-	}
-}
-
-func (r *receiver) set(answer func(w http.ResponseWriter, r received, n int)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.answer = answer
-}
-
-func (r *receiver) got() []received {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return append([]received(nil), r.all...)
-}
-
-func (r *receiver) count() int { return len(r.got()) }
-
-// wait waits until n webhooks came in and returns them.
-func (r *receiver) wait(t testing.TB, n int) []received {
-	t.Helper()
-	if !within(patience, func() bool { return r.count() >= n }) {
-		t.Fatalf("%d webhooks came; want %d", r.count(), n)
-	}
-	return r.got()
-}
-
-func status(code int) func(http.ResponseWriter, received, int) {
-	return func(w http.ResponseWriter, _ received, _ int) { w.WriteHeader(code) }
-}
-
-func portOf(t testing.TB, server string) int {
-	t.Helper()
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, err := strconv.Atoi(u.Port())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
 
 // bridge is a service on a real store, which can be closed and opened again.
 type bridge struct {
@@ -131,20 +25,20 @@ type bridge struct {
 	cfg      webhook.Config
 	options  webhook.Options
 	store    *store.Store
-	log      *logtest.Buffer
+	log      *testkit.LogBuffer
 	registry *prometheus.Registry
 }
 
 // newBridge starts a service that may send to the receivers.
-func newBridge(t testing.TB, change func(*bridge), receivers ...*httptest.Server) *bridge {
+func newBridge(t testing.TB, change func(*bridge), receivers ...*testkit.Receiver) *bridge {
 	t.Helper()
-	b := &bridge{t: t, dir: t.TempDir(), cfg: webhook.DefaultConfig(), log: &logtest.Buffer{}}
+	b := &bridge{t: t, dir: t.TempDir(), cfg: webhook.DefaultConfig(), log: &testkit.LogBuffer{}}
 	b.cfg.AllowHTTP = true
 	b.cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	b.cfg.Retries = []time.Duration{20 * time.Millisecond, 20 * time.Millisecond}
 	b.cfg.Timeout = 5 * time.Second
 	for _, r := range receivers {
-		b.cfg.AllowPorts = append(b.cfg.AllowPorts, portOf(t, r.URL))
+		b.cfg.AllowPorts = append(b.cfg.AllowPorts, r.Port())
 	}
 	b.options = webhook.Options{UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign", "mobile-sign"}}
 	b.options.SetTimes(0, 50*time.Millisecond)
@@ -167,8 +61,8 @@ func (b *bridge) open() {
 // prepare opens without starting.
 func (b *bridge) prepare() {
 	b.t.Helper()
-	log := slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	ctx, cancel := context.WithTimeout(b.t.Context(), patience)
+	log := b.log.Logger(slog.LevelDebug)
+	ctx, cancel := context.WithTimeout(b.t.Context(), testkit.Timeout)
 	defer cancel()
 	cfg := store.DefaultConfig()
 	cfg.Dir, cfg.Sync = b.dir, cmp.Or(b.sync, store.SyncInterval)
@@ -211,29 +105,13 @@ func (b *bridge) subscribe(n webhook.NewSubscription) webhook.Subscription {
 	return sub
 }
 
-// metric returns the value of a metric, with that label's value if it is not empty.
+// metric returns the value of a metric, of that label if it is not empty.
 func (b *bridge) metric(name, label string) float64 {
 	b.t.Helper()
-	families, err := b.registry.Gather()
-	if err != nil {
-		b.t.Fatal(err)
+	if label != "" {
+		name += "{" + label + "}"
 	}
-	for _, family := range families {
-		for _, m := range family.GetMetric() {
-			if family.GetName() != name || label != "" && (len(m.GetLabel()) == 0 || m.GetLabel()[0].GetValue() != label) {
-				continue
-			}
-			switch {
-			case m.Counter != nil:
-				return m.Counter.GetValue()
-			case m.Gauge != nil:
-				return m.Gauge.GetValue()
-			case m.Histogram != nil:
-				return float64(m.Histogram.GetSampleCount())
-			}
-		}
-	}
-	return 0
+	return testkit.Metrics(b.t, b.registry)[name]
 }
 
 const token = "0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11"
@@ -297,7 +175,7 @@ func (b *bridge) deliveriesOf(f webhook.DeliveryFilter) []webhook.Delivery {
 func (b *bridge) ended(sub webhook.Subscription, state string) webhook.Delivery {
 	b.t.Helper()
 	var d []webhook.Delivery
-	eventually(b.t, "a delivery that is "+state, func() bool {
+	testkit.Eventually(b.t, "a delivery that is "+state, func() bool {
 		d = b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: state})
 		return len(d) > 0
 	})

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -124,12 +125,12 @@ func TestSubscriptionsAreKept(t *testing.T) {
 // TestDeleteWithWork: what waits for a subscription goes with it, and is listed.
 func TestDeleteWithWork(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r.Server)
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
 	b.ended(sub, webhook.StateWaiting)
-	eventually(t, "it waits for its retry", func() bool {
+	testkit.Eventually(t, "it waits for its retry", func() bool {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogLater == 1 && st.BacklogNow == 0
 	})
@@ -150,17 +151,17 @@ func TestDeleteWithWork(t *testing.T) {
 
 func TestDeliveryLists(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
 		if strings.HasSuffix(got.Data["session"].(string), "3") {
 			w.WriteHeader(500)
 		}
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for i := range 20 {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	eventually(t, "all are over", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 20 })
+	testkit.Eventually(t, "all are over", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 20 })
 	seen := map[string]bool{}
 	for next, pages := "", 0; ; pages++ {
 		page, after, err := b.Deliveries(t.Context(), webhook.DeliveryFilter{Subscription: sub.ID}, next, 7)
@@ -180,7 +181,7 @@ func TestDeliveryLists(t *testing.T) {
 	if len(seen) != 20 {
 		t.Errorf("%d were listed; want 20", len(seen))
 	}
-	eventually(t, "the dead are listed", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
+	testkit.Eventually(t, "the dead are listed", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
 	if d := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_3"}); len(d) != 1 || d[0].State != webhook.StateDead {
 		t.Errorf("of ses_3: %+v", d)
 	} else if got, err := b.Delivery(t.Context(), d[0].ID); err != nil || got.ID != d[0].ID || len(got.Attempts) != 1 {
@@ -231,7 +232,7 @@ func TestEventsArePulled(t *testing.T) {
 	}
 	got := make(chan int)
 	go func() {
-		page, _, err := b.Events(t.Context(), next, 3, patience)
+		page, _, err := b.Events(t.Context(), next, 3, testkit.Timeout)
 		if err != nil {
 			t.Errorf("waiting: %v", err)
 		}
@@ -249,11 +250,11 @@ func TestEventsArePulled(t *testing.T) {
 // TestNoSecretIsLogged: at any level, in any error, in any metric.
 func TestNoSecretIsLogged(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, n int) {
 		w.WriteHeader([]int{500, 302, 410}[min(n-1, 2)])
 		fmt.Fprint(w, "answer-of-the-receiver")
 	})
-	b := newBridge(t, nil, r.Server)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{
 		URL: r.URL + "/path-secret?q=query-secret", Headers: map[string]string{"Authorization": "Bearer header-secret"}, Account: "account-secret", Signature: "v1a",
 	})
@@ -289,8 +290,8 @@ func TestNoSecretIsLogged(t *testing.T) {
 // TestHeadersComeBackMasked: whoever changes what was shown keeps what was not.
 func TestHeadersComeBackMasked(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Headers: map[string]string{"Authorization": "Bearer mine", "X-Old": "1"}})
 	shown := b.seen(sub).Headers
 	delete(shown, "X-Old")
@@ -305,7 +306,7 @@ func TestHeadersComeBackMasked(t *testing.T) {
 		t.Errorf("a mask of nothing: %v", err)
 	}
 	b.changed(change("ses_a", session.Pending))
-	header := r.wait(t, 1)[0].header
+	header := r.Wait(t, 1)[0].Header
 	if header.Get("Authorization") != "Bearer mine" || header.Get("X-New") != "2" || header.Get("X-Old") != "" {
 		t.Errorf("sent %q, %q, %q", header.Get("Authorization"), header.Get("X-New"), header.Get("X-Old"))
 	}

@@ -9,13 +9,13 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
 
 // told are the messages about receivers that operators see, in their order.
-func told(log *logtest.Buffer) (messages []string) {
+func told(log *testkit.LogBuffer) (messages []string) {
 	for _, found := range regexp.MustCompile(`level=(?:INFO|WARN|ERROR) msg="(webhook [^"]*)"`).FindAllStringSubmatch(log.String(), -1) {
 		messages = append(messages, found[1])
 	}
@@ -25,7 +25,7 @@ func told(log *logtest.Buffer) (messages []string) {
 // toldInTheEnd waits for the last of some messages, and wants no others.
 func (b *bridge) toldInTheEnd(want ...string) {
 	b.t.Helper()
-	eventually(b.t, want[len(want)-1], func() bool { return len(told(b.log)) >= len(want) })
+	testkit.Eventually(b.t, want[len(want)-1], func() bool { return len(told(b.log)) >= len(want) })
 	if got := told(b.log); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		b.t.Errorf("told\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
@@ -35,8 +35,8 @@ func (b *bridge) toldInTheEnd(want ...string) {
 // nothing else of the URL.
 func TestWhatTheLogTellsOfAReceiver(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL + "/path-of-mine?key=of-mine"})
 	n := 0
 	events := func(count int) {
@@ -49,7 +49,7 @@ func TestWhatTheLogTellsOfAReceiver(t *testing.T) {
 	events(1)
 	b.toldInTheEnd(want...)
 
-	r.set(status(503))
+	r.Set(testkit.AnswerStatus(503))
 	events(1)
 	want = append(want, "webhook receiver is failing in another way")
 	b.toldInTheEnd(want...)
@@ -58,12 +58,12 @@ func TestWhatTheLogTellsOfAReceiver(t *testing.T) {
 	want = append(want, "webhook receiver keeps failing, attempts are held back")
 	b.toldInTheEnd(want...)
 
-	r.set(nil)
+	r.Set(nil)
 	want = append(want, "webhook receiver has recovered")
 	b.toldInTheEnd(want...)
 
 	b.ended(sub, webhook.StateDelivered)
-	r.set(status(410))
+	r.Set(testkit.AnswerStatus(410))
 	events(1)
 	want = append(want, "webhook subscription disabled")
 	b.toldInTheEnd(want...)
@@ -85,17 +85,17 @@ func TestWhatTheLogTellsOfAReceiver(t *testing.T) {
 // TestAFlappingReceiverDoesNotFillTheLog: it works every other time.
 func TestAFlappingReceiverDoesNotFillTheLog(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, _ received, n int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, n int) {
 		if n%2 == 1 {
 			w.WriteHeader(500)
 		}
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries, b.cfg.Concurrency = nil, 1 }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries, b.cfg.Concurrency = nil, 1 }, r)
 	b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for i := range 60 {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	eventually(t, "all are over", func() bool {
+	testkit.Eventually(t, "all are over", func() bool {
 		return b.metric("pollbridge_deliveries_total", "delivered")+b.metric("pollbridge_deliveries_total", "dead") == 60
 	})
 	if got := told(b.log); len(got) < 2 || len(got) > 7 { // a minute may have passed
@@ -106,9 +106,9 @@ func TestAFlappingReceiverDoesNotFillTheLog(t *testing.T) {
 // TestWhatWasNotToldAtOnce is told as it is when a line may be written again.
 func TestWhatWasNotToldAtOnce(t *testing.T) {
 	t.Parallel()
-	var log logtest.Buffer
+	var log testkit.LogBuffer
 	now := time.Now()
-	r := webhook.NewReceiver(slog.New(slog.NewTextHandler(&log, nil)), func() time.Time { return now })
+	r := webhook.NewReceiver(log.Logger(slog.LevelInfo), func() time.Time { return now })
 	r.Answers(204)
 	for range 20 {
 		r.Answers(500)
@@ -145,8 +145,8 @@ func TestWhatWasNotToldAtOnce(t *testing.T) {
 // TestAFailingReceiverAfterARestart: what began before is told again, and so is its end.
 func TestAFailingReceiverAfterARestart(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r.Server)
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.fails(sub)
 	b.age(sub, 2*time.Minute)
@@ -156,7 +156,7 @@ func TestAFailingReceiverAfterARestart(t *testing.T) {
 	b.fails(sub)
 	b.toldInTheEnd(append(want, want...)...)
 	b.close()
-	r.set(nil)
+	r.Set(nil)
 	b.open()
 	b.changed(change("ses_works", session.Succeeded))
 	b.toldInTheEnd(append(append(want, want...), "webhook receiver has recovered")...)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
 )
@@ -14,35 +15,35 @@ import (
 // a retry arrives after a restart.
 func TestRestartWithUndeliveredWork(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, status(500))
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
 	b := newBridge(t, func(b *bridge) {
 		for range 10 {
 			b.cfg.Retries = append(b.cfg.Retries, 300*time.Millisecond)
 		}
-	}, r.Server)
+	}, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	const events = 60
 	for i := range events / 2 {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	r.wait(t, 15)
+	r.Wait(t, 15)
 	b.close()
 	b.prepare() // recorded, but not fanned out
 	for i := range events / 2 {
 		b.changed(change(fmt.Sprintf("ses_%d", events/2+i), session.Succeeded))
 	}
 	b.close()
-	r.set(nil)
+	r.Set(nil)
 	b.open()
-	eventually(t, "all are delivered", func() bool {
+	testkit.Eventually(t, "all are delivered", func() bool {
 		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == events
 	})
-	eventually(t, "nothing is left", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
-	n := r.count()
+	testkit.Eventually(t, "nothing is left", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
+	n := r.Count()
 	b.reopen()
 	b.changed(change("ses_last", session.Succeeded))
-	r.wait(t, n+1)
-	if got := r.count(); got != n+1 {
+	r.Wait(t, n+1)
+	if got := r.Count(); got != n+1 {
 		t.Errorf("%d webhooks after another restart; want the new one only", got-n)
 	}
 }
@@ -51,16 +52,16 @@ func TestRestartWithUndeliveredWork(t *testing.T) {
 func TestCloseDuringAttempts(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
-	r := newReceiver(t, func(_ http.ResponseWriter, _ received, n int) {
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, _ testkit.Webhook, n int) {
 		if n == 1 {
 			<-stop
 		}
 	})
 	t.Cleanup(func() { close(stop) })
-	b := newBridge(t, func(b *bridge) { b.cfg.Timeout = time.Minute }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Timeout = time.Minute }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
-	r.wait(t, 1)
+	r.Wait(t, 1)
 	start := time.Now()
 	b.close()
 	if took := time.Since(start); took > 8*time.Second {
@@ -76,15 +77,15 @@ func TestCloseDuringAttempts(t *testing.T) {
 // when there is something.
 func TestConsumersClose(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, nil)
-	b := newBridge(t, nil, r.Server)
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
 	for i := range 3 {
 		b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("%s/%d", r.URL, i)})
 	}
 	for round := range 3 {
 		b.changed(change(fmt.Sprintf("ses_%d", round), session.Succeeded))
-		r.wait(t, 3*(round+1))
-		eventually(t, "there is no consumer", func() bool { b.Sweep(); return b.Consumers() == 0 })
+		r.Wait(t, 3*(round+1))
+		testkit.Eventually(t, "there is no consumer", func() bool { b.Sweep(); return b.Consumers() == 0 })
 	}
 }
 
@@ -92,12 +93,12 @@ func TestConsumersClose(t *testing.T) {
 // item was done.
 func TestItemsThatComeBack(t *testing.T) {
 	t.Parallel()
-	r := newReceiver(t, func(w http.ResponseWriter, got received, _ int) {
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
 		if got.Data["session"] == "ses_waiting" {
 			w.WriteHeader(500)
 		}
 	})
-	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r.Server)
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_delivered", session.Succeeded))
 	b.changed(change("ses_waiting", session.Succeeded))
@@ -108,11 +109,11 @@ func TestItemsThatComeBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the items are put away again", func() bool {
+	testkit.Eventually(t, "the items are put away again", func() bool {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogNow == 0 && st.BacklogLater == 2 // with the one that came back
 	})
-	if n := r.count(); n != 2 {
+	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks; want 2: one was delivered, the other waits for its time", n)
 	}
 	if d := b.ended(sub, webhook.StateWaiting); len(d.Attempts) != 1 {

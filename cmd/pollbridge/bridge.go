@@ -38,20 +38,21 @@ type bridge struct {
 	upstream  *upstream.Client
 	statuses  *cache.Statuses
 	webhooks  *webhook.Service
-	keeper    *watch.Keeper
+	longPolls *watch.LongPolls
 	watcher   *watch.Watcher
 	public    *proxy.Server
 	private   *admin.Server
 	registry  *prometheus.Registry
 	started   time.Time
-	closers   []closer
+	closers   []func() // in the order in which things were opened
 
 	publicListener, privateListener net.Listener
 
-	draining atomic.Bool
-	storeErr atomic.Pointer[unkept] // why final answers cannot be stored
-	serving  sync.WaitGroup
-	failed   chan error
+	draining  atomic.Bool
+	notStored atomic.Int64
+	storeErr  atomic.Pointer[unkept] // why final answers cannot be stored
+	serving   sync.WaitGroup
+	failed    chan error
 }
 
 // drainTime is how long stopping may take, all in all.
@@ -141,8 +142,8 @@ func (b *bridge) makeWebhooks() (err error) {
 }
 
 func (b *bridge) makeWatches() (err error) {
-	b.keeper = watch.NewKeeper(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
-	b.later("held sessions", func() error { b.keeper.Close(); return nil })
+	b.longPolls = watch.NewLongPolls(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
+	b.later("held sessions", func() error { b.longPolls.Close(); return nil })
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
 		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
 		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
@@ -156,7 +157,7 @@ func (b *bridge) makeWatches() (err error) {
 
 func (b *bridge) makeListeners() (err error) {
 	b.public, err = proxy.New(b.cfg.Proxy, proxy.Options{
-		Table: b.table, Statuses: b.statuses, Holder: b.keeper, Upstream: b.upstream, Watches: b.watcher, Webhooks: b.webhooks,
+		Table: b.table, Statuses: b.statuses, Holder: b.longPolls, Upstream: b.upstream, Watches: b.watcher, Webhooks: b.webhooks,
 		Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -183,18 +184,13 @@ func userAgent() string { return "pollbridge/" + programVersion() }
 
 // later has close called when the program ends, in reverse order.
 func (b *bridge) later(name string, close func() error) {
-	b.closers = append(b.closers, closer{name, close})
-}
-
-type closer struct {
-	name  string
-	close func() error
+	b.closers = append(b.closers, func() { b.step(name, close()) })
 }
 
 // undo closes everything that was opened.
 func (b *bridge) undo() {
-	for _, c := range slices.Backward(b.closers) {
-		b.step(c.name, c.close())
+	for _, close := range slices.Backward(b.closers) {
+		close()
 	}
 	b.closers = nil
 }
@@ -203,7 +199,7 @@ func (b *bridge) undo() {
 // be durable is, when it returns.
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
 	b.watcher.Observe(v, o)
-	b.keeper.Observe(v, o)
+	b.longPolls.Observe(v, o)
 }
 
 // errStale is why a watch learns nothing while the upstream fails.
@@ -252,6 +248,9 @@ const unkeptCounts = 10 * time.Second
 // noteStore remembers whether final answers can be stored. One that is too large says
 // nothing about that, and what the engine says of itself need not be remembered.
 func (b *bridge) noteStore(err error) {
+	if err != nil {
+		b.notStored.Add(1)
+	}
 	switch {
 	case err == nil:
 		b.storeErr.Store(nil)
@@ -281,7 +280,14 @@ func (b *bridge) registerGauges() {
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
-	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.keeper.Held() + b.watcher.Live()) })
+	gauge("pollbridge_finals_not_stored", "Final answers that could not be stored.", func() float64 { return float64(b.notStored.Load()) })
+	gauge("pollbridge_store_connected", "Whether the store can be used: 1 or 0.", func() float64 {
+		if b.store.Err() != nil {
+			return 0
+		}
+		return 1
+	})
+	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.longPolls.Held() + b.watcher.Live()) })
 }
 
 // start takes up what was left undone, listens and begins to answer. After an error

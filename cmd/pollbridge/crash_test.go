@@ -1,46 +1,20 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/simulator"
 )
 
 const managementKey = "management-key-16"
-
-// upstreamSimulator is a simulated signing API on a port of its own.
-func upstreamSimulator(t testing.TB, change func(*simulator.Config)) (*simulator.Simulator, string) {
-	t.Helper()
-	cfg := simulator.DefaultConfig()
-	change(&cfg)
-	sim, err := simulator.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		if err := serveSimulation(ctx, sim, ln); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { cancel(); serving.Wait() })
-	return sim, simulationURL(ln.Addr())
-}
 
 // durable is a program with a data directory that outlives it.
 type durable struct {
@@ -106,7 +80,7 @@ func (d *durable) manage(method, path, body string, want int) map[string]any {
 
 func (d *durable) subscribe(r *webhookReceiver, more string) string {
 	d.t.Helper()
-	made := d.manage("POST", "/v1/subscriptions", fmt.Sprintf(`{"url":%q%s}`, r.server.URL+"/hook", more), 201)
+	made := d.manage("POST", "/v1/subscriptions", fmt.Sprintf(`{"url":%q%s}`, r.URL+"/hook", more), 201)
 	secret, _ := made["secret"].(string)
 	r.setSecret(secret)
 	id, _ := made["id"].(string)
@@ -150,11 +124,11 @@ func webhookSettings(r *webhookReceiver, more string) string {
 webhook:
   allow_http: true
   allow_networks: [127.0.0.0/8]
-  allow_ports: [%s]
+  allow_ports: [%d]
   retries: [50ms, 100ms, 200ms, 400ms, 800ms, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s, 1s]
 watch: {interval: 200ms}
 cache: {pending_ttl: 200ms}
-%s`, r.port(), more)
+%s`, r.Port(), more)
 }
 
 func startSigning(t testing.TB, p *process, credential string) (token string) {
@@ -177,7 +151,7 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 		t.Skip("takes a quarter of a minute")
 	}
 	const signings = 200
-	_, upstream := upstreamSimulator(t, func(cfg *simulator.Config) {
+	_, upstream := testkit.Simulate(t, func(cfg *simulator.Config) {
 		cfg.SignAfter = simulator.Uniform(time.Second, 10*time.Second)
 		cfg.FileSize = 8 << 10
 	})
@@ -189,10 +163,10 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 		tokens = append(tokens, startSigning(t, d.process, "sesame-account-1"))
 	}
 	for _, after := range []int{20, 90, 150} {
-		await(t, fmt.Sprintf("%d signings have ended", after), func() bool { return len(r.finals()) >= after })
+		testkit.Eventually(t, fmt.Sprintf("%d signings have ended", after), func() bool { return len(r.finals()) >= after })
 		d.crash()
 	}
-	await(t, "all signings have ended", func() bool { return len(r.finals()) == signings })
+	testkit.Eventually(t, "all signings have ended", func() bool { return len(r.finals()) == signings })
 	finals := r.finals()
 	for _, token := range tokens {
 		if len(finals[token]) != 1 {
@@ -213,7 +187,7 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 // then knows nothing about it.
 func TestOneShotDocumentSurvives(t *testing.T) {
 	t.Parallel()
-	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) {
+	sim, upstream := testkit.Simulate(t, func(cfg *simulator.Config) {
 		cfg.OneShot = true
 		cfg.FileSize = 3 << 20
 	})
@@ -224,7 +198,7 @@ func TestOneShotDocumentSurvives(t *testing.T) {
 	}
 	path := "/smartid/sign/status/" + signing.Token + ".json"
 	var document string
-	await(t, "the document is signed", func() bool {
+	testkit.Eventually(t, "the document is signed", func() bool {
 		_, document = ask("POST", d.public+path, someBody)
 		return strings.Contains(document, `"ok"`)
 	})
@@ -247,7 +221,7 @@ func TestOneShotDocumentSurvives(t *testing.T) {
 // TestErasure: what is deleted is not answered, shown or told any more.
 func TestErasure(t *testing.T) {
 	t.Parallel()
-	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.OneShot = true })
+	sim, upstream := testkit.Simulate(t, func(cfg *simulator.Config) { cfg.OneShot = true })
 	r := newWebhookReceiver(t, nil)
 	d := launchDurable(t, upstream, webhookSettings(r, ""))
 	d.subscribe(r, "")
@@ -256,7 +230,7 @@ func TestErasure(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := "/smartid/sign/status/" + signing.Token + ".json"
-	await(t, "the document is signed and told of", func() bool {
+	testkit.Eventually(t, "the document is signed and told of", func() bool {
 		_, text := ask("POST", d.public+path, someBody)
 		return strings.Contains(text, `"ok"`) && len(r.finals()) == 1
 	})

@@ -18,8 +18,6 @@ import (
 	"pollbridge/simulator"
 	"pollbridge/store"
 	"pollbridge/webhook"
-
-	"golang.org/x/term"
 )
 
 // demoCmd shows what the bridge does, without any upstream.
@@ -49,9 +47,7 @@ func (c *demoCmd) Run(ctx context.Context, out io.Writer) error {
 	defer d.clients.Wait()
 	defer cancel()
 	d.startClients(ctx)
-	file, ok := out.(*os.File)
-	terminal := ok && term.IsTerminal(int(file.Fd())) && os.Getenv("TERM") != "dumb"
-	return d.show(ctx, &demoTable{out: out, terminal: terminal})
+	return d.show(ctx, &demoTable{out: out, terminal: isTerminal(out)})
 }
 
 // demo is a simulated upstream, the bridge in front of it, clients and a receiver of
@@ -101,7 +97,7 @@ func (d *demo) start() (err error) {
 	}
 	cfg := config.Default()
 	cfg.Proxy.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
-	cfg.Upstream.URL = simulationURL(listener.Addr())
+	cfg.Upstream.URL = localURL(listener.Addr().String())
 	cfg.Store.Dir, cfg.Store.Sync = d.dir, store.SyncInterval // it is thrown away
 	cfg.Webhook.AllowHTTP, cfg.Webhook.AllowNetworks = true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Webhook.AllowPorts = []int{listener.Addr().(*net.TCPAddr).Port}

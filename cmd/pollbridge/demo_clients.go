@@ -109,7 +109,7 @@ type demoAnswer struct {
 }
 
 func (d *demo) post(ctx context.Context, path, body string) (answer demoAnswer, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, simulationURL(d.bridge.publicListener.Addr())+path, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, localURL(d.bridge.publicListener.Addr().String())+path, strings.NewReader(body))
 	if err != nil {
 		return answer, err
 	}

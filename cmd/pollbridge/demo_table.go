@@ -73,12 +73,13 @@ func (f demoFigures) table() string {
 }
 
 // demoTable shows the figures: in a terminal as a table that is drawn in place, elsewhere
-// as a line a second, and the table at the end.
+// as a line a second and whenever there is news, and the table at the end.
 type demoTable struct {
 	out      io.Writer
 	terminal bool
-	rows     int // of the table above the cursor
-	line     int // the second of the last one
+	rows     int            // of the table above the cursor
+	line     int            // the second of the last one
+	fault    simulator.Mode // that it told of
 }
 
 // show goes over the table before it in one write, so that nothing flickers. Until the
@@ -94,8 +95,8 @@ func (t *demoTable) show(f demoFigures, last bool) {
 		}
 	} else if last {
 		text = "\n" + f.table()
-	} else if line := int(f.elapsed.Seconds()); line > t.line {
-		t.line = line
+	} else if line := int(f.elapsed.Seconds()); line > t.line || f.fault != t.fault {
+		t.line, t.fault = line, f.fault
 		text = fmt.Sprintf("%4d s  asked %s, sent %s, saved %s, errors %d; signings ended %d; webhooks %d; %s\n", line, humanize.Comma(f.asked),
 			humanize.Comma(f.sent), f.saved(), f.errors, len(f.clientDelays), f.webhooks, demoNews[f.fault])
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	"strconv"
@@ -16,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/simulator"
 
 	"go.uber.org/goleak"
@@ -185,14 +185,13 @@ func demoOf(t *testing.T, outcome simulator.Outcome, status int, body string) (*
 		t.Fatal(err)
 	}
 	path := "/smartid/sign/status/" + session.Token + ".json"
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if asked, _ := io.ReadAll(r.Body); r.URL.Path != "/en"+path || string(asked) != `{"access_token":"demo"}` {
 			t.Errorf("a poll is %s %s", r.URL.Path, asked)
 		}
 		w.WriteHeader(status)
 		io.WriteString(w, body)
 	}))
-	t.Cleanup(server.Close)
 	d := &demo{cmd: &demoCmd{}, sim: sim, http: server.Client(), bridge: &bridge{publicListener: server.Listener}}
 	return d, &demoSigning{token: session.Token, path: path, over: make(chan struct{})}
 }

@@ -7,9 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/webhook"
 )
 
@@ -86,7 +84,7 @@ func (e example) start(t *testing.T) *receiver {
 	if err := os.MkdirAll(r.inbox, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	var out logtest.Buffer
+	var out testkit.LogBuffer
 	command := exec.Command(e.run[0], e.run[1:]...)
 	command.Dir, command.Stdout, command.Stderr = dir, &out, &out
 	command.Env = append(os.Environ(), "WEBHOOK_SECRET="+r.secret, "INBOX="+r.inbox, "PORT=0")
@@ -100,7 +98,7 @@ func (e example) start(t *testing.T) *receiver {
 			t.Logf("%s said:\n%s", e.folder, out.String())
 		}
 	})
-	await(t, "it listens", func() bool {
+	testkit.Eventually(t, "it listens", func() bool {
 		r.url = listeningAt.FindString(out.String())
 		return r.url != ""
 	})
@@ -144,7 +142,7 @@ func (r *receiver) want(what string, p posted, status int) {
 		p.change(request.Header)
 	}
 	var got int
-	await(r.t, "an answer", func() bool { // it says that it listens a little early
+	testkit.Eventually(r.t, "an answer", func() bool { // it says that it listens a little early
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			request.Body, _ = request.GetBody()
@@ -233,7 +231,7 @@ func TestExamplesWantASecret(t *testing.T) {
 			t.Parallel()
 			dir := e.copied(t)
 			for _, secret := range []string{"", "whsec_", "whsec_c2hvcnQ=", "hunter2hunter2hunter2hunter2hunter2!"} {
-				var out logtest.Buffer
+				var out testkit.LogBuffer
 				inbox := t.TempDir()
 				command := exec.Command(e.run[0], e.run[1:]...)
 				command.Dir, command.Stdout, command.Stderr = dir, &out, &out
@@ -260,7 +258,7 @@ func TestExamplesWantASecret(t *testing.T) {
 						return r.url != ""
 					}
 				}
-				await(t, "it listens or ends", over)
+				testkit.Eventually(t, "it listens or ends", over)
 				if r.url != "" {
 					now := time.Now()
 					mac := hmac.New(sha256.New, nil)
@@ -325,21 +323,16 @@ func TestTheTestEventShowsTheMistake(t *testing.T) {
 	if os.Getenv(withExamples) == "" {
 		t.Skip("runs where " + withExamples + " is set")
 	}
-	bodies := make(chan []byte, 1)
-	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		bodies <- body
-	}))
-	t.Cleanup(server.Close)
+	receiver := testkit.NewReceiver(t, nil)
 	hooks := deliverer(t)
-	sub, err := hooks.Create(t.Context(), webhook.NewSubscription{URL: server.URL})
+	sub, err := hooks.Create(t.Context(), webhook.NewSubscription{URL: receiver.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if attempt, err := hooks.Test(t.Context(), sub.ID); err != nil || !attempt.Succeeded() {
 		t.Fatalf("Test = %+v, %v", attempt, err)
 	}
-	body := <-bodies
+	body := receiver.Wait(t, 1)[0].Body
 	for _, anew := range [][]string{
 		{"node", "-e", `process.stdout.write(JSON.stringify(JSON.parse(require("fs").readFileSync(0))))`},
 		{"php", "-r", `echo json_encode(json_decode(stream_get_contents(STDIN)));`},

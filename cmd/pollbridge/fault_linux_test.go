@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/simulator"
 )
 
@@ -15,7 +16,7 @@ import (
 // is some again.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
-	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
+	sim, upstream := testkit.Simulate(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
 	r := newWebhookReceiver(t, nil)
 	d := prepareDurable(t, upstream, webhookSettings(r, ""))
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
@@ -53,16 +54,16 @@ func TestFullDisk(t *testing.T) {
 			t.Fatalf("change %d on a full disk is answered %d %s", i, status, text)
 		}
 	}
-	withoutStore(t, d, sim, r.server.URL)
+	withoutStore(t, d, sim, r.URL)
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "readyz is 200", func() bool { status, _ := ask("GET", d.private+"/readyz", ""); return status == 200 })
+	testkit.Eventually(t, "readyz is 200", func() bool { status, _ := ask("GET", d.private+"/readyz", ""); return status == 200 })
 	token := startSigning(t, d.process, "sesame-1")
 	if err := sim.Finish(token, simulator.Succeeded); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "what is signed afterwards is told of", func() bool { return len(r.finals()[token]) == 1 })
+	testkit.Eventually(t, "what is signed afterwards is told of", func() bool { return len(r.finals()[token]) == 1 })
 	if code, took := d.terminate(); code != 0 || took > 10*time.Second {
 		t.Errorf("SIGTERM: exit code %d after %v", code, took)
 	}

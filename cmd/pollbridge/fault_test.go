@@ -3,9 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,14 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/simulator"
-	"pollbridge/webhook"
 )
 
 // keyring is a receiver for many subscriptions, which differ in their paths. Each may
 // sign with the secret that was answered last.
 type keyring struct {
-	server *httptest.Server
+	*testkit.Receiver
 
 	mu      sync.Mutex
 	secrets map[string]string // by path; guarded by mu
@@ -29,19 +27,12 @@ type keyring struct {
 
 func newKeyring(t testing.TB) *keyring {
 	k := &keyring{secrets: map[string]string{}}
-	k.server = httptest.NewServer(k)
-	t.Cleanup(k.server.Close)
+	k.Receiver = testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
+		if err := got.Verify(k.secret(got.Path)); err != nil {
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+		}
+	})
 	return k
-}
-
-func (k *keyring) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err == nil {
-		err = webhook.Verify(r.Header, body, time.Now(), k.secret(r.URL.Path))
-	}
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnauthorized)
-	}
 }
 
 func (k *keyring) secret(path string) string {
@@ -70,13 +61,9 @@ func (k *keyring) learn(status int, answer string) (id string, ok bool) {
 // kill -9, and the secret that was answered last signs, whatever was under way.
 func TestKilledDuringCreationAndRotation(t *testing.T) {
 	t.Parallel()
-	_, upstream := upstreamSimulator(t, func(*simulator.Config) {})
+	_, upstream := testkit.Simulate(t, nil)
 	k := newKeyring(t)
-	address, err := url.Parse(k.server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := launchDurable(t, upstream, fmt.Sprintf("webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [%s]}\n", address.Port()))
+	d := launchDurable(t, upstream, fmt.Sprintf("webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [%d]}\n", k.Port()))
 	auth, kind := "Authorization: Bearer "+managementKey, "Content-Type: application/json"
 	made := make(chan string, 10_000)
 	for round := range 3 {
@@ -85,7 +72,7 @@ func TestKilledDuringCreationAndRotation(t *testing.T) {
 		for worker := range 4 {
 			managing.Go(func() {
 				for i := 0; ; i++ {
-					body := fmt.Sprintf(`{"url":"%s/%d/%d/%d"}`, k.server.URL, round, worker, i)
+					body := fmt.Sprintf(`{"url":"%s/%d/%d/%d"}`, k.URL, round, worker, i)
 					id, ok := k.learn(ask("POST", api, body, auth, kind))
 					if !ok {
 						return // killed
@@ -100,7 +87,7 @@ func TestKilledDuringCreationAndRotation(t *testing.T) {
 			})
 		}
 		want := len(made) + 5 + 7*round
-		await(t, "subscriptions are made", func() bool { return len(made) > want })
+		testkit.Eventually(t, "subscriptions are made", func() bool { return len(made) > want })
 		d.crash()
 		managing.Wait()
 	}
@@ -128,7 +115,7 @@ func TestKilledDuringCreationAndRotation(t *testing.T) {
 // what it cannot.
 func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook string) {
 	t.Helper()
-	await(t, "readyz is 503", func() bool {
+	testkit.Eventually(t, "readyz is 503", func() bool {
 		status, body := ask("GET", d.private+"/readyz", "")
 		return status == 503 && strings.Contains(body, "store")
 	})
@@ -136,7 +123,7 @@ func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	await(t, "a document is signed", func() bool {
+	testkit.Eventually(t, "a document is signed", func() bool {
 		status, text := ask("POST", d.public+"/smartid/sign/status/"+signing.Token+".json", someBody)
 		if status != 200 {
 			t.Errorf("a poll is answered %d %s", status, text)
@@ -147,6 +134,12 @@ func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook strin
 	if status != 503 || !strings.Contains(text, `"title"`) {
 		t.Errorf("a subscription that cannot be kept is answered %d %s; want 503", status, text)
 	}
+	_, metrics := ask("GET", d.private+"/metrics", "")
+	for _, line := range []string{"pollbridge_store_connected 0\n", "pollbridge_finals_not_stored 1\n"} {
+		if !strings.Contains(metrics, line) {
+			t.Errorf("the metrics lack %q", line)
+		}
+	}
 	if status, _ := ask("GET", d.private+"/healthz", ""); status != 200 {
 		t.Errorf("healthz = %d; want 200: a restart does not help", status)
 	}
@@ -156,7 +149,7 @@ func withoutStore(t *testing.T, d *durable, sim *simulator.Simulator, hook strin
 // start begins anew.
 func TestEngineDirectoryDeleted(t *testing.T) {
 	t.Parallel()
-	sim, upstream := upstreamSimulator(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
+	sim, upstream := testkit.Simulate(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
 	d := launchDurable(t, upstream, "cache: {pending_ttl: 200ms}\n")
 	const hook = "https://hooks.example/"
 	d.manage("POST", "/v1/subscriptions", `{"url":"`+hook+`"}`, 201)

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -16,25 +16,15 @@ type healthcheckCmd struct {
 }
 
 // Run fails unless the bridge at that address says that it is alive.
-func (c *healthcheckCmd) Run(ctx context.Context) error {
-	host, port, err := net.SplitHostPort(c.AdminListen)
-	if err != nil {
+func (c *healthcheckCmd) Run() error {
+	if _, _, err := net.SplitHostPort(c.AdminListen); err != nil {
 		return fmt.Errorf("--admin-listen: %q: want HOST:PORT", check.Redacted(c.AdminListen))
 	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+	// With a transport of its own: whatever proxy the environment names.
+	client := &http.Client{Timeout: 3 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Get(localURL(c.AdminListen) + "/healthz")
 	if err != nil {
-		return err
-	}
-	direct := &http.Transport{} // whatever proxy the environment names
-	defer direct.CloseIdleConnections()
-	response, err := direct.RoundTrip(request)
-	if err != nil {
-		return err
+		return errors.Unwrap(err) // what is around it quotes the address
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {

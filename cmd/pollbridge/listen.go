@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"os"
 	"strings"
 	"time"
 
@@ -68,25 +66,17 @@ func (c *listenCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %q: %w; accepted: a free address such as 127.0.0.1:9080 or :9080", c.Listen, err)
 	}
-	inbox := newWebhookInbox(c, out, os.Getenv)
-	inbox.banner(listener.Addr())
-	server := &http.Server{
-		Handler:           inbox,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       5 * time.Minute,
-		ErrorLog:          log.New(io.Discard, "", 0),
+	began := time.Now()
+	fmt.Fprintf(out, "Listening for webhooks on %s, on any path. Ctrl-C stops.\n", localURL(listener.Addr().String()))
+	if tcp, ok := listener.Addr().(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		fmt.Fprintf(out, "For pollbridge to send here, its configuration needs:\n\n"+
+			"    webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [443, 8443, %d]}\n\n", tcp.Port)
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err = <-failed:
-	case <-ctx.Done():
-		grace, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		_ = server.Shutdown(grace)
-		server.Close()
-		<-failed
-	}
-	inbox.summary()
+	b := newWebhookInbox(c, out)
+	err = serveUntil(ctx, &http.Server{Handler: b, ReadTimeout: 5 * time.Minute}, listener)
+	b.mu.Lock() // one that is late may still be printed
+	defer b.mu.Unlock()
+	fmt.Fprintf(out, "Stopped after %s: %s, %d verified, %d of them seen before, %d not verified.\n",
+		toMillisecond(time.Since(began)), counted(b.verified+b.refused, "webhook"), b.verified, b.repeated, b.refused)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -35,111 +36,68 @@ type notice struct {
 	} `json:"data"`
 }
 
+const clock = "15:04:05.000"
+
 // webhookBlock is what is printed for one webhook.
 func webhookBlock(in *incoming, colour bool) string {
 	var n notice
 	unreadable := json.Unmarshal(in.body, &n) != nil
-	var b strings.Builder
-	verdict := "verified, " + in.by
-	paint := "\x1b[32m"
+	size := counted(len(in.body), "byte")
+	verdict, paint := "verified, "+in.by, "\x1b[32m"
 	if in.problem != "" {
 		verdict, paint = "NOT VERIFIED", "\x1b[31m"
 	}
 	if colour {
 		verdict = paint + verdict + "\x1b[0m"
 	}
-	fmt.Fprintf(&b, "%s  %-20s  %s\n", in.at.Format("15:04:05.000"), cmp.Or(plain(n.Type), "not an event"), verdict)
-	line := func(name, text string) {
-		if text != "" {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s  %-20s  %s\n", in.at.Format(clock), cmp.Or(plain(n.Type), "not an event"), verdict)
+	line := func(name string, parts ...string) {
+		if text := listed(parts...); text != "" {
 			fmt.Fprintf(&b, "    %-9s %s\n", name, text)
 		}
 	}
 	line("because", in.problem)
 	if unreadable {
-		line("body", fmt.Sprintf("%s, not an event: %s", counted(int64(len(in.body)), "byte"), plain(string(in.body))))
+		line("body", size, "not an event: "+plain(string(in.body)))
 	}
-	line("session", n.session())
-	line("state", n.state())
-	line("answer", n.answer(len(in.body)))
-	line("about", listed(plain(n.Data.Subscription), plain(n.Data.Reason)))
-	line("id", in.attempt())
+	data := n.Data
+	line("session", plain(data.Session), plain(data.Endpoint), plain(data.Locale), unlessZero("token %s…", plain(session.ShortToken(data.Token))))
+	if data.State != "" {
+		line("state", cmp.Or(plain(data.PreviousState), "(new)")+" -> "+plain(data.State), onlyIf(data.Final, "final"), unlessZero("sequence %d", data.Sequence))
+	}
+	if answer := listed(unlessZero("HTTP %d", data.HTTPStatus), unlessZero("code %d", data.ErrorCode), plain(data.Message),
+		onlyIf(data.FileOmitted, "without its document")); answer != "" {
+		line("answer", answer, size+" in all")
+	}
+	line("about", plain(data.Subscription), plain(data.Reason))
+	id := plain(in.id)
+	if in.seen.attempts > 1 { // a receiver acts on each id once
+		id += fmt.Sprintf(", SEEN BEFORE: attempt %d, the first came at %s", in.seen.attempts, in.seen.first.Format(clock))
+	}
+	line("id", id)
 	line("answered", fmt.Sprint(in.status))
-	if delay := in.delay(n.Data.ObservedAt); delay != "" {
-		line("delay", delay)
+	if !data.ObservedAt.IsZero() {
+		line("delay", fmt.Sprintf("%s since the state was observed", toMillisecond(in.at.Sub(data.ObservedAt))))
 	}
-	b.WriteByte('\n')
-	return b.String()
-}
-
-func (n *notice) session() string {
-	if n.Data.Session == "" {
-		return ""
-	}
-	token := ""
-	if n.Data.Token != "" {
-		token = "token " + plain(session.ShortToken(n.Data.Token)) + "…"
-	}
-	return listed(plain(n.Data.Session), plain(n.Data.Endpoint), plain(n.Data.Locale), token)
-}
-
-func (n *notice) state() string {
-	if n.Data.State == "" {
-		return ""
-	}
-	final, sequence := "", ""
-	if n.Data.Final {
-		final = "final"
-	}
-	if n.Data.Sequence > 0 {
-		sequence = fmt.Sprint("sequence ", n.Data.Sequence)
-	}
-	return listed(cmp.Or(plain(n.Data.PreviousState), "(new)")+" -> "+plain(n.Data.State), final, sequence)
-}
-
-func (n *notice) answer(size int) string {
-	status, code, file := "", "", ""
-	if n.Data.HTTPStatus != 0 {
-		status = fmt.Sprint("HTTP ", n.Data.HTTPStatus)
-	}
-	if n.Data.ErrorCode != 0 {
-		code = fmt.Sprint("code ", n.Data.ErrorCode)
-	}
-	if n.Data.FileOmitted {
-		file = "without its document"
-	}
-	if text := listed(status, code, plain(n.Data.Message), file); text != "" {
-		return listed(text, counted(int64(size), "byte")+" in all")
-	}
-	return ""
-}
-
-// attempt tells whether this webhook came before: a receiver acts on each id once.
-func (in *incoming) attempt() string {
-	if in.id == "" {
-		return ""
-	}
-	if in.before == nil {
-		return plain(in.id)
-	}
-	return fmt.Sprintf("%s, SEEN BEFORE: attempt %d, the first came at %s", plain(in.id), in.before.attempts, in.before.first.Format("15:04:05.000"))
-}
-
-func (in *incoming) delay(observed time.Time) string {
-	if observed.IsZero() {
-		return ""
-	}
-	return fmt.Sprintf("%s since the state was observed", toMillisecond(in.at.Sub(observed)))
+	return b.String() + "\n"
 }
 
 // listed joins what there is by commas.
 func listed(texts ...string) string {
-	var there []string
-	for _, text := range texts {
-		if text != "" {
-			there = append(there, text)
-		}
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), ", ")
+}
+
+func unlessZero[T comparable](format string, v T) string {
+	var zero T
+	return onlyIf(v != zero, fmt.Sprintf(format, v))
+}
+
+func onlyIf(is bool, text string) string {
+	if !is {
+		return ""
 	}
-	return strings.Join(there, ", ")
+	return text
 }
 
 // plain is text from outside that may be shown: no line of it is long, and none can

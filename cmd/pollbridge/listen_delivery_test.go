@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -56,7 +57,7 @@ func change(eventType string, state session.State, body string) webhook.Change {
 
 func awaitPrinted(t *testing.T, l *listening, texts ...string) {
 	t.Helper()
-	await(t, strings.Join(texts, ", ")+" are printed", func() bool {
+	testkit.Eventually(t, strings.Join(texts, ", ")+" are printed", func() bool {
 		all := l.out.String()
 		for _, text := range texts {
 			if !strings.Contains(all, text) {
@@ -74,7 +75,7 @@ func TestListenToTheBridge(t *testing.T) {
 	secret := webhook.NewSecret()
 	l := listen(t, "--secret", secret, "--fail-every", "2")
 	hooks := deliverer(t)
-	pending := change(webhook.TypePending, session.Pending, isWaiting)
+	pending := change(webhook.TypePending, session.Pending, testkit.Waiting)
 	if _, err := hooks.Attach(t.Context(), pending.Subject, webhook.AttachOptions{URL: l.url + "/hook", Secret: secret}); err != nil {
 		t.Fatal(err)
 	}

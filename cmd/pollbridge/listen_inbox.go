@@ -2,19 +2,18 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/term"
 
 	"pollbridge/webhook"
 )
@@ -24,14 +23,12 @@ type webhookInbox struct {
 	keys      []string
 	status    int
 	failEvery int
-	began     time.Time
-	now       func() time.Time
+	colour    bool
 
 	mu       sync.Mutex
-	out      io.Writer // guarded by mu, as all below
-	colour   bool
-	seen     map[string]*receipt // by webhook-id, of those that were verified
-	oldest   []string            // keys of seen
+	out      io.Writer          // guarded by mu, as all below
+	seen     map[string]receipt // by webhook-id, of those that were verified
+	oldest   []string           // keys of seen
 	verified int
 	refused  int
 	repeated int
@@ -48,16 +45,11 @@ const (
 	mostReceipts = 10_000
 )
 
-func newWebhookInbox(c *listenCmd, out io.Writer, getenv func(string) string) *webhookInbox {
+func newWebhookInbox(c *listenCmd, out io.Writer) *webhookInbox {
 	return &webhookInbox{
-		keys: c.Secret, status: c.Status, failEvery: c.FailEvery, began: time.Now(), now: time.Now,
-		out: out, colour: takesColour(out, getenv), seen: map[string]*receipt{},
+		keys: c.Secret, status: c.Status, failEvery: c.FailEvery, colour: isTerminal(out) && os.Getenv("NO_COLOR") == "",
+		out: out, seen: map[string]receipt{},
 	}
-}
-
-func takesColour(out io.Writer, getenv func(string) string) bool {
-	file, ok := out.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) && getenv("TERM") != "dumb" && getenv("NO_COLOR") == ""
 }
 
 // incoming is a webhook as it came, and what was found out about it.
@@ -68,7 +60,7 @@ type incoming struct {
 	id      string
 	by      string // what verified it: v1 or v1a
 	problem string // why it is not trusted; empty if it is
-	before  *receipt
+	seen    receipt
 	status  int // it is answered with
 }
 
@@ -80,7 +72,7 @@ func (b *webhookInbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostWebhook))
-	in := &incoming{at: b.now(), header: r.Header, body: body, id: r.Header.Get(webhook.HeaderID)}
+	in := &incoming{at: time.Now(), header: r.Header, body: body, id: r.Header.Get(webhook.HeaderID)}
 	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
 	case tooLarge:
 		in.problem, in.status = "the body is larger than 100 MiB", http.StatusRequestEntityTooLarge
@@ -158,21 +150,13 @@ func (b *webhookInbox) mismatch(in *incoming) string {
 
 // otherKind tells if all signatures are of a kind that there is no key for.
 func (b *webhookInbox) otherKind(signatures string) string {
-	have, want := map[string]bool{}, map[string]bool{}
-	for _, key := range b.keys {
-		have[signatureKind(key)] = true
-	}
-	for signature := range strings.FieldsSeq(signatures) {
-		kind, _, _ := strings.Cut(signature, ",")
-		if have[kind] {
-			return ""
-		}
-		want[kind] = true
-	}
+	signed := func(kind string) bool { return strings.Contains(" "+signatures, " "+kind+",") }
 	switch {
-	case want["v1a"]:
+	case slices.ContainsFunc(b.keys, func(key string) bool { return signed(signatureKind(key)) }):
+		return ""
+	case signed("v1a"):
 		return "it is signed with v1a only: --secret must be the public key whpk_…"
-	case want["v1"]:
+	case signed("v1"):
 		return "it is signed with v1 only: --secret must be the secret whsec_…"
 	}
 	return "webhook-signature has no known kind of signature: " + plain(signatures)
@@ -182,13 +166,10 @@ func (b *webhookInbox) otherKind(signatures string) string {
 func (b *webhookInbox) receive(in *incoming) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case in.problem != "":
+	if in.problem != "" {
 		b.refused++
-		if in.status == 0 {
-			in.status = http.StatusUnauthorized
-		}
-	default:
+		in.status = cmp.Or(in.status, http.StatusUnauthorized)
+	} else {
 		b.verified++
 		b.rememberLocked(in)
 		in.status = b.nextStatusLocked()
@@ -209,33 +190,17 @@ func (b *webhookInbox) nextStatusLocked() int {
 }
 
 func (b *webhookInbox) rememberLocked(in *incoming) {
-	if known, ok := b.seen[in.id]; ok {
+	known, again := b.seen[in.id]
+	if again {
 		b.repeated++
-		known.attempts++
-		in.before = &receipt{known.first, known.attempts}
-		return
+	} else {
+		if len(b.oldest) >= mostReceipts {
+			delete(b.seen, b.oldest[0])
+			b.oldest = b.oldest[1:]
+		}
+		known.first = in.at
+		b.oldest = append(b.oldest, in.id)
 	}
-	if len(b.oldest) >= mostReceipts {
-		delete(b.seen, b.oldest[0])
-		b.oldest = b.oldest[1:]
-	}
-	b.seen[in.id] = &receipt{in.at, 1}
-	b.oldest = append(b.oldest, in.id)
-}
-
-func (b *webhookInbox) banner(address net.Addr) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	fmt.Fprintf(b.out, "Listening for webhooks on %s, on any path. Ctrl-C stops.\n", simulationURL(address))
-	if tcp, ok := address.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
-		fmt.Fprintf(b.out, "For pollbridge to send here, its configuration needs:\n\n"+
-			"    webhook: {allow_http: true, allow_networks: [127.0.0.0/8], allow_ports: [443, 8443, %d]}\n\n", tcp.Port)
-	}
-}
-
-func (b *webhookInbox) summary() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	fmt.Fprintf(b.out, "Stopped after %s: %s, %d verified, %d of them seen before, %d not verified.\n",
-		toMillisecond(time.Since(b.began)), counted(int64(b.verified+b.refused), "webhook"), b.verified, b.repeated, b.refused)
+	known.attempts++
+	b.seen[in.id], in.seen = known, known
 }

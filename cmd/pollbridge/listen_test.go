@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 	"pollbridge/webhook"
 )
 
@@ -19,8 +19,8 @@ import (
 type listening struct {
 	t      *testing.T
 	url    string
-	out    logtest.Buffer
-	errOut logtest.Buffer
+	out    testkit.LogBuffer
+	errOut testkit.LogBuffer
 	read   int // of out
 	stop   func() int
 }
@@ -43,7 +43,7 @@ func listen(t *testing.T, args ...string) *listening {
 		return with
 	}
 	t.Cleanup(func() { l.stop() })
-	await(t, "it listens", func() bool {
+	testkit.Eventually(t, "it listens", func() bool {
 		if found := regexp.MustCompile(`http://\S+:\d+`).FindString(l.out.String()); found != "" {
 			l.url = found
 		}
@@ -240,7 +240,7 @@ func TestListenBoundsBodies(t *testing.T) {
 	defer conn.Close()
 	fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nhalf")
 	conn.(*net.TCPConn).CloseWrite()
-	await(t, "it tells", func() bool { return strings.Contains(l.out.String(), "the body was cut off") })
+	testkit.Eventually(t, "it tells", func() bool { return strings.Contains(l.out.String(), "the body was cut off") })
 
 	status, body := ask("GET", l.url, "")
 	if status != 405 || !strings.Contains(body, "POST") {
@@ -281,7 +281,7 @@ func TestListenMisused(t *testing.T) {
 		{[]string{"--secret", good, "--listen", taken.Addr().String()}, 1, "--listen: "},
 		{[]string{"--secret", good, "--listen", "nowhere"}, 1, "accepted: a free address such as 127.0.0.1:9080"},
 	} {
-		var out, errOut logtest.Buffer
+		var out, errOut testkit.LogBuffer
 		code := run(t.Context(), append([]string{"listen"}, c.args...), &out, &errOut)
 		if code != c.code || !strings.Contains(errOut.String(), c.want) {
 			t.Errorf("listen %.40q = %d %q; want %d with %q", c.args, code, errOut.String(), c.code, c.want)
@@ -296,7 +296,7 @@ func TestListenMisused(t *testing.T) {
 
 // TestListenRemembersSoMuch: a developer's terminal may be open for days.
 func TestListenRemembersSoMuch(t *testing.T) {
-	b := newWebhookInbox(&listenCmd{}, &logtest.Buffer{}, func(string) string { return "" })
+	b := newWebhookInbox(&listenCmd{}, &testkit.LogBuffer{})
 	for i := range mostReceipts + 100 {
 		b.rememberLocked(&incoming{id: strconv.Itoa(i)})
 	}
@@ -304,7 +304,7 @@ func TestListenRemembersSoMuch(t *testing.T) {
 		t.Errorf("%d and %d are remembered; want %d", len(b.seen), len(b.oldest), mostReceipts)
 	}
 	again := &incoming{id: strconv.Itoa(mostReceipts + 99)}
-	if b.rememberLocked(again); again.before == nil || again.before.attempts != 2 {
-		t.Errorf("the newest is not known any more: %+v", again.before)
+	if b.rememberLocked(again); again.seen.attempts != 2 {
+		t.Errorf("the newest is not known any more: %+v", again.seen)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"pollbridge/internal/check"
+	"pollbridge/internal/logqueue"
 
 	"github.com/alecthomas/kong"
 )
@@ -142,13 +143,7 @@ func withoutArgument(err error) error {
 // tell writes why the program ends. Standard error may be a pipe that nobody reads, and
 // that must not keep the program from ending.
 func tell(errOut io.Writer, err error) {
-	told := make(chan struct{})
-	go func() {
-		defer close(told)
-		fmt.Fprintln(errOut, "pollbridge:", err)
-	}()
-	select {
-	case <-told:
-	case <-time.After(time.Second):
-	}
+	queue := logqueue.New(errOut, func(int) {})
+	fmt.Fprintln(queue, "pollbridge:", err)
+	queue.Close(time.Second)
 }

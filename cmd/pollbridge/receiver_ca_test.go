@@ -3,39 +3,28 @@ package main
 import (
 	"crypto/tls"
 	"encoding/json"
-	"io"
-	"log"
-	"net/http"
-	"net/http/httptest"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"pollbridge/internal/testkit"
 )
 
 // TestReceiversOfAPrivateAuthority: webhook.ca_file adds to what the system trusts.
 func TestReceiversOfAPrivateAuthority(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	file := func(name string) string { return filepath.Join(dir, name) }
-	var urls, ports []string
+	var certFiles, urls, ports []string
 	names := []string{"system", "private", "nobody"}
-	for _, name := range names {
-		writeCertificate(t, file(name+".crt"), file(name+".key"))
-		pair, err := tls.LoadX509KeyPair(file(name+".crt"), file(name+".key"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
-		r.TLS = &tls.Config{Certificates: []tls.Certificate{pair}}
-		r.Config.ErrorLog = log.New(io.Discard, "", 0)
-		r.StartTLS()
-		t.Cleanup(r.Close)
-		urls, ports = append(urls, r.URL), append(ports, r.URL[strings.LastIndexByte(r.URL, ':')+1:])
+	for range names {
+		c := testkit.NewCertificate(t)
+		r := testkit.NewTLSReceiver(t, &tls.Config{Certificates: []tls.Certificate{c.Certificate}}, testkit.AnswerStatus(204))
+		certFiles = append(certFiles, c.CertFile)
+		urls, ports = append(urls, r.URL), append(ports, strconv.Itoa(r.Port()))
 	}
 	upstream, _, _ := standIn(t)
 	const key = "a-key-of-this-test"
 	p := begin(t, []string{
-		"SSL_CERT_FILE=" + file("system.crt"), "POLLBRIDGE_WEBHOOK_CA_FILE=" + file("private.crt"),
+		"SSL_CERT_FILE=" + certFiles[0], "POLLBRIDGE_WEBHOOK_CA_FILE=" + certFiles[1],
 		"POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", "POLLBRIDGE_WEBHOOK_ALLOW_PORTS=" + strings.Join(ports, ","), "POLLBRIDGE_ADMIN_KEY=" + key,
 	}, "serve", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 	p.awaitServing()

@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/config"
 	"pollbridge/internal/logqueue"
 )
 
@@ -45,12 +47,22 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	takenUp := b.watcher.TakenUp()
+	var fit <-chan time.Time // nothing until what was stored is in memory: a heap that grows is collected over and over
 	for {
 		select {
 		case <-takenUp:
-			tightenHeap()
 			takenUp = nil
+			ticker := time.NewTicker(heapChecks)
+			defer ticker.Stop()
+			fit = ticker.C
+		case <-fit:
+			fitHeap()
+		case <-hangup:
+			log.Info("SIGHUP is ignored: settings are read at the start only, and renewed certificates are noticed without it")
 		case <-ctx.Done():
 			log.Info("draining", "reason", context.Cause(ctx))
 			return nil
@@ -60,12 +72,15 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	}
 }
 
-// tightenHeap is for when what was stored is in memory, and not before: a heap that
-// grows is collected over and over, and more often if it is tight. After that, what is
-// remembered is long-lived and answering from it allocates next to nothing: a tight
-// heap costs little and saves an eighth of the memory.
-func tightenHeap() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(75)
+// warnOfOpenKeys names the files of keys that any user of this machine can read. A group
+// may be meant to.
+func warnOfOpenKeys(cfg *config.Config, log *slog.Logger) {
+	for _, path := range []string{
+		cfg.Store.EncryptionKeyFile, filepath.Join(cfg.Store.Dir, "store.key"), filepath.Join(cfg.Store.Dir, "admin.key"), cfg.Proxy.TLS.KeyFile,
+	} {
+		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" {
+			log.Warn("every user of this machine can read this key file: restrict it with chmod 600, and replace the key if others may have read it",
+				"file", path, "mode", info.Mode().Perm().String())
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"pollbridge/internal/testkit"
 )
 
 // TestTheLastLinesAreLogged: none is lost when the program stops.
@@ -32,7 +33,7 @@ func TestTheLastLinesAreLogged(t *testing.T) {
 	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "it drains", func() bool {
+	testkit.Eventually(t, "it drains", func() bool {
 		status, body := ask("GET", p.private+"/readyz", "")
 		return status == 503 && strings.Contains(body, "draining")
 	})
@@ -56,8 +57,7 @@ func TestTheLastLinesAreLogged(t *testing.T) {
 // read as far as the line that says where it serves.
 func launchWithPipe(t *testing.T) (p *process, reader *os.File, lines *bufio.Reader) {
 	t.Helper()
-	upstream := httptest.NewServer(http.NotFoundHandler())
-	t.Cleanup(upstream.Close)
+	upstream := testkit.Serve(t, http.NotFoundHandler())
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func launchWithPipe(t *testing.T) (p *process, reader *os.File, lines *bufio.Rea
 		p.command.Process.Kill()
 		<-p.ended
 	})
-	reader.SetReadDeadline(time.Now().Add(patience))
+	reader.SetReadDeadline(time.Now().Add(testkit.Timeout))
 	for lines = bufio.NewReader(reader); p.public == ""; {
 		line, err := lines.ReadString('\n')
 		if err != nil {
@@ -170,7 +170,7 @@ func TestALogThatWasClosed(t *testing.T) {
 	if answered := passThrough(t, p, requests); answered != requests {
 		t.Errorf("%d of %d requests were answered after the log was closed", answered, requests)
 	}
-	await(t, "the lines count as dropped", func() bool { return droppedLines(t, p) >= requests })
+	testkit.Eventually(t, "the lines count as dropped", func() bool { return droppedLines(t, p) >= requests })
 	if code, took := p.terminate(); code != 0 || took > 5*time.Second {
 		t.Errorf("SIGTERM: exit code %d after %v; want 0 at once", code, took)
 	}
@@ -217,10 +217,9 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 	url, _, _ := standIn(t)
 	dir := t.TempDir()
 	data := filepath.Join(dir, "data")
-	certFile, tlsKey := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	writeCertificate(t, certFile, tlsKey)
+	c := testkit.NewCertificate(t)
 	config := filepath.Join(dir, "tls.yaml")
-	if err := os.WriteFile(config, []byte("tls: {cert_file: "+certFile+", key_file: "+tlsKey+"}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("tls: {cert_file: "+c.CertFile+", key_file: "+c.KeyFile+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	storeKey := filepath.Join(dir, "key")
@@ -232,7 +231,7 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 		t.Errorf("keys of this user alone are warned of:\n%s", log)
 	}
 	p.terminate()
-	keys := []string{filepath.Join(data, "store.key"), filepath.Join(data, "admin.key"), tlsKey}
+	keys := []string{filepath.Join(data, "store.key"), filepath.Join(data, "admin.key"), c.KeyFile}
 	for _, path := range keys {
 		if err := os.Chmod(path, 0o644); err != nil {
 			t.Fatal(err)

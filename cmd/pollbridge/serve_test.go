@@ -3,18 +3,11 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -26,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 )
 
 // scratch is a directory that goes when all tests have ended.
@@ -55,7 +48,7 @@ var program = sync.OnceValues(func() (string, error) {
 type process struct {
 	t       testing.TB
 	command *exec.Cmd
-	errors  *logtest.Buffer // standard error
+	errors  *testkit.LogBuffer // standard error
 	ended   chan struct{}
 	public  string // URL, known once it serves
 	private string
@@ -99,7 +92,7 @@ func launch(t testing.TB, upstream string, args ...string) *process {
 
 func begin(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: command(t, env, args...), errors: &logtest.Buffer{}, ended: make(chan struct{})}
+	p := &process{t: t, command: command(t, env, args...), errors: &testkit.LogBuffer{}, ended: make(chan struct{})}
 	p.command.Stderr = p.errors
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
@@ -122,7 +115,7 @@ var served = regexp.MustCompile(`msg="pollbridge serves".* listen=(\S+) admin=(\
 
 func (p *process) awaitServing() {
 	p.t.Helper()
-	await(p.t, "the program serves", func() bool {
+	testkit.Eventually(p.t, "the program serves", func() bool {
 		found := served.FindStringSubmatch(p.errors.String())
 		if found == nil {
 			return false
@@ -134,19 +127,6 @@ func (p *process) awaitServing() {
 
 // local is an address at which a listener on all addresses is found.
 func local(address string) string { return strings.Replace(address, "[::]", "127.0.0.1", 1) }
-
-// patience is how long something may take that a test waits for.
-const patience = time.Minute
-
-func await(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if holds() {
-			return
-		}
-	}
-	t.Fatalf("not within %v: %s", patience, what)
-}
 
 // terminate sends SIGTERM and returns the exit code and how long that took, without
 // the time for which the machine was too busy to let anything run.
@@ -189,7 +169,6 @@ const (
 	someToken  = "tok1tok2tok3Z99Z"
 	someStatus = "/smartid/sign/status/" + someToken + ".json"
 	someBody   = `{"access_token":"sesame-1"}`
-	isWaiting  = `{"status":"waiting"}`
 )
 
 // standIn is an upstream: status requests are pending, /hang never answers, anything
@@ -197,7 +176,7 @@ const (
 func standIn(t testing.TB) (url string, arrived chan string, release chan struct{}) {
 	arrived, release = make(chan string, 100), make(chan struct{})
 	ended := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		arrived <- r.URL.Path
 		switch {
@@ -214,10 +193,8 @@ func standIn(t testing.TB) (url string, arrived chan string, release chan struct
 			case <-ended:
 			}
 		}
-		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, isWaiting)
+		testkit.Respond(w, 200, testkit.Waiting)
 	}))
-	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(ended) })
 	return server.URL, arrived, release
 }
@@ -252,11 +229,11 @@ func TestServe(t *testing.T) {
 	close(release)
 	p := launch(t, url)
 	for range 3 {
-		if status, body := ask("POST", p.public+someStatus, someBody); status != 200 || body != isWaiting {
+		if status, body := ask("POST", p.public+someStatus, someBody); status != 200 || body != testkit.Waiting {
 			t.Errorf("poll = %d %q", status, body)
 		}
 	}
-	if status, body := ask("GET", p.public+"/other", ""); status != 200 || body != isWaiting {
+	if status, body := ask("GET", p.public+"/other", ""); status != 200 || body != testkit.Waiting {
 		t.Errorf("pass-through = %d %q", status, body)
 	}
 	if status, body := ask("GET", p.private+"/healthz", ""); status != 200 {
@@ -306,7 +283,7 @@ func TestServeWithUpstreamAlone(t *testing.T) {
 	}
 	url, _, _ := standIn(t)
 	p := begin(t, nil, "serve", "--upstream", url)
-	await(t, "the program serves or ends", func() bool {
+	testkit.Eventually(t, "the program serves or ends", func() bool {
 		select {
 		case <-p.ended:
 			return true
@@ -318,7 +295,7 @@ func TestServeWithUpstreamAlone(t *testing.T) {
 		t.Skip("a port was taken meanwhile")
 	}
 	p.awaitServing()
-	if status, body := ask("POST", "http://127.0.0.1:8080"+someStatus, someBody); status != 200 || body != isWaiting {
+	if status, body := ask("POST", "http://127.0.0.1:8080"+someStatus, someBody); status != 200 || body != testkit.Waiting {
 		t.Errorf("poll = %d %q", status, body)
 	}
 	if code, _, errOut := runProgram(t, nil, "healthcheck"); code != 0 {
@@ -421,10 +398,10 @@ func TestDraining(t *testing.T) {
 			if code != 0 || took > 8*time.Second {
 				t.Errorf("held and in flight: exit code %d after %v", code, took)
 			}
-			if r := <-held; r.status != 200 || r.body != isWaiting {
+			if r := <-held; r.status != 200 || r.body != testkit.Waiting {
 				t.Errorf("the held poll got %+v; want what is known", r)
 			}
-			if r := <-inFlight; r.status != 200 || r.body != isWaiting {
+			if r := <-inFlight; r.status != 200 || r.body != testkit.Waiting {
 				t.Errorf("the request in flight got %+v; want it finished", r)
 			}
 		},
@@ -479,7 +456,7 @@ func TestNotReadyWhileDraining(t *testing.T) {
 	go ask("GET", p.public+"/slow", "")
 	<-arrived
 	p.command.Process.Signal(syscall.SIGTERM)
-	await(t, "readyz is 503", func() bool {
+	testkit.Eventually(t, "readyz is 503", func() bool {
 		status, body := ask("GET", p.private+"/readyz", "")
 		return status == 503 && strings.Contains(body, "draining")
 	})
@@ -555,22 +532,21 @@ func TestServeTLS(t *testing.T) {
 	t.Parallel()
 	url, _, _ := standIn(t)
 	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	writeCertificate(t, certFile, keyFile)
+	c := testkit.NewCertificate(t)
 	config := filepath.Join(dir, "tls.yaml")
-	if err := os.WriteFile(config, []byte("tls: {cert_file: "+certFile+", key_file: "+keyFile+"}\nlog: {format: json}\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("tls: {cert_file: "+c.CertFile+", key_file: "+c.KeyFile+"}\nlog: {format: json}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	p := begin(t, nil, "serve", "--upstream", url, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", config)
 	var address string
-	await(t, "the program serves", func() bool {
+	testkit.Eventually(t, "the program serves", func() bool {
 		found := regexp.MustCompile(`"msg":"pollbridge serves".*"listen":"([^"]+)"`).FindStringSubmatch(p.errors.String())
 		if found != nil {
 			address = found[1]
 		}
 		return found != nil
 	})
-	if status, body := ask("POST", "https://"+address+someStatus, someBody); status != 200 || body != isWaiting {
+	if status, body := ask("POST", "https://"+address+someStatus, someBody); status != 200 || body != testkit.Waiting {
 		t.Errorf("poll = %d %q", status, body)
 	}
 	if status, body := ask("POST", "http://"+address+someStatus, someBody); status == 200 {
@@ -581,24 +557,17 @@ func TestServeTLS(t *testing.T) {
 	}
 }
 
-func writeCertificate(t *testing.T, certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+// TestHangupIsIgnored: who tells a process to read its settings again does not mean to end
+// it. Clients who are served meanwhile notice nothing.
+func TestHangupIsIgnored(t *testing.T) {
+	p := launch(t, "http://127.0.0.1:9")
+	for range 2 {
+		if err := p.command.Process.Signal(syscall.SIGHUP); err != nil {
 			t.Fatal(err)
 		}
+	}
+	testkit.Eventually(t, "the log says so", func() bool { return strings.Contains(p.errors.String(), "SIGHUP is ignored") })
+	if code, _ := p.terminate(); code != 0 {
+		t.Errorf("SIGTERM after SIGHUP: exit code %d; want 0", code)
 	}
 }

@@ -1,6 +1,13 @@
 package main
 
-import "pollbridge/config"
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"pollbridge/config"
+)
 
 // settings are the flags with which a command takes the configuration. A flag
 // that is not given says nothing; one that is given empty sets something empty.
@@ -43,4 +50,22 @@ func (s settings) load(env []string) (*config.Config, error) {
 		}
 	}
 	return config.Load(config.Sources{File: s.Config, Env: env, Flags: flags})
+}
+
+// checkConfigCmd validates the configuration and prints what is in effect.
+type checkConfigCmd struct {
+	settings
+}
+
+// Run prints the effective configuration to out, secrets masked. Nothing is printed if
+// there are mistakes in it, which the error joins.
+func (c *checkConfigCmd) Run(_ context.Context, out io.Writer) error {
+	effective, err := c.load(os.Environ())
+	if err != nil {
+		return err
+	}
+	if err := effective.YAML(out); err != nil {
+		return fmt.Errorf("print the configuration: %w", err)
+	}
+	return nil
 }

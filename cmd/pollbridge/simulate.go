@@ -5,12 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
+	"pollbridge/internal/logqueue"
 	"pollbridge/simulator"
 )
 
@@ -51,13 +50,9 @@ func (c *simulateCmd) config(onEvent func(simulator.Event)) simulator.Config {
 
 // Run serves until ctx ends and returns within two seconds of it.
 func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
-	events := make(chan simulator.Event, 1000)
-	sim, err := simulator.New(c.config(func(e simulator.Event) {
-		select {
-		case events <- e:
-		default: // nobody reads what is printed, and the simulator does not wait for it
-		}
-	}))
+	lines := logqueue.New(out, func(int) {}) // the simulator waits for nobody to read them
+	defer lines.Close(500 * time.Millisecond)
+	sim, err := simulator.New(c.config(func(e simulator.Event) { c.printEvent(lines, e) }))
 	if err != nil {
 		return err
 	}
@@ -66,64 +61,26 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %q: %w; accepted: a free address such as 127.0.0.1:9090 or :9090", c.Listen, err)
 	}
-	c.printHelp(out, simulationURL(listener.Addr()), sim.Stats().Seed)
+	c.printHelp(out, localURL(listener.Addr().String()), sim.Stats().Seed)
 	// Not by the configuration, so that the help comes before the first event.
 	if err := sim.SetFault(c.Fault); err != nil {
 		return errors.Join(fmt.Errorf("--fault: %w", err), listener.Close())
 	}
-	served, printed := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(printed)
-		c.printEvents(out, events, served)
-	}()
-	err = serveSimulation(ctx, sim, listener)
-	close(served)
-	select {
-	case <-printed:
-	case <-time.After(time.Second):
-	}
-	return err
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go settle(ctx, sim)
+	return serveUntil(ctx, &http.Server{Handler: sim}, listener)
 }
 
-// simulationURL is where a client on this machine finds addr.
-func simulationURL(addr net.Addr) string {
-	host, port, err := net.SplitHostPort(addr.String())
-	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
-		return "http://" + net.JoinHostPort("127.0.0.1", port)
-	}
-	return "http://" + addr.String()
-}
-
-// serveSimulation returns nil when ctx ended. It gives what is being answered then a
-// moment and cuts the rest short: a hung request would otherwise never end.
-func serveSimulation(ctx context.Context, sim *simulator.Simulator, listener net.Listener) error {
-	server := &http.Server{
-		Handler:           sim,
-		ReadHeaderTimeout: 10 * time.Second,
-		// Broken connections are what faults are for; they are no news.
-		ErrorLog: log.New(io.Discard, "", 0),
-	}
-	var serving sync.WaitGroup
-	defer serving.Wait()
-	defer func() {
-		grace, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
-		defer cancel()
-		server.Shutdown(grace)
-		sim.Close()
-		server.Close()
-	}()
-	failed := make(chan error, 1)
-	serving.Go(func() { failed <- server.Serve(listener) })
+// settle lets sessions end by the clock even if nobody polls.
+func settle(ctx context.Context, sim *simulator.Simulator) {
 	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-tick.C:
-			sim.Settle() // sessions end by the clock even if nobody polls
-		case err := <-failed:
-			return err
+			sim.Settle()
 		case <-ctx.Done():
-			return nil
 		}
 	}
 }
@@ -140,21 +97,6 @@ func (c *simulateCmd) printHelp(out io.Writer, url string, seed uint64) {
 	fmt.Fprintf(out, "  fault   curl -s -X PUT %s/_simulator/fault -d '{\"mode\":\"error500\",\"duration\":\"10s\"}'\n\n", url)
 }
 
-// printEvents prints a line an event, until the last one after done is closed.
-func (c *simulateCmd) printEvents(out io.Writer, events <-chan simulator.Event, done <-chan struct{}) {
-	for {
-		select {
-		case e := <-events:
-			c.printEvent(out, e)
-		case <-done:
-			for len(events) > 0 {
-				c.printEvent(out, <-events)
-			}
-			return
-		}
-	}
-}
-
 func (c *simulateCmd) printEvent(out io.Writer, e simulator.Event) {
 	if (e.Kind == simulator.EventPolled || e.Kind == simulator.EventFaulted) && !c.Polls {
 		return
@@ -166,20 +108,11 @@ func (c *simulateCmd) printEvent(out io.Writer, e simulator.Event) {
 	case simulator.EventPolled:
 		detail = fmt.Sprintf("poll %d, %s", session.Polls, session.State)
 	case simulator.EventEnded:
-		detail = fmt.Sprintf("%s after %s, %s", session.Outcome, toMillisecond(session.Ended.Sub(session.Started)), counted(session.Polls, "poll"))
+		detail = fmt.Sprintf("%s after %s, %s", session.Outcome, toMillisecond(session.Ended.Sub(session.Started)), counted(int(session.Polls), "poll"))
 	case simulator.EventCollected:
 		detail = fmt.Sprintf("%s after its end, by poll %d", toMillisecond(e.Time.Sub(session.Ended)), session.Polls)
 	case simulator.EventFaultSet, simulator.EventFaultCleared, simulator.EventFaulted:
 		detail = e.Fault.String()
 	}
-	fmt.Fprintf(out, "%s  %-8.8s  %-13s %s\n", e.Time.Format("15:04:05.000"), e.Session.Token, e.Kind, detail)
-}
-
-func toMillisecond(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-
-func counted(n int64, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	fmt.Fprintf(out, "%s  %-8.8s  %-13s %s\n", e.Time.Format(clock), e.Session.Token, e.Kind, detail)
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"pollbridge/internal/accept"
-	"pollbridge/internal/logtest"
+	"pollbridge/internal/testkit"
 )
 
 // failing is a listener whose Accept fails a number of times.
@@ -38,7 +38,7 @@ func TestErrorsPass(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPERM} {
 		t.Run(errno.Error(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var log logtest.Buffer
+				var log testkit.LogBuffer
 				err := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", errno)}
 				ln := accept.Retrying(&failing{left: 20, err: err}, slog.New(slog.NewTextHandler(&log, nil)))
 				start := time.Now()

@@ -190,3 +190,16 @@ func TestFile(t *testing.T) {
 		}
 	}
 }
+
+func TestIsName(t *testing.T) {
+	for _, name := range []string{"", "url", "body", "events[31]", "access_token", "X-Forwarded-For", "<<", "cache.max_size", "ed25"} {
+		if !check.IsName(name) {
+			t.Errorf("%q is no name", name)
+		}
+	}
+	for _, secret := range []string{"whsec_abc", "WHSEC_abc", "pbk_abc", "0b6cbb2e", "a b", "c2VjcmV0c2Vj", strings.Repeat("hidden", 7), "a[12345]", "ž"} {
+		if check.IsName(secret) {
+			t.Errorf("%q is a name", secret)
+		}
+	}
+}

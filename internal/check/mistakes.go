@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Mistake is one thing that an operator has to change.
@@ -122,3 +124,15 @@ func All(err error) []Mistake {
 		return []Mistake{{Problem: err.Error()}}
 	}
 }
+
+// Text writes a value the way an operator does: 15m rather than 15m0s.
+func Text(value any) string {
+	text := fmt.Sprint(value)
+	if _, ok := value.(time.Duration); ok {
+		text = noZeros.ReplaceAllString(text, "$1")
+	}
+	return text
+}
+
+// noZeros matches the minutes and seconds at the end of a duration that are none.
+var noZeros = regexp.MustCompile(`([hm])(?:0m)?0s$`)

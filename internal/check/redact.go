@@ -27,3 +27,13 @@ func Redacted(value string) string {
 	}
 	return secretText.ReplaceAllString(value, "$1***")
 }
+
+// name matches what somebody gives to a setting or a field, of this version or of
+// another: it has few digits. The elements of a list are numbered.
+var name = regexp.MustCompile(`^[A-Za-z_.<-]*([0-9][A-Za-z_.<-]*){0,2}(\[[0-9]{1,4}\])*$`)
+
+// IsName reports whether text can be the name of a setting or a field, so that it may be
+// shown, rather than a secret that was put where a name belongs.
+func IsName(text string) bool {
+	return len(text) <= 40 && name.MatchString(text) && !secretText.MatchString(strings.ToLower(text))
+}

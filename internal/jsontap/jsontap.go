@@ -1,208 +1,88 @@
 // Package jsontap reads a few string members out of a JSON object while its text
-// passes by, in pieces of any size. A body with a whole document in it is so read
-// without holding the document: no more is kept than a name and the values wanted.
+// passes by, in pieces of any size. What is nested and what stands in long strings, such
+// as a document, is left out at once, so that little is held of it.
 package jsontap
 
 import (
 	"bytes"
+	"io"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// most bounds the bytes that a Tap holds. An object with more is none to it.
+const most = 64 << 10
+
 // Tap is an [io.Writer] that reads one JSON object. It steps over everything that is
-// not wanted without checking it. Create it with [New]; it is not safe for concurrent
-// use.
+// nested and over long strings without checking them. Create it with [New]; it is not safe for concurrent use.
 type Tap struct {
-	members  []member // those wanted
-	maxName  int      // bytes of the longest way to write one of their names
-	maxValue int
+	maxValue  int
+	maxString int    // bytes of the longest string that is kept; a longer one becomes ""
+	kept      []byte // the text without what is left out
 
-	expect  expectation
-	depth   int     // of brackets within the value that is skipped
-	current *member // whose value is read; nil: nobody's
-
+	depth    int // of brackets
 	inString bool
-	escaped  bool   // the last byte of the string was a backslash
-	text     []byte // the string so far, with its quotes
-	keep     int    // bytes of the string that may be kept; 0: it is skipped
+	escaped  bool // the last byte of the string was a backslash
+	tooLong  bool // so is the string
+	begin    int  // of the string, in kept
 }
-
-type member struct {
-	name, value string
-	unclear     bool
-}
-
-// expectation is what may come next, outside of strings and besides white space.
-type expectation uint8
-
-const (
-	expectObject expectation = iota
-	expectFirstName
-	expectName
-	expectColon
-	expectValue
-	inLiteral // the rest of a number, true, false or null
-	inNested  // the rest of an array or object
-	expectComma
-	expectNothing
-	failed // it is no object
-)
 
 // New returns a Tap for the members of those names, whose values are at most maxValue
 // bytes long as they are written.
 func New(maxValue int, names ...string) *Tap {
-	t := &Tap{maxValue: maxValue}
-	for _, n := range names {
-		t.members = append(t.members, member{name: n})
-		t.maxName = max(t.maxName, len(`\u0000`)*len(n)+len(`""`)) // every byte of it escaped
+	t := &Tap{maxValue: maxValue, maxString: maxValue}
+	for _, name := range names {
+		t.maxString = max(t.maxString, len(`\u0000`)*len(name)+len(`"`)) // every byte of it escaped
 	}
 	return t
 }
 
-// Whole reports whether one object was written from its first bracket to its last, and
-// nothing else.
-func (t *Tap) Whole() bool { return t.expect == expectNothing }
-
-// Value returns the value of a member, once the whole object was written. It reports
-// false where there is not exactly one, a string that is not empty, or where another
-// reader might see another one: in a second member of that name, also in other letter
-// case, or in text that can be decoded in two ways.
-func (t *Tap) Value(name string) (string, bool) {
-	for _, m := range t.members {
-		if m.name == name && t.Whole() && !m.unclear && m.value != "" {
-			return m.value, true
-		}
-	}
-	return "", false
-}
-
 // Write reads a piece of the text. It never fails, and does not keep p.
 func (t *Tap) Write(p []byte) (int, error) {
-	for rest := p; len(rest) > 0 && t.expect != failed; {
-		n := 1
-		if t.inString {
-			n = t.readString(rest)
-		} else {
-			t.step(rest[0])
-		}
+	for rest := p; len(rest) > 0 && len(t.kept) <= most; {
+		n := t.step(rest)
 		rest = rest[n:]
 	}
 	return len(p), nil
 }
 
-// step reads a byte outside of strings.
-func (t *Tap) step(c byte) {
-	if c == ' ' || c == '\t' || c == '\r' || c == '\n' {
-		if t.expect == inLiteral {
-			t.expect = expectComma
+// step reads a byte, or several in a string, and returns how many.
+func (t *Tap) step(p []byte) (n int) {
+	n = 1
+	switch c := p[0]; {
+	case t.escaped:
+		t.escaped = false
+	case t.inString && c == '\\':
+		t.escaped = true
+	case t.inString && c != '"':
+		n = plain(p)
+	case c == '"':
+		t.inString = !t.inString
+		t.tooLong = false
+		if t.inString {
+			t.begin = len(t.kept)
 		}
-		return
-	}
-	switch t.expect {
-	case expectObject:
-		t.need(c == '{', expectFirstName)
-	case expectFirstName, expectName:
-		if c == '}' && t.expect == expectFirstName {
-			t.expect = expectNothing
-			return
+	case c == '{', c == '[':
+		if t.depth++; t.depth == 2 {
+			t.kept = append(t.kept, c)
 		}
-		t.need(c == '"', expectName)
-		t.beginString(t.maxName)
-	case expectColon:
-		t.need(c == ':', expectValue)
-	case expectValue:
-		t.beginValue(c)
-	case inNested:
-		t.stepNested(c)
-	case inLiteral, expectComma:
-		switch {
-		case c == ',':
-			t.expect = expectName
-		case c == '}':
-			t.expect = expectNothing
-		case t.expect == expectComma:
-			t.expect = failed
-		}
-	default:
-		t.expect = failed // more after the object
+	case c == '}', c == ']':
+		t.depth--
 	}
-}
-
-func (t *Tap) need(found bool, next expectation) {
-	t.expect = failed
-	if found {
-		t.expect = next
-	}
-}
-
-func (t *Tap) beginValue(c byte) {
-	if c == '"' {
-		keep := 0
-		if t.current != nil {
-			keep = t.maxValue
-		}
-		t.beginString(keep)
-		return
-	}
-	if t.current != nil {
-		t.current.unclear = true // it has to be a string
-	}
-	switch c {
-	case '{', '[':
-		t.expect, t.depth = inNested, 1
-	case ',', '}', ']', ':':
-		t.expect = failed
-	default:
-		t.expect = inLiteral
-	}
-}
-
-func (t *Tap) stepNested(c byte) {
-	switch c {
-	case '"':
-		t.beginString(0)
-	case '{', '[':
-		t.depth++
-	case '}', ']':
-		if t.depth--; t.depth == 0 {
-			t.expect = expectComma
-		}
-	}
-}
-
-func (t *Tap) beginString(keep int) {
-	t.inString, t.escaped, t.keep = true, false, keep
-	t.text = append(t.text[:0], '"')
-}
-
-// readString reads on to the end of a string, and keeps what of it is to be kept. It
-// returns how many bytes it took.
-func (t *Tap) readString(p []byte) (n int) {
-	for t.inString && n < len(p) {
-		switch {
-		case t.escaped:
-			t.escaped = false
-			n++
-		case p[n] == '"':
-			t.inString = false
-			n++
-		case p[n] == '\\':
-			t.escaped = true
-			n++
-		default:
-			n += plain(p[n:])
-		}
-	}
-	if len(t.text)+n > t.keep {
-		t.keep = 0
-	} else {
-		t.text = append(t.text, p[:n]...)
-	}
-	if !t.inString {
-		t.endString()
+	if t.depth < 2 {
+		t.keep(p[:n])
 	}
 	return n
+}
+
+func (t *Tap) keep(p []byte) {
+	if t.inString && !t.tooLong && len(t.kept)+len(p)-t.begin > t.maxString {
+		t.tooLong, t.kept = true, t.kept[:t.begin+1]
+	}
+	if !t.tooLong {
+		t.kept = append(t.kept, p...)
+	}
 }
 
 // plain is how many bytes of a string stand before a quote or a backslash. Both are
@@ -219,45 +99,56 @@ func plain(p []byte) int {
 	return len(p)
 }
 
-func (t *Tap) endString() {
-	switch t.expect {
-	case expectName:
-		t.expect = expectColon
-		t.endName()
-	case expectValue:
-		t.expect = expectComma
-		t.endValue()
-	}
-}
+// Whole reports whether one object was written from its first bracket to its last, and
+// nothing else.
+func (t *Tap) Whole() bool { return t.each(func(string, jsontext.Value) {}) }
 
-func (t *Tap) endName() {
-	t.current = nil
-	if t.keep == 0 {
-		return // too long for any that is wanted
-	}
-	found, err := jsontext.AppendUnquote(nil, t.text)
-	if err != nil {
-		t.expect = failed
-		return
-	}
-	for i := range t.members {
-		m := &t.members[i]
-		switch {
-		case m.name == string(found):
-			m.unclear = m.unclear || m.value != ""
-			t.current = m
-		case strings.EqualFold(m.name, string(found)):
-			m.unclear = true
+// Value returns the value of a member, once the whole object was written. It reports
+// false where there is not exactly one, a string that is not empty, or where another
+// reader might see another one: in a second member of that name, also in other letter
+// case, or in text that can be decoded in two ways.
+func (t *Tap) Value(name string) (value string, ok bool) {
+	members := 0
+	whole := t.each(func(found string, text jsontext.Value) {
+		if !strings.EqualFold(found, name) {
+			return
 		}
+		members++
+		if decoded, err := jsontext.AppendUnquote(nil, text); err == nil && found == name && len(text) <= t.maxValue {
+			value = string(decoded)
+		}
+	})
+	if !whole || members != 1 || value == "" {
+		return "", false
 	}
+	return value, true
 }
 
-func (t *Tap) endValue() {
-	if t.current == nil {
-		return
+// each yields the members of the object; it reports whether there is one, and nothing
+// else.
+func (t *Tap) each(yield func(name string, value jsontext.Value)) bool {
+	decoder := jsontext.NewDecoder(bytes.NewBuffer(t.kept), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if token, err := decoder.ReadToken(); err != nil || token.Kind() != '{' || len(t.kept) > most {
+		return false
 	}
-	decoded, err := jsontext.AppendUnquote(nil, t.text)
-	t.current.unclear = t.current.unclear || t.keep == 0 || err != nil || len(decoded) == 0
-	t.current.value = string(decoded)
-	t.current = nil
+	for decoder.PeekKind() == '"' {
+		text, err := decoder.ReadValue()
+		if err != nil {
+			return false
+		}
+		name, err := jsontext.AppendUnquote(nil, text)
+		if err != nil {
+			return false
+		}
+		value, err := decoder.ReadValue()
+		if err != nil {
+			return false
+		}
+		yield(string(name), value)
+	}
+	if _, err := decoder.ReadToken(); err != nil {
+		return false
+	}
+	_, err := decoder.ReadToken()
+	return err == io.EOF
 }

@@ -42,6 +42,9 @@ func TestValues(t *testing.T) {
 		"{\"a\":\"\xff\",\"b\":\"2\",\"\u212aey\":\"1\"}":      `{"b":"2"}`,
 		`{"` + strings.Repeat("key", 1000) + `":"1","b":"\\"}`: `{"b":"\\"}`,
 		`{}`: `{}`,
+		// What is nested may be as large as it likes, and what is not may not.
+		`{"x":[` + strings.Repeat(`{"y":["z"]},`, 10_000) + `1],"a":"1"}`: `{"a":"1"}`,
+		`{"a":"1"` + strings.Repeat(`,"x":"y"`, 10_000) + `}`:             ``,
 		// No object at all, or more than one.
 		``: ``, `{"a":"1"`: ``, `{"a":"1"}{}`: ``, `["a","1"]`: ``, `a=1`: ``, `{"a":"1",}`: ``, `{"a":}`: ``, `{"a" "1"}`: ``, `{"a":"1"]`: ``, `{"\x":"1"}`: ``,
 	} {

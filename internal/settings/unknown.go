@@ -2,20 +2,16 @@ package settings
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 
 	"pollbridge/internal/check"
 )
 
-// plausible is the name of a setting, of this version or of another: it has few digits.
-var plausible = regexp.MustCompile(`^[A-Za-z_.<-]*([0-9][A-Za-z_.<-]*){0,2}$`)
-
 // shownKey is the key of a name within a section, without a name that nobody would give
 // to a setting: a secret may have been pasted there.
 func shownKey(part, name string) string {
-	if len(name) > 60 || !plausible.MatchString(name) || check.Redacted(name) != name {
+	if !check.IsName(name) {
 		name = "…"
 	}
 	return check.Join(part, name)

@@ -12,9 +12,9 @@ import (
 // observation was made, and false if the upstream gave none.
 type Refresh func(ctx context.Context, v *session.Variant) (at time.Time, ok bool)
 
-// Keeper keeps the sessions that are held fresh. It is safe for concurrent use.
-// Create it with NewKeeper.
-type Keeper struct {
+// LongPolls keeps the sessions fresh for which requests are held. It is safe for concurrent use.
+// Create it with NewLongPolls.
+type LongPolls struct {
 	interval time.Duration
 	refresh  Refresh
 
@@ -31,26 +31,26 @@ type held struct {
 	cancel context.CancelFunc
 }
 
-// NewKeeper returns a Keeper that refreshes what is held an interval after its last
+// NewLongPolls returns a LongPolls that refreshes what is held an interval after its last
 // observation. The caller must Close it.
-func NewKeeper(interval time.Duration, refresh Refresh) *Keeper {
-	k := &Keeper{interval: interval, refresh: refresh, held: map[string]*held{}}
-	k.ctx, k.cancel = context.WithCancel(context.Background())
-	return k
+func NewLongPolls(interval time.Duration, refresh Refresh) *LongPolls {
+	l := &LongPolls{interval: interval, refresh: refresh, held: map[string]*held{}}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	return l
 }
 
 // Close stops refreshing and waits for what is under way. Holds that are left learn
 // of nothing any more.
-func (k *Keeper) Close() {
-	k.cancel()
-	k.loops.Wait()
+func (l *LongPolls) Close() {
+	l.cancel()
+	l.loops.Wait()
 }
 
 // Hold keeps a session fresh until it is released.
 type Hold struct {
-	news   chan struct{}
-	keeper *Keeper
-	key    string
+	news      chan struct{}
+	longPolls *LongPolls
+	key       string
 }
 
 // News gets a value when the session was observed in a state other than pending.
@@ -59,48 +59,48 @@ func (h *Hold) News() <-chan struct{} { return h.news }
 
 // Release ends the hold. It may be called once.
 func (h *Hold) Release() {
-	k := h.keeper
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	entry := k.held[h.key]
+	l := h.longPolls
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry := l.held[h.key]
 	delete(entry.holds, h)
 	if len(entry.holds) == 0 {
 		entry.cancel()
-		delete(k.held, h.key)
+		delete(l.held, h.key)
 	}
 }
 
 // Hold begins to keep v's session fresh. The caller must Release the hold.
-func (k *Keeper) Hold(v *session.Variant) *Hold {
-	hold := &Hold{news: make(chan struct{}, 1), keeper: k, key: v.Key()}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	entry, ok := k.held[v.Key()]
+func (l *LongPolls) Hold(v *session.Variant) *Hold {
+	hold := &Hold{news: make(chan struct{}, 1), longPolls: l, key: v.Key()}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry, ok := l.held[v.Key()]
 	if !ok {
-		ctx, cancel := context.WithCancel(k.ctx)
+		ctx, cancel := context.WithCancel(l.ctx)
 		entry = &held{holds: map[*Hold]struct{}{}, cancel: cancel}
-		k.held[v.Key()] = entry
-		k.loops.Go(func() { k.keepFresh(ctx, v) })
+		l.held[v.Key()] = entry
+		l.loops.Go(func() { l.keepFresh(ctx, v) })
 	}
 	entry.holds[hold] = struct{}{}
 	return hold
 }
 
 // Held returns how many sessions are held.
-func (k *Keeper) Held() int {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return len(k.held)
+func (l *LongPolls) Held() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held)
 }
 
 // Observe tells those who hold v's session what was observed. It does not block.
-func (k *Keeper) Observe(v *session.Variant, o *session.Observation) {
+func (l *LongPolls) Observe(v *session.Variant, o *session.Observation) {
 	if o.State == session.Pending {
 		return
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	entry, ok := k.held[v.Key()]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	entry, ok := l.held[v.Key()]
 	if !ok {
 		return
 	}
@@ -113,7 +113,7 @@ func (k *Keeper) Observe(v *session.Variant, o *session.Observation) {
 }
 
 // keepFresh refreshes one session until ctx ends.
-func (k *Keeper) keepFresh(ctx context.Context, v *session.Variant) {
+func (l *LongPolls) keepFresh(ctx context.Context, v *session.Variant) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -122,11 +122,11 @@ func (k *Keeper) keepFresh(ctx context.Context, v *session.Variant) {
 			return
 		case <-timer.C:
 		}
-		wait := k.interval
-		if at, ok := k.refresh(ctx, v); ok {
+		wait := l.interval
+		if at, ok := l.refresh(ctx, v); ok {
 			// The minimum is for observations that stay fresh for longer than an
 			// interval: there is nothing to be had earlier, so do not spin.
-			wait = max(k.interval/10, time.Until(at.Add(k.interval)))
+			wait = max(l.interval/10, time.Until(at.Add(l.interval)))
 		}
 		timer.Reset(wait)
 	}
