@@ -171,8 +171,9 @@ func (t *Taker) giveBack() {
 // handOut hands out items until ctx ends, or the consumer is lost.
 func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error {
 	const (
-		prefetched = 4096 // or taking up very many items is a matter of round trips
-		request    = 5 * time.Minute
+		least   = 256  // see eachMessage: asked for, more than may be out
+		most    = 4096 // or taking up very many items is a matter of round trips
+		request = 5 * time.Minute
 	)
 	return eachMessage(ctx, consumer, func(m jetstream.Msg) error {
 		if item := t.lane.take(m); item != nil {
@@ -180,7 +181,7 @@ func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error 
 		}
 		t.came()
 		return nil
-	}, jetstream.PullMaxMessages(min(t.n, prefetched)), jetstream.PullExpiry(request))
+	}, jetstream.PullMaxMessages(min(max(t.n, least), most)), jetstream.PullExpiry(request))
 }
 
 // came counts the items of before the taker.
