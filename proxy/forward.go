@@ -39,7 +39,7 @@ func (s *Server) forward(c *fiber.Ctx, to target, begun []byte, start *start) er
 type exchange struct {
 	server *Server
 	cancel context.CancelCauseFunc
-	hangup *waiter
+	forget func()       // ends the look at whether the client is there
 	body   *requestBody // nil if the request is held whole
 }
 
@@ -48,7 +48,7 @@ func (e *exchange) end() {
 	if e.body != nil {
 		e.body.Close()
 	}
-	e.hangup.stop()
+	e.forget()
 	e.cancel(nil)
 }
 
@@ -60,7 +60,7 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	e := &exchange{server: s, cancel: cancel}
-	e.hangup = s.hangups.watch(c.Context().Conn(), func() { cancel(errClientGone) })
+	e.forget = s.hangups.watch(c.Context().Conn(), func() { cancel(errClientGone) })
 	answered := false
 	defer func() {
 		if !answered { // there is an error, or a panic

@@ -11,24 +11,15 @@ import (
 // hangups notices clients that hang up while they wait. The HTTP engine does not: it
 // looks at a connection only when it reads or writes.
 type hangups struct {
-	mu      sync.Mutex
-	waiting map[*waiter]struct{} // guarded by mu
-
-	quit chan struct{}
-	done sync.WaitGroup
+	waiting sync.Map // what to call, by the *socket.Socket of who waits
+	quit    chan struct{}
+	done    sync.WaitGroup
 }
 
-// waiter is one client that waits.
-type waiter struct {
-	hangups *hangups
-	socket  *socket.Socket
-	left    func()
-}
-
-// newHangups looks at connections once an interval. The caller must close it.
-func newHangups(interval time.Duration) *hangups {
-	h := &hangups{waiting: map[*waiter]struct{}{}, quit: make(chan struct{})}
-	h.done.Go(func() { h.run(interval) })
+// newHangups begins to look at connections. The caller must close it.
+func newHangups() *hangups {
+	h := &hangups{quit: make(chan struct{})}
+	h.done.Go(h.run)
 	return h
 }
 
@@ -38,24 +29,16 @@ func (h *hangups) close() {
 }
 
 // watch calls left, once, if the other side of conn hangs up before stop is called. left
-// must not block. It may still be running, but not begin, when stop returns.
-func (h *hangups) watch(conn net.Conn, left func()) *waiter {
-	w := &waiter{hangups: h, socket: socket.Of(conn), left: left}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.waiting[w] = struct{}{}
-	return w
+// must not block. It may still be running when stop returns. Further calls of stop do
+// nothing.
+func (h *hangups) watch(conn net.Conn, left func()) (stop func()) {
+	client := socket.Of(conn)
+	h.waiting.Store(client, left)
+	return func() { h.waiting.Delete(client) }
 }
 
-// stop ends the watch. Further calls do nothing.
-func (w *waiter) stop() {
-	w.hangups.mu.Lock()
-	defer w.hangups.mu.Unlock()
-	delete(w.hangups.waiting, w)
-}
-
-func (h *hangups) run(interval time.Duration) {
-	ticker := time.NewTicker(interval)
+func (h *hangups) run() {
+	ticker := time.NewTicker(hangupChecks)
 	defer ticker.Stop()
 	for {
 		select {
@@ -70,28 +53,12 @@ func (h *hangups) run(interval time.Duration) {
 // look asks the kernel whether the other sides are there. A connection that was closed
 // here meanwhile has no client either.
 func (h *hangups) look() {
-	for _, w := range h.all() {
-		if w.socket.Look() == socket.Closed && h.remove(w) {
-			w.left()
+	for client := range h.waiting.Range {
+		if client.(*socket.Socket).Look() != socket.Closed {
+			continue
+		}
+		if left, waits := h.waiting.LoadAndDelete(client); waits {
+			left.(func())()
 		}
 	}
-}
-
-func (h *hangups) all() []*waiter {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	all := make([]*waiter, 0, len(h.waiting))
-	for w := range h.waiting {
-		all = append(all, w)
-	}
-	return all
-}
-
-// remove reports whether w still waited.
-func (h *hangups) remove(w *waiter) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, waited := h.waiting[w]
-	delete(h.waiting, w)
-	return waited
 }

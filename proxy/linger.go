@@ -35,7 +35,14 @@ func (l *lingering) linger(conn *net.TCPConn) {
 	}
 	end := time.Now().Add(lingerTime)
 	buffer := make([]byte, 32<<10)
-	for left := lingerBytes; left > 0 && l.extend(entry, end); {
+	for left := lingerBytes; left > 0; {
+		deadline := time.Now().Add(lingerSilence)
+		if end.Before(deadline) {
+			deadline = end
+		}
+		if conn.SetReadDeadline(deadline) != nil {
+			return
+		}
 		n, err := conn.Read(buffer)
 		if err != nil {
 			return
@@ -53,36 +60,16 @@ func (l *lingering) enter(conn *net.TCPConn) *list.Element {
 		return nil
 	}
 	if l.conns.Len() >= lingerConns {
-		l.endLocked(l.conns.Front())
+		oldest := l.conns.Remove(l.conns.Front()).(*net.TCPConn)
+		oldest.Close() // which ends reading it
 	}
 	return l.conns.PushBack(conn)
-}
-
-// endLocked ends the wait for a connection; extend then finds that it has no value.
-func (l *lingering) endLocked(entry *list.Element) {
-	conn := l.conns.Remove(entry).(*net.TCPConn)
-	entry.Value = nil
-	_ = conn.SetReadDeadline(time.Unix(1, 0))
-}
-
-// extend sets the deadline of the next read, and reports whether there is to be one.
-func (l *lingering) extend(entry *list.Element, end time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	conn, waits := entry.Value.(*net.TCPConn)
-	deadline := time.Now().Add(lingerSilence)
-	if end.Before(deadline) {
-		deadline = end
-	}
-	return waits && conn.SetReadDeadline(deadline) == nil
 }
 
 func (l *lingering) leave(entry *list.Element) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if entry.Value != nil {
-		l.conns.Remove(entry)
-	}
+	l.conns.Remove(entry) // unless another took its place
 }
 
 // close ends all waits, and lets no other begin.
@@ -90,7 +77,7 @@ func (l *lingering) close() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over = true
-	for l.conns.Len() > 0 {
-		l.endLocked(l.conns.Front())
+	for e := l.conns.Front(); e != nil; e = e.Next() {
+		e.Value.(*net.TCPConn).Close()
 	}
 }

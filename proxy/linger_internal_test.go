@@ -4,7 +4,8 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
+
+	"pollbridge/internal/testkit"
 )
 
 // pair is a TCP connection: its two ends.
@@ -33,15 +34,14 @@ func TestTheOldestLingererGoesFirst(t *testing.T) {
 	var all sync.WaitGroup
 	_, oldest := pair(t)
 	first := make(chan struct{})
-	entry := l.enter(oldest)
 	all.Go(func() {
 		defer close(first)
-		for l.extend(entry, time.Now().Add(time.Hour)) {
-			if _, err := oldest.Read(make([]byte, 1)); err != nil {
-				break
-			}
-		}
-		l.leave(entry)
+		l.linger(oldest)
+	})
+	testkit.Eventually(t, "lingering", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.conns.Len() > 0
 	})
 	_, other := pair(t)
 	for range lingerConns - 1 {
@@ -58,8 +58,8 @@ func TestTheOldestLingererGoesFirst(t *testing.T) {
 		t.Errorf("%d linger; want %d", n, lingerConns)
 	}
 	l.close()
-	if n := l.conns.Len(); n != 0 || l.enter(other) != nil {
-		t.Errorf("after the end %d linger, and others begin", n)
+	if _, err := other.Write([]byte("x")); err == nil || l.enter(other) != nil {
+		t.Errorf("after the end Write = %v, and others begin", err)
 	}
 	all.Wait()
 }

@@ -109,7 +109,7 @@ func New(cfg Config, o Options) (*Server, error) {
 		watches: o.Watches, webhooks: o.Webhooks,
 		trusted: cfg.TrustedProxies, tls: secure,
 		metrics:   newMetrics(o.Registry, o.Table),
-		hangups:   newHangups(hangupChecks),
+		hangups:   newHangups(),
 		lingering: &lingering{},
 	}
 	s.statusRequests.New = func() any { return new(statusRequest) }
