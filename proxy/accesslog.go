@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"pollbridge/cache"
@@ -57,25 +58,19 @@ const longestShown = 256
 // masked is a path in which whatever could be a token is cut to the part that may be
 // shown: every long segment that no endpoint's path has.
 func (s *Server) masked(path []byte) string {
-	var shown []byte
-	path = path[:min(len(path), longestShown)]
-	for {
-		segment, rest, more := bytes.Cut(path, []byte("/"))
-		shown = s.appendSegment(shown, segment)
-		if !more {
-			return string(shown)
-		}
-		shown = append(shown, '/')
-		path = rest
+	segments := bytes.Split(path[:min(len(path), longestShown)], []byte("/"))
+	for i, segment := range segments {
+		segments[i] = s.maskedSegment(segment)
 	}
+	return string(bytes.Join(segments, []byte("/")))
 }
 
-func (s *Server) appendSegment(shown, segment []byte) []byte {
+func (s *Server) maskedSegment(segment []byte) []byte {
 	name, isJSON := bytes.CutSuffix(segment, []byte(".json"))
 	if len(name) <= shortest || s.table.Names(name) {
-		return append(shown, segment...)
+		return segment
 	}
-	shown = append(append(shown, session.ShortToken(name)...), "…"...)
+	shown := slices.Concat(session.ShortToken(name), []byte("…"))
 	if isJSON {
 		shown = append(shown, ".json"...)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -131,18 +132,9 @@ func (c *chunks) readLine(line []byte) {
 
 // chunkSize reads the hexadecimal digits at the beginning of a line.
 func chunkSize(line []byte) (size int, ok bool) {
-	for i, c := range line {
-		digit := bytes.IndexByte([]byte("0123456789abcdef"), c|0x20)
-		if c >= 'A' && c <= 'F' || c >= 'a' && c <= 'f' || c >= '0' && c <= '9' {
-			size = size<<4 | digit
-		} else {
-			return size, i > 0
-		}
-		if size > 1<<40 {
-			return 0, false
-		}
-	}
-	return size, len(line) > 0
+	digits := line[:len(line)-len(bytes.TrimLeft(line, "0123456789abcdefABCDEF"))]
+	n, err := strconv.ParseUint(string(digits), 16, 40)
+	return int(n), err == nil
 }
 
 // bodyStream is the body of a request, or nil if the engine has read all of it.

@@ -22,7 +22,7 @@ func (l clientListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &clientConn{Conn: conn, lingering: l.lingering, peer: newPeer(conn.RemoteAddr())}, nil
+	return &clientConn{Conn: conn, lingering: l.lingering}, nil
 }
 
 const (
@@ -40,7 +40,6 @@ const (
 // writing.
 type clientConn struct {
 	net.Conn
-	peer      peer
 	lingering *lingering
 	seen      recorder // unless TLS runs over it
 

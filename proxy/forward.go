@@ -95,8 +95,8 @@ func (e *exchange) setBody(c *fiber.Ctx, request *http.Request, begun []byte, st
 		request.Body = http.NoBody
 		return nil
 	case 0 < length && length <= smallBody:
-		whole, err := wholeBody(c, begun, length)
-		if err != nil {
+		whole := make([]byte, length)
+		if _, err := io.ReadFull(newRequestBody(c, begun, length), whole); err != nil {
 			return err
 		}
 		if start != nil {
@@ -107,7 +107,7 @@ func (e *exchange) setBody(c *fiber.Ctx, request *http.Request, begun []byte, st
 		e.body = newRequestBody(c, begun, length)
 		request.Body = e.body
 		if start != nil {
-			request.Body = tap{e.body, start}
+			request.Body = reread{io.TeeReader(e.body, start), e.body}
 		}
 	}
 	request.ContentLength = int64(length)

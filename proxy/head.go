@@ -68,17 +68,5 @@ func readLines(raw []byte) (h head, err error) {
 // is reports whether a line is of the field with that name, in lower case and with
 // its colon.
 func is(line []byte, name string) bool {
-	if len(line) < len(name) || line[len(name)-1] != ':' {
-		return false
-	}
-	for i := range len(name) {
-		c := line[i]
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != name[i] {
-			return false
-		}
-	}
-	return true
+	return len(line) >= len(name) && bytes.EqualFold(line[:len(name)], []byte(name))
 }

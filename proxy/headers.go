@@ -45,8 +45,7 @@ const via = "1.1 pollbridge"
 func (s *Server) forwarded(c *fiber.Ctx, to target) http.Header {
 	request := &c.Request().Header
 	endsHere := hop.Named(request.PeekAll("Connection"))
-	peer := peerOf(c)
-	trusted := s.trusts(peer.address)
+	trusted := s.trusts(peerOf(c))
 	header := make(http.Header, 16)
 	for key, value := range request.AllInOrder() {
 		name := textproto.CanonicalMIMEHeaderKey(string(key))
@@ -62,15 +61,15 @@ func (s *Server) forwarded(c *fiber.Ctx, to target) http.Header {
 	}
 	header.Add("Via", via)
 	header[headerRequestID] = []string{string(c.Response().Header.PeekBytes(requestIDKey))}
-	s.addForwarded(header, c, to, peer, trusted)
+	s.addForwarded(header, c, to, trusted)
 	return header
 }
 
 // addForwarded tells the upstream whom the request came from. What a client says of
 // itself is believed only if the client is a trusted proxy.
-func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, peer peer, trusted bool) {
+func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, trusted bool) {
 	request := &c.Request().Header
-	chain, proto, host := peer.text, scheme(c), to.host(request)
+	chain, proto, host := peerOf(c).String(), scheme(c), to.host(request)
 	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
 			chain = joined(before) + ", " + chain
@@ -92,6 +91,12 @@ func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, peer 
 	}
 }
 
+// peerOf is the address of the other side of the connection that a request came on.
+func peerOf(c *fiber.Ctx) netip.Addr {
+	address, _ := netip.AddrFromSlice(c.Context().RemoteIP())
+	return address.Unmap()
+}
+
 func (s *Server) trusts(address netip.Addr) bool {
 	return slices.ContainsFunc(s.trusted, func(network netip.Prefix) bool { return network.Contains(address) })
 }
@@ -99,11 +104,7 @@ func (s *Server) trusts(address netip.Addr) bool {
 // clientAddress is the address of the client as far as it can be believed: the last
 // one in the chain that is not a trusted proxy.
 func (s *Server) clientAddress(c *fiber.Ctx) string {
-	peer := peerOf(c)
-	address := peer.address
-	if !s.trusts(address) {
-		return peer.text
-	}
+	address := peerOf(c)
 	chain := strings.Split(joined(c.Request().Header.PeekAll("X-Forwarded-For")), ",")
 	for i := len(chain) - 1; i >= 0 && s.trusts(address); i-- {
 		before, err := netip.ParseAddr(strings.TrimSpace(chain[i]))

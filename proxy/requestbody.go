@@ -133,15 +133,3 @@ func (b *requestBody) Close() error {
 	}
 	return nil
 }
-
-// wholeBody reads a body of a known length.
-func wholeBody(c *fiber.Ctx, begun []byte, length int) ([]byte, error) {
-	body := make([]byte, length)
-	if _, err := io.ReadFull(newRequestBody(c, begun, length), body); err != nil {
-		if errors.Is(err, errSlowBody) {
-			return nil, errSlowBody
-		}
-		return nil, errBrokenBody
-	}
-	return body, nil
-}

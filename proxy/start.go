@@ -85,18 +85,6 @@ func (p *start) found() (credential string, ok bool) {
 	return p.body.Credential()
 }
 
-// tap shows a body to a start call while it is read.
-type tap struct {
-	io.ReadCloser
-	to io.Writer
-}
-
-func (t tap) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	_, _ = t.to.Write(p[:n]) // never fails
-	return n, err
-}
-
 // answered reads the answer to the call, if that says that a session has begun: before
 // the client is told so, it is watched. Such an answer is small; what turns out not to
 // be passes on as it came.

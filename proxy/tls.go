@@ -18,7 +18,7 @@ func (t TLSConfig) load(log *slog.Logger) (*tls.Config, error) {
 		return nil, nil
 	}
 	c := &certificate{files: t, log: log}
-	if err := c.read(); err != nil {
+	if err := c.readLocked(); err != nil { // nobody else has it yet
 		return nil, err
 	}
 	return &tls.Config{
@@ -60,12 +60,6 @@ func (c *certificate) renewLocked() {
 		c.log.Info("the certificate was renewed", "file", c.files.CertFile, "not_after", c.loaded.Leaf.NotAfter)
 	}
 	c.failed = err != nil
-}
-
-func (c *certificate) read() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.readLocked()
 }
 
 func (c *certificate) readLocked() error {

@@ -54,11 +54,11 @@ func TestRenewedCertificate(t *testing.T) {
 		return shown.current().Certificate[0]
 	}
 
-	if err := shown.read(); err == nil {
+	if err := shown.readLocked(); err == nil {
 		t.Error("read without files succeeds")
 	}
 	first := renew(files.CertFile, files.KeyFile)
-	testkit.NoError(t, shown.read())
+	testkit.NoError(t, shown.readLocked())
 	second := renew(files.CertFile, files.KeyFile)
 	if got := shown.current().Certificate[0]; !bytes.Equal(got, first) {
 		t.Error("the files were looked at again at once")
