@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -14,35 +13,27 @@ import (
 	"github.com/gofiber/fiber/v2"
 )
 
-// maxInterim is how many interim answers one request may get.
-const maxInterim = 100
-
 // interim sends interim answers of the upstream (102, 103) on to a client while it waits
-// for the final one. The transport calls forward in a goroutine of its own.
+// for the final one: as many as the upstream's client lets through. The transport calls
+// forward in a goroutine of its own.
 type interim struct {
 	mu   sync.Mutex
 	conn net.Conn // nil once there is nothing to be sent any more; guarded by mu
-	left int      // guarded by mu
 }
 
 // newInterim is for clients who can take interim answers. Who has sent several requests
 // at once cannot: the answer to an earlier one may not have been written yet.
 func newInterim(c *fiber.Ctx) *interim {
-	i := &interim{left: maxInterim}
+	i := &interim{}
 	if conn := connOf(c); conn != nil && c.Request().Header.IsHTTP11() && !conn.held.Load() {
 		i.conn = c.Context().Conn()
 	}
 	return i
 }
 
-var errInterim = errors.New("too many interim answers")
-
 func (i *interim) forward(code int, header textproto.MIMEHeader) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.left--; i.left < 0 {
-		return errInterim
-	}
 	if i.conn == nil || code == http.StatusContinue {
 		return nil
 	}

@@ -3,7 +3,6 @@ package proxy
 import (
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -32,7 +31,7 @@ func refuseMethods(header *fasthttp.RequestHeader) error {
 	switch method := string(header.Method()); method {
 	case http.MethodTrace, http.MethodConnect:
 		e := refusal(http.StatusMethodNotAllowed, "the method "+method+" is not supported")
-		e.allow = strings.Join([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, ", ")
+		e.allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 		return e
 	}
 	return nil
