@@ -18,6 +18,17 @@ type recorder struct {
 	chunks *chunks
 }
 
+// read reads from conn, unless the request is refused for what was read of it before: then
+// nothing more of it needs to come.
+func (r *recorder) read(conn net.Conn, p []byte) (int, error) {
+	if r.chunks != nil && r.chunks.bareLF {
+		return 0, errBareLF
+	}
+	n, err := conn.Read(p)
+	r.note(p[:n])
+	return n, err
+}
+
 func (r *recorder) note(p []byte) {
 	r.last = p
 	if r.chunks != nil {
@@ -38,45 +49,26 @@ func (r *recorder) follow(head []byte, chunked bool) {
 	}
 }
 
-// refused reports whether what was read of a request makes it one that is refused, so that
-// nothing more of it needs to come.
-func (r *recorder) refused() bool { return r.chunks != nil && r.chunks.bareLF }
-
-// recordedTLS is a TLS connection whose plain text is recorded.
+// recordedTLS is a TLS connection over a clientConn, which records its plain text.
 type recordedTLS struct {
 	*tls.Conn
-	seen *recorder
+	client *clientConn
 }
 
-func (c recordedTLS) Read(p []byte) (int, error) {
-	if c.seen.refused() {
-		return 0, errBareLF
-	}
-	n, err := c.Conn.Read(p)
-	c.seen.note(p[:n])
-	return n, err
-}
-
-// recorderOf returns the recorder of a connection, or nil if it has none.
-func recorderOf(conn net.Conn) *recorder {
-	switch conn := conn.(type) {
-	case *clientConn:
-		return &conn.seen
-	case recordedTLS:
-		return conn.seen
-	}
-	return nil
-}
+func (c recordedTLS) Read(p []byte) (int, error) { return c.client.seen.read(c.Conn, p) }
 
 // recordedListener records what TLS connections say.
 type recordedListener struct{ net.Listener }
 
 func (l recordedListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if secure, ok := conn.(*tls.Conn); ok {
-		return recordedTLS{secure, &recorder{}}, err
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	secure := conn.(*tls.Conn)
+	client := secure.NetConn().(*clientConn)
+	client.secure = true
+	return recordedTLS{secure, client}, nil
 }
 
 // chunks goes through a chunked body as it comes. The engine has checked, or will check,
@@ -140,11 +132,11 @@ func chunkSize(line []byte) (size int, ok bool) {
 // bodyStream is the body of a request, or nil if the engine has read all of it.
 func bodyStream(c *fiber.Ctx) io.Reader {
 	stream := c.Request().BodyStream()
-	seen := recorderOf(c.Context().Conn())
-	if stream == nil || seen == nil || seen.chunks == nil {
+	chunks := connOf(c).seen.chunks
+	if stream == nil || chunks == nil {
 		return stream
 	}
-	return &chunkedBody{stream, seen.chunks, c}
+	return &chunkedBody{stream, chunks, c}
 }
 
 // chunkedBody is a chunked body that ends in an error if its trailer is ambiguous.

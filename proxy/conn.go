@@ -41,7 +41,8 @@ const (
 type clientConn struct {
 	net.Conn
 	lingering *lingering
-	seen      recorder // unless TLS runs over it
+	seen      recorder
+	secure    bool // TLS runs over it, and is what is recorded
 
 	served      atomic.Bool // something was read
 	unread      atomic.Bool // an answer was given before the request had come whole
@@ -53,21 +54,15 @@ type clientConn struct {
 	reading, want time.Time // deadline that is set for reading, and that should be
 }
 
-// connOf returns the connection that a request came on, or nil if it has another one.
+// connOf returns the connection that a request came on.
 func connOf(c *fiber.Ctx) *clientConn { return clientConnBelow(c.Context().Conn()) }
 
-// clientConnBelow finds the connection that conn is, or that TLS runs over, or nil.
+// clientConnBelow returns the connection that conn is, or that TLS runs over.
 func clientConnBelow(conn net.Conn) *clientConn {
-	for {
-		if client, ok := conn.(*clientConn); ok {
-			return client
-		}
-		wrapped, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		conn = wrapped.NetConn()
+	if secure, ok := conn.(recordedTLS); ok {
+		return secure.client
 	}
+	return conn.(*clientConn)
 }
 
 // NetConn lets others look at the connection below.
@@ -107,9 +102,6 @@ func (c *clientConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
-	if c.seen.refused() {
-		return 0, errBareLF
-	}
 	// After the deadline is set: an interruption either is seen here, or its own
 	// deadline comes later and ends the read below.
 	if c.interrupted.Load() {
@@ -118,9 +110,10 @@ func (c *clientConn) Read(p []byte) (int, error) {
 	if !c.served.Load() {
 		c.served.Store(true)
 	}
-	n, err := c.Conn.Read(p)
-	c.seen.note(p[:n])
-	return n, err
+	if c.secure {
+		return c.Conn.Read(p)
+	}
+	return c.seen.read(c.Conn, p)
 }
 
 // Close waits for a client that is still sending: were the connection closed on unread
@@ -138,12 +131,8 @@ func (c *clientConn) Close() error {
 	return c.Conn.Close()
 }
 
-// interrupt ends a Read on conn that is under way in another goroutine, and all that
-// follow.
-func interrupt(conn net.Conn) {
-	if client := clientConnBelow(conn); client != nil {
-		client.interrupted.Store(true)
-		conn = client.Conn
-	}
-	_ = conn.SetReadDeadline(time.Unix(1, 0))
+// interrupt ends a Read that is under way in another goroutine, and all that follow.
+func (c *clientConn) interrupt() {
+	c.interrupted.Store(true)
+	_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
 }

@@ -80,9 +80,6 @@ func (s *Server) handleError(c *fiber.Ctx, err error) error {
 }
 
 func writePublic(c *fasthttp.RequestCtx, e *publicError) {
-	if conn := clientConnBelow(c.Conn()); conn != nil && e.close {
-		conn.unread.Store(true) // the client may still be sending
-	}
 	response := &c.Response
 	response.ResetBody()
 	response.SetStatusCode(e.status)
@@ -95,6 +92,7 @@ func writePublic(c *fasthttp.RequestCtx, e *publicError) {
 		response.Header.Set(fasthttp.HeaderAllow, e.allow)
 	}
 	if e.close {
+		clientConnBelow(c.Conn()).unread.Store(true) // the client may still be sending
 		response.SetConnectionClose()
 	}
 	response.SetBodyString(`{"status":"error","message":` + strconv.Quote(e.message) + `,"error_code":` + strconv.Itoa(e.code) + `}`)

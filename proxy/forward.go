@@ -173,8 +173,8 @@ func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (
 		return nil
 	default:
 		body := &answerBody{ReadCloser: answer.Body, end: e.end}
-		if conn := connOf(c); conn != nil && !c.Request().Header.IsHTTP11() {
-			body.broken = &conn.reset
+		if !c.Request().Header.IsHTTP11() {
+			body.broken = &connOf(c).reset
 		}
 		response.SetBodyStream(body, length)
 		response.ImmediateHeaderFlush = true // the body may be a long time coming

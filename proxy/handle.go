@@ -22,13 +22,10 @@ type outcome struct {
 // handle answers every request. The order is the behaviour.
 func (s *Server) handle(c *fiber.Ctx) error {
 	header := &c.Request().Header
-	if conn := connOf(c); conn != nil {
-		conn.unread.Store(false)
-		defer conn.held.Store(true)
-	}
-	if seen := recorderOf(c.Context().Conn()); seen != nil {
-		seen.follow(header.RawHeaders(), header.ContentLength() == -1)
-	}
+	conn := connOf(c)
+	conn.unread.Store(false)
+	defer conn.held.Store(true)
+	conn.seen.follow(header.RawHeaders(), header.ContentLength() == -1)
 	h, err := readHead(header)
 	id := identify(c, h)
 	to, malformed := readTarget(header.RequestURI())

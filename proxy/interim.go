@@ -25,7 +25,7 @@ type interim struct {
 // at once cannot: the answer to an earlier one may not have been written yet.
 func newInterim(c *fiber.Ctx) *interim {
 	i := &interim{}
-	if conn := connOf(c); conn != nil && c.Request().Header.IsHTTP11() && !conn.held.Load() {
+	if c.Request().Header.IsHTTP11() && !connOf(c).held.Load() {
 		i.conn = c.Context().Conn()
 	}
 	return i

@@ -3,9 +3,9 @@ package proxy
 import (
 	"errors"
 	"io"
-	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofiber/fiber/v2"
@@ -15,7 +15,7 @@ import (
 // engine's stream, which is the engine's again once Close has returned; the
 // transport that reads it may still be doing so when the answer is already there.
 type requestBody struct {
-	conn net.Conn
+	conn *clientConn
 
 	reading sync.Mutex // held while the body is read; guards what follows
 	begun   []byte     // what was read before
@@ -25,14 +25,13 @@ type requestBody struct {
 	taken   int   // bytes that have come
 	ended   error // that the stream has ended with: io.EOF, if it came whole
 
-	mu     sync.Mutex
-	closed bool // guarded by mu
+	closed atomic.Bool
 }
 
 // newRequestBody is for a body of length bytes, or of an unknown length if that is
 // negative, of which begun has been read.
 func newRequestBody(c *fiber.Ctx, begun []byte, length int) *requestBody {
-	b := &requestBody{start: time.Now(), conn: c.Context().Conn(), begun: begun, stream: bodyStream(c), left: length}
+	b := &requestBody{start: time.Now(), conn: connOf(c), begun: begun, stream: bodyStream(c), left: length}
 	if b.stream == nil { // the engine has read all of it
 		b.begun = c.Request().Body()
 	}
@@ -63,7 +62,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 }
 
 func (b *requestBody) readLocked(p []byte) (int, error) {
-	if b.isClosed() { // what was read before may be another request's by now
+	if b.closed.Load() { // what was read before may be another request's by now
 		return 0, io.ErrClosedPipe
 	}
 	if len(b.begun) > 0 {
@@ -74,15 +73,13 @@ func (b *requestBody) readLocked(p []byte) (int, error) {
 	if b.stream == nil || b.ended != nil {
 		return 0, io.EOF
 	}
-	if !b.extendDeadline() {
-		return 0, io.ErrClosedPipe
-	}
+	b.extendDeadline()
 	n, err := b.stream.Read(p)
 	b.ended = err
 	switch {
 	case err == nil, err == io.EOF:
 		return n, err
-	case b.isClosed():
+	case b.closed.Load():
 		return n, io.ErrClosedPipe // the reader's own doing
 	}
 	return n, brokenBody(err)
@@ -99,37 +96,26 @@ func brokenBody(err error) error {
 	return errBrokenBody
 }
 
-func (b *requestBody) isClosed() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.closed
-}
-
-// extendDeadline reports whether reading may go on.
-func (b *requestBody) extendDeadline() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+func (b *requestBody) extendDeadline() {
 	deadline := time.Now().Add(readTimeout)
 	last := b.start.Add(uploadGrace + time.Duration(b.taken/slowestUpload)*time.Second)
 	if last.Before(deadline) {
 		deadline = last
 	}
-	return !b.closed && b.conn.SetReadDeadline(deadline) == nil
+	_ = b.conn.SetReadDeadline(deadline) // never fails
 }
 
 // Close ends reading, also one that is under way. The connection remembers whether the
 // client may still be sending.
 func (b *requestBody) Close() error {
-	b.mu.Lock()
-	b.closed = true
-	b.mu.Unlock()
+	b.closed.Store(true)
 	if !b.reading.TryLock() {
-		interrupt(b.conn)
+		b.conn.interrupt()
 		b.reading.Lock()
 	}
 	defer b.reading.Unlock()
-	if client := clientConnBelow(b.conn); client != nil && b.stream != nil && b.ended != io.EOF && b.left != 0 {
-		client.unread.Store(true)
+	if b.stream != nil && b.ended != io.EOF && b.left != 0 {
+		b.conn.unread.Store(true)
 	}
 	return nil
 }
