@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"pollbridge/session"
@@ -14,8 +15,8 @@ import (
 type flight struct {
 	locale int           // that is asked for
 	origin string        // for which is asked
-	client chan struct{} // closed once a client waits, see clientLocked
-	joined bool          // client is closed; guarded by the shard's mutex
+	client chan struct{} // closed once a client waits, and not only a watch
+	joined func()        // closes client; may be called again
 
 	notFinal chan struct{} // closed once the upstream has given no final answer
 	done     chan struct{}
@@ -26,17 +27,10 @@ type flight struct {
 }
 
 func newFlight(locale int, known *record, origin string) *flight {
+	client := make(chan struct{})
 	return &flight{
-		locale: locale, origin: origin, client: make(chan struct{}), notFinal: make(chan struct{}),
-		done: make(chan struct{}), known: known, err: errAborted,
-	}
-}
-
-// clientLocked says that a client waits, and not only a watch.
-func (f *flight) clientLocked() {
-	if !f.joined {
-		f.joined = true
-		close(f.client)
+		locale: locale, origin: origin, client: client, joined: sync.OnceFunc(func() { close(client) }),
+		notFinal: make(chan struct{}), done: make(chan struct{}), known: known, err: errAborted,
 	}
 }
 
@@ -51,17 +45,14 @@ var (
 // wait waits for the flight to end, but no longer than ctx, and than timeout if that is
 // more than 0: then the error is errNoAnswerYet.
 func (f *flight) wait(ctx context.Context, timeout time.Duration) error {
-	var timedOut <-chan time.Time
 	if timeout > 0 {
-		timer := time.NewTimer(timeout)
-		defer timer.Stop()
-		timedOut = timer.C
+		limited, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswerYet)
+		defer cancel()
+		ctx = limited
 	}
 	select {
 	case <-f.done:
 		return nil
-	case <-timedOut:
-		return errNoAnswerYet
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

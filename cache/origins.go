@@ -1,8 +1,8 @@
 package cache
 
 import (
-	"container/list"
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -19,8 +19,8 @@ const (
 // an origin: they differ by origin, while the observation they came with is everybody's.
 type origins struct {
 	mu      sync.Mutex
-	entries map[originKey]*list.Element // of *originEntry; guarded by mu, as all below
-	byUse   list.List                   // the one that was used last in front
+	entries map[originKey]originEntry   // guarded by mu, as all below
+	uses    int                         // of entries, so far
 	polls   map[originKey]chan struct{} // under way, only to learn the fields
 	last    map[string]time.Time        // when one began, by the key of its variant; of the last window
 }
@@ -32,45 +32,48 @@ type originKey struct {
 }
 
 type originEntry struct {
-	key    originKey
 	fields []session.Field
 	until  time.Time
+	used   int // which of the uses was its last
 }
 
 func newOrigins() *origins {
-	return &origins{entries: map[originKey]*list.Element{}, polls: map[originKey]chan struct{}{}, last: map[string]time.Time{}}
+	return &origins{entries: map[originKey]originEntry{}, polls: map[originKey]chan struct{}{}, last: map[string]time.Time{}}
 }
 
 func (o *origins) get(key originKey) (fields []session.Field, known bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	element, ok := o.entries[key]
-	if !ok {
+	entry, ok := o.entries[key]
+	if !ok || !time.Now().Before(entry.until) {
+		delete(o.entries, key)
 		return nil, false
 	}
-	entry := element.Value.(*originEntry)
-	if !time.Now().Before(entry.until) {
-		o.removeLocked(element)
-		return nil, false
-	}
-	o.byUse.MoveToFront(element)
+	o.useLocked(key, entry)
 	return entry.fields, true
 }
 
+// put forgets what was not used for the longest time where there is too much.
 func (o *origins) put(key originKey, fields []session.Field, lifetime time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if element, ok := o.entries[key]; ok {
-		o.removeLocked(element)
+	o.useLocked(key, originEntry{fields: fields, until: time.Now().Add(lifetime)})
+	if len(o.entries) <= maxOrigins {
+		return
 	}
-	o.entries[key] = o.byUse.PushFront(&originEntry{key, fields, time.Now().Add(lifetime)})
-	if len(o.entries) > maxOrigins {
-		o.removeLocked(o.byUse.Back())
+	oldest := key
+	for other, entry := range o.entries {
+		if entry.used < o.entries[oldest].used {
+			oldest = other
+		}
 	}
+	delete(o.entries, oldest)
 }
 
-func (o *origins) removeLocked(element *list.Element) {
-	delete(o.entries, o.byUse.Remove(element).(*originEntry).key)
+func (o *origins) useLocked(key originKey, entry originEntry) {
+	o.uses++
+	entry.used = o.uses
+	o.entries[key] = entry
 }
 
 // poll joins the poll that is made for key only to learn the fields. If there is none, the
@@ -86,11 +89,7 @@ func (o *origins) poll(key originKey, variant string, window time.Duration) (don
 		return nil, false, wait
 	}
 	if len(o.last) >= maxOrigins {
-		for other, at := range o.last {
-			if time.Since(at) >= window {
-				delete(o.last, other)
-			}
-		}
+		maps.DeleteFunc(o.last, func(_ string, at time.Time) bool { return time.Since(at) >= window })
 	}
 	o.last[variant] = time.Now()
 	done = make(chan struct{})
@@ -145,11 +144,10 @@ func (s *Statuses) learn(ctx context.Context, v *session.Variant, origin string)
 	ctx, cancel := context.WithTimeout(ctx, newsTimeout)
 	defer cancel()
 	done, joined, wait := s.origins.poll(key, v.Key(), s.cfg.PendingTTL)
-	for wait > 0 {
+	for ; wait > 0; done, joined, wait = s.origins.poll(key, v.Key(), s.cfg.PendingTTL) {
 		if sleep(ctx, wait) != nil {
 			return
 		}
-		done, joined, wait = s.origins.poll(key, v.Key(), s.cfg.PendingTTL)
 	}
 	if !joined {
 		s.flights.Go(func() {

@@ -2,6 +2,8 @@ package cache
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,10 +37,9 @@ func (s *siblings) enter(key string, f *flight) {
 // leave is told of the end of a flight, and of what is known after it. A final answer is
 // remembered for as long as a variant may be remembered as not found.
 func (s *siblings) leave(key string, f *flight, known *record, lifetime time.Duration) {
-	others := s.others(key, f)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.flights[key] = others; others == nil {
+	if s.flights[key] = without(f, s.flights[key]); len(s.flights[key]) == 0 {
 		delete(s.flights, key)
 	}
 	if o := known.final(); o != nil {
@@ -50,13 +51,11 @@ func (s *siblings) leave(key string, f *flight, known *record, lifetime time.Dur
 func (s *siblings) others(key string, f *flight) []*flight {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var others []*flight
-	for _, other := range s.flights[key] {
-		if other != f {
-			others = append(others, other)
-		}
-	}
-	return others
+	return without(f, slices.Clone(s.flights[key]))
+}
+
+func without(f *flight, all []*flight) []*flight {
+	return slices.DeleteFunc(all, func(other *flight) bool { return other == f })
 }
 
 // recent returns the final answer that a variant of the session got of late, or nil.
@@ -79,11 +78,7 @@ func (s *siblings) forget(key string) {
 func (s *siblings) sweep(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key, final := range s.finals {
-		if !now.Before(final.until) {
-			delete(s.finals, key)
-		}
-	}
+	maps.DeleteFunc(s.finals, func(_ string, final recentFinal) bool { return !now.Before(final.until) })
 }
 
 // otherFinal returns the final answer to another variant of v's session, or nil, where

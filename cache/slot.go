@@ -125,7 +125,7 @@ func (s *Statuses) look(v *session.Variant, a asker) lookup {
 	}
 	found.flight = slot.flight
 	if !a.watch {
-		slot.flight.clientLocked()
+		slot.flight.joined()
 	}
 	return found
 }

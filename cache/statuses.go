@@ -114,16 +114,20 @@ func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
 	if o == nil {
 		return Result{}, false
 	}
-	now := time.Now()
-	left := s.left(known, o, now)
-	result := Result{Observation: o, Made: now, How: Hit, TTL: left, OtherVariant: o == known.other}
-	if o.State == session.NotFound && left > 0 && !refuses(o) {
+	result := s.result(known, o, Hit)
+	if o.State == session.NotFound && result.TTL > 0 && !refuses(o) {
 		// Another variant may have got the answer since.
 		if final := s.siblings.recent(session.SessionKey(known.key)); final != nil {
 			result.Observation, result.OtherVariant = final, true
 		}
 	}
-	return result, left > 0
+	return result, result.TTL > 0
+}
+
+// result is an answer with an observation of a record.
+func (s *Statuses) result(known *record, o *session.Observation, how How) Result {
+	now := time.Now()
+	return Result{Observation: o, Made: now, How: how, TTL: s.left(known, o, now), OtherVariant: o == known.other}
 }
 
 // remembered is what ristretto holds for a key. The key is compared in full:
@@ -144,19 +148,19 @@ func (s *Statuses) remembered(key []byte) *record {
 // Where there is none, the error is the poller's; everybody who asks within a window is
 // told the same.
 func (s *Statuses) Get(ctx context.Context, v *session.Variant) (Result, error) {
-	return s.get(ctx, v, asker{learned: true})
+	return s.get(ctx, v, asker{})
 }
 
 // GetFor is Get for the page of an origin. If the upstream was not asked for that origin
 // of late, the next poll is made for it, and GetFor waits for that: then [Statuses.CORS]
-// knows what the page may read. It gives up after a few windows.
+// knows what the page may read. It gives up after a few windows. An empty origin is none.
 func (s *Statuses) GetFor(ctx context.Context, v *session.Variant, origin string) (Result, error) {
 	return s.get(ctx, v, asker{origin: origin})
 }
 
 // Refresh is Get for a watch: the poll gives way to those of clients.
 func (s *Statuses) Refresh(ctx context.Context, v *session.Variant) (Result, error) {
-	return s.get(ctx, v, asker{learned: true, watch: true})
+	return s.get(ctx, v, asker{watch: true})
 }
 
 func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result Result, err error) {
@@ -215,8 +219,12 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 	}
 }
 
-// learnedOf reports whether the upstream was asked for an origin of late.
+// learnedOf reports whether there is nothing to be learned about an origin: there is none,
+// or the upstream was asked for it of late.
 func (s *Statuses) learnedOf(v *session.Variant, origin string) bool {
+	if origin == "" {
+		return true
+	}
 	_, known := s.CORS(v, origin)
 	return known
 }
@@ -238,34 +246,27 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (s *Statuses) Known(v *session.Variant) (Result, bool) {
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
-	known, err := s.slotLocked(shard, v.Key()).knownNow()
+	slot := s.slotLocked(shard, v.Key())
+	known, reason := slot.known, cmp.Or(slot.last.err, errNoAnswerYet)
 	shard.mu.Unlock()
 	if result, ok := s.fresh(known, v.Locale); ok {
 		return result, true
 	}
-	result, err := s.insteadOfNews(known, v.Locale, err)
+	result, err := s.insteadOfNews(known, v.Locale, reason)
 	return result, err == nil
 }
 
-// knownNow returns what is known, and why it may not be the newest.
-func (s *slot) knownNow() (*record, error) { return s.known, cmp.Or(s.last.err, errNoAnswerYet) }
-
 // landed is what a flight that brought something means for a locale.
 func (s *Statuses) landed(l lookup, locale int) (Result, bool) {
-	if l.flight.err != nil {
-		return Result{}, false
-	}
 	known := l.flight.known
 	o := known.serving(locale)
-	if o == nil {
+	if l.flight.err != nil || o == nil {
 		return Result{}, false
 	}
-	now := time.Now()
-	left := s.left(known, o, now)
+	result := s.result(known, o, l.how())
 	// What a flight brought counts as fresh for those who waited for it, even if it
 	// may not be kept.
-	usable := left > 0 || o == known.newest || l.flight.locale == locale
-	return Result{Observation: o, Made: now, How: l.how(), TTL: left, OtherVariant: o == known.other}, usable
+	return result, result.TTL > 0 || o == known.newest || l.flight.locale == locale
 }
 
 // waitFor is how long a flight is waited for; 0 means as long as it takes.
@@ -286,23 +287,23 @@ func (s *Statuses) insteadOfNews(known *record, locale int, err error) (Result, 
 		return Result{Observation: known.other, Made: now, How: Hit, TTL: s.leftOfFinal(known.other, now), OtherVariant: true}, nil
 	}
 	if o := known.final(); o != nil && s.left(known, o, now) > 0 {
-		// Better in the other language than not at all.
-		return Result{Observation: o, Made: now, How: Hit, TTL: s.left(known, o, now)}, nil
+		return s.result(known, o, Hit), nil // better in the other language than not at all
 	}
 	return Result{}, err
 }
 
 // stale is the last pending answer, if it may be given although it is not fresh.
 func (s *Statuses) stale(known *record, locale int, err error) (Result, bool) {
-	now := time.Now()
 	o := known.serving(locale)
 	if o == nil && known != nil {
 		o = known.newest // better in the other language than not at all
 	}
-	if !s.cfg.mayServeStale(o, now) {
+	if !s.cfg.mayServeStale(o, time.Now()) {
 		return Result{}, false
 	}
-	return Result{Observation: o, Made: now, How: Stale, TTL: s.left(known, o, now), Err: err}, true
+	result := s.result(known, o, Stale)
+	result.Err = err
+	return result, true
 }
 
 // Restore takes a pending observation of v that was stored before a restart. It is
@@ -323,6 +324,26 @@ func (s *Statuses) Restore(v *session.Variant, o *session.Observation) {
 		s.remember(slot.known)
 		shard.slots[v.Key()] = slot // until ristretto was seen to hold it
 	}
+}
+
+// Erase forgets what is known about v's question, in all locales; what Finals has is
+// not its business. A request that is under way may bring it back.
+func (s *Statuses) Erase(v *session.Variant) {
+	key := v.Key()
+	s.siblings.forget(session.SessionKey(key))
+	shard := s.shard(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	if slot, busy := shard.slots[key]; busy {
+		slot.known, slot.unkept = nil, false
+		if slot.flight == nil {
+			delete(shard.slots, key)
+		}
+	}
+	// The record may still be on its way into ristretto, and be there for a moment before
+	// it is deleted. Under the lock: nobody may find it in that moment and keep it.
+	s.store.Del([]byte(key))
+	s.store.Wait()
 }
 
 // Size returns how many answers are held in memory, and about how many bytes of it

@@ -21,7 +21,7 @@ func (s *Server) hold(c *fiber.Ctx, r *statusRequest, v *session.Variant) (cache
 			return s.wait(c, r, v, hold.News())
 		}
 	}
-	result, err := s.get(s.serving, r, v)
+	result, err := s.statuses.GetFor(s.serving, v, r.origin)
 	if err != nil || result.State != session.Pending {
 		return result, err
 	}
@@ -41,9 +41,9 @@ func (s *Server) wait(c *fiber.Ctx, r *statusRequest, v *session.Variant, news <
 			if known, ok := s.statuses.Known(v); ok {
 				return known, nil
 			}
-			return s.get(s.serving, r, v)
+			return s.statuses.GetFor(s.serving, v, r.origin)
 		}
-		result, err := s.get(s.serving, r, v)
+		result, err := s.statuses.GetFor(s.serving, v, r.origin)
 		if err != nil || result.State != session.Pending {
 			return result, err
 		}

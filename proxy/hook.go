@@ -59,7 +59,7 @@ func (s *Server) hooked(c *fiber.Ctx, r *statusRequest) (outcome, error) {
 		return outcome{}, err
 	}
 	variant := r.Variant()
-	result, err := s.get(s.serving, r, variant)
+	result, err := s.statuses.GetFor(s.serving, variant, r.origin)
 	allowed := s.corsOf(r, variant)
 	if err != nil {
 		s.metrics.countError(variant.Endpoint)

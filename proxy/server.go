@@ -29,7 +29,6 @@ import (
 // Statuses answers status requests; see cache.Statuses.
 type Statuses interface {
 	Fresh(key []byte, locale int) (cache.Result, bool)
-	Get(ctx context.Context, v *session.Variant) (cache.Result, error)
 	GetFor(ctx context.Context, v *session.Variant, origin string) (cache.Result, error)
 	CORS(v *session.Variant, origin string) (fields []session.Field, known bool)
 	Known(v *session.Variant) (cache.Result, bool)

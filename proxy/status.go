@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"strconv"
 	"time"
@@ -98,7 +97,7 @@ func (s *Server) ask(c *fiber.Ctx, r *statusRequest, v *session.Variant) (outcom
 	if r.wait > 0 {
 		result, err = s.hold(c, r, v)
 	} else {
-		result, err = s.get(s.serving, r, v)
+		result, err = s.statuses.GetFor(s.serving, v, r.origin)
 	}
 	allowed := s.corsOf(r, v)
 	if err != nil {
@@ -106,14 +105,6 @@ func (s *Server) ask(c *fiber.Ctx, r *statusRequest, v *session.Variant) (outcom
 		return outcome{cors: allowed}, &statusError{result, err}
 	}
 	return s.answer(c, r, result, allowed), nil
-}
-
-// get is an ordinary poll.
-func (s *Server) get(ctx context.Context, r *statusRequest, v *session.Variant) (cache.Result, error) {
-	if r.origin != "" {
-		return s.statuses.GetFor(ctx, v, r.origin)
-	}
-	return s.statuses.Get(ctx, v)
 }
 
 func (s *Server) corsOf(r *statusRequest, v *session.Variant) cors {
