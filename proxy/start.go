@@ -31,13 +31,12 @@ type Watches interface {
 // start is a start call that passes through. What it says is picked up while it does:
 // the credential from the request, the token from the answer.
 type start struct {
-	server     *Server
-	call       session.Start
-	target     *webhook.AttachOptions // where the events have to go; nil: where they always do
-	credential string                 // if it stands outside of the body
+	server *Server
+	call   session.Start
+	target *webhook.AttachOptions // where the events have to go; nil: where they always do
 
-	mu   sync.Mutex         // the upstream may answer while the body is still read
-	body *session.StartBody // guarded by mu; nil: the credential stands elsewhere
+	mu         sync.Mutex               // the upstream may answer while the body is still read
+	credential *session.StartCredential // guarded by mu
 }
 
 // started returns the start call that a request is, or nil.
@@ -50,18 +49,13 @@ func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
 	if !ok {
 		return nil, nil
 	}
-	p := &start{server: s, call: call}
+	p := &start{server: s, call: call, credential: call.Credential(to.query, header)}
 	if h.webhook {
 		target, err := s.target(header)
 		if err != nil {
 			return nil, err
 		}
 		p.target = &target
-	}
-	if call.Endpoint.Credential.In == session.InBody {
-		p.body = call.InBody(to.query, header)
-	} else {
-		p.credential, _ = call.Credential(to.query, header)
 	}
 	return p, nil
 }
@@ -70,19 +64,13 @@ func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
 func (p *start) Write(b []byte) (int, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.body == nil {
-		return len(b), nil
-	}
-	return p.body.Write(b)
+	return p.credential.Write(b)
 }
 
 func (p *start) found() (credential string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.body == nil {
-		return p.credential, p.credential != ""
-	}
-	return p.body.Credential()
+	return p.credential.Value()
 }
 
 // answered reads the answer to the call, if that says that a session has begun: before

@@ -64,44 +64,49 @@ func (t *Table) Start(method, path []byte) (Start, bool) {
 	return start, true
 }
 
-// Credential returns the credential of a start call that carries it outside of the
-// body; it reports false where it does not, or where a query or a header could be read
-// in more than one way. A credential in the body is for [StartBody] to find.
-func (s Start) Credential(query []byte, header Header) (string, bool) {
+// Credential returns what finds the credential of the call, which is to be shown the body.
+func (s Start) Credential(query []byte, header Header) *StartCredential {
 	r := Request{endpoint: s.Endpoint}
-	if !r.readHeader(header) || !r.readQuery(query) || len(r.credential) == 0 {
-		return "", false
+	own := s.Endpoint.Credential
+	c := &StartCredential{name: own.Name}
+	switch {
+	case !r.readHeader(header) || !r.readQuery(query):
+	case own.In == InBody:
+		c.body = jsontap.New(maxCredential, own.Name)
+	default:
+		c.found = string(r.credential)
 	}
-	return string(r.credential), true
+	return c
 }
 
-// InBody returns a reader of the body where the credential stands there, else nil. It
-// returns nil as well where the query or the header has another credential.
-func (s Start) InBody(query []byte, header Header) *StartBody {
-	r := Request{endpoint: s.Endpoint}
-	if s.Endpoint.Credential.In != InBody || !r.readHeader(header) || !r.readQuery(query) {
-		return nil
-	}
-	name := s.Endpoint.Credential.Name
-	return &StartBody{name, jsontap.New(maxCredential, name)}
-}
-
-// StartBody reads the credential out of the JSON body of a start call while that
-// passes by, in pieces of any size, without holding the document in it. What else is
-// wrong with the body is for the upstream to say, which alone knows whether a session
-// began. Create it with [Start.InBody]; it is not safe for concurrent use.
-type StartBody struct {
-	name string // of the credential's member
-	tap  *jsontap.Tap
+// StartCredential finds the credential of a start call. Where that stands in the JSON body
+// it is read while the body passes by, in pieces of any size, without holding the document
+// in it. What else is wrong with the body is for the upstream to say, which alone knows
+// whether a session began. Create it with [Start.Credential]; it is not safe for concurrent
+// use.
+type StartCredential struct {
+	name  string       // of the credential's member
+	body  *jsontap.Tap // nil if the credential does not stand there
+	found string       // outside of the body
 }
 
 // Write reads a piece of the body. It never fails, and does not keep p.
-func (b *StartBody) Write(p []byte) (int, error) { return b.tap.Write(p) }
+func (c *StartCredential) Write(p []byte) (int, error) {
+	if c.body == nil {
+		return len(p), nil
+	}
+	return c.body.Write(p)
+}
 
-// Credential returns the credential, once the whole body was written. It reports false
-// if there is not exactly one, if another reader might see another one, or if what is not
-// nested takes more than 64 KiB, long strings left out.
-func (b *StartBody) Credential() (string, bool) { return b.tap.Value(b.name) }
+// Value returns the credential, once the whole body was written. It reports false if there
+// is not exactly one, if another reader might see another one, or if what is not nested in
+// the body takes more than 64 KiB, long strings left out.
+func (c *StartCredential) Value() (string, bool) {
+	if c.body == nil {
+		return c.found, c.found != ""
+	}
+	return c.body.Value(c.name)
+}
 
 // ReadToken reads the answer of a start call, its HTTP status and its whole body: the
 // token of the session that has begun. It reports false where none has, or where the

@@ -27,15 +27,15 @@ func FuzzStart(f *testing.F) {
 	marksign := table(f, "marksign")
 	start := startAt(f, marksign)
 	f.Fuzz(func(t *testing.T, body, answer []byte, size uint8) {
-		whole, inPieces := start.InBody(nil, nil), start.InBody(nil, nil)
+		whole, inPieces := start.Credential(nil, nil), start.Credential(nil, nil)
 		whole.Write(body)
 		for rest := body; len(rest) > 0; {
 			n := min(int(size)+1, len(rest))
 			inPieces.Write(rest[:n])
 			rest = rest[n:]
 		}
-		credential, ok := whole.Credential()
-		if again, ok2 := inPieces.Credential(); again != credential || ok2 != ok {
+		credential, ok := whole.Value()
+		if again, ok2 := inPieces.Value(); again != credential || ok2 != ok {
 			t.Fatalf("%q: Credential = %q, %t at once and %q, %t in pieces", body, credential, ok, again, ok2)
 		}
 		wantAsStrict(t, body, credential, ok)

@@ -85,7 +85,7 @@ func startAt(t testing.TB, table *session.Table) session.Start {
 // inBody reads a body in pieces of a size.
 func inBody(t testing.TB, body string, size int) (string, bool) {
 	t.Helper()
-	b := startAt(t, table(t, "marksign")).InBody(nil, nil)
+	b := startAt(t, table(t, "marksign")).Credential(nil, nil)
 	for rest := body; len(rest) > 0; rest = rest[min(size, len(rest)):] {
 		piece := []byte(rest[:min(size, len(rest))])
 		if n, err := b.Write(piece); n != len(piece) || err != nil {
@@ -93,7 +93,7 @@ func inBody(t testing.TB, body string, size int) (string, bool) {
 		}
 		clear(piece) // it must not be kept
 	}
-	return b.Credential()
+	return b.Value()
 }
 
 func TestCredentialInTheBodyOfAStart(t *testing.T) {
@@ -145,7 +145,7 @@ func TestCredentialInTheBodyOfAStart(t *testing.T) {
 }
 
 func TestStartBodyHoldsNoDocument(t *testing.T) {
-	b := startAt(t, table(t, "marksign")).InBody(nil, nil)
+	b := startAt(t, table(t, "marksign")).Credential(nil, nil)
 	piece := []byte(strings.Repeat(`a\n"b`, 7000)[:32<<10])
 	b.Write([]byte(`{"x":["`))
 	b.Write(piece)
@@ -174,16 +174,21 @@ func TestCredentialOutsideOfTheBody(t *testing.T) {
 		{bearer, "", header{"Authorization": {"Bearer abc", "Bearer abc"}}, ""},
 		{bearer, "", nil, ""},
 	} {
-		got, ok := test.start.Credential([]byte(test.query), test.header)
+		got, ok := test.start.Credential([]byte(test.query), test.header).Value()
 		if got != test.want || ok != (test.want != "") {
 			t.Errorf("%s?%s %v: Credential = %q, %t; want %q", test.start.Endpoint.Name, test.query, test.header, got, ok, test.want)
 		}
 	}
-	if dokobit.InBody(nil, nil) != nil || bearer.InBody(nil, nil) != nil {
-		t.Error("a body is read for a credential that stands elsewhere")
-	}
-	if marksign.InBody([]byte("access_token=b"), nil) != nil || marksign.InBody(nil, header{"Authorization": {"Bearer b"}}) != nil {
-		t.Error("a body is read though there is a second credential")
+	for name, c := range map[string]*session.StartCredential{
+		"it stands in the query":              dokobit.Credential(nil, nil),
+		"it stands in the header":             bearer.Credential(nil, nil),
+		"there is a second one in the query":  marksign.Credential([]byte("access_token=b"), nil),
+		"there is a second one in the header": marksign.Credential(nil, header{"Authorization": {"Bearer b"}}),
+	} {
+		c.Write([]byte(`{"access_token":"a"}`))
+		if got, ok := c.Value(); ok {
+			t.Errorf("%s, and the body is read for one: %q", name, got)
+		}
 	}
 }
 
