@@ -26,7 +26,7 @@ func (s *Server) logAccess(c *fiber.Ctx, to target, came outcome) {
 		level = slog.LevelDebug
 	}
 	ctx := context.Background()
-	if !s.log.Enabled(ctx, level) {
+	if !s.options.Log.Enabled(ctx, level) {
 		return
 	}
 	attributes := append(make([]slog.Attr, 0, 9),
@@ -46,7 +46,7 @@ func (s *Server) logAccess(c *fiber.Ctx, to target, came outcome) {
 		}
 		attributes = append(attributes, slog.String("error", err.Error()))
 	}
-	s.log.LogAttrs(ctx, level, "request", attributes...)
+	s.options.Log.LogAttrs(ctx, level, "request", attributes...)
 }
 
 // shortest is the number of bytes that may be shown of anything.
@@ -67,7 +67,7 @@ func (s *Server) masked(path []byte) string {
 
 func (s *Server) maskedSegment(segment []byte) []byte {
 	name, isJSON := bytes.CutSuffix(segment, []byte(".json"))
-	if len(name) <= shortest || s.table.Names(name) {
+	if len(name) <= shortest || s.options.Table.Names(name) {
 		return segment
 	}
 	shown := slices.Concat(session.ShortToken(name), []byte("…"))

@@ -54,7 +54,7 @@ func (e *exchange) end() {
 
 // exchange returns the status code that the client gets.
 func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (code int, err error) {
-	url, err := s.upstream.URL(to.upstream())
+	url, err := s.options.Upstream.URL(to.upstream())
 	if err != nil {
 		return 0, err
 	}
@@ -75,7 +75,7 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (
 	}
 	interim := newInterim(c)
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: interim.forward})
-	response, err := s.upstream.Forward(request.WithContext(ctx))
+	response, err := s.options.Upstream.Forward(request.WithContext(ctx))
 	interim.stop()
 	if err != nil {
 		return 0, gatewayError(err)

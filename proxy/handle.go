@@ -50,12 +50,12 @@ func (s *Server) handle(c *fiber.Ctx) error {
 func (s *Server) dispatch(c *fiber.Ctx, h head, to target) (came outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic while answering a request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			s.options.Log.Error("panic while answering a request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = errPanic
 		}
 	}()
 	header := &c.Request().Header
-	if match, ok := s.table.Match(header.Method(), to.path); ok {
+	if match, ok := s.options.Table.Match(header.Method(), to.path); ok {
 		return s.status(c, h, match, to)
 	}
 	start, err := s.started(c, h, to)

@@ -14,14 +14,14 @@ import (
 // and than the server runs.
 func (s *Server) hold(c *fiber.Ctx, r *statusRequest, v *session.Variant) (cache.Result, error) {
 	// Held before asked: no change can fall between the two.
-	hold := s.holder.Hold(v)
+	hold := s.options.Holder.Hold(v)
 	defer hold.Release()
 	if allowed := s.corsOf(r, v); allowed.known || !allowed.asked {
-		if known, ok := s.statuses.Known(v); ok && known.State == session.Pending {
+		if known, ok := s.options.Statuses.Known(v); ok && known.State == session.Pending {
 			return s.wait(c, r, v, hold.News())
 		}
 	}
-	result, err := s.statuses.GetFor(s.serving, v, r.origin)
+	result, err := s.options.Statuses.GetFor(s.serving, v, r.origin)
 	if err != nil || result.State != session.Pending {
 		return result, err
 	}
@@ -38,12 +38,12 @@ func (s *Server) wait(c *fiber.Ctx, r *statusRequest, v *session.Variant, news <
 		case <-news:
 		case <-ctx.Done():
 			// A client that has left may have closed its own half only.
-			if known, ok := s.statuses.Known(v); ok {
+			if known, ok := s.options.Statuses.Known(v); ok {
 				return known, nil
 			}
-			return s.statuses.GetFor(s.serving, v, r.origin)
+			return s.options.Statuses.GetFor(s.serving, v, r.origin)
 		}
-		result, err := s.statuses.GetFor(s.serving, v, r.origin)
+		result, err := s.options.Statuses.GetFor(s.serving, v, r.origin)
 		if err != nil || result.State != session.Pending {
 			return result, err
 		}

@@ -33,10 +33,10 @@ func (s *Server) target(header *fasthttp.RequestHeader) (webhook.AttachOptions, 
 	if len(values) != 1 || !isURL(string(values[0])) {
 		return webhook.AttachOptions{}, refusal(http.StatusBadRequest, headerWebhook+": want one URL, such as https://example.com/webhooks")
 	}
-	if s.webhooks == nil || s.watches == nil {
+	if s.options.Webhooks == nil || s.options.Watches == nil {
 		return webhook.AttachOptions{}, refusal(http.StatusForbidden, headerWebhook+": this server is not configured to take webhooks from requests")
 	}
-	target, err := s.webhooks.HeaderTarget(string(values[0]))
+	target, err := s.options.Webhooks.HeaderTarget(string(values[0]))
 	if err != nil {
 		return webhook.AttachOptions{}, refusal(http.StatusForbidden, err.Error())
 	}
@@ -59,21 +59,16 @@ func (s *Server) hooked(c *fiber.Ctx, r *statusRequest) (outcome, error) {
 		return outcome{}, err
 	}
 	variant := r.Variant()
-	result, err := s.statuses.GetFor(s.serving, variant, r.origin)
-	allowed := s.corsOf(r, variant)
-	if err != nil {
-		s.metrics.countError(variant.Endpoint)
-		return outcome{cors: allowed}, &statusError{result, err}
-	}
-	if !result.OtherVariant && (result.State == session.Pending || result.State.Final()) {
+	result, err := s.options.Statuses.GetFor(s.serving, variant, r.origin)
+	if err == nil && !result.OtherVariant && (result.State == session.Pending || result.State.Final()) {
 		if err := s.attach(variant, target); err != nil {
-			return outcome{cors: allowed}, unhooked(err)
+			return outcome{cors: s.corsOf(r, variant)}, unhooked(err)
 		}
 	}
-	if r.wait > 0 && result.State == session.Pending {
-		return s.ask(c, r, variant)
+	if err == nil && r.wait > 0 && result.State == session.Pending {
+		result, err = s.hold(c, r, variant)
 	}
-	return s.answer(c, r, result, allowed), nil
+	return s.tell(c, r, variant, result, err)
 }
 
 // unhooked is why a webhook could not be registered, in terms of the client.
@@ -92,10 +87,10 @@ func unhooked(err error) error {
 func (s *Server) attach(v *session.Variant, target webhook.AttachOptions) error {
 	ctx, cancel := context.WithTimeout(s.serving, registering)
 	defer cancel()
-	if _, err := s.webhooks.Attach(ctx, s.watches.Subject(v), target); err != nil {
+	if _, err := s.options.Webhooks.Attach(ctx, s.options.Watches.Subject(v), target); err != nil {
 		return fmt.Errorf("attach a webhook: %w", err)
 	}
-	if _, err := s.watches.Watch(ctx, v); err != nil {
+	if _, err := s.options.Watches.Watch(ctx, v); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	return nil

@@ -63,16 +63,10 @@ type Options struct {
 
 // Server is the public listener. Create it with New.
 type Server struct {
-	table    *session.Table
-	statuses Statuses
-	holder   Holder
-	upstream Forwarder
-	watches  Watches
-	webhooks Webhooks
-	log      *slog.Logger
-	trusted  []netip.Prefix
-	tls      *tls.Config
-	metrics  *metrics
+	options Options
+	trusted []netip.Prefix
+	tls     *tls.Config
+	metrics *metrics
 
 	app            *fiber.App
 	statusRequests sync.Pool // of *statusRequest
@@ -104,9 +98,7 @@ func New(cfg Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("proxy: tls: %w", err)
 	}
 	s := &Server{
-		table: o.Table, statuses: o.Statuses, holder: o.Holder, upstream: o.Upstream, log: o.Log,
-		watches: o.Watches, webhooks: o.Webhooks,
-		trusted: cfg.TrustedProxies, tls: secure,
+		options: o, trusted: cfg.TrustedProxies, tls: secure,
 		metrics:   newMetrics(o.Registry, o.Table),
 		hangups:   newHangups(),
 		lingering: &lingering{},
@@ -140,7 +132,7 @@ func New(cfg Config, o Options) (*Server, error) {
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	ln = clientListener{accept.Retrying(ln, s.log), s.lingering}
+	ln = clientListener{accept.Retrying(ln, s.options.Log), s.lingering}
 	if s.tls != nil {
 		ln = recordedListener{tls.NewListener(ln, s.tls)}
 	}

@@ -41,11 +41,11 @@ type start struct {
 
 // started returns the start call that a request is, or nil.
 func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
-	if s.watches == nil && !h.webhook {
+	if s.options.Watches == nil && !h.webhook {
 		return nil, nil
 	}
 	header := &c.Request().Header
-	call, ok := s.table.Start(header.Method(), to.path)
+	call, ok := s.options.Table.Start(header.Method(), to.path)
 	if !ok {
 		return nil, nil
 	}
@@ -144,7 +144,7 @@ func (p *start) begin(status int, body []byte) {
 	}
 	ctx, cancel := context.WithTimeout(p.server.serving, registering)
 	defer cancel()
-	if err := p.server.watches.Started(ctx, v); err != nil && !errors.Is(err, watch.ErrFull) { // which is logged there
+	if err := p.server.options.Watches.Started(ctx, v); err != nil && !errors.Is(err, watch.ErrFull) { // which is logged there
 		p.missed("it could not be registered", err)
 	}
 }
@@ -152,9 +152,9 @@ func (p *start) begin(status int, body []byte) {
 // missed logs that a session is not watched from its start. Unless its webhook was
 // named by this call, it still may be from its first poll on.
 func (p *start) missed(why string, err error) {
-	log := p.server.log.Debug
+	log := p.server.options.Log.Debug
 	if p.target != nil || err != nil {
-		log = p.server.log.Warn
+		log = p.server.options.Log.Warn
 	}
 	log("a session that was started is not watched", "endpoint", p.call.Endpoint.Name, "why", why, "error", err, "webhook", p.target != nil)
 }

@@ -48,7 +48,7 @@ func (s *Server) status(c *fiber.Ctx, h head, match session.Match, to target) (o
 		return s.hooked(c, r)
 	}
 	if r.origin == "" {
-		result, fresh := s.statuses.Fresh(r.Key(), r.Locale())
+		result, fresh := s.options.Statuses.Fresh(r.Key(), r.Locale())
 		if fresh && (r.wait == 0 || result.State != session.Pending) {
 			return s.answer(c, r, result, cors{}), nil
 		}
@@ -92,13 +92,16 @@ func (r *statusRequest) readBody(c *fiber.Ctx) error {
 // ask answers what memory could not: it waits for the upstream, and if the client
 // prefers so, for the state to change.
 func (s *Server) ask(c *fiber.Ctx, r *statusRequest, v *session.Variant) (outcome, error) {
-	var result cache.Result
-	var err error
 	if r.wait > 0 {
-		result, err = s.hold(c, r, v)
-	} else {
-		result, err = s.statuses.GetFor(s.serving, v, r.origin)
+		result, err := s.hold(c, r, v)
+		return s.tell(c, r, v, result, err)
 	}
+	result, err := s.options.Statuses.GetFor(s.serving, v, r.origin)
+	return s.tell(c, r, v, result, err)
+}
+
+// tell answers with what came of asking.
+func (s *Server) tell(c *fiber.Ctx, r *statusRequest, v *session.Variant, result cache.Result, err error) (outcome, error) {
 	allowed := s.corsOf(r, v)
 	if err != nil {
 		s.metrics.countError(v.Endpoint)
@@ -111,7 +114,7 @@ func (s *Server) corsOf(r *statusRequest, v *session.Variant) cors {
 	if r.origin == "" {
 		return cors{}
 	}
-	fields, known := s.statuses.CORS(v, r.origin)
+	fields, known := s.options.Statuses.CORS(v, r.origin)
 	return cors{true, known, fields}
 }
 

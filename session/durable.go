@@ -173,11 +173,11 @@ func (t *Table) names() string {
 
 // readsAsItself reports whether a client that asked what v asks would be read as v.
 func (v *Variant) readsAsItself() bool {
-	_, query := SplitTarget([]byte(v.Target()))
+	_, query, _ := strings.Cut(v.Target(), "?")
 	if v.Endpoint.Method != http.MethodPost && v.fields != "" {
 		return false
 	}
-	in := Incoming{Query: query, Body: v.Body()}
+	in := Incoming{Query: []byte(query), Body: v.Body()}
 	if name, value := v.Header(); name != "" {
 		in.Header = oneField{name, value}
 	}

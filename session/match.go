@@ -1,7 +1,6 @@
 package session
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,11 +122,4 @@ func validToken(token []byte) bool {
 		}
 	}
 	return true
-}
-
-// SplitTarget cuts a request target into its path and its query, without the
-// question mark.
-func SplitTarget(target []byte) (path, query []byte) {
-	path, query, _ = bytes.Cut(target, []byte("?"))
-	return path, query
 }

@@ -74,14 +74,6 @@ func TestPathsThatAreNested(t *testing.T) {
 	}
 }
 
-func TestSplitTarget(t *testing.T) {
-	for target, want := range map[string][2]string{"/a": {"/a", ""}, "/a?": {"/a", ""}, "/a?b": {"/a", "b"}, "/a?b?c": {"/a", "b?c"}, "?": {"", ""}, "": {"", ""}} {
-		if path, query := session.SplitTarget([]byte(target)); string(path) != want[0] || string(query) != want[1] {
-			t.Errorf("SplitTarget(%s) = %s, %s; want %s, %s", target, path, query, want[0], want[1])
-		}
-	}
-}
-
 func TestTableNamesWhatClashes(t *testing.T) {
 	a := newEndpoint(t, func(c *session.EndpointConfig) { c.Name = "a" })
 	b := newEndpoint(t, func(c *session.EndpointConfig) { c.Name = "b" })
