@@ -18,7 +18,6 @@ import (
 	"pollbridge/internal/testkit/bridge"
 	"pollbridge/proxy"
 	"pollbridge/session"
-	"pollbridge/upstream"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -142,7 +141,7 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 // failing is an upstream client that panics after the head of an answer.
 type failing struct{}
 
-func (failing) URL(upstream.Target) (*url.URL, error) { return &url.URL{Host: "h"}, nil }
+func (failing) URL(string) (*url.URL, error) { return &url.URL{Host: "h"}, nil }
 
 func (failing) Forward(*http.Request) (*http.Response, error) {
 	return &http.Response{

@@ -74,13 +74,12 @@ func (l recordedListener) Accept() (net.Conn, error) {
 // chunks goes through a chunked body as it comes. The engine has checked, or will check,
 // everything but the trailer.
 type chunks struct {
-	lost    bool   // the beginning was not seen
-	line    []byte // that has begun
-	data    int    // bytes of a chunk still to come, with the end of its line
-	last    bool   // the chunk of size 0 was there: a trailer follows
-	ended   bool
-	trailer bool // there is one
-	bareLF  bool // a line of it ends without a carriage return
+	lost   bool   // the beginning was not seen
+	line   []byte // that has begun
+	data   int    // bytes of a chunk still to come, with the end of its line
+	last   bool   // the chunk of size 0 was there: a trailer follows
+	ended  bool
+	bareLF bool // a line of the trailer ends without a carriage return
 }
 
 func (c *chunks) write(p []byte) {
@@ -117,7 +116,6 @@ func (c *chunks) readLine(line []byte) {
 	case len(line) == 0 && hasCR:
 		c.ended = true
 	default:
-		c.trailer = true
 		c.bareLF = c.bareLF || !hasCR
 	}
 }

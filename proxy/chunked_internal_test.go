@@ -9,15 +9,15 @@ import (
 func TestChunks(t *testing.T) {
 	const head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 	for _, test := range []struct {
-		name, body             string
-		ended, trailer, bareLF bool
+		name, body    string
+		ended, bareLF bool
 	}{
-		{"no trailer", "5\r\na\nb\nc\r\n0\r\n\r\n", true, false, false},
-		{"extensions", "A;x=y\r\n0\r\nX: a\n\r\n\r\n0;z\r\n\r\n", true, false, false},
-		{"a trailer", "1\r\na\r\n0\r\nX: b\r\nY: c\r\n\r\n", true, true, false},
-		{"a bare LF", "1\r\na\r\n0\r\nX: b\nY: c\r\n\r\n", true, true, true},
-		{"a bare LF at the end", "1\r\na\r\n0\r\nX: b\r\n\n", false, true, true},
-		{"what follows", "0\r\n\r\nGET / HTTP/1.1\nX: y\n\n", true, false, false},
+		{"no trailer", "5\r\na\nb\nc\r\n0\r\n\r\n", true, false},
+		{"extensions", "A;x=y\r\n0\r\nX: a\n\r\n\r\n0;z\r\n\r\n", true, false},
+		{"a trailer", "1\r\na\r\n0\r\nX: b\r\nY: c\r\n\r\n", true, false},
+		{"a bare LF", "1\r\na\r\n0\r\nX: b\nY: c\r\n\r\n", true, true},
+		{"a bare LF at the end", "1\r\na\r\n0\r\nX: b\r\n\n", false, true},
+		{"what follows", "0\r\n\r\nGET / HTTP/1.1\nX: y\n\n", true, false},
 	} {
 		for size := 1; size <= len(test.body); size++ {
 			var r recorder
@@ -28,7 +28,7 @@ func TestChunks(t *testing.T) {
 				r.note([]byte(rest[:n]))
 				rest = rest[n:]
 			}
-			if c := r.chunks; c.lost || c.ended != test.ended || c.trailer != test.trailer || c.bareLF != test.bareLF {
+			if c := r.chunks; c.lost || c.ended != test.ended || c.bareLF != test.bareLF {
 				t.Errorf("%s, %d bytes at a time: %+v", test.name, size, c)
 			}
 		}

@@ -54,7 +54,7 @@ func (e *exchange) end() {
 
 // exchange returns the status code that the client gets.
 func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (code int, err error) {
-	url, err := s.options.Upstream.URL(to.upstream())
+	url, err := s.options.Upstream.URL(string(to.raw))
 	if err != nil {
 		return 0, err
 	}

@@ -15,7 +15,6 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/proxy"
 	"pollbridge/session"
-	"pollbridge/upstream"
 	"pollbridge/watch"
 
 	"github.com/gofiber/fiber/v2"
@@ -94,7 +93,7 @@ func serveEndlessly(b *testing.B, request string, serve func(net.Listener) error
 
 type unused struct{}
 
-func (unused) URL(upstream.Target) (*url.URL, error)         { panic("passed through") }
+func (unused) URL(string) (*url.URL, error)                  { panic("passed through") }
 func (unused) Forward(*http.Request) (*http.Response, error) { panic("passed through") }
 
 type always struct{ *session.Observation }

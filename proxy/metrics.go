@@ -10,14 +10,10 @@ import (
 )
 
 type metrics struct {
-	results     map[*session.Endpoint]*results
+	// results are the counters of each endpoint, looked up once and for all, by how requests
+	// were answered; the one of errors stands at 0.
+	results     map[*session.Endpoint]*[cache.Stale + 1]prometheus.Counter
 	passthrough *prometheus.CounterVec
-}
-
-// results are the counters of one endpoint, looked up once and for all.
-type results struct {
-	answered [cache.Stale + 1]prometheus.Counter
-	errors   prometheus.Counter
 }
 
 func newMetrics(registry prometheus.Registerer, table *session.Table) *metrics {
@@ -26,16 +22,16 @@ func newMetrics(registry prometheus.Registerer, table *session.Table) *metrics {
 		Help: "Status requests of clients, by how they were answered.",
 	}, []string{"endpoint", "result"})
 	m := &metrics{
-		results: map[*session.Endpoint]*results{},
+		results: map[*session.Endpoint]*[cache.Stale + 1]prometheus.Counter{},
 		passthrough: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pollbridge_passthrough_requests_total",
 			Help: "Requests that passed through, by the status code of the answer.",
 		}, []string{"code"}),
 	}
 	for _, endpoint := range table.Endpoints() {
-		of := &results{errors: requests.WithLabelValues(endpoint.Name, "error")}
+		of := &[cache.Stale + 1]prometheus.Counter{requests.WithLabelValues(endpoint.Name, "error")}
 		for how := cache.Hit; how <= cache.Stale; how++ {
-			of.answered[how] = requests.WithLabelValues(endpoint.Name, how.String())
+			of[how] = requests.WithLabelValues(endpoint.Name, how.String())
 		}
 		m.results[endpoint] = of
 	}
@@ -44,10 +40,10 @@ func newMetrics(registry prometheus.Registerer, table *session.Table) *metrics {
 }
 
 func (m *metrics) countResult(endpoint *session.Endpoint, how cache.How) {
-	m.results[endpoint].answered[how].Inc()
+	m.results[endpoint][how].Inc()
 }
 
-func (m *metrics) countError(endpoint *session.Endpoint) { m.results[endpoint].errors.Inc() }
+func (m *metrics) countError(endpoint *session.Endpoint) { m.results[endpoint][0].Inc() }
 
 func (m *metrics) countPassthrough(code int) {
 	m.passthrough.WithLabelValues(strconv.Itoa(code)).Inc()

@@ -19,7 +19,6 @@ import (
 	"pollbridge/internal/accept"
 	"pollbridge/internal/http10"
 	"pollbridge/session"
-	"pollbridge/upstream"
 	"pollbridge/watch"
 
 	"github.com/gofiber/fiber/v2"
@@ -41,7 +40,7 @@ type Holder interface {
 
 // Forwarder sends on what passes through; see upstream.Client.
 type Forwarder interface {
-	URL(upstream.Target) (*url.URL, error)
+	URL(target string) (*url.URL, error)
 	Forward(*http.Request) (*http.Response, error)
 }
 

@@ -4,15 +4,13 @@ import (
 	"bytes"
 	"strings"
 
-	"pollbridge/upstream"
-
 	"github.com/valyala/fasthttp"
 )
 
 // target is what a request is for.
 type target struct {
-	path, query []byte // parts of the request, as received
-	hasQuery    bool   // there is a question mark
+	raw         []byte // path and query, as received
+	path, query []byte // parts of it
 	authority   string // that a target in absolute form names instead of Host
 }
 
@@ -39,13 +37,9 @@ func readTarget(raw []byte) (target, error) {
 	if len(raw) == 0 || raw[0] != '/' {
 		return t, ambiguous("the request target is not a path")
 	}
-	t.path, t.query, t.hasQuery = bytes.Cut(raw, []byte("?"))
+	t.raw = raw
+	t.path, t.query, _ = bytes.Cut(raw, []byte("?"))
 	return t, nil
-}
-
-// upstream is the target as the upstream's client takes it.
-func (t target) upstream() upstream.Target {
-	return upstream.Target{Path: string(t.path), Query: string(t.query), ForceQuery: t.hasQuery}
 }
 
 // host is the host that the client asked for.

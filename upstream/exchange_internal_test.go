@@ -28,7 +28,7 @@ func internalClient(t *testing.T, handler http.HandlerFunc) *Client {
 
 func ask(t *testing.T, c *Client, body io.ReadCloser) (*http.Response, error) {
 	t.Helper()
-	u, err := c.URL(Target{Path: "/"})
+	u, err := c.URL("/")
 	if err != nil {
 		t.Fatal(err)
 	}

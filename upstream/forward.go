@@ -47,19 +47,13 @@ func (c *Client) transport() *http.Transport {
 	return c.forwards
 }
 
-// Target is a request target as it was received, kept byte for byte.
-type Target struct {
-	Path       string
-	Query      string // without the question mark
-	ForceQuery bool   // there is a question mark, even if nothing follows it
-}
-
-// URL returns the address of a target at the upstream. net/http sends it as it
-// stands: no cleaning, no decoding, no new order. The path must start with a slash.
-// One that starts with two can be sent only if it is well encoded.
-func (c *Client) URL(t Target) (*url.URL, error) {
-	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: t.Query, ForceQuery: t.ForceQuery}
-	raw := c.basePath + t.Path
+// URL returns the address of a request target at the upstream. net/http sends it as it
+// stands: no cleaning, no decoding, no new order. It must start with a slash. One that
+// starts with two can be sent only if its path is well encoded.
+func (c *Client) URL(target string) (*url.URL, error) {
+	path, query, hasQuery := strings.Cut(target, "?")
+	u := &url.URL{Scheme: c.base.Scheme, Host: c.base.Host, RawQuery: query, ForceQuery: hasQuery}
+	raw := c.basePath + path
 	if c.origin != "" {
 		u.Opaque = strings.TrimPrefix(c.origin, u.Scheme+":") + raw // sent with the scheme before it
 		return u, nil
@@ -69,11 +63,11 @@ func (c *Client) URL(t Target) (*url.URL, error) {
 		return u, nil
 	}
 	// An opaque "//x/y" would be sent in absolute form, to a host named x.
-	path, err := url.PathUnescape(raw)
+	decoded, err := url.PathUnescape(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	u.Path, u.RawPath = path, raw
+	u.Path, u.RawPath = decoded, raw
 	if u.EscapedPath() != raw {
 		return nil, fmt.Errorf("%w: a path that starts with two slashes has to be well encoded", ErrInvalid)
 	}

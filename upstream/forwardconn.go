@@ -42,7 +42,7 @@ func speaksHTTP2(conn net.Conn) bool {
 // begin reports whether a request may be sent on the connection. fail ends its exchange.
 func (c *forwardConn) begin(reused bool, fail func(error)) bool {
 	c.mu.Lock()
-	c.head.reset()
+	c.head = headCheck{}
 	c.fail = fail
 	c.mu.Unlock()
 	return !reused || c.isIdle()

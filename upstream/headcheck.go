@@ -10,15 +10,12 @@ var errFraming = errors.New("an HTTP/1.0 answer with Transfer-Encoding")
 
 // headCheck finds the answers that net/http and fasthttp read wrongly without saying so:
 // in HTTP/1.0 they ignore and hide Transfer-Encoding, and take the chunks for the body
-// (RFC 9112, 6.1: such framing is faulty).
+// (RFC 9112, 6.1: such framing is faulty). The zero value expects the head of an answer.
 type headCheck struct {
 	over bool   // nothing more is to be checked
 	head []byte // as far as it has come
 	err  error  // errFraming once that was found
 }
-
-// reset makes it expect the head of an answer.
-func (h *headCheck) reset() { *h = headCheck{} }
 
 // read is shown what comes on the connection. It returns err, again and again.
 func (h *headCheck) read(p []byte) error {

@@ -45,7 +45,7 @@ func (c *pollConn) Write(p []byte) (int, error) {
 		}
 		c.exchanges++
 		c.reading = false
-		c.head.reset()
+		c.head = headCheck{}
 	}
 	return c.Conn.Write(p)
 }
