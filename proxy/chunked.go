@@ -127,7 +127,7 @@ func chunkSize(line []byte) (size int, ok bool) {
 	return int(n), err == nil
 }
 
-// bodyStream is the body of a request, or nil if the engine has read all of it.
+// bodyStream is the body of a request, or nil if it has none.
 func bodyStream(c *fiber.Ctx) io.Reader {
 	stream := c.Request().BodyStream()
 	chunks := connOf(c).seen.chunks

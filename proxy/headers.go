@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"net/http"
 	"net/netip"
 	"net/textproto"
@@ -126,11 +127,7 @@ func scheme(c *fiber.Ctx) string {
 // copyBack copies the end-to-end fields of an answer, and adds what a proxy has to.
 func copyBack(to *fasthttp.ResponseHeader, header http.Header) {
 	to.SetNoDefaultContentType(true)
-	var connection [][]byte
-	for _, value := range header[fasthttp.HeaderConnection] {
-		connection = append(connection, []byte(value))
-	}
-	endsHere := hop.Named(connection)
+	endsHere := hop.Named(header[fasthttp.HeaderConnection])
 	for name, values := range header {
 		if endsHere.Has([]byte(name)) || name == fasthttp.HeaderContentLength || name == headerRequestID {
 			continue
@@ -142,10 +139,4 @@ func copyBack(to *fasthttp.ResponseHeader, header http.Header) {
 	to.Add("Via", via)
 }
 
-func joined(values [][]byte) string {
-	var texts []string
-	for _, value := range values {
-		texts = append(texts, string(value))
-	}
-	return strings.Join(texts, ", ")
-}
+func joined(values [][]byte) string { return string(bytes.Join(values, []byte(", "))) }

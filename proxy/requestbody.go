@@ -19,8 +19,8 @@ type requestBody struct {
 
 	reading sync.Mutex // held while the body is read; guards what follows
 	begun   []byte     // what was read before
-	stream  io.Reader  // nil when there is nothing more
-	left    int        // bytes still to come; negative if that is not known
+	stream  io.Reader
+	left    int // bytes still to come; negative if that is not known
 	start   time.Time
 	taken   int   // bytes that have come
 	ended   error // that the stream has ended with: io.EOF, if it came whole
@@ -31,11 +31,7 @@ type requestBody struct {
 // newRequestBody is for a body of length bytes, or of an unknown length if that is
 // negative, of which begun has been read.
 func newRequestBody(c *fiber.Ctx, begun []byte, length int) *requestBody {
-	b := &requestBody{start: time.Now(), conn: connOf(c), begun: begun, stream: bodyStream(c), left: length}
-	if b.stream == nil { // the engine has read all of it
-		b.begun = c.Request().Body()
-	}
-	return b
+	return &requestBody{start: time.Now(), conn: connOf(c), begun: begun, stream: bodyStream(c), left: length}
 }
 
 // Bounds on slow uploads: whoever stays slower than this would only keep others from
@@ -70,7 +66,7 @@ func (b *requestBody) readLocked(p []byte) (int, error) {
 		b.begun = b.begun[n:]
 		return n, nil
 	}
-	if b.stream == nil || b.ended != nil {
+	if b.ended != nil {
 		return 0, io.EOF
 	}
 	b.extendDeadline()
@@ -114,7 +110,7 @@ func (b *requestBody) Close() error {
 		b.reading.Lock()
 	}
 	defer b.reading.Unlock()
-	if b.stream != nil && b.ended != io.EOF && b.left != 0 {
+	if b.ended != io.EOF && b.left != 0 {
 		b.conn.unread.Store(true)
 	}
 	return nil

@@ -70,7 +70,6 @@ func (r *statusRequest) readBody(c *fiber.Ctx) error {
 	r.body = r.body[:0]
 	stream := bodyStream(c)
 	if stream == nil {
-		r.body = append(r.body, c.Request().Body()...)
 		return nil
 	}
 	for len(r.body) <= session.MaxBody {

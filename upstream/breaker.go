@@ -29,19 +29,19 @@ type breaker struct {
 	forwards   atomic.Int64 // requests that pass through while the upstream is probed
 }
 
-// verdict is what the outcome of a request says about the upstream.
+// verdict is what the outcome of a request says about the upstream. For gobreaker it is
+// the request's error.
 type verdict uint8
+
+func (v verdict) Error() string {
+	return [...]string{"nothing", "healthy", "failing", "unreachable"}[v]
+}
 
 const (
 	nothing     verdict = iota
 	healthy             // it answers sensibly
 	failing             // it does not, or not this session
 	unreachable         // no connection to it could be made
-)
-
-var (
-	errFailing   = errors.New("it counts as a failure")
-	errNoVerdict = errors.New("it counts as nothing")
 )
 
 func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, gauge prometheus.Gauge) *breaker {
@@ -53,7 +53,8 @@ func newBreaker(name string, cfg BreakerConfig, log *slog.Logger, gauge promethe
 		MaxRequests:   uint32(cfg.Probes),
 		Timeout:       b.rest,
 		ReadyToTrip:   func(gobreaker.Counts) bool { return b.tally.Load().tripped() },
-		IsExcluded:    func(err error) bool { return errors.Is(err, errNoVerdict) },
+		IsExcluded:    func(err error) bool { return err == nothing },
+		IsSuccessful:  func(err error) bool { return err == healthy },
 		OnStateChange: func(_ string, _, to gobreaker.State) { b.changed(to) },
 	})
 	return b
@@ -110,19 +111,13 @@ func verdictOf(err error) verdict {
 	return healthy
 }
 
-// judge is what gobreaker is told of a verdict, which err is the reason of. It ignores
-// what began before its state changed.
-func (b *breaker) judge(v verdict, err error) error {
-	switch v {
-	case healthy:
-		return nil
-	case nothing:
-		return errNoVerdict
-	}
-	if failure, ok := errors.AsType[*Failure](err); ok {
+// judge tells gobreaker of a verdict, which err is the reason of. That ignores what began
+// before its state changed.
+func (b *breaker) judge(v verdict, err error) verdict {
+	if failure, ok := errors.AsType[*Failure](err); ok && v > healthy {
 		b.reason.Store(failure.Reason)
 	}
-	return errFailing
+	return v
 }
 
 // admit is for requests that pass through and may take as long as they like. They take

@@ -15,6 +15,7 @@ import (
 type rateQueue struct {
 	limiter          *rate.Limiter
 	clients, watches queue
+	most             int64 // of each kind that may wait: no more than can hope to get through in time
 	stop             context.CancelFunc
 	stopped          sync.WaitGroup
 }
@@ -24,7 +25,6 @@ type rateQueue struct {
 type queue struct {
 	admitted chan struct{}
 	waiting  atomic.Int64
-	most     int64 // that may wait: no more than can hope to get through in time
 }
 
 // clientsInARow is how many polls of clients may go before a watch's that waits.
@@ -38,11 +38,11 @@ func newRateQueue(perSecond float64) *rateQueue {
 		return nil
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	most := max(1, int64(perSecond*queueing.Seconds()))
 	q := &rateQueue{
 		limiter: rate.NewLimiter(rate.Limit(perSecond), max(1, int(perSecond/10))),
-		clients: queue{admitted: make(chan struct{}), most: most},
-		watches: queue{admitted: make(chan struct{}), most: most},
+		clients: queue{admitted: make(chan struct{})},
+		watches: queue{admitted: make(chan struct{})},
+		most:    max(1, int64(perSecond*queueing.Seconds())),
 		stop:    stop,
 	}
 	q.stopped.Go(func() { q.run(ctx) })
@@ -99,7 +99,7 @@ func (q *rateQueue) wait(ctx context.Context, client <-chan struct{}) error {
 		queue = &q.clients
 	}
 	defer queue.waiting.Add(-1)
-	if queue.waiting.Add(1) > queue.most {
+	if queue.waiting.Add(1) > q.most {
 		return overload(ctx, errQueueFull)
 	}
 	limited, cancel := context.WithTimeout(ctx, queueing)

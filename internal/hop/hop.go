@@ -3,7 +3,6 @@
 package hop
 
 import (
-	"bytes"
 	"net/textproto"
 	"strings"
 )
@@ -20,16 +19,14 @@ func always(name []byte) bool {
 	return false
 }
 
-var keepAlive, closing = []byte("keep-alive"), []byte("close")
-
 // Fields are the fields of one message that end here.
 type Fields struct{ named map[string]bool }
 
 // Named reads the values of Connection, which may name further fields.
-func Named(connection [][]byte) Fields {
+func Named[T string | []byte](connection []T) Fields {
 	var f Fields
 	for _, value := range connection {
-		if bytes.EqualFold(value, keepAlive) || bytes.EqualFold(value, closing) {
+		if strings.EqualFold(string(value), "keep-alive") || strings.EqualFold(string(value), "close") {
 			continue // no fields, but what is there most often
 		}
 		for option := range strings.SplitSeq(string(value), ",") {
