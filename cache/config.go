@@ -34,7 +34,7 @@ type Config struct {
 // holds.
 func DefaultConfig() Config {
 	return Config{
-		MaxSize:      256 * mebibyte,
+		MaxSize:      256 << 20,
 		PendingTTL:   time.Second,
 		FinalTTL:     15 * time.Minute,
 		NotFoundTTL:  2 * time.Second,
@@ -62,19 +62,14 @@ func (c Config) Validate() error {
 // as in 1GB; a number without one is in bytes.
 type Size int64
 
-const (
-	mebibyte Size = 1 << 20
-	pebibyte Size = 1 << 50
-)
-
 // MinSize is the least memory a cache can work with.
-const MinSize = mebibyte
+const MinSize Size = 1 << 20
 
 // UnmarshalText reads a size of up to 1PiB, a bound that no machine reaches and
 // every arithmetic on sizes can rely on.
 func (s *Size) UnmarshalText(text []byte) error {
 	n, err := humanize.ParseBytes(string(text))
-	if err != nil || n > uint64(pebibyte) {
+	if err != nil || n > 1<<50 {
 		return errors.New("want a size such as 256MiB or 1GB, at most 1PiB")
 	}
 	*s = Size(n)

@@ -100,14 +100,14 @@ func (e *exchange) setBody(c *fiber.Ctx, request *http.Request, begun []byte, st
 			return err
 		}
 		if start != nil {
-			_, _ = start.Write(whole) // never fails
+			_, _ = start.credential.Write(whole) // never fails
 		}
 		request.Body = io.NopCloser(bytes.NewReader(whole))
 	default:
 		e.body = newRequestBody(c, begun, length)
 		request.Body = e.body
 		if start != nil {
-			request.Body = reread{io.TeeReader(e.body, start), e.body}
+			request.Body = reread{io.TeeReader(e.body, start.credential), e.body}
 		}
 	}
 	request.ContentLength = int64(length)

@@ -15,16 +15,12 @@ type head struct {
 // readHead reads the header lines as they were sent and refuses requests whose end
 // two servers could see in different places, which is how requests are smuggled past
 // a proxy (RFC 9112, 11.2). The HTTP engine has refused others before.
-func readHead(header *fasthttp.RequestHeader) (head, error) {
+func readHead(header *fasthttp.RequestHeader) (h head, err error) {
 	if version := header.Protocol(); string(version) != "HTTP/1.1" && string(version) != "HTTP/1.0" {
 		return head{}, ambiguous("the HTTP version is not 1.0 or 1.1")
 	}
-	return readLines(header.RawHeaders())
-}
-
-func readLines(raw []byte) (h head, err error) {
 	var lengths, encodings int
-	for len(raw) > 0 {
+	for raw := header.RawHeaders(); len(raw) > 0; {
 		end := bytes.IndexByte(raw, '\n')
 		if end < 0 {
 			end = len(raw) - 1

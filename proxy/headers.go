@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"cmp"
 	"net/http"
 	"net/netip"
 	"net/textproto"
@@ -70,7 +71,7 @@ func (s *Server) forwarded(c *fiber.Ctx, to target) http.Header {
 // itself is believed only if the client is a trusted proxy.
 func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, trusted bool) {
 	request := &c.Request().Header
-	chain, proto, host := peerOf(c).String(), scheme(c), to.host(request)
+	chain, proto, host := peerOf(c).String(), scheme(c), cmp.Or(to.authority, string(request.Host()))
 	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
 			chain = joined(before) + ", " + chain

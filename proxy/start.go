@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 	"time"
 
 	"pollbridge/session"
@@ -31,12 +30,10 @@ type Watches interface {
 // start is a start call that passes through. What it says is picked up while it does:
 // the credential from the request, the token from the answer.
 type start struct {
-	server *Server
-	call   session.Start
-	target *webhook.AttachOptions // where the events have to go; nil: where they always do
-
-	mu         sync.Mutex               // the upstream may answer while the body is still read
-	credential *session.StartCredential // guarded by mu
+	server     *Server
+	call       session.Start
+	credential *session.StartCredential // is shown the body of the request
+	target     *webhook.AttachOptions   // where the events have to go; nil: where they always do
 }
 
 // started returns the start call that a request is, or nil.
@@ -58,19 +55,6 @@ func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
 		p.target = &target
 	}
 	return p, nil
-}
-
-// Write is given the body of the request as it passes by. It never fails.
-func (p *start) Write(b []byte) (int, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.credential.Write(b)
-}
-
-func (p *start) found() (credential string, ok bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.credential.Value()
 }
 
 // answered reads the answer to the call, if that says that a session has begun: before
@@ -126,7 +110,7 @@ func (p *start) begin(status int, body []byte) {
 	if !ok {
 		return // the call has failed, and the answer says why
 	}
-	credential, ok := p.found()
+	credential, ok := p.credential.Value()
 	if !ok {
 		p.missed("its credential could not be read", nil)
 		return

@@ -3,8 +3,6 @@ package proxy
 import (
 	"bytes"
 	"strings"
-
-	"github.com/valyala/fasthttp"
 )
 
 // target is what a request is for.
@@ -40,12 +38,4 @@ func readTarget(raw []byte) (target, error) {
 	t.raw = raw
 	t.path, t.query, _ = bytes.Cut(raw, []byte("?"))
 	return t, nil
-}
-
-// host is the host that the client asked for.
-func (t target) host(request *fasthttp.RequestHeader) string {
-	if t.authority != "" {
-		return t.authority
-	}
-	return string(request.Host())
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"net/http"
 	"slices"
+	"sync"
 
 	"pollbridge/internal/jsontap"
 )
@@ -82,16 +83,20 @@ func (s Start) Credential(query []byte, header Header) *StartCredential {
 // StartCredential finds the credential of a start call. Where that stands in the JSON body
 // it is read while the body passes by, in pieces of any size, without holding the document
 // in it. What else is wrong with the body is for the upstream to say, which alone knows
-// whether a session began. Create it with [Start.Credential]; it is not safe for concurrent
-// use.
+// whether a session began, which may be while the body is still read: it is safe for
+// concurrent use. Create it with [Start.Credential].
 type StartCredential struct {
-	name  string       // of the credential's member
-	body  *jsontap.Tap // nil if the credential does not stand there
-	found string       // outside of the body
+	name  string // of the credential's member
+	found string // outside of the body
+
+	mu   sync.Mutex
+	body *jsontap.Tap // nil if the credential does not stand there; guarded by mu
 }
 
 // Write reads a piece of the body. It never fails, and does not keep p.
 func (c *StartCredential) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.body == nil {
 		return len(p), nil
 	}
@@ -102,6 +107,8 @@ func (c *StartCredential) Write(p []byte) (int, error) {
 // is not exactly one, if another reader might see another one, or if what is not nested in
 // the body takes more than 64 KiB, long strings left out.
 func (c *StartCredential) Value() (string, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.body == nil {
 		return c.found, c.found != ""
 	}
