@@ -30,7 +30,7 @@ func newFlight(locale int, known *record, origin string) *flight {
 	client := make(chan struct{})
 	return &flight{
 		locale: locale, origin: origin, client: client, joined: sync.OnceFunc(func() { close(client) }),
-		notFinal: make(chan struct{}), done: make(chan struct{}), known: known, err: errAborted,
+		notFinal: make(chan struct{}), done: make(chan struct{}), known: known,
 	}
 }
 
@@ -62,7 +62,7 @@ func (f *flight) wait(ctx context.Context, timeout time.Duration) error {
 // its own, since the client that started it may leave while others wait.
 func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) {
 	var brought *record
-	err := errAborted
+	err := errAborted // by a panic
 	defer func() {
 		// The record is stored before the flight leaves the slot: whoever looked into
 		// ristretto too early finds the one or the other.
@@ -81,18 +81,15 @@ func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) 
 		shard.mu.Unlock()
 		close(f.done)
 	}()
-	defer s.recovered(&err)
+	defer s.recovered()
 	s.siblings.enter(session.SessionKey(v.Key()), f)
 	brought, err = s.ask(v, f)
 }
 
-// recovered makes errAborted of a panic. It has to be deferred.
-func (s *Statuses) recovered(err *error) {
+// recovered logs a panic. It has to be deferred.
+func (s *Statuses) recovered() {
 	if p := recover(); p != nil {
 		s.options.Log.Error("panic while asking the upstream", "panic", fmt.Sprint(p))
-		if err != nil {
-			*err = errAborted
-		}
 	}
 }
 

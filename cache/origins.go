@@ -152,7 +152,7 @@ func (s *Statuses) learn(ctx context.Context, v *session.Variant, origin string)
 	if !joined {
 		s.flights.Go(func() {
 			defer s.origins.finish(key, done)
-			defer s.recovered(nil)
+			defer s.recovered()
 			_, _ = s.poll(v, origin, nil) // which remembers what is to be learned
 		})
 	}

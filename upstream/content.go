@@ -27,18 +27,14 @@ var ofEncoded = map[string]bool{
 // what is for this origin only.
 func newContent(response *fasthttp.Response, body []byte, decoded, crossOrigin bool) *session.Content {
 	header := fields(response, func(name string, value []byte) bool {
-		return !notKept[name] && !(crossOrigin && isAccessControl(name)) &&
+		return !notKept[name] && !(crossOrigin && isAccessControl(name, value)) &&
 			!(decoded && (ofEncoded[name] || name == "Etag" && !bytes.HasPrefix(value, []byte("W/"))))
 	})
 	return &session.Content{Status: response.StatusCode(), Header: header, Body: body}
 }
 
-// accessControl is what an answer allows the page that asked.
-func accessControl(response *fasthttp.Response) []session.Field {
-	return fields(response, func(name string, _ []byte) bool { return isAccessControl(name) })
-}
-
-func isAccessControl(name string) bool { return strings.HasPrefix(name, "Access-Control-") }
+// isAccessControl reports whether a field says what the page that asked is allowed.
+func isAccessControl(name string, _ []byte) bool { return strings.HasPrefix(name, "Access-Control-") }
 
 // fields are those of an answer that are wanted, but for what ends here.
 func fields(response *fasthttp.Response, wanted func(name string, value []byte) bool) (all []session.Field) {

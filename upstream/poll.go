@@ -156,7 +156,7 @@ func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOption
 	c.holds.told(who, status, wait)
 	c.redirects.answered(v, status, c.pointsTo(v, response))
 	if o.Origin != "" && o.CORS != nil {
-		o.CORS(accessControl(response))
+		o.CORS(fields(response, isAccessControl))
 	}
 	body, decoded, err := plainBody(response)
 	if err != nil {
