@@ -33,6 +33,7 @@ type breaker struct {
 // the request's error.
 type verdict uint8
 
+// Error is for gobreaker alone: no error of this package holds a verdict.
 func (v verdict) Error() string {
 	return [...]string{"nothing", "healthy", "failing", "unreachable"}[v]
 }
@@ -111,8 +112,8 @@ func verdictOf(err error) verdict {
 	return healthy
 }
 
-// judge tells gobreaker of a verdict, which err is the reason of. That ignores what began
-// before its state changed.
+// judge returns a verdict, which err is the reason of, for gobreaker. That ignores what
+// began before its state changed.
 func (b *breaker) judge(v verdict, err error) verdict {
 	if failure, ok := errors.AsType[*Failure](err); ok && v > healthy {
 		b.reason.Store(failure.Reason)

@@ -361,3 +361,11 @@ func TestTallyIsBounded(t *testing.T) {
 		}
 	})
 }
+
+func TestVerdictsHaveNames(t *testing.T) {
+	for v, want := range map[verdict]string{nothing: "nothing", healthy: "healthy", failing: "failing", unreachable: "unreachable"} {
+		if got := v.Error(); got != want {
+			t.Errorf("verdict %d is %q; want %s", v, got, want)
+		}
+	}
+}
