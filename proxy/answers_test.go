@@ -143,7 +143,7 @@ type failing struct{}
 
 func (failing) URL(string) (*url.URL, error) { return &url.URL{Host: "h"}, nil }
 
-func (failing) Forward(*http.Request) (*http.Response, error) {
+func (failing) Forward(*http.Request, func(code int, header http.Header)) (*http.Response, error) {
 	return &http.Response{
 		StatusCode: 200, ContentLength: 4, Body: failingBody{},
 		Header: http.Header{"Set-Cookie": {"a=b"}, "Cache-Control": {"max-age=600"}, "Content-Encoding": {"gzip"}},

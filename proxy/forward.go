@@ -6,7 +6,6 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"sync/atomic"
 
 	"pollbridge/upstream"
@@ -74,8 +73,7 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (
 		return 0, err
 	}
 	interim := newInterim(c)
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: interim.forward})
-	response, err := s.options.Upstream.Forward(request.WithContext(ctx))
+	response, err := s.options.Upstream.Forward(request.WithContext(ctx), interim.forward)
 	interim.stop()
 	if err != nil {
 		return 0, gatewayError(err)

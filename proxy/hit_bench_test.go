@@ -93,8 +93,10 @@ func serveEndlessly(b *testing.B, request string, serve func(net.Listener) error
 
 type unused struct{}
 
-func (unused) URL(string) (*url.URL, error)                  { panic("passed through") }
-func (unused) Forward(*http.Request) (*http.Response, error) { panic("passed through") }
+func (unused) URL(string) (*url.URL, error) { panic("passed through") }
+func (unused) Forward(*http.Request, func(code int, header http.Header)) (*http.Response, error) {
+	panic("passed through")
+}
 
 type always struct{ *session.Observation }
 

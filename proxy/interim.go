@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/textproto"
 	"sync"
 
 	"pollbridge/internal/hop"
@@ -31,13 +30,13 @@ func newInterim(c *fiber.Ctx) *interim {
 	return i
 }
 
-func (i *interim) forward(code int, header textproto.MIMEHeader) error {
+func (i *interim) forward(code int, header http.Header) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.conn == nil || code == http.StatusContinue {
-		return nil
+		return
 	}
-	endToEnd := http.Header(header).Clone()
+	endToEnd := header.Clone()
 	for name := range endToEnd {
 		if (hop.Fields{}).Has([]byte(name)) || name == "Content-Length" {
 			delete(endToEnd, name)
@@ -47,8 +46,9 @@ func (i *interim) forward(code int, header textproto.MIMEHeader) error {
 	fmt.Fprintf(&head, "HTTP/1.1 %d %s\r\n", code, http.StatusText(code))
 	_ = endToEnd.Write(&head) // a buffer never fails
 	head.WriteString("\r\n")
-	_, err := i.conn.Write(head.Bytes())
-	return err
+	if _, err := i.conn.Write(head.Bytes()); err != nil {
+		i.conn = nil // what reads from it will tell
+	}
 }
 
 // stop is to be called when the final answer is there, before anything is written.

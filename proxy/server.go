@@ -41,7 +41,7 @@ type Holder interface {
 // Forwarder sends on what passes through; see upstream.Client.
 type Forwarder interface {
 	URL(target string) (*url.URL, error)
-	Forward(*http.Request) (*http.Response, error)
+	Forward(*http.Request, func(code int, header http.Header)) (*http.Response, error)
 }
 
 // Options is what a Server needs besides its configuration. All of it is needed, but

@@ -169,7 +169,7 @@ func TestLargeHeads(t *testing.T) {
 	if err != nil || len(o.Header) != 40 {
 		t.Errorf("Poll = %v, %v; want 40 fields", o, err)
 	}
-	response, err := c.Forward(request(t, c, "GET", "/", nil))
+	response, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestBreakerOpensOnARatio(t *testing.T) {
 			t.Errorf("while open: NotSent %t, RetryAfter %v", f.NotSent(), f.RetryAfter)
 		}
 	}
-	if _, err := c.Forward(request(t, c, "GET", "/", nil)); err == nil {
+	if _, err := c.Forward(request(t, c, "GET", "/", nil), nil); err == nil {
 		t.Error("Forward got through an open breaker")
 	} else {
 		wantFailure(t, err, upstream.Open)
@@ -169,7 +169,7 @@ func TestPagesOpenNothing(t *testing.T) {
 	for status := 500; status <= 504; status++ {
 		f.set(respond(status, "text"))
 		for range 20 {
-			response, err := c.Forward(request(t, c, "GET", "/", nil))
+			response, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -178,7 +178,7 @@ func TestPagesOpenNothing(t *testing.T) {
 	}
 	f.set(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for range 20 {
-		_, err := c.Forward(request(t, c, "POST", "/", nil))
+		_, err := c.Forward(request(t, c, "POST", "/", nil), nil)
 		wantFailure(t, err, upstream.Connection)
 	}
 	wantBreaker(t, c, "closed")
@@ -192,7 +192,7 @@ func TestNobodyIsThere(t *testing.T) {
 			return err
 		},
 		"what passes through": func(t *testing.T, c *upstream.Client) error {
-			_, err := c.Forward(request(t, c, "GET", "/", nil))
+			_, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 			return err
 		},
 	} {
@@ -221,7 +221,7 @@ func TestOnlyWhatPassesThrough(t *testing.T) {
 	listener.Close()
 	c := newClient(t, "http://"+address, quick)
 	ask := func() error {
-		response, err := c.Forward(request(t, c, "GET", "/", nil))
+		response, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 		if err == nil {
 			response.Body.Close()
 		}
@@ -456,13 +456,13 @@ func TestOverload(t *testing.T) {
 			}
 		})
 		others.Go(func() {
-			_, err := c.Forward(request(t, c, "GET", "/", nil))
+			_, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 			wantFailure(t, err, upstream.Overload)
 		})
 	}
 	leave, cancel := context.WithCancelCause(t.Context())
 	cancel(errGone)
-	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(leave)); err != errGone {
+	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(leave), nil); err != errGone {
 		t.Errorf("a client that left while it queued: Forward = %v; want its cause", err)
 	}
 	if _, err := c.Poll(leave, asked(t), forClient); err != errGone {
@@ -514,7 +514,7 @@ func TestSlowAnswersDoNotHoldUpRecovery(t *testing.T) {
 	var forwards sync.WaitGroup
 	for range 2 {
 		forwards.Go(func() {
-			response, err := c.Forward(request(t, c, "GET", "/slow", nil))
+			response, err := c.Forward(request(t, c, "GET", "/slow", nil), nil)
 			if err != nil {
 				t.Errorf("a slow answer: %v", err)
 				return
@@ -523,7 +523,7 @@ func TestSlowAnswersDoNotHoldUpRecovery(t *testing.T) {
 		})
 		<-arrived
 	}
-	if _, err := c.Forward(request(t, c, "GET", "/slow", nil)); err == nil {
+	if _, err := c.Forward(request(t, c, "GET", "/slow", nil), nil); err == nil {
 		t.Error("more than probes got through")
 	} else {
 		wantFailure(t, err, upstream.Open)

@@ -159,7 +159,7 @@ func TestProxy(t *testing.T) {
 					if i > 0 {
 						break
 					}
-					response, err := c.Forward(request(t, c, "GET", "//a%2Fb/%zz?x=1;y", nil))
+					response, err := c.Forward(request(t, c, "GET", "//a%2Fb/%zz?x=1;y", nil), nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -228,7 +228,7 @@ func TestProxyThatRefuses(t *testing.T) {
 				to = "http://example.com"
 			}
 			log, client := logged(t, to, through(url))
-			_, err := client.Forward(request(t, client, "GET", "/", nil))
+			_, err := client.Forward(request(t, client, "GET", "/", nil), nil)
 			wantFailure(t, err, upstream.Connection)
 			for range 2 {
 				_, err := client.Poll(t.Context(), asked(t), forClient)

@@ -40,16 +40,18 @@ type exchange struct {
 	endUpload func() // closes the client's body, which ends reading it; does so once
 	release   func() // ends the exchange, once
 
-	safe    bool        // the request may be sent twice
-	stale   bool        // nothing may be sent on the connection
-	sent    atomic.Bool // something may have been sent on one
-	interim int
+	safe  bool        // the request may be sent twice
+	stale bool        // nothing may be sent on the connection
+	sent  atomic.Bool // something may have been sent on one
+
+	interim  func(code int, header http.Header) // told of interim answers; may be nil
+	interims int                                // how many have come
 }
 
 // newExchange makes an exchange that ends when nothing has moved for so long. leave is
 // called at its end.
-func newExchange(request *http.Request, silence time.Duration, leave func()) *exchange {
-	x := &exchange{endUpload: func() {}}
+func newExchange(request *http.Request, interim func(int, http.Header), silence time.Duration, leave func()) *exchange {
+	x := &exchange{interim: interim, endUpload: func() {}}
 	x.ctx, x.stop = context.WithCancelCause(request.Context())
 	timer := time.AfterFunc(silence, func() { x.stop(brokenExchange(errSilent)) })
 	x.moved = func() { timer.Reset(silence) }
@@ -113,11 +115,15 @@ func (x *exchange) gotConn(info httptrace.GotConnInfo) {
 	}
 }
 
-func (x *exchange) gotInterim(int, textproto.MIMEHeader) error {
-	if x.interim++; x.interim > interimMost {
+func (x *exchange) gotInterim(code int, header textproto.MIMEHeader) error {
+	if x.interims++; x.interims > interimMost {
 		x.stop(brokenExchange(errInterim))
+		return errInterim
 	}
 	x.moved()
+	if x.interim != nil {
+		x.interim(code, http.Header(header))
+	}
 	return nil
 }
 

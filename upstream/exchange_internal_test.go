@@ -33,7 +33,7 @@ func ask(t *testing.T, c *Client, body io.ReadCloser) (*http.Response, error) {
 		t.Fatal(err)
 	}
 	r := &http.Request{Method: "POST", URL: u, Header: http.Header{}, Body: body}
-	return c.Forward(r.WithContext(t.Context()))
+	return c.Forward(r.WithContext(t.Context()), nil)
 }
 
 // TestSilenceEndsAnExchange, before its answer or within that, but only silence.
@@ -130,7 +130,7 @@ func TestAnswerOnAStaleConnection(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := newExchange(r, time.Minute, func() {})
+	x := newExchange(r, nil, time.Minute, func() {})
 	defer x.release()
 	surplus, _ := io.Pipe()
 	trips := 0

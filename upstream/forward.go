@@ -77,11 +77,12 @@ func (c *Client) URL(target string) (*url.URL, error) {
 // Forward sends a request as it is and returns the answer as it comes; the
 // caller must close its body. It returns a *Failure where there is none, unless the
 // request's context ended or reading its body failed: then it returns that error.
-// The upstream's interim answers are told to the httptrace of the request's context.
+// interim, unless it is nil, is told of the upstream's interim answers, and must not
+// block; it may be called by another goroutine.
 //
 // A request counts as in flight until the body is closed. None is sent again that the
 // upstream may have seen, but for GET, HEAD, OPTIONS and TRACE without a body.
-func (c *Client) Forward(request *http.Request) (response *http.Response, err error) {
+func (c *Client) Forward(request *http.Request, interim func(code int, header http.Header)) (response *http.Response, err error) {
 	if err := checkSendable(request, c.origin); err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func (c *Client) Forward(request *http.Request) (response *http.Response, err er
 		leave()
 		return nil, err
 	}
-	x := newExchange(request, c.silence, leave)
+	x := newExchange(request, interim, c.silence, leave)
 	if c.proxyAuth != "" {
 		x.request.Header = request.Header.Clone()
 		x.request.Header.Set("Proxy-Authorization", c.proxyAuth)

@@ -42,7 +42,7 @@ func TestTargetsAreKeptByteForByte(t *testing.T) {
 			"/", "/a%2Fb/../c//d?x=1;y=%zz", "//x/y", "//x/y?z", "///", "/./..", "/%", "/%zz", "/a?", "//a?", "/a?b?c", "/a?%", "/a;b=c", `/a"b<c>|{}\^` + "`", "/ąž", "/a%00b", "/*", "/a:b@c", "/a+b",
 			"/en/smartid/sign/status/tok.json", "/a?" + strings.Repeat("x", 5000),
 		} {
-			response, err := c.Forward(request(t, c, "GET", target, nil))
+			response, err := c.Forward(request(t, c, "GET", target, nil), nil)
 			if err != nil {
 				t.Errorf("Forward %s = %v", target, err)
 				continue
@@ -73,7 +73,7 @@ func TestForwardKeepsTheRequestAndTheAnswer(t *testing.T) {
 	r.ContentLength = 5
 	r.Header.Set("Accept", "text/plain")
 	r.Header["X-Many"] = []string{"1", "2"}
-	response, err := c.Forward(r)
+	response, err := c.Forward(r, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,7 +128,7 @@ func TestForwardStreams(t *testing.T) {
 			}
 		}
 	})
-	response, err := c.Forward(request(t, c, "POST", "/", reader))
+	response, err := c.Forward(request(t, c, "POST", "/", reader), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +166,7 @@ func TestForwardIsNeverRepeated(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := testkit.NewRawUpstream(t, func(p *testkit.Conn) { p.ReadRequest() }) // read, acted on, and never answered
 			client := newClient(t, s.URL)
-			response, err := client.Forward(c.make(client))
+			response, err := client.Forward(c.make(client), nil)
 			if err == nil {
 				response.Body.Close()
 				t.Errorf("Forward = %s; want a failure", response.Status)
@@ -191,7 +191,7 @@ func TestForwardEndsWithItsClient(t *testing.T) {
 		<-reached
 		leave(errGone)
 	}()
-	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx)); err != errGone {
+	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx), nil); err != errGone {
 		t.Errorf("Forward = %v; want the client's cause", err)
 	}
 	<-noticed
@@ -225,7 +225,7 @@ func TestBrokenUploadIsTheClientsFault(t *testing.T) {
 	for _, length := range []int64{-1, 100} {
 		r := request(t, c, "POST", "/", &broken{})
 		r.ContentLength = length
-		if _, err := c.Forward(r); !errors.Is(err, errBroken) {
+		if _, err := c.Forward(r, nil); !errors.Is(err, errBroken) {
 			t.Errorf("Forward = %v; want what reading the body gave", err)
 		}
 		if <-whole {
@@ -255,7 +255,7 @@ func TestRequestThatCannotBeSent(t *testing.T) {
 			client := newClient(t, testkit.Serve(t, f).URL, quick, func(s *setup) { s.breaker.MinRequests = 1 })
 			r := request(t, client, "GET", "/", nil)
 			c.change(r)
-			response, err := client.Forward(r)
+			response, err := client.Forward(r, nil)
 			if err == nil {
 				response.Body.Close()
 				t.Fatal("it was sent")
@@ -307,7 +307,7 @@ func TestForwardFailures(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := testkit.NewRawUpstream(t, c.handle)
 			client := newClient(t, s.URL)
-			_, err := client.Forward(request(t, client, "POST", "/"+token, body(credential)))
+			_, err := client.Forward(request(t, client, "POST", "/"+token, body(credential)), nil)
 			if f := wantFailure(t, err, c.reason); f.NotSent() {
 				t.Error("the failure says that nothing was sent")
 			}
@@ -320,7 +320,7 @@ func TestBodyThatBreaksOffShows(t *testing.T) {
 	for _, head := range []string{"Content-Length: 100\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n64\r\n"} {
 		s := testkit.NewRawUpstream(t, func(p *testkit.Conn) { p.ReadRequest(); p.Say("HTTP/1.1 200 OK\r\n" + head + "half") })
 		c := newClient(t, s.URL)
-		response, err := c.Forward(request(t, c, "GET", "/", nil))
+		response, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -335,14 +335,14 @@ func TestBodyThatBreaksOffShows(t *testing.T) {
 func TestInFlightUntilTheBodyIsClosed(t *testing.T) {
 	f := newFlaky()
 	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { s.MaxInflight = 1 })
-	first, err := c.Forward(request(t, c, "GET", "/", nil))
+	first, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	seen := f.requests.Load()
 	second := make(chan *http.Response)
 	go func() {
-		response, err := c.Forward(request(t, c, "GET", "/", nil))
+		response, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 		if err != nil {
 			t.Error(err)
 		}
@@ -379,7 +379,7 @@ func TestPollsGoBesideUploads(t *testing.T) {
 	f := newFlaky()
 	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { s.MaxInflight = 4 })
 	for range 3 {
-		response, err := c.Forward(request(t, c, "GET", "/", nil))
+		response, err := c.Forward(request(t, c, "GET", "/", nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -396,7 +396,7 @@ func TestForwardIsCounted(t *testing.T) {
 	c := newClient(t, testkit.Serve(t, f).URL, func(s *setup) { own = *s })
 	for _, status := range []int{200, 204, 404, 500} {
 		f.set(respond(status, ""))
-		response, err := c.Forward(request(t, c, "GET", "/"+token, nil))
+		response, err := c.Forward(request(t, c, "GET", "/"+token, nil), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
 	"slices"
 	"strings"
 	"sync"
@@ -29,7 +27,7 @@ func pass(t testing.TB, c *upstream.Client, method, sent, want string) {
 	if sent != "" {
 		r.Body, r.ContentLength = body(sent), int64(len(sent))
 	}
-	response, err := c.Forward(r)
+	response, err := c.Forward(r, nil)
 	if err != nil {
 		t.Errorf("Forward %s = %v; want %s", method, err, want)
 		return
@@ -125,7 +123,7 @@ func forwardWhileTheUpstreamCloses(t *testing.T, method, sent string, twice bool
 		r.Body, r.ContentLength = body(sent), int64(len(sent))
 	}
 	r.Header.Set("Idempotency-Key", "1")
-	response, err := client.Forward(r)
+	response, err := client.Forward(r, nil)
 	if err == nil {
 		response.Body.Close()
 	}
@@ -200,7 +198,7 @@ func TestEarlyAnswers(t *testing.T) {
 			c := newClient(t, s.URL)
 			for range 20 {
 				r := request(t, c, "POST", "/", io.NopCloser(io.LimitReader(endless{}, 8<<20)))
-				response, err := c.Forward(r)
+				response, err := c.Forward(r, nil)
 				if err != nil {
 					t.Fatalf("Forward = %v; want 413", err)
 				}
@@ -224,11 +222,9 @@ func TestInterimAnswers(t *testing.T) {
 	s := testkit.NewRawUpstream(t, answering("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"+answer(200, "fine")))
 	c := newClient(t, s.URL)
 	var told []string
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
+	response, err := c.Forward(request(t, c, "GET", "/", nil), func(code int, header http.Header) {
 		told = append(told, fmt.Sprint(code, header.Get("Link")))
-		return nil
-	}})
-	response, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx))
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +257,7 @@ func TestForwardSpeaksHTTP2(t *testing.T) {
 	c := newClient(t, url+"/base", func(s *setup) { s.CAFile = ca })
 	for range 3 {
 		r := request(t, c, "POST", "/a%2Fb/../c//d?x=1;y=%zz", body("hello"))
-		response, err := c.Forward(r)
+		response, err := c.Forward(r, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +293,7 @@ func TestHTTP2IsNeverRepeated(t *testing.T) {
 					}
 				})
 				c := newClient(t, strings.Replace(s.URL, "http", "https", 1), func(s *setup) { s.CAFile = ca })
-				_, err := c.Forward(request(t, c, method, "/", nil))
+				_, err := c.Forward(request(t, c, method, "/", nil), nil)
 				if f := wantFailure(t, err, upstream.Connection); f.NotSent() {
 					t.Error("the failure says that nothing was sent")
 				}
@@ -313,7 +309,7 @@ func TestForwardAfterItsClientHasLeft(t *testing.T) {
 	c := newClient(t, testkit.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})).URL)
 	ctx, leave := context.WithCancelCause(t.Context())
 	leave(errGone)
-	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx)); err != errGone {
+	if _, err := c.Forward(request(t, c, "GET", "/", nil).WithContext(ctx), nil); err != errGone {
 		t.Errorf("Forward = %v; want the client's cause", err)
 	}
 }

@@ -54,7 +54,7 @@ func TestRetryAfter(t *testing.T) {
 	if _, err := c.Poll(t.Context(), others, forClient); err != nil {
 		t.Errorf("another credential: %v", err)
 	}
-	response, err := c.Forward(request(t, c, "GET", "/session-1", nil))
+	response, err := c.Forward(request(t, c, "GET", "/session-1", nil), nil)
 	if err != nil {
 		t.Fatalf("what passes through: %v", err)
 	}

@@ -594,7 +594,7 @@ func TestTLS(t *testing.T) {
 	url := strings.Replace(s.URL, "http", "https", 1)
 	trusting := newClient(t, url, func(s *setup) { s.CAFile = ca })
 	poll(t, trusting, waiting)
-	if response, err := trusting.Forward(request(t, trusting, "GET", "/", nil)); err != nil {
+	if response, err := trusting.Forward(request(t, trusting, "GET", "/", nil), nil); err != nil {
 		t.Errorf("Forward = %v", err)
 	} else {
 		response.Body.Close()
@@ -602,7 +602,7 @@ func TestTLS(t *testing.T) {
 	wary := newClient(t, url)
 	_, err := wary.Poll(t.Context(), asked(t), forClient)
 	wantFailure(t, err, upstream.Connection)
-	_, err = wary.Forward(request(t, wary, "GET", "/", nil))
+	_, err = wary.Forward(request(t, wary, "GET", "/", nil), nil)
 	wantFailure(t, err, upstream.Connection)
 	wantSeen(t, s, 2)
 	_, err = newClient(t, s.URL).Poll(t.Context(), asked(t), forClient) // plain HTTP
