@@ -40,10 +40,7 @@ func (m *management) registerStream(api huma.API) {
 		}},
 	}}
 	route(m, api, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
-		after, err := m.from(ctx, "query.after", in.After)
-		if in.After == "" {
-			after, err = m.from(ctx, "query.after", latest)
-		}
+		after, err := m.from(ctx, cmp.Or(in.After, latest))
 		if in.LastEventID != "" {
 			after, err = position(ofEvents, "header.Last-Event-ID", in.LastEventID)
 		}
