@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pollbridge/webhook"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // listenCmd receives webhooks while a receiver is being developed: it shows what
@@ -77,6 +79,6 @@ func (c *listenCmd) Run(ctx context.Context, out io.Writer) error {
 	b.mu.Lock() // one that is late may still be printed
 	defer b.mu.Unlock()
 	fmt.Fprintf(out, "Stopped after %s: %s, %d verified, %d of them seen before, %d not verified.\n",
-		toMillisecond(time.Since(began)), counted(b.verified+b.refused, "webhook"), b.verified, b.repeated, b.refused)
+		toMillisecond(time.Since(began)), english.Plural(b.verified+b.refused, "webhook", ""), b.verified, b.repeated, b.refused)
 	return err
 }
