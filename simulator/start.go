@@ -15,13 +15,6 @@ const (
 	maxParameter = 4 << 10
 )
 
-type startedBody struct {
-	Status      string      `json:"status"`
-	Token       string      `json:"token"`
-	ControlCode string      `json:"control_code"`
-	Extra       undescribed `json:"future_field,omitzero"`
-}
-
 func (s *Simulator) answerStart(r *http.Request, c call) answer {
 	p, err := readStart(r)
 	if err != nil {
@@ -37,7 +30,7 @@ func (s *Simulator) answerStart(r *http.Request, c call) answer {
 		return s.failed(c, code, "")
 	}
 	started := s.start(StartRequest{AccessToken: p["access_token"], Endpoint: c.endpoint})
-	return jsonAnswer(http.StatusOK, startedBody{"ok", started.Token, started.ControlCode, s.extra()})
+	return jsonAnswer(http.StatusOK, body{Status: "ok", Token: started.Token, ControlCode: started.ControlCode, Extra: s.extra()})
 }
 
 // parameters are those of a start call that the documentation names; others, such as the

@@ -13,29 +13,6 @@ import (
 
 const maxStatusBody = 64 << 10
 
-// statusBody is the answer of the endpoints, each with its own selection of the optional
-// fields. The bearer dialect has a DocumentStatus and no Status.
-type statusBody struct {
-	Status         string       `json:"status,omitzero"`
-	DocumentStatus string       `json:"document_status,omitzero"`
-	SignatureID    string       `json:"signature_id,omitzero"`
-	SignatureValue []byte       `json:"signature_value,omitzero"`
-	File           *file        `json:"file,omitzero"`
-	Certificate    *certificate `json:"certificate,omitzero"`
-	Person         *person      `json:"person,omitzero"`
-	SanctionsData  []any        `json:"sanctions_data,omitzero"`
-	PepsData       []any        `json:"peps_data,omitzero"`
-	Extra          undescribed  `json:"future_field,omitzero"`
-}
-
-// nestedBody is the answer of the bearer dialect.
-type nestedBody struct {
-	Data      statusBody  `json:"data"`
-	ErrorCode int         `json:"error_code,omitzero"`
-	Message   string      `json:"message,omitzero"`
-	Extra     undescribed `json:"future_field,omitzero"`
-}
-
 // answerStatus answers a poll. Whether the credential is one at all is decided before the
 // token is looked at.
 func (s *Simulator) answerStatus(r *http.Request, c call) answer {
@@ -51,7 +28,7 @@ func (s *Simulator) answerStatus(r *http.Request, c call) answer {
 	case !known:
 		return s.failed(c, codeNoSession, "")
 	case asked.State == Waiting:
-		return s.statusAnswer(c, "pending", statusBody{Status: "waiting"})
+		return s.statusAnswer(c, "pending", body{Status: "waiting"})
 	case asked.State != Succeeded:
 		return s.failed(c, asked.State.Code(), "")
 	}
@@ -97,22 +74,21 @@ func bodyCredential(r *http.Request) (string, bool) {
 	var asked struct {
 		AccessToken string `json:"access_token"`
 	}
-	body := http.MaxBytesReader(nil, r.Body, maxStatusBody)
-	err := json.UnmarshalRead(body, &asked, jsontext.AllowDuplicateNames(true))
+	err := json.UnmarshalRead(http.MaxBytesReader(nil, r.Body, maxStatusBody), &asked, jsontext.AllowDuplicateNames(true))
 	return asked.AccessToken, err == nil && asked.AccessToken != ""
 }
 
-func (s *Simulator) statusAnswer(c call, documentStatus string, body statusBody) answer {
+func (s *Simulator) statusAnswer(c call, documentStatus string, b body) answer {
 	if c.dialect == bearerDialect {
-		body.Status, body.DocumentStatus = "", documentStatus
-		return jsonAnswer(http.StatusOK, nestedBody{Data: body, Extra: s.extra()})
+		b.Status, b.DocumentStatus = "", documentStatus
+		return jsonAnswer(http.StatusOK, nestedBody{Data: b, Extra: s.extra()})
 	}
-	body.Extra = s.extra()
-	return jsonAnswer(http.StatusOK, body)
+	b.Extra = s.extra()
+	return jsonAnswer(http.StatusOK, b)
 }
 
-func (s *Simulator) signed(x session) statusBody {
-	b := statusBody{Status: "ok", Person: &s.signer.person}
+func (s *Simulator) signed(x session) body {
+	b := body{Status: "ok", Person: &s.signer.person}
 	if x.Endpoint.signsDocument() {
 		b.SignatureID, b.File = signatureID(x.Token), signedFile(x.Token, x.fileSize)
 		b.SanctionsData, b.PepsData = []any{}, []any{}
