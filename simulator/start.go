@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -55,12 +56,7 @@ func readStart(r *http.Request) (parameters, error) {
 	for _, name := range names {
 		p[name], _ = body.Value(name)
 	}
-	if p["access_token"] == "" {
-		p["access_token"] = r.URL.Query().Get("access_token")
-	}
-	if p["access_token"] == "" {
-		p["access_token"], _ = bearer(r)
-	}
+	p["access_token"] = cmp.Or(p["access_token"], credentialOf(r, queryDialect), credentialOf(r, bearerDialect))
 	return p, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,8 +17,8 @@ const maxStatusBody = 64 << 10
 // answerStatus answers a poll. Whether the credential is one at all is decided before the
 // token is looked at.
 func (s *Simulator) answerStatus(r *http.Request, c call) answer {
-	credential, ok := credentialOf(r, c.dialect)
-	if !ok {
+	credential := credentialOf(r, c.dialect)
+	if credential == "" {
 		return s.failed(c, codeParameters, "")
 	}
 	if !s.accepts(credential) {
@@ -45,37 +46,43 @@ func (s *Simulator) collect(c call, credential string) (session, bool) {
 		return session{}, false
 	}
 	asked := *found
-	if found.final() {
-		s.collectLocked(found)
+	if !found.final() {
+		return asked, true
+	}
+	if found.FinalAnswers++; found.FinalAnswers == 1 {
+		s.tellLocked(Event{Kind: EventCollected, Time: time.Now(), Session: found.Session})
+	}
+	if s.cfg.OneShot {
+		s.forgetLocked(found, time.Now())
 	}
 	return asked, true
 }
 
-func credentialOf(r *http.Request, d dialect) (string, bool) {
+// credentialOf is empty where there is none.
+func credentialOf(r *http.Request, d dialect) string {
 	switch d {
 	case queryDialect:
-		credential := r.URL.Query().Get("access_token")
-		return credential, credential != ""
+		return r.URL.Query().Get("access_token")
 	case bearerDialect:
-		return bearer(r)
+		if credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			return credential
+		}
+		return ""
 	}
 	return bodyCredential(r)
-}
-
-func bearer(r *http.Request) (string, bool) {
-	credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return credential, ok && credential != ""
 }
 
 // bodyCredential reads JSON as the upstream's language does: of two members with one name
 // the last counts, and names differ by case. A bridge that read it otherwise would be
 // found out.
-func bodyCredential(r *http.Request) (string, bool) {
+func bodyCredential(r *http.Request) string {
 	var asked struct {
 		AccessToken string `json:"access_token"`
 	}
-	err := json.UnmarshalRead(http.MaxBytesReader(nil, r.Body, maxStatusBody), &asked, jsontext.AllowDuplicateNames(true))
-	return asked.AccessToken, err == nil && asked.AccessToken != ""
+	if json.UnmarshalRead(http.MaxBytesReader(nil, r.Body, maxStatusBody), &asked, jsontext.AllowDuplicateNames(true)) != nil {
+		return ""
+	}
+	return asked.AccessToken
 }
 
 func (s *Simulator) statusAnswer(c call, documentStatus string, b body) answer {
