@@ -47,11 +47,6 @@ func (f field) leaves() []field {
 	return all
 }
 
-// Keys returns the key of every setting in the struct that target points to, in their
-// order. The variable of a key is [Prefix] and the key in upper case, with _ for each
-// dot.
-func Keys(target any) []string { return keys(root(target).leaves()) }
-
 func keys(fields []field) []string {
 	all := make([]string, len(fields))
 	for i, f := range fields {

@@ -10,7 +10,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Prefix begins the name of every variable.
+// Prefix begins the name of every variable. The key of its setting follows in upper case,
+// with _ for each dot.
 const Prefix = "POLLBRIDGE_"
 
 // injected matches what Kubernetes sets in every pod for a Service named
