@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -123,8 +124,7 @@ func (s *stream) next() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		text = append(text, "id: "+shown.Cursor+"\nevent: "+shown.Type+"\ndata: "...)
-		text = append(append(text, data...), "\n\n"...)
+		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", shown.Cursor, shown.Type, data)
 	}
 	return string(text), nil
 }
