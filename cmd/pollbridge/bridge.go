@@ -101,9 +101,8 @@ func (b *bridge) openStore() (err error) {
 
 // makeFront makes what answers status requests: the upstream's client and the cache.
 func (b *bridge) makeFront() (err error) {
-	b.upstream, err = upstream.New(b.cfg.Upstream, b.cfg.Breaker, upstream.Options{
-		Log: b.log, Registry: b.registry, UserAgent: userAgent(),
-	})
+	options := upstream.Options{Log: b.log, Registry: b.registry, UserAgent: userAgent()}
+	b.upstream, err = upstream.New(b.cfg.Upstream, b.cfg.Breaker, options)
 	if err != nil {
 		return err
 	}
@@ -241,11 +240,9 @@ func (b *bridge) noteStore(err error) {
 	}
 }
 
-var errDraining = errors.New("draining")
-
 func (b *bridge) ready() error {
 	if b.draining.Load() {
-		return errDraining
+		return errors.New("draining")
 	}
 	if err := b.store.Err(); err != nil {
 		return fmt.Errorf("the store cannot be used: %w", err)
