@@ -56,7 +56,8 @@ func readStart(r *http.Request) (parameters, error) {
 	for _, name := range names {
 		p[name], _ = body.Value(name)
 	}
-	p["access_token"] = cmp.Or(p["access_token"], credentialOf(r, queryDialect), credentialOf(r, bearerDialect))
+	authorization := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	p["access_token"] = cmp.Or(p["access_token"], credentialOf(r, queryDialect), authorization)
 	return p, nil
 }
 

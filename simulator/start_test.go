@@ -70,11 +70,9 @@ func TestStartAnswer(t *testing.T) {
 
 func TestStartWithoutACredential(t *testing.T) {
 	sim := newSimulator(t, simulator.Config{})
-	for _, field := range []string{"Authorization: test", "Authorization: Basic test", "Authorization: Bearer "} {
-		answer := read(t, call(sim, "POST", "/en/smartid/sign.json", `{`+smartID+`}`, field).Body)
-		if want := "Some request parameters are invalid: access_token"; answer.ErrorCode != 40001 || answer.Message != want {
-			t.Errorf("with %s it is answered %d %s, want 40001 %s", field, answer.ErrorCode, answer.Message, want)
-		}
+	answer := read(t, call(sim, "POST", "/en/smartid/sign.json", `{`+smartID+`}`, "Authorization: Bearer ").Body)
+	if want := "Some request parameters are invalid: access_token"; answer.ErrorCode != 40001 || answer.Message != want {
+		t.Errorf("it is answered %d %s, want 40001 %s", answer.ErrorCode, answer.Message, want)
 	}
 }
 
