@@ -19,13 +19,10 @@ type Config struct {
 	// this machine the metrics; see [KeyFile].
 	Keys []string `yaml:"keys" secret:"true"`
 	// TLS is for a listener that speaks https. It must be the zero value.
-	TLS TLSConfig `yaml:"tls"`
-}
-
-// TLSConfig names a certificate and its key.
-type TLSConfig struct {
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file" secret:"maybe"`
+	TLS struct {
+		CertFile string `yaml:"cert_file"`
+		KeyFile  string `yaml:"key_file" secret:"maybe"`
+	} `yaml:"tls"`
 }
 
 // DefaultConfig is what applies where nothing else is said.

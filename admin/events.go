@@ -48,11 +48,11 @@ type AfterParam struct {
 }
 
 // from resolves where to begin.
-func (m *management) from(ctx context.Context, location, after string) (string, error) {
+func (m *management) from(ctx context.Context, after string) (string, error) {
 	if after == latest {
 		return m.Services.Events.NewestEvent(ctx)
 	}
-	return position(ofEvents, location, after)
+	return position(ofEvents, "query.after", after)
 }
 
 // connection is what the client is connected by.
@@ -75,7 +75,7 @@ func (m *management) registerEvents(api huma.API) {
 		"Every event that a webhook could receive, in order, whether or not a subscription wants it. Reading removes nothing: each reader keeps the cursor in next.",
 		http.StatusOK),
 		"query", func(ctx context.Context, in *input) (*answered[eventList], error) {
-			after, err := m.from(ctx, "query.after", in.After)
+			after, err := m.from(ctx, in.After)
 			if err != nil {
 				return nil, err
 			}

@@ -57,17 +57,14 @@ func malformed(syntax *jsontext.SyntacticError) error {
 }
 
 func within(pointer jsontext.Pointer) string {
-	if pointer == "" {
+	var path []string
+	for token := range pointer.Tokens() {
+		path = append(path, shorten(token))
+	}
+	if path == nil {
 		return ""
 	}
-	var path strings.Builder
-	for token := range pointer.Tokens() {
-		if path.Len() > 0 {
-			path.WriteByte('.')
-		}
-		path.WriteString(shorten(token))
-	}
-	return " in " + path.String()
+	return " in " + strings.Join(path, ".")
 }
 
 // document is the finished OpenAPI description as JSON.

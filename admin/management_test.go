@@ -384,8 +384,10 @@ func TestFailuresOfServices(t *testing.T) {
 		{fmt.Errorf("x: %w", context.DeadlineExceeded), 503, "1", true},
 		{fmt.Errorf("x: %w", store.ErrConflict), 409, "", false},
 		{fmt.Errorf("x: %w", store.ErrNotFound), 404, "", false},
+		{fmt.Errorf("x: %w", store.ErrTooLarge), 422, "", false},
 		{fmt.Errorf("x: %w", watch.ErrNotFound), 404, "", false},
 		{fmt.Errorf("x: %w", watch.ErrFull), 503, "1", true},
+		{fmt.Errorf("x: %w", webhook.ErrFull), 503, "1", true},
 		{fmt.Errorf("x: %w", webhook.ErrDisabled), 409, "", false},
 		{fmt.Errorf("x: %w", webhook.ErrUnderWay), 409, "", false},
 	} {

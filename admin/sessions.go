@@ -245,11 +245,11 @@ func (m *management) registerResponse(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		return &huma.StreamResponse{Body: func(ctx huma.Context) { m.writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
+		return &huma.StreamResponse{Body: func(ctx huma.Context) { writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
 	})
 }
 
-func (m *management) writeAnswer(c *fiber.Ctx, o *session.Observation) {
+func writeAnswer(c *fiber.Ctx, o *session.Observation) {
 	c.Status(http.StatusOK)
 	c.Set(fiber.HeaderContentSecurityPolicy, "sandbox; default-src 'none'") // a browser shows what the upstream sent
 	c.Set(headerUpstreamStatus, strconv.Itoa(o.Status))
@@ -261,5 +261,5 @@ func (m *management) writeAnswer(c *fiber.Ctx, o *session.Observation) {
 			c.Set(name, string(field.Value))
 		}
 	}
-	c.Response().SetBodyStream(m.unsent.body(o.Body), len(o.Body))
+	c.Response().SetBodyRaw(o.Body)
 }

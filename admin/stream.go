@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
@@ -40,10 +41,7 @@ func (m *management) registerStream(api huma.API) {
 		}},
 	}}
 	route(m, api, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
-		after, err := m.from(ctx, "query.after", in.After)
-		if in.After == "" {
-			after, err = m.from(ctx, "query.after", latest)
-		}
+		after, err := m.from(ctx, cmp.Or(in.After, latest))
 		if in.LastEventID != "" {
 			after, err = position(ofEvents, "header.Last-Event-ID", in.LastEventID)
 		}
@@ -126,8 +124,7 @@ func (s *stream) next() (string, error) {
 		if err != nil {
 			return "", err
 		}
-		text = append(text, "id: "+shown.Cursor+"\nevent: "+shown.Type+"\ndata: "...)
-		text = append(append(text, data...), "\n\n"...)
+		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", shown.Cursor, shown.Type, data)
 	}
 	return string(text), nil
 }

@@ -95,9 +95,9 @@ type changeBody struct {
 
 func (b changeBody) patch() webhook.SubscriptionPatch {
 	p := webhook.SubscriptionPatch{
-		URL: b.URL, Events: b.Events.pointer(), Endpoints: b.Endpoints.pointer(), Account: b.Account.pointer(), Session: b.Session.pointer(),
-		IncludeFile: b.IncludeFile.pointer(), Description: b.Description.pointer(), Headers: b.Headers.pointer(),
-		Signature: b.Signature.pointer(), Enabled: b.Enabled,
+		URL: b.URL, Events: b.Events.value, Endpoints: b.Endpoints.value, Account: b.Account.value, Session: b.Session.value,
+		IncludeFile: b.IncludeFile.value, Description: b.Description.value, Headers: b.Headers.value,
+		Signature: b.Signature.value, Enabled: b.Enabled,
 	}
 	if p.Signature != nil && *p.Signature == "" {
 		p.Signature = new(webhook.SignatureV1)
@@ -105,17 +105,14 @@ func (b changeBody) patch() webhook.SubscriptionPatch {
 	return p
 }
 
-// optional is a field of a change: it tells a name that was left out from one that is
-// null, which sets the zero value.
-type optional[T any] struct {
-	set   bool
-	value T
-}
+// optional is a field of a change: it tells a name that was left out, and is nil, from one
+// that is null, which sets the zero value.
+type optional[T any] struct{ value *T }
 
 // UnmarshalJSON reads a value, or null. It is called only for names that are there.
 func (o *optional[T]) UnmarshalJSON(text []byte) error {
-	o.set = true
-	return jsonv2.Unmarshal(text, &o.value, jsonv2.RejectUnknownMembers(true))
+	o.value = new(T)
+	return jsonv2.Unmarshal(text, o.value, jsonv2.RejectUnknownMembers(true))
 }
 
 // Schema is that of the value, or null.
@@ -123,14 +120,6 @@ func (o optional[T]) Schema(r huma.Registry) *huma.Schema {
 	schema := r.Schema(reflect.TypeFor[T](), true, "")
 	schema.Nullable = true
 	return schema
-}
-
-// pointer returns nil for a name that was left out.
-func (o optional[T]) pointer() *T {
-	if !o.set {
-		return nil
-	}
-	return &o.value
 }
 
 // SubscriptionPath is the path of a subscription. Huma sees exported types only.

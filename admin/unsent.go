@@ -2,7 +2,6 @@ package admin
 
 import (
 	"bytes"
-	"io"
 	"sync"
 	"sync/atomic"
 
@@ -29,12 +28,8 @@ func (u *unsent) add(size int) (sent func()) {
 	return sync.OnceFunc(func() { u.bytes.Add(-int64(size)) })
 }
 
-// body is an answer that counts until the engine closes it: it was sent, or the
+// unsentBody is an answer that counts until the engine closes it: it was sent, or the
 // connection broke.
-func (u *unsent) body(text []byte) io.ReadCloser {
-	return &unsentBody{bytes.NewReader(text), u.add(len(text))}
-}
-
 type unsentBody struct {
 	*bytes.Reader
 	sent func()
@@ -56,6 +51,6 @@ func (u *unsent) count(c *fiber.Ctx) error {
 	}
 	text := answer.Body()
 	answer.SwapBody(nil) // so that text is not the engine's to use again
-	answer.SetBodyStream(u.body(text), len(text))
+	answer.SetBodyStream(&unsentBody{bytes.NewReader(text), u.add(len(text))}, len(text))
 	return nil
 }

@@ -32,15 +32,12 @@ type Config struct {
 	Store     store.Config             `yaml:"store"`
 	Admin     admin.Config             `yaml:"admin"`
 	Log       LogConfig                `yaml:"log"`
-	Tracing   TracingConfig            `yaml:"tracing"`
+	Tracing   struct {
+		// OTLPEndpoint is the URL of an OpenTelemetry collector. It must be empty.
+		OTLPEndpoint string `yaml:"otlp_endpoint" secret:"maybe"`
+	} `yaml:"tracing"`
 
 	read *settings.Reading
-}
-
-// TracingConfig says where traces go. The zero value means nowhere.
-type TracingConfig struct {
-	// OTLPEndpoint is the URL of an OpenTelemetry collector. It must be empty.
-	OTLPEndpoint string `yaml:"otlp_endpoint" secret:"maybe"`
 }
 
 // Default is what applies where nothing else is said. It lacks the upstream's
@@ -56,7 +53,7 @@ func Default() *Config {
 		Webhook:  webhook.DefaultConfig(),
 		Store:    store.DefaultConfig(),
 		Admin:    admin.DefaultConfig(),
-		Log:      DefaultLogConfig(),
+		Log:      LogConfig{Level: "info", Format: "text"},
 		read:     &settings.Reading{},
 	}
 }

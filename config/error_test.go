@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"pollbridge/config"
-	"pollbridge/internal/settings"
 )
 
 func TestMistakes(t *testing.T) {
@@ -108,7 +107,7 @@ func TestNoMistakeShowsASecret(t *testing.T) {
 		"socks4://user:SECRET@a.test,socks5://user:SECRET@a.test:x", "'-----BEGIN PRIVATE KEY----- SECRET'"}
 	path := file(t, "")
 	bare := map[string]bool{} // what cannot be taken for a secret is shown, unless it looks like one
-	for _, key := range settings.Keys(&config.Config{}) {
+	for _, key := range keys(t) {
 		secretive := key == "admin.keys" || key == "webhook.header_hosts" || strings.HasSuffix(key, "key_file") || strings.HasSuffix(key, "credentials_file") ||
 			key == "upstream.proxy_url" || key == "store.nats.url" || key == "tracing.otlp_endpoint"
 		for _, shape := range shapes {

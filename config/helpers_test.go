@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"go.yaml.in/yaml/v3"
+
 	"pollbridge/config"
 	"pollbridge/internal/check"
 )
@@ -60,4 +62,25 @@ func printed(t testing.TB, c *config.Config) string {
 		t.Fatalf("YAML: %v", err)
 	}
 	return comments.ReplaceAllString(text.String(), "")
+}
+
+// keys are those of every setting, in the order in which they are printed.
+func keys(t testing.TB) (all []string) {
+	t.Helper()
+	var document yaml.Node
+	if err := yaml.Unmarshal([]byte(printed(t, config.Default())), &document); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(key string, node *yaml.Node)
+	walk = func(key string, node *yaml.Node) {
+		if node.Kind != yaml.MappingNode || len(node.Content) == 0 {
+			all = append(all, key)
+			return
+		}
+		for i := 0; i < len(node.Content); i += 2 {
+			walk(check.Join(key, node.Content[i].Value), node.Content[i+1])
+		}
+	}
+	walk("", document.Content[0])
+	return all
 }

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"pollbridge/config"
-	"pollbridge/internal/settings"
 	"pollbridge/internal/testkit"
 )
 
@@ -117,7 +116,7 @@ func TestEverySetting(t *testing.T) {
 		"cache.pending_ttl": "watch.interval",
 	}
 	byDefault := printed(t, load(t, config.Sources{Env: []string{urlVariable}}))
-	for _, key := range settings.Keys(&config.Config{}) {
+	for _, key := range keys(t) {
 		sample, found := samples[key]
 		if !found {
 			t.Errorf("%s has no sample: want one for every setting", key)

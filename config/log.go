@@ -15,11 +15,6 @@ type LogConfig struct {
 	Format string `yaml:"format"`
 }
 
-// DefaultLogConfig is what applies where nothing else is said.
-func DefaultLogConfig() LogConfig {
-	return LogConfig{Level: "info", Format: "text"}
-}
-
 // Validate returns all mistakes in c, joined; each names its key.
 func (c LogConfig) Validate() error {
 	var m check.Mistakes

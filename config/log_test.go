@@ -13,7 +13,7 @@ func TestLogHandler(t *testing.T) {
 		config config.LogConfig
 		want   string
 	}{
-		{config.DefaultLogConfig(), "level=INFO msg=told\nlevel=ERROR msg=cried\n"},
+		{config.Default().Log, "level=INFO msg=told\nlevel=ERROR msg=cried\n"},
 		{config.LogConfig{Level: "debug", Format: "text"}, "level=DEBUG msg=whispered\nlevel=INFO msg=told\nlevel=ERROR msg=cried\n"},
 		{config.LogConfig{Level: "error", Format: "json"}, `{"level":"ERROR","msg":"cried"}` + "\n"},
 	} {

@@ -54,11 +54,30 @@ func (a answer) setHead(h http.Header) {
 	h.Set("Server", "signing-simulator")
 }
 
-// errorBody is the failed answer of every dialect but the bearer one.
-type errorBody struct {
-	Status    string      `json:"status"`
-	Message   string      `json:"message"`
+// body is what the calls are answered with, each with its own selection of the fields. The
+// bearer dialect has a DocumentStatus and no Status.
+type body struct {
+	Status         string       `json:"status,omitzero"`
+	DocumentStatus string       `json:"document_status,omitzero"`
+	Token          string       `json:"token,omitzero"`
+	ControlCode    string       `json:"control_code,omitzero"`
+	Message        string       `json:"message,omitzero"`
+	ErrorCode      int          `json:"error_code,omitzero"`
+	SignatureID    string       `json:"signature_id,omitzero"`
+	SignatureValue []byte       `json:"signature_value,omitzero"`
+	File           *file        `json:"file,omitzero"`
+	Certificate    *certificate `json:"certificate,omitzero"`
+	Person         *person      `json:"person,omitzero"`
+	SanctionsData  []any        `json:"sanctions_data,omitzero"`
+	PepsData       []any        `json:"peps_data,omitzero"`
+	Extra          undescribed  `json:"future_field,omitzero"`
+}
+
+// nestedBody is the answer of the bearer dialect.
+type nestedBody struct {
+	Data      body        `json:"data"`
 	ErrorCode int         `json:"error_code,omitzero"`
+	Message   string      `json:"message,omitzero"`
 	Extra     undescribed `json:"future_field,omitzero"`
 }
 
@@ -68,15 +87,14 @@ func (s *Simulator) failed(c call, code int, detail string) answer {
 	if detail != "" {
 		text += ": " + detail
 	}
-	var body any = errorBody{Status: "error", Message: text, ErrorCode: code, Extra: s.extra()}
-	if c.dialect == bearerDialect {
-		body = nestedBody{Data: statusBody{DocumentStatus: "failed"}, ErrorCode: code, Message: text, Extra: s.extra()}
-	}
 	status := http.StatusOK
 	if s.cfg.FailedByCode {
 		status = code / 100
 	}
-	return jsonAnswer(status, body)
+	if c.dialect == bearerDialect {
+		return jsonAnswer(status, nestedBody{Data: body{DocumentStatus: "failed"}, ErrorCode: code, Message: text, Extra: s.extra()})
+	}
+	return jsonAnswer(status, body{Status: "error", Message: text, ErrorCode: code, Extra: s.extra()})
 }
 
 // undescribed stands for what an API adds without telling anyone.

@@ -1,10 +1,8 @@
 package simulator
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -76,13 +74,6 @@ func (c Config) Validate() error {
 		field("AccessTokens", accessTokens),
 		field("Fault", c.Fault.validate()),
 	)
-}
-
-func (c Config) withDefaults() Config {
-	c.ForgetAfter = cmp.Or(c.ForgetAfter, time.Hour)
-	c.AccessTokens = slices.Clone(c.AccessTokens)
-	c.Outcomes = maps.Clone(c.Outcomes)
-	return c
 }
 
 func field(name string, err error) error {

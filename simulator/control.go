@@ -119,7 +119,7 @@ func (s *Simulator) controlRedirected(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
 	s.stats.Redirected++
 	s.mu.Unlock()
-	sendLine(w, http.StatusOK, errorBody{Status: "error", Message: "This request followed a redirect"})
+	sendLine(w, http.StatusOK, body{Status: "error", Message: "This request followed a redirect"})
 }
 
 //go:embed README.md

@@ -57,9 +57,6 @@ func LogNormal(median time.Duration, sigma float64) Durations {
 // accepted.
 func (d *Durations) UnmarshalText(text []byte) error {
 	parsed, err := parseDurations(strings.TrimSpace(string(text)))
-	if err == nil {
-		err = parsed.validate()
-	}
 	if err != nil {
 		return fmt.Errorf("%w; accepted: %s", err, durationForms)
 	}
@@ -91,7 +88,7 @@ func parseDurations(text string) (d Durations, err error) {
 	} else if d.b, err = time.ParseDuration(second); err != nil {
 		return d, fmt.Errorf("%q is not a duration with a unit", second)
 	}
-	return d, nil
+	return d, d.validate()
 }
 
 func (d Durations) validate() error {

@@ -69,7 +69,7 @@ func (f faulted) failed() {
 	status := f.fault.Mode.errorStatus()
 	a := page(status, fmt.Sprint(status, " ", http.StatusText(status)))
 	if f.fault.Mode == Error500 {
-		a = jsonAnswer(status, errorBody{Status: "error", Message: message(codeTrouble, f.call.english), ErrorCode: codeTrouble})
+		a = jsonAnswer(status, body{Status: "error", Message: message(codeTrouble, f.call.english), ErrorCode: codeTrouble})
 	}
 	if after := f.fault.RetryAfter; after > 0 {
 		f.w.Header().Set("Retry-After", strconv.Itoa(int((after+time.Second-1)/time.Second)))
@@ -83,7 +83,7 @@ func (f faulted) failed() {
 
 func (f faulted) transient() {
 	code := codeTechnical + rand.IntN(2)
-	f.instead(jsonAnswer(http.StatusOK, errorBody{Status: "error", Message: message(code, f.call.english), ErrorCode: code}))
+	f.instead(jsonAnswer(http.StatusOK, body{Status: "error", Message: message(code, f.call.english), ErrorCode: code}))
 }
 
 func (f faulted) garbage() {

@@ -20,38 +20,13 @@ const (
 	MobileAuth      Endpoint = "mobile-auth"
 )
 
-var endpoints = []struct {
-	name   Endpoint
-	start  string // the path of the start call
-	status string // what stands before {token}.json
-}{
-	{SmartIDSign, "/smartid/sign.json", "/smartid/sign/status/"},
-	{SmartIDSignHash, "/smartid/sign/hash.json", "/smartid/sign/hash/status/"},
-	{SmartIDAuth, "/smartid/login.json", "/smartid/status/"},
-	{MobileSign, "/mobile/sign.json", "/mobile/sign/status/"},
-	{MobileSignHash, "/mobile/sign/hash.json", "/mobile/sign-hash/status/"},
-	{MobileAuth, "/mobile/login.json", "/mobile/status/"},
-}
-
-// queryStatusPaths are those of the dialects that poll with GET and carry the
-// credential in the query. Each shows sessions of every endpoint.
-var queryStatusPaths = []string{
-	"/smartid/sign/status/", "/smartid/login/status/",
-	"/mobile/sign/status/", "/mobile/sign/hash/status/", "/mobile/login/status/", "/v2/mobile/login/status/",
-	"/audkenniapp/sign/status/",
-	"/api/v1/smartid/sign/status/", "/api/v1/smart-id/login/status/",
-	"/api/v1/mobile/sign/status/", "/api/v1/mobile/login/status/",
-}
+var endpoints = []Endpoint{SmartIDSign, SmartIDSignHash, SmartIDAuth, MobileSign, MobileSignHash, MobileAuth}
 
 func (e Endpoint) validate() error {
-	var names []Endpoint
-	for _, known := range endpoints {
-		names = append(names, known.name)
-	}
-	if slices.Contains(names, e) {
+	if slices.Contains(endpoints, e) {
 		return nil
 	}
-	return fmt.Errorf("%q is not an endpoint; accepted: %v", string(e), names)
+	return fmt.Errorf("%q is not an endpoint; accepted: %v", string(e), endpoints)
 }
 
 func (e Endpoint) mobile() bool        { return strings.HasPrefix(string(e), "mobile-") }
@@ -85,23 +60,35 @@ type call struct {
 }
 
 // calls are what the paths of the API ask for, without /en; a token stands between before
-// and after.
-var calls = knownCalls()
-
-type pattern struct {
+// and after. Those without an endpoint show sessions of every one.
+var calls = []struct {
 	method, before, after string
 	call                  call
-}
-
-func knownCalls() (all []pattern) {
-	for _, e := range endpoints {
-		all = append(all, pattern{"POST", e.start, "", call{kind: startCall, endpoint: e.name}},
-			pattern{"POST", e.status, ".json", call{kind: statusCall, endpoint: e.name}})
-	}
-	for _, before := range queryStatusPaths {
-		all = append(all, pattern{"GET", before, ".json", call{kind: statusCall, dialect: queryDialect}})
-	}
-	return append(all, pattern{"GET", "/document/", "/check-status", call{kind: statusCall, dialect: bearerDialect}})
+}{
+	{"POST", "/smartid/sign.json", "", call{kind: startCall, endpoint: SmartIDSign}},
+	{"POST", "/smartid/sign/status/", ".json", call{kind: statusCall, endpoint: SmartIDSign}},
+	{"POST", "/smartid/sign/hash.json", "", call{kind: startCall, endpoint: SmartIDSignHash}},
+	{"POST", "/smartid/sign/hash/status/", ".json", call{kind: statusCall, endpoint: SmartIDSignHash}},
+	{"POST", "/smartid/login.json", "", call{kind: startCall, endpoint: SmartIDAuth}},
+	{"POST", "/smartid/status/", ".json", call{kind: statusCall, endpoint: SmartIDAuth}},
+	{"POST", "/mobile/sign.json", "", call{kind: startCall, endpoint: MobileSign}},
+	{"POST", "/mobile/sign/status/", ".json", call{kind: statusCall, endpoint: MobileSign}},
+	{"POST", "/mobile/sign/hash.json", "", call{kind: startCall, endpoint: MobileSignHash}},
+	{"POST", "/mobile/sign-hash/status/", ".json", call{kind: statusCall, endpoint: MobileSignHash}},
+	{"POST", "/mobile/login.json", "", call{kind: startCall, endpoint: MobileAuth}},
+	{"POST", "/mobile/status/", ".json", call{kind: statusCall, endpoint: MobileAuth}},
+	{"GET", "/smartid/sign/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/smartid/login/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/mobile/sign/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/mobile/sign/hash/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/mobile/login/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/v2/mobile/login/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/audkenniapp/sign/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/api/v1/smartid/sign/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/api/v1/smart-id/login/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/api/v1/mobile/sign/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/api/v1/mobile/login/status/", ".json", call{kind: statusCall, dialect: queryDialect}},
+	{"GET", "/document/", "/check-status", call{kind: statusCall, dialect: bearerDialect}},
 }
 
 // route reads the path as it was sent: an encoded slash is part of a token.

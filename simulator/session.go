@@ -196,15 +196,3 @@ func (s *Simulator) forgetLocked(x *session, at time.Time) {
 	x.State = Forgotten
 	s.tellLocked(Event{Kind: EventForgotten, Time: at, Session: x.Session})
 }
-
-// collectLocked records that the final answer is given, and uses it up if that is all
-// there is.
-func (s *Simulator) collectLocked(x *session) {
-	x.FinalAnswers++
-	if x.FinalAnswers == 1 {
-		s.tellLocked(Event{Kind: EventCollected, Time: time.Now(), Session: x.Session})
-	}
-	if s.cfg.OneShot {
-		s.forgetLocked(x, time.Now())
-	}
-}

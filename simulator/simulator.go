@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -43,8 +44,10 @@ func New(cfg Config) (*Simulator, error) {
 	if err != nil {
 		return nil, fmt.Errorf("simulator: test certificate: %w", err)
 	}
+	cfg.ForgetAfter = cmp.Or(cfg.ForgetAfter, time.Hour)
+	cfg.AccessTokens, cfg.Outcomes = slices.Clone(cfg.AccessTokens), maps.Clone(cfg.Outcomes)
 	s := &Simulator{
-		cfg:      cfg.withDefaults(),
+		cfg:      cfg,
 		signer:   signer,
 		random:   rand.New(rand.NewPCG(seed, seed)),
 		sessions: make(map[string]*session),

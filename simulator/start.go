@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"net/http"
@@ -14,13 +15,6 @@ const (
 	maxStartBody = 256 << 20
 	maxParameter = 4 << 10
 )
-
-type startedBody struct {
-	Status      string      `json:"status"`
-	Token       string      `json:"token"`
-	ControlCode string      `json:"control_code"`
-	Extra       undescribed `json:"future_field,omitzero"`
-}
 
 func (s *Simulator) answerStart(r *http.Request, c call) answer {
 	p, err := readStart(r)
@@ -37,7 +31,7 @@ func (s *Simulator) answerStart(r *http.Request, c call) answer {
 		return s.failed(c, code, "")
 	}
 	started := s.start(StartRequest{AccessToken: p["access_token"], Endpoint: c.endpoint})
-	return jsonAnswer(http.StatusOK, startedBody{"ok", started.Token, started.ControlCode, s.extra()})
+	return jsonAnswer(http.StatusOK, body{Status: "ok", Token: started.Token, ControlCode: started.ControlCode, Extra: s.extra()})
 }
 
 // parameters are those of a start call that the documentation names; others, such as the
@@ -62,12 +56,8 @@ func readStart(r *http.Request) (parameters, error) {
 	for _, name := range names {
 		p[name], _ = body.Value(name)
 	}
-	if p["access_token"] == "" {
-		p["access_token"] = r.URL.Query().Get("access_token")
-	}
-	if p["access_token"] == "" {
-		p["access_token"], _ = bearer(r)
-	}
+	authorization := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	p["access_token"] = cmp.Or(p["access_token"], credentialOf(r, queryDialect), authorization)
 	return p, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"pollbridge/simulator"
 )
@@ -64,6 +65,23 @@ func TestStartAnswer(t *testing.T) {
 	form := regexp.MustCompile(`^\{"status":"ok","token":"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}","control_code":"[0-9]{4}"\}$`)
 	if !form.MatchString(w.Body.String()) {
 		t.Errorf("answer %s, want the form %s", w.Body, form)
+	}
+}
+
+func TestStartWithoutACredential(t *testing.T) {
+	sim := newSimulator(t, simulator.Config{})
+	answer := read(t, call(sim, "POST", "/en/smartid/sign.json", `{`+smartID+`}`, "Authorization: Bearer ").Body)
+	if want := "Some request parameters are invalid: access_token"; answer.ErrorCode != 40001 || answer.Message != want {
+		t.Errorf("it is answered %d %s, want 40001 %s", answer.ErrorCode, answer.Message, want)
+	}
+}
+
+func TestStartThatIsCutOff(t *testing.T) {
+	sim := newSimulator(t, simulator.Config{})
+	w := httptest.NewRecorder()
+	sim.ServeHTTP(w, httptest.NewRequest("POST", "/en/smartid/sign.json", iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if answer := read(t, w.Body); answer.ErrorCode != 40001 || !strings.HasSuffix(answer.Message, ": body") {
+		t.Errorf("it is answered %+v, want 40001 for its body", answer)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,34 +14,11 @@ import (
 
 const maxStatusBody = 64 << 10
 
-// statusBody is the answer of the endpoints, each with its own selection of the optional
-// fields. The bearer dialect has a DocumentStatus and no Status.
-type statusBody struct {
-	Status         string       `json:"status,omitzero"`
-	DocumentStatus string       `json:"document_status,omitzero"`
-	SignatureID    string       `json:"signature_id,omitzero"`
-	SignatureValue []byte       `json:"signature_value,omitzero"`
-	File           *file        `json:"file,omitzero"`
-	Certificate    *certificate `json:"certificate,omitzero"`
-	Person         *person      `json:"person,omitzero"`
-	SanctionsData  []any        `json:"sanctions_data,omitzero"`
-	PepsData       []any        `json:"peps_data,omitzero"`
-	Extra          undescribed  `json:"future_field,omitzero"`
-}
-
-// nestedBody is the answer of the bearer dialect.
-type nestedBody struct {
-	Data      statusBody  `json:"data"`
-	ErrorCode int         `json:"error_code,omitzero"`
-	Message   string      `json:"message,omitzero"`
-	Extra     undescribed `json:"future_field,omitzero"`
-}
-
 // answerStatus answers a poll. Whether the credential is one at all is decided before the
 // token is looked at.
 func (s *Simulator) answerStatus(r *http.Request, c call) answer {
-	credential, ok := credentialOf(r, c.dialect)
-	if !ok {
+	credential := credentialOf(r, c.dialect)
+	if credential == "" {
 		return s.failed(c, codeParameters, "")
 	}
 	if !s.accepts(credential) {
@@ -51,7 +29,7 @@ func (s *Simulator) answerStatus(r *http.Request, c call) answer {
 	case !known:
 		return s.failed(c, codeNoSession, "")
 	case asked.State == Waiting:
-		return s.statusAnswer(c, "pending", statusBody{Status: "waiting"})
+		return s.statusAnswer(c, "pending", body{Status: "waiting"})
 	case asked.State != Succeeded:
 		return s.failed(c, asked.State.Code(), "")
 	}
@@ -68,51 +46,56 @@ func (s *Simulator) collect(c call, credential string) (session, bool) {
 		return session{}, false
 	}
 	asked := *found
-	if found.final() {
-		s.collectLocked(found)
+	if !found.final() {
+		return asked, true
+	}
+	if found.FinalAnswers++; found.FinalAnswers == 1 {
+		s.tellLocked(Event{Kind: EventCollected, Time: time.Now(), Session: found.Session})
+	}
+	if s.cfg.OneShot {
+		s.forgetLocked(found, time.Now())
 	}
 	return asked, true
 }
 
-func credentialOf(r *http.Request, d dialect) (string, bool) {
+// credentialOf is empty where there is none.
+func credentialOf(r *http.Request, d dialect) string {
 	switch d {
 	case queryDialect:
-		credential := r.URL.Query().Get("access_token")
-		return credential, credential != ""
+		return r.URL.Query().Get("access_token")
 	case bearerDialect:
-		return bearer(r)
+		if credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+			return credential
+		}
+		return ""
 	}
 	return bodyCredential(r)
-}
-
-func bearer(r *http.Request) (string, bool) {
-	credential, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return credential, ok && credential != ""
 }
 
 // bodyCredential reads JSON as the upstream's language does: of two members with one name
 // the last counts, and names differ by case. A bridge that read it otherwise would be
 // found out.
-func bodyCredential(r *http.Request) (string, bool) {
+func bodyCredential(r *http.Request) string {
 	var asked struct {
 		AccessToken string `json:"access_token"`
 	}
-	body := http.MaxBytesReader(nil, r.Body, maxStatusBody)
-	err := json.UnmarshalRead(body, &asked, jsontext.AllowDuplicateNames(true))
-	return asked.AccessToken, err == nil && asked.AccessToken != ""
-}
-
-func (s *Simulator) statusAnswer(c call, documentStatus string, body statusBody) answer {
-	if c.dialect == bearerDialect {
-		body.Status, body.DocumentStatus = "", documentStatus
-		return jsonAnswer(http.StatusOK, nestedBody{Data: body, Extra: s.extra()})
+	if json.UnmarshalRead(http.MaxBytesReader(nil, r.Body, maxStatusBody), &asked, jsontext.AllowDuplicateNames(true)) != nil {
+		return ""
 	}
-	body.Extra = s.extra()
-	return jsonAnswer(http.StatusOK, body)
+	return asked.AccessToken
 }
 
-func (s *Simulator) signed(x session) statusBody {
-	b := statusBody{Status: "ok", Person: &s.signer.person}
+func (s *Simulator) statusAnswer(c call, documentStatus string, b body) answer {
+	if c.dialect == bearerDialect {
+		b.Status, b.DocumentStatus = "", documentStatus
+		return jsonAnswer(http.StatusOK, nestedBody{Data: b, Extra: s.extra()})
+	}
+	b.Extra = s.extra()
+	return jsonAnswer(http.StatusOK, b)
+}
+
+func (s *Simulator) signed(x session) body {
+	b := body{Status: "ok", Person: &s.signer.person}
 	if x.Endpoint.signsDocument() {
 		b.SignatureID, b.File = signatureID(x.Token), signedFile(x.Token, x.fileSize)
 		b.SanctionsData, b.PepsData = []any{}, []any{}

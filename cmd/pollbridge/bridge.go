@@ -58,28 +58,19 @@ type bridge struct {
 // drainTime is how long stopping may take, all in all.
 const drainTime = 8 * time.Second
 
-// newBridge opens what is stored and wires everything. Nothing listens, polls or is
-// sent before start. After an error nothing is left open.
+// newBridge opens what is stored and wires everything, from the bottom up. Nothing
+// listens, polls or is sent before start. After an error nothing is left open.
 func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
 	b := &bridge{cfg: cfg, log: log, registry: prometheus.NewRegistry(), failed: make(chan error, 2), started: time.Now()}
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if err := b.assemble(); err != nil {
-		b.undo()
-		return nil, err
-	}
-	return b, nil
-}
-
-// assemble makes the parts from the bottom up. Each that has to be closed says so at
-// once, see undo.
-func (b *bridge) assemble() error {
 	for _, step := range []func() error{b.readTable, b.openStore, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
 		if err := step(); err != nil {
-			return err
+			b.undo()
+			return nil, err
 		}
 	}
 	b.registerGauges()
-	return nil
+	return b, nil
 }
 
 func (b *bridge) readTable() error {
@@ -103,27 +94,26 @@ func (b *bridge) openStore() (err error) {
 	if b.store, err = store.Open(ctx, b.cfg.Store, store.Options{Log: b.log}); err != nil {
 		return err
 	}
-	b.later("store", b.store.Close)
+	b.closers = append(b.closers, func() { b.step("store", b.store.Close()) })
 	b.finals, err = b.store.Finals(ctx)
 	return err
 }
 
 // makeFront makes what answers status requests: the upstream's client and the cache.
 func (b *bridge) makeFront() (err error) {
-	b.upstream, err = upstream.New(b.cfg.Upstream, b.cfg.Breaker, upstream.Options{
-		Log: b.log, Registry: b.registry, UserAgent: userAgent(),
-	})
+	options := upstream.Options{Log: b.log, Registry: b.registry, UserAgent: userAgent()}
+	b.upstream, err = upstream.New(b.cfg.Upstream, b.cfg.Breaker, options)
 	if err != nil {
 		return err
 	}
-	b.later("upstream", func() error { b.upstream.Close(); return nil })
+	b.closers = append(b.closers, b.upstream.Close)
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
 		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
 	})
 	if err != nil {
 		return err
 	}
-	b.later("cache", func() error { b.statuses.Close(); return nil })
+	b.closers = append(b.closers, b.statuses.Close)
 	return nil
 }
 
@@ -132,18 +122,19 @@ func (b *bridge) makeWebhooks() (err error) {
 	defer cancel()
 	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
 		Store: b.store, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
-		Endpoints: b.endpoints, History: b.cfg.Store.History, Response: b.response,
+		Endpoints: b.endpoints, History: b.cfg.Store.History,
+		Response: func(ctx context.Context, id string) (*session.Observation, error) { return b.watcher.Response(ctx, id) },
 	})
 	if err != nil {
 		return err
 	}
-	b.later("webhooks", func() error { b.webhooks.Close(); return nil })
+	b.closers = append(b.closers, b.webhooks.Close)
 	return nil
 }
 
 func (b *bridge) makeWatches() (err error) {
 	b.longPolls = watch.NewLongPolls(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
-	b.later("held sessions", func() error { b.longPolls.Close(); return nil })
+	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
 		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
 		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
@@ -151,7 +142,7 @@ func (b *bridge) makeWatches() (err error) {
 	if err != nil {
 		return err
 	}
-	b.later("watches", func() error { b.watcher.Close(); return nil })
+	b.closers = append(b.closers, b.watcher.Close)
 	return nil
 }
 
@@ -182,12 +173,7 @@ func (b *bridge) makeListeners() (err error) {
 
 func userAgent() string { return "pollbridge/" + programVersion() }
 
-// later has close called when the program ends, in reverse order.
-func (b *bridge) later(name string, close func() error) {
-	b.closers = append(b.closers, func() { b.step(name, close()) })
-}
-
-// undo closes everything that was opened.
+// undo closes everything that was opened, in reverse order.
 func (b *bridge) undo() {
 	for _, close := range slices.Backward(b.closers) {
 		close()
@@ -219,11 +205,6 @@ func news(result cache.Result, err error) (*session.Observation, error) {
 		return nil, cmp.Or(result.Err, errStale)
 	}
 	return result.Observation, nil
-}
-
-// response is the final answer of a session, for events that include the file.
-func (b *bridge) response(ctx context.Context, sessionID string) (*session.Observation, error) {
-	return b.watcher.Response(ctx, sessionID)
 }
 
 // refreshHeld is how held sessions are polled: clients wait for them.
@@ -259,11 +240,9 @@ func (b *bridge) noteStore(err error) {
 	}
 }
 
-var errDraining = errors.New("draining")
-
 func (b *bridge) ready() error {
 	if b.draining.Load() {
-		return errDraining
+		return errors.New("draining")
 	}
 	if err := b.store.Err(); err != nil {
 		return fmt.Errorf("the store cannot be used: %w", err)

@@ -41,7 +41,7 @@ func (d *demo) keepSigning(ctx context.Context, i int) {
 	for ctx.Err() == nil {
 		s := d.startSigning(ctx, []string{"/smartid/sign", "/mobile/sign"}[i%2])
 		if s == nil { // the upstream is down
-			demoPause(ctx, time.Second)
+			pause(ctx, time.Second)
 			continue
 		}
 		d.signings[i].Store(s)
@@ -68,7 +68,7 @@ func (d *demo) startSigning(ctx context.Context, path string) *demoSigning {
 // nothing of the bridge but the address. Some speak English and some Lithuanian.
 func (d *demo) runClient(ctx context.Context, i int) {
 	locale := []string{"", "/en"}[i%2]
-	for at := i; demoPause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)); at += d.cmd.Clients {
+	for at := i; pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)); at += d.cmd.Clients {
 		if s := d.signings[at%len(d.signings)].Load(); s != nil {
 			d.poll(ctx, s, locale)
 		}
@@ -154,15 +154,15 @@ func (d *demo) receive(w http.ResponseWriter, r *http.Request) {
 // than half of what the bridge bridges (cache.stale_if_error): it refuses, then it hangs.
 func (d *demo) runOutage(ctx context.Context) {
 	length := min(d.cmd.Duration/5, time.Minute)
-	if !demoPause(ctx, d.cmd.Duration*2/5) {
+	if !pause(ctx, d.cmd.Duration*2/5) {
 		return
 	}
 	d.starting.Lock()
 	d.setFault(simulator.Error502)
 	d.starting.Unlock()
-	if demoPause(ctx, length/2) {
+	if pause(ctx, length/2) {
 		d.setFault(simulator.Hang)
-		demoPause(ctx, length/2)
+		pause(ctx, length/2)
 	}
 	d.setFault(simulator.None)
 }
@@ -174,14 +174,4 @@ func (d *demo) setFault(mode simulator.Mode) {
 		d.seen.up = time.Now()
 	}
 	_ = d.sim.SetFault(simulator.Fault{Mode: mode}) // it is one
-}
-
-// demoPause is false if ctx ended before d was over.
-func demoPause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"pollbridge/webhook"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // listenCmd receives webhooks while a receiver is being developed: it shows what
@@ -50,10 +52,7 @@ func checkKey(key string) error {
 	if strings.HasPrefix(key, "whsk_") {
 		return errors.New("whsk_… is the private half, which only the sender may have; accepted: its public half whpk_…, or a secret whsec_…")
 	}
-	probe := http.Header{}
-	probe.Set(webhook.HeaderID, "probe")
-	probe.Set(webhook.HeaderTimestamp, "0")
-	probe.Set(webhook.HeaderSignature, "v1,")
+	probe := http.Header{webhook.HeaderID: {"probe"}, webhook.HeaderTimestamp: {"0"}, webhook.HeaderSignature: {"v1,"}}
 	if err := webhook.Verify(probe, nil, time.Unix(0, 0), key); !errors.Is(err, webhook.ErrSignature) {
 		return errors.New("not a key (the value is not shown); accepted: whsec_ and the base64 of 24 to 64 bytes, or whpk_ and that of 32")
 	}
@@ -77,6 +76,6 @@ func (c *listenCmd) Run(ctx context.Context, out io.Writer) error {
 	b.mu.Lock() // one that is late may still be printed
 	defer b.mu.Unlock()
 	fmt.Fprintf(out, "Stopped after %s: %s, %d verified, %d of them seen before, %d not verified.\n",
-		toMillisecond(time.Since(began)), counted(b.verified+b.refused, "webhook"), b.verified, b.repeated, b.refused)
+		toMillisecond(time.Since(began)), english.Plural(b.verified+b.refused, "webhook", ""), b.verified, b.repeated, b.refused)
 	return err
 }

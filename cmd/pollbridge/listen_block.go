@@ -11,6 +11,8 @@ import (
 	"unicode"
 
 	"pollbridge/session"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // notice is what a block shows of a webhook's body. All of it comes from outside and
@@ -42,7 +44,7 @@ const clock = "15:04:05.000"
 func webhookBlock(in *incoming, colour bool) string {
 	var n notice
 	unreadable := json.Unmarshal(in.body, &n) != nil
-	size := counted(len(in.body), "byte")
+	size := english.Plural(len(in.body), "byte", "")
 	verdict, paint := "verified, "+in.by, "\x1b[32m"
 	if in.problem != "" {
 		verdict, paint = "NOT VERIFIED", "\x1b[31m"

@@ -20,10 +20,8 @@ import (
 
 // webhookInbox answers webhooks and prints a block for each.
 type webhookInbox struct {
-	keys      []string
-	status    int
-	failEvery int
-	colour    bool
+	cmd    *listenCmd
+	colour bool
 
 	mu       sync.Mutex
 	out      io.Writer          // guarded by mu, as all below
@@ -46,10 +44,7 @@ const (
 )
 
 func newWebhookInbox(c *listenCmd, out io.Writer) *webhookInbox {
-	return &webhookInbox{
-		keys: c.Secret, status: c.Status, failEvery: c.FailEvery, colour: isTerminal(out) && os.Getenv("NO_COLOR") == "",
-		out: out, seen: map[string]receipt{},
-	}
+	return &webhookInbox{cmd: c, colour: isTerminal(out) && os.Getenv("NO_COLOR") == "", out: out, seen: map[string]receipt{}}
 }
 
 // incoming is a webhook as it came, and what was found out about it.
@@ -100,7 +95,7 @@ func (b *webhookInbox) verify(in *incoming) (by, problem string) {
 	if err != nil {
 		return "", "webhook-timestamp is not a number of seconds: " + plain(in.header.Get(webhook.HeaderTimestamp))
 	}
-	for _, key := range b.keys {
+	for _, key := range b.cmd.Secret {
 		err = webhook.Verify(in.header, in.body, in.at, key)
 		if err == nil {
 			return signatureKind(key), ""
@@ -134,7 +129,7 @@ func (b *webhookInbox) mismatch(in *incoming) string {
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, in.body) == nil && !bytes.Equal(compact.Bytes(), in.body) {
-		for _, key := range b.keys {
+		for _, key := range b.cmd.Secret {
 			if webhook.Verify(in.header, compact.Bytes(), in.at, key) == nil {
 				return "the body was changed on the way: its white space differs from what was signed; verify the bytes as they came, not JSON that was encoded again"
 			}
@@ -152,7 +147,7 @@ func (b *webhookInbox) mismatch(in *incoming) string {
 func (b *webhookInbox) otherKind(signatures string) string {
 	signed := func(kind string) bool { return strings.Contains(" "+signatures, " "+kind+",") }
 	switch {
-	case slices.ContainsFunc(b.keys, func(key string) bool { return signed(signatureKind(key)) }):
+	case slices.ContainsFunc(b.cmd.Secret, func(key string) bool { return signed(signatureKind(key)) }):
 		return ""
 	case signed("v1a"):
 		return "it is signed with v1a only: --secret must be the public key whpk_…"
@@ -179,14 +174,14 @@ func (b *webhookInbox) receive(in *incoming) {
 
 func (b *webhookInbox) nextStatusLocked() int {
 	switch {
-	case b.failEvery == 0:
-		return b.status
-	case b.verified%b.failEvery != 0:
+	case b.cmd.FailEvery == 0:
+		return b.cmd.Status
+	case b.verified%b.cmd.FailEvery != 0:
 		return http.StatusNoContent
-	case b.status < 300:
+	case b.cmd.Status < 300:
 		return http.StatusInternalServerError
 	}
-	return b.status
+	return b.cmd.Status
 }
 
 func (b *webhookInbox) rememberLocked(in *incoming) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -33,6 +32,16 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener)
 	return nil
 }
 
+// pause is false if ctx ended before d was over.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-time.After(d):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // localURL is where a client on this machine finds what listens on address.
 func localURL(address string) string {
 	host, port, err := net.SplitHostPort(address)
@@ -49,10 +58,3 @@ func isTerminal(out io.Writer) bool {
 }
 
 func toMillisecond(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
-
-func counted(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}

@@ -11,6 +11,8 @@ import (
 
 	"pollbridge/internal/logqueue"
 	"pollbridge/simulator"
+
+	"github.com/dustin/go-humanize/english"
 )
 
 // simulateCmd serves the simulated signing API alone, for integration tests of what polls
@@ -68,21 +70,12 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	go settle(ctx, sim)
-	return serveUntil(ctx, &http.Server{Handler: sim}, listener)
-}
-
-// settle lets sessions end by the clock even if nobody polls.
-func settle(ctx context.Context, sim *simulator.Simulator) {
-	tick := time.NewTicker(250 * time.Millisecond)
-	defer tick.Stop()
-	for ctx.Err() == nil {
-		select {
-		case <-tick.C:
-			sim.Settle()
-		case <-ctx.Done():
+	go func() {
+		for pause(ctx, 250*time.Millisecond) {
+			sim.Settle() // sessions end by the clock even if nobody polls
 		}
-	}
+	}()
+	return serveUntil(ctx, &http.Server{Handler: sim}, listener)
 }
 
 func (c *simulateCmd) printHelp(out io.Writer, url string, seed uint64) {
@@ -108,7 +101,7 @@ func (c *simulateCmd) printEvent(out io.Writer, e simulator.Event) {
 	case simulator.EventPolled:
 		detail = fmt.Sprintf("poll %d, %s", session.Polls, session.State)
 	case simulator.EventEnded:
-		detail = fmt.Sprintf("%s after %s, %s", session.Outcome, toMillisecond(session.Ended.Sub(session.Started)), counted(int(session.Polls), "poll"))
+		detail = fmt.Sprintf("%s after %s, %s", session.Outcome, toMillisecond(session.Ended.Sub(session.Started)), english.Plural(int(session.Polls), "poll", ""))
 	case simulator.EventCollected:
 		detail = fmt.Sprintf("%s after its end, by poll %d", toMillisecond(e.Time.Sub(session.Ended)), session.Polls)
 	case simulator.EventFaultSet, simulator.EventFaultCleared, simulator.EventFaulted:

@@ -52,18 +52,18 @@ type Mistakes struct {
 // Want records a mistake unless ok. want completes "want …".
 func (m *Mistakes) Want(ok bool, key string, value any, want string) {
 	if !ok {
-		m.add(Mistake{Key: key, Value: Redacted(Text(value)), Problem: "want " + want})
+		m.all = append(m.all, Mistake{Key: key, Value: Redacted(Text(value)), Problem: "want " + want})
 	}
 }
 
 // Add records a mistake without its value, which is missing or a secret.
 func (m *Mistakes) Add(key, problem string) {
-	m.add(Mistake{Key: key, Problem: problem})
+	m.all = append(m.all, Mistake{Key: key, Problem: problem})
 }
 
 // AddEntry records a mistake in an entry of a table that holds secrets.
 func (m *Mistakes) AddEntry(table, entry, problem string) {
-	m.add(Mistake{Key: table, Entry: entry, Problem: problem})
+	m.all = append(m.all, Mistake{Key: table, Entry: entry, Problem: problem})
 }
 
 // OneOf records a mistake unless value is one of those accepted.
@@ -84,7 +84,7 @@ func (m *Mistakes) NotBuilt(leftAlone bool, key string) {
 func (m *Mistakes) Within(part string, err error) {
 	for _, mistake := range All(err) {
 		mistake.Key = Join(part, mistake.Key)
-		m.add(mistake)
+		m.all = append(m.all, mistake)
 	}
 }
 
@@ -100,10 +100,6 @@ func Join(part, name string) string {
 // [Mistake].
 func (m *Mistakes) Err() error {
 	return errors.Join(m.all...)
-}
-
-func (m *Mistakes) add(mistake Mistake) {
-	m.all = append(m.all, mistake)
 }
 
 // All returns the mistakes that err joins, in their order. An error that is no

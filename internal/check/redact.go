@@ -5,26 +5,20 @@ import (
 	"strings"
 )
 
-// secretText begins what is a secret wherever it stands: one that signs webhooks, a
-// key of the management API, a key in PEM.
-var secretText = regexp.MustCompile(`(?s)(whsec_|whsk_|pbk_|-----BEGIN ).*`)
+var (
+	userInfo  = regexp.MustCompile(`(?s)^(.*?//)?.*@`)
+	afterPath = regexp.MustCompile(`(?s)([?#]).*`)
+	// secretText begins what is a secret wherever it stands: one that signs webhooks, a
+	// key of the management API, a key in PEM.
+	secretText = regexp.MustCompile(`(?s)(whsec_|whsk_|pbk_|-----BEGIN ).*`)
+)
 
 // Redacted masks what may be a secret in a text: what looks like one by itself and, as
 // in a URL, well-formed or not, everything between the scheme and the last @, the
 // query and the fragment.
 func Redacted(value string) string {
-	if at := strings.LastIndexByte(value, '@'); at >= 0 {
-		scheme, _, found := strings.Cut(value[:at], "//")
-		if found {
-			scheme += "//"
-		} else {
-			scheme = ""
-		}
-		value = scheme + "***" + value[at:]
-	}
-	if from := strings.IndexAny(value, "?#"); from >= 0 {
-		value = value[:from+1] + "***"
-	}
+	value = userInfo.ReplaceAllString(value, "${1}***@")
+	value = afterPath.ReplaceAllString(value, "$1***")
 	return secretText.ReplaceAllString(value, "$1***")
 }
 

@@ -34,23 +34,16 @@ func (f field) members() []field {
 	return all
 }
 
-// leaves are the settings within a section, in their order.
-func (f field) leaves() []field {
-	var all []field
+// leaves are the settings within a section, in their order, or the setting itself.
+func (f field) leaves() (all []field) {
+	if shapeOf(f.value.Type()) != section {
+		return []field{f}
+	}
 	for _, member := range f.members() {
-		if shapeOf(member.value.Type()) == section {
-			all = append(all, member.leaves()...)
-			continue
-		}
-		all = append(all, member)
+		all = append(all, member.leaves()...)
 	}
 	return all
 }
-
-// Keys returns the key of every setting in the struct that target points to, in their
-// order. The variable of a key is [Prefix] and the key in upper case, with _ for each
-// dot.
-func Keys(target any) []string { return keys(root(target).leaves()) }
 
 func keys(fields []field) []string {
 	all := make([]string, len(fields))

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
 	"reflect"
 	"regexp"
@@ -64,7 +63,7 @@ func (r *Reading) invalid(source string, err error) {
 // as when all of a section is commented out.
 func (r *Reading) section(node *yaml.Node, into field) {
 	members := into.members()
-	for name, value := range r.pairs(node, into.key) {
+	r.pairs(node, into.key, func(name, value *yaml.Node) {
 		key := check.Join(into.key, name.Value)
 		i := slices.IndexFunc(members, func(f field) bool { return f.key == key })
 		if i < 0 {
@@ -72,32 +71,28 @@ func (r *Reading) section(node *yaml.Node, into field) {
 		} else if !isNull(value) {
 			r.set(value, members[i])
 		}
-	}
+	})
 }
 
-// pairs yields the entries of a mapping and reports what is no mapping, and names that
+// pairs hands on the entries of a mapping and reports what is no mapping, and names that
 // are set twice.
-func (r *Reading) pairs(node *yaml.Node, key string) iter.Seq2[*yaml.Node, *yaml.Node] {
-	return func(yield func(name, value *yaml.Node) bool) {
-		if node = resolve(node); node.Kind != yaml.MappingNode {
-			r.add(key, "", r.at(node), "is "+kindName(node)+": want names with values, as in NAME: VALUE")
-			return
-		}
-		used := map[string]string{} // where
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			name, value := resolve(node.Content[i]), node.Content[i+1]
-			first, twice := used[name.Value]
-			switch {
-			case name.Kind != yaml.ScalarNode:
-				r.add(key, "", r.at(name), "has "+kindName(name)+" for a name: want text")
-			case twice:
-				r.add(shownKey(key, name.Value), "", r.at(name), "the same name is already used at "+first)
-			default:
-				used[name.Value] = r.at(name)
-				if !yield(name, value) {
-					return
-				}
-			}
+func (r *Reading) pairs(node *yaml.Node, key string, each func(name, value *yaml.Node)) {
+	if node = resolve(node); node.Kind != yaml.MappingNode {
+		r.add(key, "", r.at(node), "is "+kindName(node)+": want names with values, as in NAME: VALUE")
+		return
+	}
+	used := map[string]string{} // where
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		name, value := resolve(node.Content[i]), node.Content[i+1]
+		first, twice := used[name.Value]
+		switch {
+		case name.Kind != yaml.ScalarNode:
+			r.add(key, "", r.at(name), "has "+kindName(name)+" for a name: want text")
+		case twice:
+			r.add(shownKey(key, name.Value), "", r.at(name), "the same name is already used at "+first)
+		default:
+			used[name.Value] = r.at(name)
+			each(name, value)
 		}
 	}
 }
@@ -123,11 +118,11 @@ func (r *Reading) set(node *yaml.Node, into field) {
 		into.value.Set(elements)
 	case table:
 		entries := reflect.MakeMap(t)
-		for name, value := range r.pairs(node, into.key) {
+		r.pairs(node, into.key, func(name, value *yaml.Node) {
 			text := reflect.New(t.Elem()).Elem()
 			r.set(value, field{key: check.Join(into.key, name.Value), value: text})
 			entries.SetMapIndex(reflect.ValueOf(name.Value), text)
-		}
+		})
 		into.value.Set(entries)
 	default:
 		r.text(node, into)

@@ -5,12 +5,14 @@ import (
 	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
 
-// Prefix begins the name of every variable.
+// Prefix begins the name of every variable. The key of its setting follows in upper case,
+// with _ for each dot.
 const Prefix = "POLLBRIDGE_"
 
 // injected matches what Kubernetes sets in every pod for a Service named
@@ -22,20 +24,17 @@ var injected = regexp.MustCompile(`^POLLBRIDGE_(` +
 
 // environment reads variables. One that is empty counts as not set.
 func (r *Reading) environment(variables []string) {
-	byName := map[string]field{}
 	var names []string
 	for _, leaf := range r.leaves {
-		name := variable(leaf.key)
-		byName[name] = leaf
-		names = append(names, name)
+		names = append(names, variable(leaf.key))
 	}
 	for _, v := range variables {
 		name, text, _ := strings.Cut(v, "=")
 		if !strings.HasPrefix(name, Prefix) || text == "" {
 			continue
 		}
-		if setting, known := byName[name]; known {
-			r.line(text, setting, "environment "+name)
+		if i := slices.Index(names, name); i >= 0 {
+			r.line(text, r.leaves[i], "environment "+name)
 		} else if !injected.MatchString(v) {
 			r.add("", "", "environment "+name, "unknown setting"+suggestion(name, names))
 		}

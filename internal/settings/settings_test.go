@@ -321,13 +321,6 @@ words: ["1", two] # environment POLLBRIDGE_WORDS
 	}
 }
 
-func TestKeys(t *testing.T) {
-	const want = "wait networks name count ratio on level section.url section.keys section.hosts section.proxy section.deeper.waits rows words"
-	if got := strings.Join(settings.Keys(&sample{}), " "); got != want {
-		t.Errorf("Keys = %s; want %s", got, want)
-	}
-}
-
 func TestWhatKubernetesSetsIsIgnored(t *testing.T) {
 	_, _, mistakes := read(settings.Sources{Env: []string{
 		"PATH=/bin", "POLLBRIDGE=x",

@@ -35,17 +35,11 @@ func suggestion(key string, known []string) string {
 }
 
 // only returns the known key that is the only one of its kind.
-func only(known []string, kind func(string) bool) (found string) {
-	for _, k := range known {
-		if !kind(k) {
-			continue
-		}
-		if found != "" {
-			return ""
-		}
-		found = k
+func only(known []string, kind func(string) bool) string {
+	if of := slices.DeleteFunc(slices.Clone(known), func(k string) bool { return !kind(k) }); len(of) == 1 {
+		return of[0]
 	}
-	return found
+	return ""
 }
 
 // leavesOut tells whether key is made of words of known, in their order and with its
