@@ -161,8 +161,14 @@ func TestSubscriptionsStory(t *testing.T) {
 	if a.Status != 201 || s["id"] != id("sub_", 1) || a.Header.Get("Location") != "/v1/subscriptions/"+id("sub_", 1) || s["secret"] != "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc=" {
 		t.Errorf("create = %d %v %s", a.Status, a.Header, a.Body)
 	}
-	if got := m.created[0]; got.Account != "the-access-token" || got.Headers["X-Tenant"] != "seven" {
+	if got := m.created[0]; got.Account != "the-access-token" || got.Headers["X-Tenant"] != "seven" || got.Disabled {
 		t.Errorf("created from %+v", got)
+	}
+	for enabled, disabled := range map[string]bool{"false": true, "true": false} {
+		m.do("POST", "/v1/subscriptions", `{"url":"https://example.com/hook","enabled":`+enabled+`}`)
+		if got := m.created[len(m.created)-1]; got.Disabled != disabled {
+			t.Errorf("enabled %s made %+v", enabled, got)
+		}
 	}
 	path := "/v1/subscriptions/" + id("sub_", 1)
 	if a := m.do("GET", path, ""); a.Status != 200 || decode[object](t, a)["url"] != "https://example.com/hook" || strings.Contains(a.Body, "whsec_") {

@@ -69,12 +69,13 @@ type newSubscription struct {
 	Description string            `json:"description,omitempty" maxLength:"500" doc:"A note for people."`
 	Headers     map[string]string `json:"headers,omitempty" maxProperties:"20" doc:"Headers to send with every delivery. Their values are not shown again."`
 	Signature   string            `json:"signature,omitempty" enum:"v1,v1a" doc:"v1a adds an ed25519 signature, which public_key verifies. Left out: v1."`
+	Enabled     *bool             `json:"enabled,omitempty" doc:"Whether events are sent. Left out: they are."`
 }
 
 func (n newSubscription) wanted() webhook.NewSubscription {
 	return webhook.NewSubscription{
 		URL: n.URL, Events: n.Events, Endpoints: n.Endpoints, Account: n.Account, Session: n.Session,
-		IncludeFile: n.IncludeFile, Description: n.Description, Headers: n.Headers, Signature: n.Signature,
+		IncludeFile: n.IncludeFile, Description: n.Description, Headers: n.Headers, Signature: n.Signature, Disabled: n.Enabled != nil && !*n.Enabled,
 	}
 }
 

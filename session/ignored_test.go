@@ -26,7 +26,7 @@ func TestIgnoredQueryFields(t *testing.T) {
 		return r.Variant()
 	}
 	plain := read("dokobit", "access_token=a", "", "_")
-	for _, query := range []string{"access_token=a&_=1700000000", "_=1&access_token=a", "%5F=1&access_token=a&_=2"} {
+	for _, query := range []string{"access_token=a&_=1700000000", "_=1&access_token=a", "%5F=1&access_token=a&_=2", "_&access_token=a", "access_token=a&_"} {
 		v := read("dokobit", query, "", "_")
 		if v == nil || v.Key() != plain.Key() || v.Target() != plain.Target() {
 			t.Errorf("%s is another question than without the ignored field", query)

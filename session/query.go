@@ -17,6 +17,9 @@ func (r *Request) readQuery(raw []byte) bool {
 	var names map[string]string // by how some server might read them
 	for parameter := range bytes.SplitSeq(raw, []byte("&")) {
 		name, value, ok := splitParameter(parameter)
+		if !ok && slices.Contains(r.endpoint.ignored, string(parameter)) {
+			continue // a name without a value
+		}
 		if !ok {
 			return false
 		}

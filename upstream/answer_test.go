@@ -210,7 +210,7 @@ func TestRedirectsAreNamed(t *testing.T) {
 	location = "elsewhere"
 	want(2, "/base/smartid/sign/status/elsewhere\n")
 	f.set(respond(200, waiting))
-	want(2, "")
+	want(2, "level=INFO msg=\"upstream no longer redirects status requests\" endpoint=smartid-sign\n")
 	f.set(redirect)
 	want(3, "")
 	location = "http://%zz"

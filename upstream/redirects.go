@@ -41,6 +41,8 @@ func (r *redirects) answered(v *session.Variant, status int, location string) {
 			return
 		}
 		r.log.Warn("upstream redirects status requests", "endpoint", v.Endpoint.Name, "status", status, "location", location)
+	} else {
+		r.log.Info("upstream no longer redirects status requests", "endpoint", v.Endpoint.Name)
 	}
 	r.latest[v.Endpoint.Name] = location
 }

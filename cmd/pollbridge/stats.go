@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"pollbridge/admin"
+	"pollbridge/upstream"
 	"pollbridge/webhook"
 
 	dto "github.com/prometheus/client_model/go"
@@ -22,8 +24,9 @@ func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
 	entries, bytes := b.statuses.Size()
 	metrics, _ := b.registry.Gather() // what another collector cannot tell is no matter here
 	asked := sum(metrics, "pollbridge_status_requests_total", nil) + sum(metrics, "pollbridge_watch_lag_seconds", nil)
+	notSent := []string{string(upstream.Open), string(upstream.Overload), string(upstream.HeldBack)}
 	sent := sum(metrics, "pollbridge_upstream_requests_total", func(labels map[string]string) bool {
-		return labels["endpoint"] != "passthrough" && labels["outcome"] != "circuit_open" && labels["outcome"] != "overload"
+		return labels["endpoint"] != "passthrough" && !slices.Contains(notSent, labels["outcome"])
 	})
 	delivered := sum(metrics, "pollbridge_deliveries_total", func(labels map[string]string) bool {
 		return labels["result"] == webhook.StateDelivered
