@@ -70,15 +70,13 @@ type body struct {
 	Person         *person      `json:"person,omitzero"`
 	SanctionsData  []any        `json:"sanctions_data,omitzero"`
 	PepsData       []any        `json:"peps_data,omitzero"`
-	Extra          undescribed  `json:"future_field,omitzero"`
 }
 
 // nestedBody is the answer of the bearer dialect.
 type nestedBody struct {
-	Data      body        `json:"data"`
-	ErrorCode int         `json:"error_code,omitzero"`
-	Message   string      `json:"message,omitzero"`
-	Extra     undescribed `json:"future_field,omitzero"`
+	Data      body   `json:"data"`
+	ErrorCode int    `json:"error_code,omitzero"`
+	Message   string `json:"message,omitzero"`
 }
 
 // failed is the failed answer to a call. The detail, if any, follows the message.
@@ -92,17 +90,7 @@ func (s *Simulator) failed(c call, code int, detail string) answer {
 		status = code / 100
 	}
 	if c.dialect == bearerDialect {
-		return jsonAnswer(status, nestedBody{Data: body{DocumentStatus: "failed"}, ErrorCode: code, Message: text, Extra: s.extra()})
+		return jsonAnswer(status, nestedBody{Data: body{DocumentStatus: "failed"}, ErrorCode: code, Message: text})
 	}
-	return jsonAnswer(status, body{Status: "error", Message: text, ErrorCode: code, Extra: s.extra()})
-}
-
-// undescribed stands for what an API adds without telling anyone.
-type undescribed map[string]any
-
-func (s *Simulator) extra() undescribed {
-	if !s.cfg.ExtraFields {
-		return nil
-	}
-	return undescribed{"note": "ąžuolas \"<&>\" 🌳", "values": []any{1, 2.5, true, nil, map[string]int{"deep": 1}}}
+	return jsonAnswer(status, body{Status: "error", Message: text, ErrorCode: code})
 }

@@ -33,9 +33,6 @@ type Config struct {
 	// AccessTokens are the credentials that are accepted; any other is answered 40003.
 	// With none, every credential that is not empty is accepted.
 	AccessTokens []string
-	// ExtraFields adds a JSON field that no documentation knows to every answer of a
-	// start or status call.
-	ExtraFields bool
 	// CORS lets pages of any origin call the API, and answers their preflights.
 	CORS bool
 	// Fault is the fault that is on from the start.

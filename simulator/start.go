@@ -31,7 +31,7 @@ func (s *Simulator) answerStart(r *http.Request, c call) answer {
 		return s.failed(c, code, "")
 	}
 	started := s.start(StartRequest{AccessToken: p["access_token"], Endpoint: c.endpoint})
-	return jsonAnswer(http.StatusOK, body{Status: "ok", Token: started.Token, ControlCode: started.ControlCode, Extra: s.extra()})
+	return jsonAnswer(http.StatusOK, body{Status: "ok", Token: started.Token, ControlCode: started.ControlCode})
 }
 
 // parameters are those of a start call that the documentation names; others, such as the

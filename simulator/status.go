@@ -88,9 +88,8 @@ func bodyCredential(r *http.Request) string {
 func (s *Simulator) statusAnswer(c call, documentStatus string, b body) answer {
 	if c.dialect == bearerDialect {
 		b.Status, b.DocumentStatus = "", documentStatus
-		return jsonAnswer(http.StatusOK, nestedBody{Data: b, Extra: s.extra()})
+		return jsonAnswer(http.StatusOK, nestedBody{Data: b})
 	}
-	b.Extra = s.extra()
 	return jsonAnswer(http.StatusOK, b)
 }
 

@@ -196,21 +196,6 @@ func TestFailedByCode(t *testing.T) {
 	}
 }
 
-func TestExtraFields(t *testing.T) {
-	sim := newSimulator(t, simulator.Config{ExtraFields: true, FileSize: 5})
-	session := start(t, sim, simulator.StartRequest{})
-	for _, w := range []string{
-		poll(sim, session.Token).Body.String(),
-		poll(sim, "nobody").Body.String(),
-		call(sim, "POST", "/smartid/sign.json", `{"access_token":"test",`+smartID+`}`).Body.String(),
-		call(sim, "GET", "/document/"+session.Token+"/check-status", "", "Authorization: Bearer test").Body.String(),
-	} {
-		if !strings.Contains(w, `"future_field":{`) {
-			t.Errorf("no extra field in %s", w)
-		}
-	}
-}
-
 func TestSessionsEndAndAreForgottenByTheClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sim := newSimulator(t, simulator.Config{SignAfter: simulator.Fixed(3 * time.Second), ForgetAfter: time.Minute})

@@ -27,7 +27,6 @@ type simulateCmd struct {
 	FileSize     simulator.Size      `help:"Size of the signed document, as 64KiB or 1.5MB." default:"64KiB"`
 	FailedStatus string              `help:"HTTP status of failed answers: 200, or code for the first digits of the error code." enum:"200,code" default:"200"`
 	AccessToken  []string            `help:"A credential to accept; may be repeated. Without it, all are accepted." sep:"none" placeholder:"TOKEN"`
-	ExtraFields  bool                `help:"Add a JSON field that is documented nowhere to every answer."`
 	CORS         bool                `name:"cors" help:"Let pages of any origin call the API."`
 	Fault        simulator.Fault     `help:"Fault that is on from the start, as in hang,probability=0.5,duration=30s,scope=status." default:"none"`
 	Seed         uint64              `help:"Repeat the random choices of an earlier run; 0 chooses anew." default:"0"`
@@ -45,7 +44,7 @@ func (c *simulateCmd) Validate() error { return c.config(nil).Validate() }
 func (c *simulateCmd) config(onEvent func(simulator.Event)) simulator.Config {
 	return simulator.Config{
 		SignAfter: c.SignAfter, Outcomes: c.Outcomes, Latency: c.Latency, OneShot: c.OneShot, ForgetAfter: c.ForgetAfter,
-		FileSize: c.FileSize, FailedByCode: c.FailedStatus == "code", AccessTokens: c.AccessToken, ExtraFields: c.ExtraFields,
+		FileSize: c.FileSize, FailedByCode: c.FailedStatus == "code", AccessTokens: c.AccessToken,
 		CORS: c.CORS, Seed: c.Seed, OnEvent: onEvent,
 	}
 }
