@@ -56,7 +56,7 @@ func (t *Table) MoveValue(ctx context.Context, from, to string) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.s.js.Publish(ctx, t.prefix+to, bytes.Clone(m.data))
+	_, err = t.s.js.Publish(ctx, t.prefix+to, bytes.Clone(m.Data))
 	return err
 }
 

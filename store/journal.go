@@ -91,16 +91,16 @@ func (j *Journal) Get(ctx context.Context, sequence uint64) (Entry, error) {
 	if sequence == 0 {
 		return Entry{}, ErrNotFound
 	}
-	return j.entry(j.get(ctx, getRequest{Sequence: sequence}))
+	return j.entry(j.get(ctx, sequence))
 }
 
 func (j *Journal) entry(m *message, err error) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	key := m.subject[len(j.prefix):]
-	value, err := j.s.keys.decrypt(nil, j.place(key), m.data)
-	return Entry{Key: key, Value: value, Sequence: m.sequence, At: m.at}, err
+	key := m.Subject[len(j.prefix):]
+	value, err := j.s.keys.decrypt(nil, j.place(key), m.Data)
+	return Entry{Key: key, Value: value, Sequence: m.Sequence, At: m.Time}, err
 }
 
 // Erase removes all entries about a key.
@@ -146,10 +146,10 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries []Entry, last uint64, err error) {
 	size := 0
 	err = j.scan(ctx, "", sequence+1, limit, func(m *message) bool {
-		last = m.sequence
+		last = m.Sequence
 		entry, err := j.entry(m, nil)
 		if err != nil {
-			j.s.log.Error("journal entry cannot be decrypted, skipping it", "journal", j.name, "sequence", m.sequence, "error", err)
+			j.s.log.Error("journal entry cannot be decrypted, skipping it", "journal", j.name, "sequence", m.Sequence, "error", err)
 			return true
 		}
 		entries = append(entries, entry)

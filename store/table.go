@@ -60,16 +60,16 @@ func (t *Table) Get(ctx context.Context, key string) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	if m.gone() {
+	if gone(m) {
 		return Record{}, ErrNotFound
 	}
 	return t.record(m)
 }
 
 func (t *Table) record(m *message) (Record, error) {
-	key := m.subject[len(t.prefix):]
-	value, err := t.s.keys.decrypt(nil, t.place(key), m.data)
-	return Record{Key: key, Value: value, Revision: m.sequence, At: m.at}, err
+	key := m.Subject[len(t.prefix):]
+	value, err := t.s.keys.decrypt(nil, t.place(key), m.Data)
+	return Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time}, err
 }
 
 // Create stores a value for a key that has none; else it fails with ErrConflict. When
@@ -88,10 +88,10 @@ func (t *Table) Create(ctx context.Context, key string, value []byte, ttl time.D
 			marker = 0
 		case err != nil:
 			return 0, err
-		case !m.gone():
+		case !gone(m):
 			return 0, ErrConflict
 		default:
-			marker = m.sequence
+			marker = m.Sequence
 		}
 	}
 	return 0, ErrConflict
@@ -125,7 +125,7 @@ func (t *Table) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	m, err := t.last(ctx, t.prefix+key)
-	if errors.Is(err, ErrNotFound) || err == nil && m.gone() {
+	if errors.Is(err, ErrNotFound) || err == nil && gone(m) {
 		return nil
 	}
 	if err != nil {
