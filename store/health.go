@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,11 +22,9 @@ var errClosed = errors.New("store: closed")
 
 // health is whether the engine can be used.
 type health struct {
-	failed chan struct{} // holds a token when there is something to look at
-
-	mu     sync.Mutex
-	usable period // until it cannot be written any more; guarded by mu
-	up     period // until the engine is stopped; guarded by mu
+	failed chan struct{}          // holds a token when there is something to look at
+	usable atomic.Pointer[period] // until it cannot be written any more
+	up     atomic.Pointer[period] // until the engine is stopped
 }
 
 // period is a time that ends for a reason.
@@ -35,47 +33,27 @@ type period struct {
 	end context.CancelCauseFunc
 }
 
-func newPeriod() period {
+func newPeriod() *period {
 	ctx, end := context.WithCancelCause(context.Background())
-	return period{ctx, end}
+	return &period{ctx, end}
 }
 
 func newHealth() *health {
-	return &health{failed: make(chan struct{}, 1), usable: newPeriod(), up: newPeriod()}
-}
-
-// now returns the periods that were begun last.
-func (h *health) now() (usable, up period) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.usable, h.up
-}
-
-// begin begins one of the periods anew.
-func (h *health) begin(p *period) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	*p = newPeriod()
-}
-
-// end ends both for good: the store is closed.
-func (h *health) end() {
-	usable, up := h.now()
-	usable.end(errClosed)
-	up.end(errClosed)
+	h := &health{failed: make(chan struct{}, 1)}
+	h.usable.Store(newPeriod())
+	h.up.Store(newPeriod())
+	return h
 }
 
 // Err is why the engine cannot be used now (disk full, directory gone), or nil. It
 // does not block: the engine is checked in the background every second or so.
 func (s *Store) Err() error {
-	usable, _ := s.health.now()
-	return context.Cause(usable)
+	return context.Cause(s.health.usable.Load())
 }
 
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (s *Store) fail(err error) {
-	usable, _ := s.health.now()
-	usable.end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
+	s.health.usable.Load().end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
 	select {
 	case s.health.failed <- struct{}{}:
 	default:
@@ -86,7 +64,7 @@ func (s *Store) fail(err error) {
 // written: it ends with ctx, after a while, and when the engine fails. The error says
 // that it has.
 func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	usable, _ := s.health.now()
+	usable := s.health.usable.Load()
 	if err := context.Cause(usable); err != nil {
 		return nil, nil, err
 	}
@@ -97,26 +75,21 @@ func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, e
 // look is use for a call that only reads: an engine that cannot write can still do
 // that.
 func (s *Store) look(ctx context.Context) (context.Context, context.CancelFunc) {
-	_, up := s.health.now()
-	return during(ctx, up)
+	return during(ctx, s.health.up.Load())
 }
 
-func during(ctx context.Context, p period) (context.Context, context.CancelFunc) {
+func during(ctx context.Context, p *period) (context.Context, context.CancelFunc) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	return both(ctx, cancel, p)
-}
-
-// both has ctx, which cancel ends, end with other, too.
-func both(ctx context.Context, cancel context.CancelFunc, other context.Context) (context.Context, context.CancelFunc) {
-	stop := context.AfterFunc(other, cancel)
+	stop := context.AfterFunc(p, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// living returns a context that ends with ctx, and with the store.
-func (s *Store) living(ctx context.Context) (context.Context, context.CancelFunc) {
+// either returns a context that ends with one of two.
+func either(ctx, other context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	return both(ctx, cancel, s.ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // insist calls f again whenever it has returned, until ctx ends. What f gets ends with the
@@ -124,9 +97,7 @@ func (s *Store) living(ctx context.Context) (context.Context, context.CancelFunc
 func (s *Store) insist(ctx context.Context, f func(context.Context) error, failed func(error)) {
 	const pause = 250 * time.Millisecond
 	for ctx.Err() == nil {
-		_, up := s.health.now()
-		running, cancel := context.WithCancel(ctx)
-		running, cancel = both(running, cancel, up)
+		running, cancel := either(ctx, s.health.up.Load())
 		err := f(running)
 		if err != nil && running.Err() == nil && s.Err() == nil {
 			failed(err)
@@ -217,7 +188,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
-		s.health.begin(&s.health.usable)
+		s.health.usable.Store(newPeriod())
 		s.tryWrite()
 		if s.Err() == nil {
 			return true
@@ -227,8 +198,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 
 // restart starts the engine anew and waits until it is reached.
 func (s *Store) restart() error {
-	_, up := s.health.now()
-	up.end(ErrUnusable)
+	s.health.up.Load().end(ErrUnusable)
 	s.stopEngine()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
@@ -245,7 +215,7 @@ func (s *Store) restart() error {
 	if err := s.nc.FlushWithContext(ctx); err != nil {
 		return err
 	}
-	s.health.begin(&s.health.up)
+	s.health.up.Store(newPeriod())
 	for name := range s.js.StreamNames(ctx).Name() {
 		if stream, err := s.js.Stream(ctx, name); err == nil {
 			s.tellLoss(ctx, name, stream)

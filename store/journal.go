@@ -13,8 +13,7 @@ import (
 // (see Table for what keys are, and for the size of values). Entries never change.
 type Journal struct {
 	stream
-	name   string
-	prefix string // of the subjects
+	name string
 
 	mu   sync.Mutex
 	news chan struct{} // guarded by mu; closed when there is a new entry
@@ -42,12 +41,8 @@ func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.journals[id] == nil { // one for all, so that all who wait hear of news
-		s.journals[id] = &Journal{stream: opened, name: cfg.Name, prefix: id + ".", news: make(chan struct{})}
-	}
-	return s.journals[id], nil
+	j, _ := s.journals.LoadOrStore(id, &Journal{stream: opened, name: cfg.Name, news: make(chan struct{})})
+	return j.(*Journal), nil
 }
 
 func (j *Journal) place(key string) place { return placeOf("journal", j.name, key) }
@@ -59,7 +54,7 @@ func (j *Journal) Append(ctx context.Context, key string, value []byte, last uin
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: j.prefix + key, Data: j.s.keys.encrypt(j.place(key), value)}
+	m := &nats.Msg{Subject: j.subject(key), Data: j.s.keys.encrypt(j.place(key), value)}
 	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
 	j.tellNews() // also after an error: the entry may be there
 	return sequence, err
@@ -83,7 +78,7 @@ func (j *Journal) Last(ctx context.Context, key string) (Entry, error) {
 	if err := checkKey(key); err != nil {
 		return Entry{}, err
 	}
-	return j.entry(j.last(ctx, j.prefix+key))
+	return j.entry(j.last(ctx, j.subject(key)))
 }
 
 // Get returns the entry with that sequence, or ErrNotFound.
@@ -98,7 +93,7 @@ func (j *Journal) entry(m *message, err error) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	key := m.Subject[len(j.prefix):]
+	key := j.key(m)
 	value, err := j.s.keys.decrypt(nil, j.place(key), m.Data)
 	return Entry{Key: key, Value: value, Sequence: m.Sequence, At: m.Time}, err
 }
@@ -108,7 +103,7 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	return j.purge(ctx, j.prefix+key)
+	return j.purge(ctx, j.subject(key))
 }
 
 // After returns up to limit entries that follow a sequence, in their order; fewer if

@@ -77,7 +77,7 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 		return found, err
 	}
 	for ; ; from++ {
-		m, err := t.next(ctx, from, t.prefix+match)
+		m, err := t.next(ctx, from, t.subject(match))
 		if errors.Is(err, ErrNotFound) || err == nil && !keep(m) {
 			return found, nil
 		}

@@ -35,12 +35,12 @@ type Store struct {
 
 	sweepOnce sync.Once         // later, what looks unfinished may be under way
 	keeping   [64]chan struct{} // each held by who changes the final answers of a session
+	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
+	queues    sync.Map          // each *Queue by its stream: one for all, which knows what is out
 
 	mu        sync.Mutex
-	engine    *server.Server // guarded by mu, as all below; nil while it is down
-	unclean   bool           // it was not stopped in good order the last time
-	journals  map[string]*Journal
-	queues    map[string]*Queue
+	engine    *server.Server          // guarded by mu, as all below; nil while it is down
+	unclean   bool                    // it was not stopped in good order the last time
 	followers *Table                  // where followers of journals are
 	own       *Table                  // what the store keeps about itself
 	files     map[string][]storedFile // of streams, before the engine read them
@@ -72,7 +72,7 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: o.Log, lock: lock, health: newHealth(), journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, health: newHealth()}
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)
 	}
@@ -217,7 +217,8 @@ func (s *Store) Close() error {
 		defer cancel()
 		s.noteLasts(ctx) // else those of the last trial count
 	}
-	s.health.end()
+	s.health.usable.Load().end(errClosed)
+	s.health.up.Load().end(errClosed)
 	return s.shutdown()
 }
 

@@ -33,6 +33,10 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 	return stream{s, js, cfg.Name}, nil
 }
 
+// subject is that of messages about a key, and key its inverse.
+func (st stream) subject(key string) string { return st.id + "." + key }
+func (st stream) key(m *message) string     { return m.Subject[len(st.id)+1:] }
+
 // get returns the message with that sequence, or ErrNotFound.
 func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
 	return st.next(ctx, sequence, "")

@@ -27,7 +27,7 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 	if err != nil {
 		return err
 	}
-	w := &watcher{t: t, match: t.prefix + match, f: f, seen: newest}
+	w := &watcher{t: t, match: t.subject(match), f: f, seen: newest}
 	filter := w.match
 	if match == ">" {
 		filter = ""
@@ -57,7 +57,7 @@ type watcher struct {
 
 func (w *watcher) tell(m *message) {
 	if gone(m) {
-		w.f(Change{Record: Record{Key: m.Subject[len(w.t.prefix):], Revision: m.Sequence}, Gone: true})
+		w.f(Change{Record: Record{Key: w.t.key(m), Revision: m.Sequence}, Gone: true})
 		return
 	}
 	if record, ok := w.t.readable(m); ok {
@@ -67,7 +67,7 @@ func (w *watcher) tell(m *message) {
 
 // follow tells of changes until ctx or the store ends.
 func (w *watcher) follow(ctx context.Context) {
-	ctx, cancel := w.t.s.living(ctx)
+	ctx, cancel := either(ctx, w.t.s.ctx)
 	defer cancel()
 	w.t.s.insist(ctx, w.round, func(err error) {
 		w.t.s.log.Warn("table changes are delayed", "table", w.t.id, "error", err)
