@@ -299,7 +299,7 @@ func (f *Finals) sweep(ctx context.Context) error {
 	}
 	for upload := range uploads {
 		finished := false
-		err := f.messages(ctx, upload.matchAnswers(), func(m *message) (bool, error) {
+		err := f.messages(ctx, upload.question.subject("answer", ">"), func(m *message) (bool, error) {
 			a, err := readAnswer(m.Subject)
 			finished = finished || err == nil && a.upload == upload.upload
 			return !finished, nil

@@ -71,15 +71,6 @@ func appendPending(dst []byte, v *session.Variant, o *session.Observation) []byt
 	return append(binary.AppendUvarint(dst, uint64(len(encoded))), encoded...)
 }
 
-// cutPending returns what appendPending appended, and what follows it.
-func cutPending(value []byte) (encoded, rest []byte, ok bool) {
-	size, n := binary.Uvarint(value)
-	if n <= 0 || size > uint64(len(value)-n) {
-		return nil, nil, false
-	}
-	return value[n : n+int(size)], value[n+int(size):], true
-}
-
 // pendingAnswers reads pending answers. Those of many watches are the same, and then
 // share their memory. The zero value is ready for use.
 type pendingAnswers struct {

@@ -78,7 +78,7 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 
 func (f DeliveryFilter) match() (string, error) {
 	for _, field := range [][2]string{{"subscription", f.Subscription}, {"session", f.Session}} {
-		if field[1] != "" && !isToken(field[1]) {
+		if field[1] != "" && !store.IsID(field[1]) {
 			return "", &FieldError{field[0], "must be an id that the API returned"}
 		}
 	}
@@ -98,7 +98,7 @@ func (s *Service) Delivery(ctx context.Context, id string) (Delivery, error) {
 }
 
 func (s *Service) findDelivery(ctx context.Context, id string) (*delivery, error) {
-	if !isToken(id) {
+	if !store.IsID(id) {
 		return nil, ErrNotFound
 	}
 	records, err := s.deliveries.List(ctx, "*.*."+id, 0, 1)
