@@ -80,9 +80,6 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, errors.Join(err, s.shutdown())
 	}
-	if err := markOpen(lock); err != nil {
-		return nil, errors.Join(err, s.shutdown())
-	}
 	if s.unclean {
 		s.tellRecovered(ctx, time.Since(begun))
 	}
@@ -114,8 +111,10 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.readLasts(ctx)
-	s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_")
-	return err
+	if s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_"); err != nil {
+		return err
+	}
+	return markOpen(s.lock)
 }
 
 // tellRecovered logs that everything is there though the process that had the store

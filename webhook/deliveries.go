@@ -35,9 +35,9 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 	if err != nil {
 		return nil, "", err
 	}
-	table := s.deliveries
+	table, read := s.deliveries, readDelivery
 	if f.State == StateDead { // they are listed on their own: there are few among many
-		table = s.dead
+		table, read = s.dead, func(r store.Record) (*delivery, error) { return s.readDelivery(ctx, r.Key) }
 	}
 	const mostPages = 8 // read for one page of the answer, where a state is rare
 	for range mostPages {
@@ -47,13 +47,7 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 		}
 		for _, r := range records {
 			revision = r.Revision
-			var d *delivery
-			if table == s.dead {
-				d, err = s.readDelivery(ctx, r.Key)
-			} else {
-				d, err = readDelivery(r)
-			}
-			switch {
+			switch d, err := read(r); {
 			case errors.Is(err, store.ErrNotFound):
 				continue
 			case errors.Is(err, store.ErrDamaged):
@@ -61,9 +55,10 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 				continue
 			case err != nil:
 				return nil, "", fmt.Errorf("webhook: listing deliveries: %w", err)
-			}
-			if v := s.show(d); f.State == "" || v.State == f.State {
-				page = append(page, v)
+			default:
+				if v := s.show(d); f.State == "" || v.State == f.State {
+					page = append(page, v)
+				}
 			}
 			if len(page) == limit {
 				return page, cursor(revision), nil
