@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,13 +19,6 @@ const (
 
 var errClosed = errors.New("store: closed")
 
-// health is whether the engine can be used.
-type health struct {
-	failed chan struct{}          // holds a token when there is something to look at
-	usable atomic.Pointer[period] // until it cannot be written any more
-	up     atomic.Pointer[period] // until the engine is stopped
-}
-
 // period is a time that ends for a reason.
 type period struct {
 	context.Context
@@ -38,24 +30,17 @@ func newPeriod() *period {
 	return &period{ctx, end}
 }
 
-func newHealth() *health {
-	h := &health{failed: make(chan struct{}, 1)}
-	h.usable.Store(newPeriod())
-	h.up.Store(newPeriod())
-	return h
-}
-
 // Err is why the engine cannot be used now (disk full, directory gone), or nil. It
 // does not block: the engine is checked in the background every second or so.
 func (s *Store) Err() error {
-	return context.Cause(s.health.usable.Load())
+	return context.Cause(s.usable.Load())
 }
 
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (s *Store) fail(err error) {
-	s.health.usable.Load().end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
+	s.usable.Load().end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
 	select {
-	case s.health.failed <- struct{}{}:
+	case s.trouble <- struct{}{}:
 	default:
 	}
 }
@@ -64,7 +49,7 @@ func (s *Store) fail(err error) {
 // written: it ends with ctx, after a while, and when the engine fails. The error says
 // that it has.
 func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	usable := s.health.usable.Load()
+	usable := s.usable.Load()
 	if err := context.Cause(usable); err != nil {
 		return nil, nil, err
 	}
@@ -75,7 +60,7 @@ func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, e
 // look is use for a call that only reads: an engine that cannot write can still do
 // that.
 func (s *Store) look(ctx context.Context) (context.Context, context.CancelFunc) {
-	return during(ctx, s.health.up.Load())
+	return during(ctx, s.up.Load())
 }
 
 func during(ctx context.Context, p *period) (context.Context, context.CancelFunc) {
@@ -97,7 +82,7 @@ func either(ctx, other context.Context) (context.Context, context.CancelFunc) {
 func (s *Store) insist(ctx context.Context, f func(context.Context) error, failed func(error)) {
 	const pause = 250 * time.Millisecond
 	for ctx.Err() == nil {
-		running, cancel := either(ctx, s.health.up.Load())
+		running, cancel := either(ctx, s.up.Load())
 		err := f(running)
 		if err != nil && running.Err() == nil && s.Err() == nil {
 			failed(err)
@@ -124,7 +109,7 @@ func (s *Store) watchHealth() {
 		case <-s.ctx.Done():
 			return
 		case <-ticker.C:
-		case <-s.health.failed:
+		case <-s.trouble:
 			if s.Err() == nil {
 				continue // of before the engine was started anew
 			}
@@ -188,7 +173,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
-		s.health.usable.Store(newPeriod())
+		s.usable.Store(newPeriod())
 		s.tryWrite()
 		if s.Err() == nil {
 			return true
@@ -198,7 +183,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 
 // restart starts the engine anew and waits until it is reached.
 func (s *Store) restart() error {
-	s.health.up.Load().end(ErrUnusable)
+	s.up.Load().end(ErrUnusable)
 	s.stopEngine()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
@@ -215,7 +200,7 @@ func (s *Store) restart() error {
 	if err := s.nc.FlushWithContext(ctx); err != nil {
 		return err
 	}
-	s.health.up.Store(newPeriod())
+	s.up.Store(newPeriod())
 	for name := range s.js.StreamNames(ctx).Name() {
 		if stream, err := s.js.Stream(ctx, name); err == nil {
 			s.tellLoss(ctx, name, stream)

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,9 +14,7 @@ import (
 type Journal struct {
 	stream
 	name string
-
-	mu   sync.Mutex
-	news chan struct{} // guarded by mu; closed when there is a new entry
+	news atomic.Pointer[chan struct{}] // closed when there is a new entry
 }
 
 // JournalConfig describes a journal.
@@ -41,8 +39,10 @@ func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error
 	if err != nil {
 		return nil, err
 	}
-	j, _ := s.journals.LoadOrStore(id, &Journal{stream: opened, name: cfg.Name, news: make(chan struct{})})
-	return j.(*Journal), nil
+	j := &Journal{stream: opened, name: cfg.Name}
+	j.news.Store(new(make(chan struct{})))
+	known, _ := s.journals.LoadOrStore(id, j)
+	return known.(*Journal), nil
 }
 
 func (j *Journal) place(key string) place { return placeOf("journal", j.name, key) }
@@ -56,21 +56,8 @@ func (j *Journal) Append(ctx context.Context, key string, value []byte, last uin
 	}
 	m := &nats.Msg{Subject: j.subject(key), Data: j.s.keys.encrypt(j.place(key), value)}
 	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
-	j.tellNews() // also after an error: the entry may be there
+	close(*j.news.Swap(new(make(chan struct{})))) // also after an error: the entry may be there
 	return sequence, err
-}
-
-func (j *Journal) tellNews() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	close(j.news)
-	j.news = make(chan struct{})
-}
-
-func (j *Journal) nextNews() <-chan struct{} {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.news
 }
 
 // Last returns the newest entry about a key, or ErrNotFound.
@@ -111,7 +98,7 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 // returns none and no error. An entry that cannot be decrypted is logged and left out.
 func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entry, error) {
 	for {
-		news := j.nextNews()
+		news := *j.news.Load()
 		if err := j.s.Err(); err != nil {
 			return nil, err // what cannot be written may be seen, and gone later
 		}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -31,7 +32,9 @@ type Store struct {
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	health  *health
+	trouble chan struct{}          // holds a token when there is something to look at
+	usable  atomic.Pointer[period] // until the engine cannot be written any more
+	up      atomic.Pointer[period] // until it is stopped
 
 	sweepOnce sync.Once         // later, what looks unfinished may be under way
 	keeping   [64]chan struct{} // each held by who changes the final answers of a session
@@ -72,7 +75,9 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: o.Log, lock: lock, health: newHealth()}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, trouble: make(chan struct{}, 1)}
+	s.usable.Store(newPeriod())
+	s.up.Store(newPeriod())
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)
 	}
@@ -216,8 +221,8 @@ func (s *Store) Close() error {
 		defer cancel()
 		s.noteLasts(ctx) // else those of the last trial count
 	}
-	s.health.usable.Load().end(errClosed)
-	s.health.up.Load().end(errClosed)
+	s.usable.Load().end(errClosed)
+	s.up.Load().end(errClosed)
 	return s.shutdown()
 }
 

@@ -108,8 +108,7 @@ func (s *Service) HeaderTarget(value string) (AttachOptions, error) {
 	}
 	u, err := s.sender.checkURL(value)
 	if err != nil {
-		var field *FieldError
-		errors.As(err, &field)
+		field, _ := errors.AsType[*FieldError](err)
 		return AttachOptions{}, &TargetError{field.Problem}
 	}
 	secret, listed := s.cfg.HeaderHosts[hostOf(u)]
