@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -57,7 +58,8 @@ func howLeft(lock *os.File, engineDir string) (open, changed bool, err error) {
 	if info.Size() > 0 {
 		return true, true, nil
 	}
-	changed, err = changedSince(engineDir, info.ModTime())
+	files, err := storedFiles(engineDir)
+	changed = slices.ContainsFunc(files, func(f storedFile) bool { return !f.written.Before(info.ModTime()) })
 	return false, changed, err
 }
 

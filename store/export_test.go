@@ -52,11 +52,11 @@ func (s *Store) Lock() *os.File { return s.lock }
 
 // MoveValue puts what is stored for one key in the place of another's.
 func (t *Table) MoveValue(ctx context.Context, from, to string) error {
-	m, err := t.last(ctx, t.prefix+from)
+	m, err := t.last(ctx, t.subject(from))
 	if err != nil {
 		return err
 	}
-	_, err = t.s.js.Publish(ctx, t.prefix+to, bytes.Clone(m.data))
+	_, err = t.s.js.Publish(ctx, t.subject(to), bytes.Clone(m.Data))
 	return err
 }
 

@@ -162,14 +162,14 @@ func (f *Finals) Other(ctx context.Context, v *session.Variant) (other *session.
 // cannot be read is logged.
 func (f *Finals) each(ctx context.Context, v *session.Variant, match string, use func(question, *session.Observation) bool) error {
 	return f.messages(ctx, finalsID+".answer."+match, func(m *message) (bool, error) {
-		a, err := readAnswer(m.subject)
+		a, err := readAnswer(m.Subject)
 		var o *session.Observation
 		if err == nil {
 			o, err = f.read(ctx, v, a, m)
 		}
 		switch {
 		case errors.Is(err, ErrDamaged):
-			f.tellUnreadable(m.subject, err)
+			f.tellUnreadable(m.Subject, err)
 		case err != nil:
 			return false, err
 		case o != nil:
@@ -187,7 +187,7 @@ func (f *Finals) tellUnreadable(subject string, err error) {
 // questions none, which is found out with every first poll of a session.
 func (f *Finals) messages(ctx context.Context, match string, use func(*message) (more bool, err error)) error {
 	for from := uint64(1); ; {
-		m, err := f.get(ctx, getRequest{Sequence: from, NextFor: match})
+		m, err := f.next(ctx, from, match)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -197,7 +197,7 @@ func (f *Finals) messages(ctx context.Context, match string, use func(*message) 
 		if more, err := use(m); err != nil || !more {
 			return err
 		}
-		from = m.sequence + 1
+		from = m.Sequence + 1
 	}
 }
 
@@ -232,7 +232,7 @@ func (f *Finals) isOver(o *session.Observation) bool {
 // open decrypts the message of an answer. Where that is not whole, size is that of the
 // body, which is elsewhere.
 func (f *Finals) open(a answer, m *message, locale int) (o *session.Observation, size uint64, err error) {
-	content, err := f.s.keys.decrypt(nil, placeOf("final", m.subject), m.data)
+	content, err := f.s.keys.decrypt(nil, placeOf("final", m.Subject), m.Data)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -253,12 +253,12 @@ func (f *Finals) chunks(ctx context.Context, a answer, size uint64) ([]byte, err
 	var damage error
 	next := 0
 	err := f.scan(ctx, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
-		if m.subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.data)-sealOverhead) > size {
+		if m.Subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.Data)-sealOverhead) > size {
 			damage = ErrDamaged
 			return false
 		}
 		next++
-		body, damage = f.s.keys.decrypt(body, placeOf("final", m.subject), m.data)
+		body, damage = f.s.keys.decrypt(body, placeOf("final", m.Subject), m.Data)
 		return damage == nil
 	})
 	switch {
@@ -299,8 +299,8 @@ func (f *Finals) sweep(ctx context.Context) error {
 	}
 	for upload := range uploads {
 		finished := false
-		err := f.messages(ctx, upload.matchAnswers(), func(m *message) (bool, error) {
-			a, err := readAnswer(m.subject)
+		err := f.messages(ctx, upload.question.subject("answer", ">"), func(m *message) (bool, error) {
+			a, err := readAnswer(m.Subject)
 			finished = finished || err == nil && a.upload == upload.upload
 			return !finished, nil
 		})

@@ -26,7 +26,7 @@ type holder struct {
 func (f *Finals) holders(ctx context.Context, a answer) ([]holder, error) {
 	var holders []holder
 	err := f.messages(ctx, a.matchBody(), func(m *message) (bool, error) {
-		a, err := readAnswer(m.subject)
+		a, err := readAnswer(m.Subject)
 		if err != nil || a.upload == elsewhere {
 			return true, nil
 		}
@@ -34,7 +34,7 @@ func (f *Finals) holders(ctx context.Context, a answer) ([]holder, error) {
 		if err != nil {
 			return true, nil // so it is no help to others; who asks for it is told
 		}
-		holders = append(holders, holder{a, o, size, m.sequence, m.at})
+		holders = append(holders, holder{a, o, size, m.Sequence, m.Time})
 		return true, nil
 	})
 	return holders, err

@@ -24,9 +24,6 @@ func (q question) subject(kind string, more ...string) string {
 	return strings.Join(append([]string{finalsID, kind, q.session, q.variant, q.locale}, more...), ".")
 }
 
-// matchAnswers matches the answers to a question.
-func (q question) matchAnswers() string { return q.subject("answer", ">") }
-
 // answer is what the subject of an answer says. There are two forms of it, which an
 // answer keeps as long as it is stored: the first one does not know of bodies that are
 // shared.

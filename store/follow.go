@@ -28,7 +28,7 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(context.Contex
 	if err := checkKey(follower.key); err != nil {
 		return err
 	}
-	ctx, cancel := j.s.living(ctx)
+	ctx, cancel := either(ctx, j.s.ctx)
 	defer cancel()
 	log := j.s.log.With("journal", j.name, "follower", name)
 	if !retry(ctx, log, func() error { return follower.arrive(ctx) }) {
@@ -101,11 +101,10 @@ func (w *follower) arrive(ctx context.Context) error {
 // next waits for entries. While there are none, it notes what was done.
 func (w *follower) next(ctx context.Context) ([]Entry, error) {
 	if w.noted != w.done {
+		defer w.note(ctx)
 		soon, cancel := context.WithTimeout(ctx, noteInterval)
 		defer cancel()
-		entries, err := w.j.After(soon, w.done, followBatch)
-		w.note(ctx)
-		return entries, err
+		ctx = soon
 	}
 	return w.j.After(ctx, w.done, followBatch)
 }

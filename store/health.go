@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,64 +19,28 @@ const (
 
 var errClosed = errors.New("store: closed")
 
-// health is whether the engine can be used.
-type health struct {
-	failed chan struct{} // holds a token when there is something to look at
-
-	mu     sync.Mutex
-	usable period // until it cannot be written any more; guarded by mu
-	up     period // until the engine is stopped; guarded by mu
-}
-
 // period is a time that ends for a reason.
 type period struct {
 	context.Context
 	end context.CancelCauseFunc
 }
 
-func newPeriod() period {
+func newPeriod() *period {
 	ctx, end := context.WithCancelCause(context.Background())
-	return period{ctx, end}
-}
-
-func newHealth() *health {
-	return &health{failed: make(chan struct{}, 1), usable: newPeriod(), up: newPeriod()}
-}
-
-// now returns the periods that were begun last.
-func (h *health) now() (usable, up period) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.usable, h.up
-}
-
-// begin begins one of the periods anew.
-func (h *health) begin(p *period) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	*p = newPeriod()
-}
-
-// end ends both for good: the store is closed.
-func (h *health) end() {
-	usable, up := h.now()
-	usable.end(errClosed)
-	up.end(errClosed)
+	return &period{ctx, end}
 }
 
 // Err is why the engine cannot be used now (disk full, directory gone), or nil. It
 // does not block: the engine is checked in the background every second or so.
 func (s *Store) Err() error {
-	usable, _ := s.health.now()
-	return context.Cause(usable)
+	return context.Cause(s.usable.Load())
 }
 
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (s *Store) fail(err error) {
-	usable, _ := s.health.now()
-	usable.end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
+	s.usable.Load().end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
 	select {
-	case s.health.failed <- struct{}{}:
+	case s.trouble <- struct{}{}:
 	default:
 	}
 }
@@ -86,7 +49,7 @@ func (s *Store) fail(err error) {
 // written: it ends with ctx, after a while, and when the engine fails. The error says
 // that it has.
 func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	usable, _ := s.health.now()
+	usable := s.usable.Load()
 	if err := context.Cause(usable); err != nil {
 		return nil, nil, err
 	}
@@ -97,26 +60,21 @@ func (s *Store) use(ctx context.Context) (context.Context, context.CancelFunc, e
 // look is use for a call that only reads: an engine that cannot write can still do
 // that.
 func (s *Store) look(ctx context.Context) (context.Context, context.CancelFunc) {
-	_, up := s.health.now()
-	return during(ctx, up)
+	return during(ctx, s.up.Load())
 }
 
-func during(ctx context.Context, p period) (context.Context, context.CancelFunc) {
+func during(ctx context.Context, p *period) (context.Context, context.CancelFunc) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(ctx, patience)
-	return both(ctx, cancel, p)
-}
-
-// both has ctx, which cancel ends, end with other, too.
-func both(ctx context.Context, cancel context.CancelFunc, other context.Context) (context.Context, context.CancelFunc) {
-	stop := context.AfterFunc(other, cancel)
+	stop := context.AfterFunc(p, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
-// living returns a context that ends with ctx, and with the store.
-func (s *Store) living(ctx context.Context) (context.Context, context.CancelFunc) {
+// either returns a context that ends with one of two.
+func either(ctx, other context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
-	return both(ctx, cancel, s.ctx)
+	stop := context.AfterFunc(other, cancel)
+	return ctx, func() { stop(); cancel() }
 }
 
 // insist calls f again whenever it has returned, until ctx ends. What f gets ends with the
@@ -124,9 +82,7 @@ func (s *Store) living(ctx context.Context) (context.Context, context.CancelFunc
 func (s *Store) insist(ctx context.Context, f func(context.Context) error, failed func(error)) {
 	const pause = 250 * time.Millisecond
 	for ctx.Err() == nil {
-		_, up := s.health.now()
-		running, cancel := context.WithCancel(ctx)
-		running, cancel = both(running, cancel, up)
+		running, cancel := either(ctx, s.up.Load())
 		err := f(running)
 		if err != nil && running.Err() == nil && s.Err() == nil {
 			failed(err)
@@ -153,7 +109,7 @@ func (s *Store) watchHealth() {
 		case <-s.ctx.Done():
 			return
 		case <-ticker.C:
-		case <-s.health.failed:
+		case <-s.trouble:
 			if s.Err() == nil {
 				continue // of before the engine was started anew
 			}
@@ -217,7 +173,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
-		s.health.begin(&s.health.usable)
+		s.usable.Store(newPeriod())
 		s.tryWrite()
 		if s.Err() == nil {
 			return true
@@ -227,8 +183,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 
 // restart starts the engine anew and waits until it is reached.
 func (s *Store) restart() error {
-	_, up := s.health.now()
-	up.end(ErrUnusable)
+	s.up.Load().end(ErrUnusable)
 	s.stopEngine()
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
@@ -245,7 +200,7 @@ func (s *Store) restart() error {
 	if err := s.nc.FlushWithContext(ctx); err != nil {
 		return err
 	}
-	s.health.begin(&s.health.up)
+	s.up.Store(newPeriod())
 	for name := range s.js.StreamNames(ctx).Name() {
 		if stream, err := s.js.Stream(ctx, name); err == nil {
 			s.tellLoss(ctx, name, stream)

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -13,11 +13,8 @@ import (
 // (see Table for what keys are, and for the size of values). Entries never change.
 type Journal struct {
 	stream
-	name   string
-	prefix string // of the subjects
-
-	mu   sync.Mutex
-	news chan struct{} // guarded by mu; closed when there is a new entry
+	name string
+	news atomic.Pointer[chan struct{}] // closed when there is a new entry
 }
 
 // JournalConfig describes a journal.
@@ -42,12 +39,10 @@ func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.journals[id] == nil { // one for all, so that all who wait hear of news
-		s.journals[id] = &Journal{stream: opened, name: cfg.Name, prefix: id + ".", news: make(chan struct{})}
-	}
-	return s.journals[id], nil
+	j := &Journal{stream: opened, name: cfg.Name}
+	j.news.Store(new(make(chan struct{})))
+	known, _ := s.journals.LoadOrStore(id, j)
+	return known.(*Journal), nil
 }
 
 func (j *Journal) place(key string) place { return placeOf("journal", j.name, key) }
@@ -59,23 +54,10 @@ func (j *Journal) Append(ctx context.Context, key string, value []byte, last uin
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: j.prefix + key, Data: j.s.keys.encrypt(j.place(key), value)}
+	m := &nats.Msg{Subject: j.subject(key), Data: j.s.keys.encrypt(j.place(key), value)}
 	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
-	j.tellNews() // also after an error: the entry may be there
+	close(*j.news.Swap(new(make(chan struct{})))) // also after an error: the entry may be there
 	return sequence, err
-}
-
-func (j *Journal) tellNews() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	close(j.news)
-	j.news = make(chan struct{})
-}
-
-func (j *Journal) nextNews() <-chan struct{} {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.news
 }
 
 // Last returns the newest entry about a key, or ErrNotFound.
@@ -83,7 +65,7 @@ func (j *Journal) Last(ctx context.Context, key string) (Entry, error) {
 	if err := checkKey(key); err != nil {
 		return Entry{}, err
 	}
-	return j.entry(j.last(ctx, j.prefix+key))
+	return j.entry(j.last(ctx, j.subject(key)))
 }
 
 // Get returns the entry with that sequence, or ErrNotFound.
@@ -91,16 +73,16 @@ func (j *Journal) Get(ctx context.Context, sequence uint64) (Entry, error) {
 	if sequence == 0 {
 		return Entry{}, ErrNotFound
 	}
-	return j.entry(j.get(ctx, getRequest{Sequence: sequence}))
+	return j.entry(j.get(ctx, sequence))
 }
 
 func (j *Journal) entry(m *message, err error) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	key := m.subject[len(j.prefix):]
-	value, err := j.s.keys.decrypt(nil, j.place(key), m.data)
-	return Entry{Key: key, Value: value, Sequence: m.sequence, At: m.at}, err
+	key := j.key(m)
+	value, err := j.s.keys.decrypt(nil, j.place(key), m.Data)
+	return Entry{Key: key, Value: value, Sequence: m.Sequence, At: m.Time}, err
 }
 
 // Erase removes all entries about a key.
@@ -108,7 +90,7 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	return j.purge(ctx, j.prefix+key)
+	return j.purge(ctx, j.subject(key))
 }
 
 // After returns up to limit entries that follow a sequence, in their order; fewer if
@@ -116,7 +98,7 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 // returns none and no error. An entry that cannot be decrypted is logged and left out.
 func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entry, error) {
 	for {
-		news := j.nextNews()
+		news := *j.news.Load()
 		if err := j.s.Err(); err != nil {
 			return nil, err // what cannot be written may be seen, and gone later
 		}
@@ -146,10 +128,10 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries []Entry, last uint64, err error) {
 	size := 0
 	err = j.scan(ctx, "", sequence+1, limit, func(m *message) bool {
-		last = m.sequence
+		last = m.Sequence
 		entry, err := j.entry(m, nil)
 		if err != nil {
-			j.s.log.Error("journal entry cannot be decrypted, skipping it", "journal", j.name, "sequence", m.sequence, "error", err)
+			j.s.log.Error("journal entry cannot be decrypted, skipping it", "journal", j.name, "sequence", m.Sequence, "error", err)
 			return true
 		}
 		entries = append(entries, entry)

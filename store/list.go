@@ -64,10 +64,10 @@ func (t *Table) List(ctx context.Context, match string, before uint64, limit int
 // returns some of it that is, unless the window is as narrow as the first.
 func (t *Table) window(ctx context.Context, match string, from, to uint64, most int) (found []*message, err error) {
 	keep := func(m *message) bool {
-		if m.sequence > to {
+		if m.Sequence > to {
 			return false
 		}
-		if !m.gone() {
+		if !gone(m) {
 			found = append(found, m)
 		}
 		return len(found) <= most
@@ -77,14 +77,14 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 		return found, err
 	}
 	for ; ; from++ {
-		m, err := t.get(ctx, getRequest{Sequence: from, NextFor: t.prefix + match})
+		m, err := t.next(ctx, from, t.subject(match))
 		if errors.Is(err, ErrNotFound) || err == nil && !keep(m) {
 			return found, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		from = m.sequence
+		from = m.Sequence
 	}
 }
 

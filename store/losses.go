@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,48 +26,38 @@ type storedFile struct {
 	written time.Time
 }
 
-// removeIndexes has the engine read everything when it starts next. It returns the files
-// of each stream.
-func removeIndexes(dir string) (files map[string][]storedFile, err error) {
-	files = map[string][]storedFile{}
-	err = eachFile(dir, func(path string, info fs.FileInfo) error {
-		if info.Name() == indexName {
-			return os.Remove(path)
-		}
-		stream := filepath.Base(filepath.Dir(filepath.Dir(path)))
-		files[stream] = append(files[stream], storedFile{path, info.Size(), info.ModTime()})
-		return nil
-	})
-	return files, err
-}
-
-// changedSince reports whether any file in a directory is as new as that, or newer.
-func changedSince(dir string, at time.Time) (changed bool, err error) {
-	err = eachFile(dir, func(_ string, info fs.FileInfo) error {
-		if changed = !info.ModTime().Before(at); changed {
-			return fs.SkipAll
-		}
-		return nil
-	})
-	return changed, err
-}
-
-// eachFile calls f for the files in a directory, which need not be there.
-func eachFile(dir string, f func(path string, info fs.FileInfo) error) error {
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+// storedFiles returns the files in a directory, which need not be there.
+func storedFiles(dir string) (files []storedFile, err error) {
+	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		info, err := entry.Info()
-		if err != nil {
-			return err
+		if err == nil {
+			files = append(files, storedFile{path, info.Size(), info.ModTime()})
 		}
-		return f(path, info)
+		return err
 	})
 	if os.IsNotExist(err) {
-		return nil
+		err = nil
 	}
-	return err
+	return files, err
+}
+
+// removeIndexes has the engine read everything when it starts next. It returns the other
+// files of each stream.
+func removeIndexes(dir string) (map[string][]storedFile, error) {
+	all, err := storedFiles(dir)
+	files := map[string][]storedFile{}
+	for _, file := range all {
+		if filepath.Base(file.path) == indexName {
+			err = errors.Join(err, os.Remove(file.path))
+			continue
+		}
+		stream := filepath.Base(filepath.Dir(filepath.Dir(file.path)))
+		files[stream] = append(files[stream], file)
+	}
+	return files, err
 }
 
 // lastsKey is where in the table of the store itself it stands how far streams went.

@@ -7,16 +7,15 @@ import (
 
 const maxKey = 255
 
+const tokenLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_="
+
 // isToken reports whether s is a single token of a key.
-func isToken(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_', c == '=':
-		default:
-			return false
-		}
-	}
-	return s != ""
+func isToken(s string) bool { return s != "" && strings.Trim(s, tokenLetters) == "" }
+
+// IsID reports whether text from outside may be an id: a token of a key, no longer than
+// 64 bytes and without "=".
+func IsID(text string) bool {
+	return len(text) <= 64 && isToken(text) && !strings.Contains(text, "=")
 }
 
 func checkKey(key string) error {

@@ -42,12 +42,8 @@ func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.queues[id] == nil { // one for all, which knows what is out
-		s.queues[id] = &Queue{stream: opened, name: cfg.Name, renewal: cfg.Renewal, lanes: map[string]*lane{}}
-	}
-	return s.queues[id], nil
+	q, _ := s.queues.LoadOrStore(id, &Queue{stream: opened, name: cfg.Name, renewal: cfg.Renewal, lanes: map[string]*lane{}})
+	return q.(*Queue), nil
 }
 
 // do is the subject of items that can be taken, at that of items that wait for their

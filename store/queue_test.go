@@ -366,3 +366,19 @@ func TestATakerCatchesUp(t *testing.T) {
 		}
 	}
 }
+
+func TestCountingThatIsCutShortFails(t *testing.T) {
+	q := must(fresh(t).Queue(within(t), store.QueueConfig{Name: "q", Renewal: time.Minute}))(t)
+	if err := q.Add(within(t), "a", "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
+	over, cancel := context.WithTimeout(context.Background(), time.Nanosecond)
+	defer cancel()
+	for _, ctx := range []context.Context{ended, over} {
+		if now, later, err := q.Waiting(ctx, "a"); err == nil {
+			t.Errorf("Waiting = %d, %d, nil with a context that %v; want an error", now, later, ctx.Err())
+		}
+	}
+}

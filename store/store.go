@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -31,16 +32,18 @@ type Store struct {
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	health  *health
+	trouble chan struct{}          // holds a token when there is something to look at
+	usable  atomic.Pointer[period] // until the engine cannot be written any more
+	up      atomic.Pointer[period] // until it is stopped
 
 	sweepOnce sync.Once         // later, what looks unfinished may be under way
 	keeping   [64]chan struct{} // each held by who changes the final answers of a session
+	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
+	queues    sync.Map          // each *Queue by its stream: one for all, which knows what is out
 
 	mu        sync.Mutex
-	engine    *server.Server // guarded by mu, as all below; nil while it is down
-	unclean   bool           // it was not stopped in good order the last time
-	journals  map[string]*Journal
-	queues    map[string]*Queue
+	engine    *server.Server          // guarded by mu, as all below; nil while it is down
+	unclean   bool                    // it was not stopped in good order the last time
 	followers *Table                  // where followers of journals are
 	own       *Table                  // what the store keeps about itself
 	files     map[string][]storedFile // of streams, before the engine read them
@@ -72,15 +75,14 @@ func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, log: o.Log, lock: lock, health: newHealth(), journals: map[string]*Journal{}, queues: map[string]*Queue{}}
+	s := &Store{cfg: cfg, log: o.Log, lock: lock, trouble: make(chan struct{}, 1)}
+	s.usable.Store(newPeriod())
+	s.up.Store(newPeriod())
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	if err := s.open(ctx); err != nil {
-		return nil, errors.Join(err, s.shutdown())
-	}
-	if err := markOpen(lock); err != nil {
 		return nil, errors.Join(err, s.shutdown())
 	}
 	if s.unclean {
@@ -114,8 +116,10 @@ func (s *Store) open(ctx context.Context) error {
 		return err
 	}
 	s.readLasts(ctx)
-	s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_")
-	return err
+	if s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_"); err != nil {
+		return err
+	}
+	return markOpen(s.lock)
 }
 
 // tellRecovered logs that everything is there though the process that had the store
@@ -217,7 +221,8 @@ func (s *Store) Close() error {
 		defer cancel()
 		s.noteLasts(ctx) // else those of the last trial count
 	}
-	s.health.end()
+	s.usable.Load().end(errClosed)
+	s.up.Load().end(errClosed)
 	return s.shutdown()
 }
 

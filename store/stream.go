@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
+	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
 // stream is where the engine keeps messages.
@@ -15,6 +18,19 @@ type stream struct {
 	js jetstream.Stream
 	id string
 }
+
+// message is one message of a stream.
+type message = jetstream.RawStreamMsg
+
+// gone reports whether a message only says that its subject has no value any more.
+func gone(m *message) bool {
+	return m.Header.Get(operationHeader) != "" || m.Header.Get(jetstream.MarkerReasonHeader) != ""
+}
+
+const (
+	operationHeader = "KV-Operation"
+	operationPurge  = "PURGE" // the engine leaves no marker for a marker
+)
 
 // openStream makes a stream, or gives one that is there a changed configuration.
 func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (stream, error) {
@@ -32,34 +48,71 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 	return stream{s, js, cfg.Name}, nil
 }
 
-// getRequest asks for messages of a stream.
-type getRequest struct {
-	Sequence uint64 `json:"seq,omitempty"`
-	LastFor  string `json:"last_by_subj,omitempty"`
-	NextFor  string `json:"next_by_subj,omitempty"`
-	Batch    int    `json:"batch,omitempty"`
-	MaxBytes int    `json:"max_bytes,omitempty"`
+// publish writes a message durably and returns its sequence.
+func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (uint64, error) {
+	if len(m.Data) > maxValue+sealOverhead {
+		return 0, ErrTooLarge
+	}
+	ctx, cancel, err := s.use(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cancel()
+	ack, err := s.js.PublishMsg(ctx, m, options...)
+	if err != nil {
+		return 0, s.failed("write", err)
+	}
+	return ack.Sequence, nil
 }
 
-// get returns one message, or ErrNotFound.
-func (st stream) get(ctx context.Context, r getRequest) (*message, error) {
+// failed says what went wrong. The engine's own failure counts more than how it
+// showed.
+func (s *Store) failed(operation string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if broken := s.Err(); broken != nil {
+		return broken
+	}
+	var api *jetstream.APIError
+	switch {
+	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+		return ErrConflict
+	case errors.Is(err, nats.ErrMaxPayload):
+		return ErrTooLarge
+	}
+	return fmt.Errorf("store: %s: %w", operation, err)
+}
+
+// subject is that of messages about a key, and key its inverse.
+func (st stream) subject(key string) string { return st.id + "." + key }
+func (st stream) key(m *message) string     { return m.Subject[len(st.id)+1:] }
+
+// get returns the message with that sequence, or ErrNotFound.
+func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
+	return st.next(ctx, sequence, "")
+}
+
+// next returns the first message that matches, from a sequence on, or ErrNotFound.
+func (st stream) next(ctx context.Context, from uint64, match string) (*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	request, _ := json.Marshal(r)
-	answer, err := st.s.nc.RequestWithContext(ctx, "$JS.API.DIRECT.GET."+st.id, request)
-	if err != nil {
-		return nil, st.s.failed("read", err)
-	}
-	m, err := st.s.read(answer)
-	if err == nil && m == nil {
-		err = ErrNotFound
-	}
-	return m, err
+	return st.s.found(st.js.GetMsg(ctx, from, jetstream.WithGetMsgSubject(match)))
 }
 
 // last returns the newest message about a subject, or ErrNotFound.
 func (st stream) last(ctx context.Context, subject string) (*message, error) {
-	return st.get(ctx, getRequest{LastFor: subject})
+	ctx, cancel := st.s.look(ctx)
+	defer cancel()
+	return st.s.found(st.js.GetLastMsgForSubject(ctx, subject))
+}
+
+// found returns what the engine answered, or ErrNotFound.
+func (s *Store) found(m *message, err error) (*message, error) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, ErrNotFound
+	}
+	return m, s.failed("read", err)
 }
 
 // scan calls f for each message that matches (all of them if match is empty), from a
@@ -75,11 +128,11 @@ func (st stream) scan(ctx context.Context, match string, from uint64, limit int,
 			return err
 		}
 		for _, m := range messages {
-			if from = m.sequence + 1; !f(m) {
+			if from = m.Sequence + 1; !f(m) {
 				return nil
 			}
 		}
-		if len(messages) == 0 || messages[len(messages)-1].left == 0 {
+		if len(messages) == 0 || left(messages[len(messages)-1]) == 0 {
 			return nil
 		}
 		limit -= len(messages)
@@ -96,35 +149,34 @@ const (
 func (st stream) batch(ctx context.Context, match string, from uint64, n int) (messages []*message, err error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	inbox := st.s.nc.NewInbox()
-	answers, err := st.s.nc.SubscribeSync(inbox)
+	answers, err := jetstreamext.GetBatch(ctx, st.s.js, st.id, n, jetstreamext.GetBatchSeq(max(1, from)),
+		jetstreamext.GetBatchSubject(match), jetstreamext.GetBatchMaxBytes(maxBatchBytes))
 	if err != nil {
 		return nil, st.s.failed("read", err)
 	}
-	defer answers.Unsubscribe()
-	answers.SetPendingLimits(-1, -1) // the request says how much may come
-	request, _ := json.Marshal(getRequest{Sequence: max(1, from), NextFor: match, Batch: n, MaxBytes: maxBatchBytes})
-	if err := st.s.nc.PublishRequest("$JS.API.DIRECT.GET."+st.id, inbox, request); err != nil {
-		return nil, st.s.failed("read", err)
-	}
-	for {
-		answer, err := answers.NextMsgWithContext(ctx)
+	for m, err := range answers {
+		if errors.Is(err, jetstreamext.ErrNoMessages) {
+			return messages, nil
+		}
 		if err != nil {
 			return nil, st.s.failed("read", err)
 		}
-		m, err := st.s.read(answer)
-		if err != nil || m == nil {
-			return messages, err
-		}
 		messages = append(messages, m)
 	}
+	return messages, st.s.failed("read", ctx.Err()) // the library takes that for the end
+}
+
+// left is how many more match than a message of a scan and those before it.
+func left(m *message) int {
+	n, _ := strconv.Atoi(m.Header.Get("Nats-Num-Pending"))
+	return n
 }
 
 // count returns how many messages match.
 func (st stream) count(ctx context.Context, match string) (int, error) {
 	n := 0
 	err := st.scan(ctx, match, 1, 1, func(m *message) bool {
-		n = 1 + m.left
+		n = 1 + left(m)
 		return false
 	})
 	return n, err
@@ -144,7 +196,7 @@ func (st stream) purge(ctx context.Context, match string) error {
 func (st stream) erase(ctx context.Context, sequence uint64) error {
 	err := st.js.DeleteMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
-		if _, gone := st.get(ctx, getRequest{Sequence: sequence}); errors.Is(gone, ErrNotFound) {
+		if _, gone := st.get(ctx, sequence); errors.Is(gone, ErrNotFound) {
 			return nil
 		}
 	}

@@ -12,10 +12,7 @@ import (
 // Table keeps the last value of each key, encrypted. Keys are in clear: they must hold
 // no secret, and consist of dot-separated tokens of letters, digits, "-", "_" and "=".
 // Values may have up to 7 MiB, else they are ErrTooLarge.
-type Table struct {
-	stream
-	prefix string // of the subjects
-}
+type Table struct{ stream }
 
 // TableConfig describes a table.
 type TableConfig struct {
@@ -46,7 +43,7 @@ func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (
 		Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge, MaxMsgsPerSubject: 1,
 		AllowRollup: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerAge,
 	})
-	return &Table{opened, id + "."}, err
+	return &Table{opened}, err
 }
 
 func (t *Table) place(key string) place { return placeOf("table", t.id, key) }
@@ -56,20 +53,20 @@ func (t *Table) Get(ctx context.Context, key string) (Record, error) {
 	if err := checkKey(key); err != nil {
 		return Record{}, err
 	}
-	m, err := t.last(ctx, t.prefix+key)
+	m, err := t.last(ctx, t.subject(key))
 	if err != nil {
 		return Record{}, err
 	}
-	if m.gone() {
+	if gone(m) {
 		return Record{}, ErrNotFound
 	}
 	return t.record(m)
 }
 
 func (t *Table) record(m *message) (Record, error) {
-	key := m.subject[len(t.prefix):]
-	value, err := t.s.keys.decrypt(nil, t.place(key), m.data)
-	return Record{Key: key, Value: value, Revision: m.sequence, At: m.at}, err
+	key := t.key(m)
+	value, err := t.s.keys.decrypt(nil, t.place(key), m.Data)
+	return Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time}, err
 }
 
 // Create stores a value for a key that has none; else it fails with ErrConflict. When
@@ -83,15 +80,15 @@ func (t *Table) Create(ctx context.Context, key string, value []byte, ttl time.D
 		if !errors.Is(err, ErrConflict) {
 			return revision, err
 		}
-		switch m, err := t.last(ctx, t.prefix+key); {
+		switch m, err := t.last(ctx, t.subject(key)); {
 		case errors.Is(err, ErrNotFound):
 			marker = 0
 		case err != nil:
 			return 0, err
-		case !m.gone():
+		case !gone(m):
 			return 0, ErrConflict
 		default:
-			marker = m.sequence
+			marker = m.Sequence
 		}
 	}
 	return 0, ErrConflict
@@ -115,7 +112,7 @@ func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Du
 	if ttl > 0 {
 		options = append(options, jetstream.WithMsgTTL(max(time.Second, ttl.Truncate(time.Second))))
 	}
-	return t.s.publish(ctx, &nats.Msg{Subject: t.prefix + key, Data: t.s.keys.encrypt(t.place(key), value)}, options...)
+	return t.s.publish(ctx, &nats.Msg{Subject: t.subject(key), Data: t.s.keys.encrypt(t.place(key), value)}, options...)
 }
 
 // Delete erases a key and its value; it is no error if there is none. Watchers are
@@ -124,14 +121,14 @@ func (t *Table) Delete(ctx context.Context, key string) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	m, err := t.last(ctx, t.prefix+key)
-	if errors.Is(err, ErrNotFound) || err == nil && m.gone() {
+	m, err := t.last(ctx, t.subject(key))
+	if errors.Is(err, ErrNotFound) || err == nil && gone(m) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	marker := nats.NewMsg(t.prefix + key)
+	marker := nats.NewMsg(t.subject(key))
 	marker.Header.Set(operationHeader, operationPurge)
 	marker.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
 	_, err = t.s.publish(ctx, marker, jetstream.WithMsgTTL(markerAge))

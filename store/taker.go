@@ -31,7 +31,7 @@ type Taker struct {
 	consumer string // what hands out to it, or may still do so
 	stop     context.CancelFunc
 	stopped  chan struct{}
-	backlog  uint64 // items of before the taker that have not come yet
+	backlog  int // items of before the taker that have not come yet; below 0 when others come
 	caughtUp chan struct{}
 }
 
@@ -55,7 +55,7 @@ func (q *Queue) Take(ctx context.Context, name string, n int, f func(*Item)) (*T
 		t.leave()
 		return nil, err
 	}
-	t.backlog = min(uint64(n), consumer.CachedInfo().NumPending)
+	t.backlog = int(min(uint64(n), consumer.CachedInfo().NumPending))
 	if t.backlog == 0 {
 		close(t.caughtUp)
 	}
@@ -179,19 +179,11 @@ func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error 
 		if item := t.lane.take(m); item != nil {
 			t.f(item)
 		}
-		t.came()
+		if t.backlog--; t.backlog == 0 {
+			close(t.caughtUp)
+		}
 		return nil
 	}, jetstream.PullMaxMessages(min(max(t.n, least), most)), jetstream.PullExpiry(request))
-}
-
-// came counts the items of before the taker.
-func (t *Taker) came() {
-	if t.backlog == 0 {
-		return
-	}
-	if t.backlog--; t.backlog == 0 {
-		close(t.caughtUp)
-	}
 }
 
 // CaughtUp returns a channel that is closed when what was in the lane before the taker

@@ -27,19 +27,19 @@ func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
 	if err != nil {
 		return err
 	}
-	w := &watcher{t: t, match: t.prefix + match, f: f, seen: newest}
+	w := &watcher{t: t, match: t.subject(match), f: f, seen: newest}
 	filter := w.match
 	if match == ">" {
 		filter = ""
 	}
 	err = t.scan(ctx, filter, 1, math.MaxInt, func(m *message) bool {
-		if m.sequence > newest {
+		if m.Sequence > newest {
 			return false // comes as a change
 		}
-		if !m.gone() {
+		if !gone(m) {
 			w.tell(m)
 		}
-		return m.sequence < newest && ctx.Err() == nil
+		return m.Sequence < newest && ctx.Err() == nil
 	})
 	if err != nil {
 		return err
@@ -56,8 +56,8 @@ type watcher struct {
 }
 
 func (w *watcher) tell(m *message) {
-	if m.gone() {
-		w.f(Change{Record: Record{Key: m.subject[len(w.t.prefix):], Revision: m.sequence}, Gone: true})
+	if gone(m) {
+		w.f(Change{Record: Record{Key: w.t.key(m), Revision: m.Sequence}, Gone: true})
 		return
 	}
 	if record, ok := w.t.readable(m); ok {
@@ -67,7 +67,7 @@ func (w *watcher) tell(m *message) {
 
 // follow tells of changes until ctx or the store ends.
 func (w *watcher) follow(ctx context.Context) {
-	ctx, cancel := w.t.s.living(ctx)
+	ctx, cancel := either(ctx, w.t.s.ctx)
 	defer cancel()
 	w.t.s.insist(ctx, w.round, func(err error) {
 		w.t.s.log.Warn("table changes are delayed", "table", w.t.id, "error", err)
@@ -94,8 +94,8 @@ func (w *watcher) round(ctx context.Context) error {
 		}
 		w.seen = place.Sequence.Stream
 		w.tell(&message{
-			subject: received.Subject(), sequence: place.Sequence.Stream, at: place.Timestamp.UTC(),
-			header: received.Headers(), data: received.Data(),
+			Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
+			Header: received.Headers(), Data: received.Data(),
 		})
 		return nil
 	})

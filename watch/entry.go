@@ -97,8 +97,7 @@ func (e *entry) endWith(end End, state session.State, o *session.Observation) {
 }
 
 func (e *entry) add(state session.State, o *session.Observation, at time.Time) {
-	kind, _ := webhook.TypeOf(state)
-	e.changes = append(e.changes, change{kind, state, o, at})
+	e.changes = append(e.changes, change{webhook.TypeOf(state), state, o, at})
 }
 
 // abandon ends the watch because its deadline has passed; o is the last observation, if

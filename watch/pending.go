@@ -2,8 +2,10 @@ package watch
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"encoding/json"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -18,6 +20,8 @@ const (
 	pendingFor = time.Minute
 	// mostContents bounds the pending answers that are remembered to be shared.
 	mostContents = 1000
+	// mostRestored bounds the pending answers for which a start waits.
+	mostRestored = 10_000
 )
 
 // keepPending keeps a pending answer to the question that the watch asks, to be served
@@ -71,15 +75,6 @@ func appendPending(dst []byte, v *session.Variant, o *session.Observation) []byt
 	return append(binary.AppendUvarint(dst, uint64(len(encoded))), encoded...)
 }
 
-// cutPending returns what appendPending appended, and what follows it.
-func cutPending(value []byte) (encoded, rest []byte, ok bool) {
-	size, n := binary.Uvarint(value)
-	if n <= 0 || size > uint64(len(value)-n) {
-		return nil, nil, false
-	}
-	return value[n : n+int(size)], value[n+int(size):], true
-}
-
 // pendingAnswers reads pending answers. Those of many watches are the same, and then
 // share their memory. The zero value is ready for use.
 type pendingAnswers struct {
@@ -129,4 +124,36 @@ func (p *pendingAnswers) answer(stored []byte) (answer pendingAnswer, ok bool) {
 	}
 	p.known[string(stored)] = answer
 	return answer, true
+}
+
+// restoreNewest gives the pending answers of the watches that changed last back to
+// memory, before anybody is answered. The others follow when their watches are looked at.
+func (w *Watcher) restoreNewest() {
+	const page, most = 250, 5 * time.Second
+	ctx, cancel := context.WithTimeout(w.ctx, most)
+	defer cancel()
+	w.restored = math.MaxUint64
+	for before, n := uint64(0), 0; n < w.mostRestored; n += page {
+		rows, err := w.sessions.List(ctx, ">", before, page)
+		if err != nil {
+			w.options.Log.Warn("pending answers are restored later", "error", err)
+			return
+		}
+		for _, row := range rows {
+			before, w.restored = row.Revision, row.Revision
+			if known, err := w.readRecord(row.Value); err == nil {
+				w.restore(known)
+			}
+		}
+		if len(rows) < page {
+			return
+		}
+	}
+}
+
+// restore gives the pending answer of one watch back to memory.
+func (w *Watcher) restore(known record) {
+	if known.end == Watching && known.pending != nil {
+		w.options.Restore(known.variant, known.pending)
+	}
 }

@@ -44,15 +44,6 @@ func (s Session) Status() string {
 	return s.State.String()
 }
 
-// Statuses are all that [Session.Status] may say.
-func Statuses() []string {
-	names := []string{"abandoned"}
-	for s := session.Unknown; s <= session.NotFound; s++ {
-		names = append(names, s.String())
-	}
-	return names
-}
-
 // record is what is durable about a session. It is also the value of its item in the
 // queue, from which a watch can be taken up without reading anything else.
 type record struct {
@@ -116,9 +107,12 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 	generation, err := binary.ReadUvarint(in)
 	created, err1 := binary.ReadVarint(in)
 	changed, err2 := binary.ReadVarint(in)
-	size, err3 := in.ReadByte()
-	name := make([]byte, size)
-	_, err4 := io.ReadFull(in, name)
+	name, err3 := readSized(in)
+	var pending []byte
+	var err4 error
+	if version != firstRecordVersion {
+		pending, err4 = readSized(in)
+	}
 	if errors.Join(err, err1, err2, err3, err4) != nil {
 		return record{}, errRecord
 	}
@@ -128,16 +122,19 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 			r.state = s
 		}
 	}
-	value = value[len(value)-in.Len():]
-	var pending []byte
-	if version != firstRecordVersion {
-		var ok bool
-		if pending, value, ok = cutPending(value); !ok {
-			return record{}, errRecord
-		}
-	}
-	if r.variant, err = w.options.Table.ReadDurable(value); err == nil {
+	if r.variant, err = w.options.Table.ReadDurable(value[len(value)-in.Len():]); err == nil {
 		r.pending = w.pending.read(r.variant, pending)
 	}
 	return r, err
+}
+
+// readSized reads what stands behind its length, which a name has in one byte: it is short.
+func readSized(in *bytes.Reader) ([]byte, error) {
+	size, err := binary.ReadUvarint(in)
+	if err != nil || size > uint64(in.Len()) {
+		return nil, errRecord
+	}
+	part := make([]byte, size)
+	_, err = io.ReadFull(in, part)
+	return part, err
 }

@@ -146,7 +146,7 @@ func (w *Watcher) enter(e *entry) (*entry, error) {
 	switch {
 	case e.end == Final: // it needs no watch: what was seen first was its end
 		most += passers
-	case w.closed:
+	case w.ctx.Err() != nil:
 		return nil, ErrClosed
 	}
 	if len(w.live) >= most {

@@ -5,9 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"pollbridge/session"
+	"pollbridge/store"
 )
 
 // Get returns what is known about a session, or ErrNotFound.
@@ -28,23 +28,18 @@ func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 		return e.record, nil
 	}
 	w.mu.Unlock()
-	if !isID(id) {
+	if !store.IsID(id) {
 		return record{}, ErrNotFound
 	}
 	found, _, err := w.stored(ctx, id)
 	return found, err
 }
 
-// isID reports whether an id from outside may be looked for.
-func isID(id string) bool {
-	return id != "" && len(id) <= 64 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
-}
-
 // mostLookedAt bounds how many sessions one call of List looks at.
 const mostLookedAt = 10_000
 
-// List returns up to limit sessions, the ones that changed last first. status is one of
-// [Statuses], or empty for all. before is where the page before ended, 0 for the first
+// List returns up to limit sessions, the ones that changed last first. status is what
+// [Session.Status] says, or empty for all. before is where the page before ended, 0 for the first
 // one. next is 0 at the end; a page may be shorter than limit, even empty, and yet not
 // the last.
 func (w *Watcher) List(ctx context.Context, status string, before uint64, limit int) (page []Session, next uint64, err error) {
@@ -131,7 +126,7 @@ func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) erro
 // eraseEvents erases what is left of a session that was forgotten a while after its
 // end.
 func (w *Watcher) eraseEvents(ctx context.Context, id string) error {
-	if !isID(id) {
+	if !store.IsID(id) {
 		return ErrNotFound
 	}
 	if known, err := w.options.Events.Knows(ctx, id); err != nil || !known {

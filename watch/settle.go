@@ -23,7 +23,15 @@ func (w *Watcher) settle(ctx context.Context, e *entry) error {
 	defer w.mu.Unlock()
 	for e.settling != nil {
 		busy := e.settling
-		if err := w.unlocked(func() error { return done(ctx, busy) }); err != nil {
+		err := w.unlocked(func() error {
+			select {
+			case <-busy:
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -42,16 +50,6 @@ func (w *Watcher) settle(ctx context.Context, e *entry) error {
 		}
 	}
 	return nil
-}
-
-// done waits until a channel is closed.
-func done(ctx context.Context, closed <-chan struct{}) error {
-	select {
-	case <-closed:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // unlocked calls f, which may block, without the lock. It needs the lock.

@@ -95,11 +95,9 @@ func (w *Watcher) dispatch() {
 // processor from that, and each of them be late.
 func (w *Watcher) letThemCome() {
 	const most = 2 * time.Second
-	timer := time.NewTimer(most)
-	defer timer.Stop()
 	select {
 	case <-w.TakenUp():
-	case <-timer.C:
+	case <-time.After(most):
 	case <-w.ctx.Done():
 	}
 }
@@ -180,7 +178,7 @@ func (w *Watcher) noteAnswer(e *entry, v *session.Variant, o *session.Observatio
 		e.note(v, o, w.cfg.NotFoundAfter)
 		// The minimum is for observations that stay fresh for longer than an interval:
 		// there is nothing to be had earlier, so do not spin.
-		w.schedule(e, later(now.Add(w.cfg.Interval/10), w.nextDue(e, o)))
+		w.schedule(e, now.Add(max(w.cfg.Interval/10, w.nextDue(e, o).Sub(now))))
 	}
 	if deadline := e.created.Add(w.cfg.Deadline); e.end == Watching && !now.Before(deadline) {
 		e.abandon(o, now)
@@ -214,10 +212,3 @@ func (w *Watcher) retry(e *entry, err error) {
 }
 
 func jittered(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}

@@ -93,10 +93,11 @@ type Watcher struct {
 	wake    chan struct{} // something became due earlier
 	work    chan *entry
 
-	mu     sync.Mutex
-	live   map[string]*entry // by the session's id; guarded by mu, as what it points to
-	due    dueTimes          // guarded by mu
-	closed bool              // guarded by mu
+	closing sync.Once
+
+	mu   sync.Mutex
+	live map[string]*entry // by the session's id; guarded by mu, as what it points to
+	due  dueTimes          // guarded by mu
 
 	complaints, refusals rate.Sometimes // of very many
 }
@@ -160,20 +161,15 @@ func (w *Watcher) TakenUp() <-chan struct{} { return w.taker.CaughtUp() }
 // Registering fails after it; observations are still made durable. It may be called
 // more than once.
 func (w *Watcher) Close() {
-	w.mu.Lock()
-	closed := w.closed
-	w.closed = true
-	w.mu.Unlock()
-	if closed {
-		return
-	}
-	w.cancel(ErrClosed)
-	if w.taker != nil {
-		w.taker.Stop()
-	}
-	w.running.Wait()
-	w.settleRest()
-	w.giveBack()
+	w.closing.Do(func() {
+		w.cancel(ErrClosed)
+		if w.taker != nil {
+			w.taker.Stop()
+		}
+		w.running.Wait()
+		w.settleRest()
+		w.giveBack()
+	})
 }
 
 // releaseTime bounds giving back. What is not given back is handed out again all the

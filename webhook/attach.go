@@ -26,7 +26,7 @@ const mostBound = 200_000
 // attached again, it stays as it was and has no Secret. If the session's last event
 // came before, it is delivered to it too.
 func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
-	if !isToken(subject.Session) {
+	if !store.IsID(subject.Session) {
 		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
 	}
 	sub := draft(Subscription{
@@ -108,8 +108,7 @@ func (s *Service) HeaderTarget(value string) (AttachOptions, error) {
 	}
 	u, err := s.sender.checkURL(value)
 	if err != nil {
-		var field *FieldError
-		errors.As(err, &field)
+		field, _ := errors.AsType[*FieldError](err)
 		return AttachOptions{}, &TargetError{field.Problem}
 	}
 	secret, listed := s.cfg.HeaderHosts[hostOf(u)]
@@ -145,7 +144,7 @@ func (s *Service) consumerOf(sub *subscription) string {
 // an error it goes on where it was. A session that is registered again meanwhile, or
 // later, has its events as if it had never been there before, with the same ids.
 func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
-	if !isToken(sessionID) {
+	if !store.IsID(sessionID) {
 		return nil
 	}
 	attached, _ := s.registry.boundTo(sessionID)

@@ -141,17 +141,6 @@ func (c *consumer) enter(name string) bool {
 	return true
 }
 
-// slot waits until an attempt may begin. It returns what ends it, nil if the consumer was
-// closed meanwhile.
-func (c *consumer) slot() (release func()) {
-	select {
-	case c.slots <- struct{}{}:
-		return func() { <-c.slots }
-	case <-c.living.Done():
-		return nil
-	}
-}
-
 func (c *consumer) leave(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

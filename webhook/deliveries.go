@@ -35,9 +35,9 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 	if err != nil {
 		return nil, "", err
 	}
-	table := s.deliveries
+	table, read := s.deliveries, readDelivery
 	if f.State == StateDead { // they are listed on their own: there are few among many
-		table = s.dead
+		table, read = s.dead, func(r store.Record) (*delivery, error) { return s.readDelivery(ctx, r.Key) }
 	}
 	const mostPages = 8 // read for one page of the answer, where a state is rare
 	for range mostPages {
@@ -47,13 +47,7 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 		}
 		for _, r := range records {
 			revision = r.Revision
-			var d *delivery
-			if table == s.dead {
-				d, err = s.readDelivery(ctx, r.Key)
-			} else {
-				d, err = readDelivery(r)
-			}
-			switch {
+			switch d, err := read(r); {
 			case errors.Is(err, store.ErrNotFound):
 				continue
 			case errors.Is(err, store.ErrDamaged):
@@ -61,9 +55,10 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 				continue
 			case err != nil:
 				return nil, "", fmt.Errorf("webhook: listing deliveries: %w", err)
-			}
-			if v := s.show(d); f.State == "" || v.State == f.State {
-				page = append(page, v)
+			default:
+				if v := s.show(d); f.State == "" || v.State == f.State {
+					page = append(page, v)
+				}
 			}
 			if len(page) == limit {
 				return page, cursor(revision), nil
@@ -78,7 +73,7 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 
 func (f DeliveryFilter) match() (string, error) {
 	for _, field := range [][2]string{{"subscription", f.Subscription}, {"session", f.Session}} {
-		if field[1] != "" && !isToken(field[1]) {
+		if field[1] != "" && !store.IsID(field[1]) {
 			return "", &FieldError{field[0], "must be an id that the API returned"}
 		}
 	}
@@ -98,7 +93,7 @@ func (s *Service) Delivery(ctx context.Context, id string) (Delivery, error) {
 }
 
 func (s *Service) findDelivery(ctx context.Context, id string) (*delivery, error) {
-	if !isToken(id) {
+	if !store.IsID(id) {
 		return nil, ErrNotFound
 	}
 	records, err := s.deliveries.List(ctx, "*.*."+id, 0, 1)

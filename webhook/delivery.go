@@ -134,11 +134,12 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 	if err != nil {
 		return err
 	}
-	release := c.slot()
-	if release == nil {
+	select {
+	case c.slots <- struct{}{}:
+		defer func() { <-c.slots }()
+	case <-c.living.Done():
 		return errNotNow
 	}
-	defer release()
 	ctx, cancel := storeContext()
 	defer cancel()
 	sub := s.registry.get(w.Subscription)

@@ -201,7 +201,7 @@ func (s *Service) eventAt(ctx context.Context, position uint64) (*event, error) 
 
 // Knows reports whether there are events of a session.
 func (s *Service) Knows(ctx context.Context, sessionID string) (bool, error) {
-	if !isToken(sessionID) {
+	if !store.IsID(sessionID) {
 		return false, nil
 	}
 	last, err := s.lastEvent(ctx, sessionID)

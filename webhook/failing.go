@@ -126,7 +126,7 @@ func (s *Service) operational(ctx context.Context, sub *subscription, eventType,
 		if reason != "" {
 			data.Reason = &reason
 		}
-		payload, err := encode(envelope{eventType, stamp(now), data})
+		payload, err := encode(envelope[operationalData]{eventType, stamp(now), data})
 		return &event{ID: s.store.ID("evt_", sub.ID, mark), Type: eventType, At: now, payload: payload}, err
 	})
 	return err
@@ -140,7 +140,7 @@ func (s *Service) Test(ctx context.Context, id string) (Attempt, error) {
 		return Attempt{}, err
 	}
 	now := time.Now()
-	payload, err := encode(envelope{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description, Verbatim: verbatim}})
+	payload, err := encode(envelope[operationalData]{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description, Verbatim: verbatim}})
 	if err != nil {
 		return Attempt{}, err
 	}

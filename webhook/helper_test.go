@@ -138,7 +138,7 @@ var answers = map[session.State]string{
 
 // change is what package watch says when a session is seen in a state.
 func change(sessionID string, state session.State) webhook.Change {
-	eventType, _ := webhook.TypeOf(state)
+	eventType := webhook.TypeOf(state)
 	return webhook.Change{
 		Subject: webhook.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"},
 		Token:   token, Locale: "en", Type: eventType, State: state,

@@ -195,7 +195,7 @@ func (s *Service) change(ctx context.Context, id string, f func(*subscription) e
 
 // stored reads a subscription from the engine: what is in memory may be a moment old.
 func (s *Service) stored(ctx context.Context, id string) (*subscription, error) {
-	if !isToken(id) {
+	if !store.IsID(id) {
 		return nil, ErrNotFound
 	}
 	r, err := s.subscriptions.Get(ctx, id)

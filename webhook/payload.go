@@ -17,10 +17,10 @@ import (
 const mostResponse = 256 << 10
 
 // envelope is what every webhook looks like.
-type envelope struct {
+type envelope[Data any] struct {
 	Type      string `json:"type"`
 	Timestamp string `json:"timestamp"`
-	Data      any    `json:"data"`
+	Data      Data   `json:"data"`
 }
 
 // sessionData is about a change of state. The order of its fields is the one that
@@ -60,7 +60,7 @@ var verbatim = jsontext.Value(`{"slash":"\/","letter":"\u0117","number":1.0}`)
 // as far as JSON allows.
 var asItIs = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true), jsontext.PreserveRawStrings(true))
 
-func encode(e envelope) ([]byte, error) {
+func encode[Data any](e envelope[Data]) ([]byte, error) {
 	payload, err := json.Marshal(e, asItIs)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
@@ -90,7 +90,7 @@ func sessionPayload(c Change, sequence int, previous string) ([]byte, error) {
 	if o := c.Observation; o != nil {
 		d.observe(o)
 	}
-	return encode(envelope{Type: c.Type, Timestamp: stamp(c.At), Data: d})
+	return encode(envelope[sessionData]{c.Type, stamp(c.At), d})
 }
 
 func (d *sessionData) observe(o *session.Observation) {
@@ -129,11 +129,7 @@ func messageIn(body []byte) *string {
 // withFile puts the whole final answer into a payload that was recorded without its
 // document, if it is what an event can hold: a JSON object.
 func withFile(payload []byte, o *session.Observation) []byte {
-	var recorded struct {
-		Type      string      `json:"type"`
-		Timestamp string      `json:"timestamp"`
-		Data      sessionData `json:"data"`
-	}
+	var recorded envelope[sessionData]
 	if _, _, err := session.WithoutFile(o.Body); err != nil || json.Unmarshal(payload, &recorded, asItIs) != nil {
 		return payload
 	}
@@ -142,7 +138,7 @@ func withFile(payload []byte, o *session.Observation) []byte {
 		body = bytes.ToValidUTF8(body, []byte("\uFFFD"))
 	}
 	recorded.Data.Response, recorded.Data.FileOmitted = body, false
-	whole, err := encode(envelope{recorded.Type, recorded.Timestamp, recorded.Data})
+	whole, err := encode(recorded)
 	if err != nil {
 		return payload
 	}

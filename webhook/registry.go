@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -91,33 +92,34 @@ func (r *registry) get(id string) *subscription {
 
 // matching returns the enabled subscriptions that cover an event.
 func (r *registry) matching(e *event) (found []*subscription) {
-	r.eachAbout(e.about(), func(sub *subscription) bool {
+	for sub := range r.about(e.about()) {
 		if sub.covers(e) {
 			found = append(found, sub)
 		}
-		return true
-	})
+	}
 	return found
 }
 
 // wanted reports whether an enabled subscription covers events of a session.
-func (r *registry) wanted(s Subject) (found bool) {
-	r.eachAbout(s, func(sub *subscription) bool {
-		found = sub.listens() && sub.coversSubject(s)
-		return !found
-	})
-	return found
+func (r *registry) wanted(s Subject) bool {
+	for sub := range r.about(s) {
+		if sub.listens() && sub.coversSubject(s) {
+			return true
+		}
+	}
+	return false
 }
 
-// eachAbout calls f for the enabled subscriptions that may cover a subject, until it
-// returns false.
-func (r *registry) eachAbout(s Subject, f func(*subscription) bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	for _, key := range slices.Compact([]string{s.Session, s.Account, ""}) {
-		for _, sub := range r.index[key] {
-			if sub.DisabledReason == "" && !f(sub) {
-				return
+// about yields the enabled subscriptions that may cover a subject.
+func (r *registry) about(s Subject) iter.Seq[*subscription] {
+	return func(yield func(*subscription) bool) {
+		r.mu.RLock()
+		defer r.mu.RUnlock()
+		for _, key := range slices.Compact([]string{s.Session, s.Account, ""}) {
+			for _, sub := range r.index[key] {
+				if sub.DisabledReason == "" && !yield(sub) {
+					return
+				}
 			}
 		}
 	}

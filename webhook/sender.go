@@ -212,11 +212,8 @@ func classify(err error) (class, detail string) {
 
 // refusal is the part of a dial error that the guard wrote.
 func refusal(err error) string {
-	text := err.Error()
-	if _, after, found := strings.Cut(text, errRefused.Error()); found {
-		return errRefused.Error() + after
-	}
-	return errRefused.Error()
+	_, after, _ := strings.Cut(err.Error(), errRefused.Error())
+	return errRefused.Error() + after
 }
 
 // retryAfter reads Retry-After where it counts, in seconds or as a date.

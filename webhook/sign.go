@@ -128,20 +128,13 @@ func Verify(header http.Header, payload []byte, now time.Time, keys ...string) e
 
 func verifyWith(key, signature string, content []byte) (bool, error) {
 	version, encoded, _ := strings.Cut(signature, ",")
-	given, err := base64.StdEncoding.DecodeString(encoded)
-	unreadable := err != nil
+	given, unreadable := base64.StdEncoding.DecodeString(encoded)
 	if strings.HasPrefix(key, publicPrefix) {
 		public, err := decodeKey(key, publicPrefix, ed25519.PublicKeySize, ed25519.PublicKeySize)
-		if err != nil || unreadable {
-			return false, err
-		}
-		return version == SignatureV1a && ed25519.Verify(public, content, given), nil
+		return err == nil && unreadable == nil && version == SignatureV1a && ed25519.Verify(public, content, given), err
 	}
 	secret, err := secretKey(key)
-	if err != nil || unreadable {
-		return false, err
-	}
-	return version == SignatureV1 && hmac.Equal(given, mac(secret, content)), nil
+	return err == nil && unreadable == nil && version == SignatureV1 && hmac.Equal(given, mac(secret, content)), err
 }
 
 func signedContent(id, timestamp string, payload []byte) []byte {

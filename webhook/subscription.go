@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -165,7 +164,7 @@ func (s *Service) check(sub *subscription) error {
 	if err := oneOf("endpoints", sub.Endpoints, s.endpoints); err != nil {
 		return err
 	}
-	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !isToken(sub.Session)) {
+	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !store.IsID(sub.Session)) {
 		return &FieldError{"session", "must be the id of a session, ses_…"}
 	}
 	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
@@ -224,8 +223,3 @@ func checkHeaders(headers map[string]string) error {
 	}
 	return nil
 }
-
-var keyToken = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-
-// isToken reports whether text can be part of a key of the store.
-func isToken(text string) bool { return keyToken.MatchString(text) }

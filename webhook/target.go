@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -48,13 +49,8 @@ func (s *sender) checkURL(raw string) (*url.URL, error) {
 }
 
 func portOf(u *url.URL) int {
-	if u.Port() == "" {
-		if u.Scheme == "http" {
-			return 80
-		}
-		return 443
-	}
-	port, _ := strconv.Atoi(u.Port()) // too large ones are none that is allowed
+	usual := map[string]string{"http": "80", "https": "443"}[u.Scheme]
+	port, _ := strconv.Atoi(cmp.Or(u.Port(), usual)) // too large ones are none that is allowed
 	return port
 }
 

@@ -30,15 +30,9 @@ func Types() []string {
 
 var sessionTypes = []string{TypePending, TypeSucceeded, TypeRefused, TypeExpired, TypeFailed, TypeNotFound, TypeAbandoned}
 
-// TypeOf returns the type of the event that says that a session is in a state; there
-// is none for Unknown.
-func TypeOf(s session.State) (eventType string, known bool) {
-	switch s {
-	case session.Pending, session.Succeeded, session.Refused, session.Expired, session.Failed, session.NotFound:
-		return "session." + s.String(), true
-	}
-	return "", false
-}
+// TypeOf returns the type of the event that says that a session is in a state other than
+// Unknown, for which there is none.
+func TypeOf(s session.State) string { return "session." + s.String() }
 
 // Subject is what an event is about, as far as subscriptions filter by it.
 type Subject struct {

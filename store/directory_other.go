@@ -8,3 +8,5 @@ import "os"
 func lockFile(*os.File) error { return nil }
 
 func unlockFile(*os.File) error { return nil }
+
+func owners(string) string { return "" }

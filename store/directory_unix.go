@@ -4,6 +4,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -21,3 +22,17 @@ func lockFile(file *os.File) error {
 // unlockFile gives the lock back. Closing the file does not while a process that is
 // being started has inherited it, for the moment until that runs its own program.
 func unlockFile(file *os.File) error { return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) }
+
+// owners says whom a directory belongs to, if that is somebody else than who runs this
+// process: most often it is a container's volume that was made for another user.
+func owners(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return ""
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || int(stat.Uid) == os.Geteuid() {
+		return ""
+	}
+	return fmt.Sprintf(" (it belongs to uid %d, and this process runs as uid %d: chown it)", stat.Uid, os.Geteuid())
+}

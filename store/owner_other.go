@@ -1,5 +1,0 @@
-//go:build !unix
-
-package store
-
-func owners(string) string { return "" }
