@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"pollbridge/internal/durable"
 )
 
 // keyFile is the name of the file that holds the key where none is configured.
@@ -22,7 +24,7 @@ func KeyFile(dir string) (key, path string, made bool, err error) {
 	path = filepath.Join(dir, keyFile)
 	key, err = readKey(path)
 	if made = errors.Is(err, fs.ErrNotExist); made {
-		key, err = makeKey(dir, path)
+		key, err = makeKey(path)
 	}
 	if err != nil {
 		return "", path, false, fmt.Errorf("admin key: %w", err)
@@ -43,30 +45,9 @@ func readKey(path string) (string, error) {
 	return key, nil
 }
 
-// makeKey writes beside the file first, so that there is never a part of one.
-func makeKey(dir, path string) (string, error) {
+func makeKey(path string) (string, error) {
 	var random [32]byte
 	rand.Read(random[:]) // never fails
 	key := "pbk_" + base64.RawURLEncoding.EncodeToString(random[:])
-	temporary, err := os.CreateTemp(dir, keyFile+".*") // 0600
-	if err != nil {
-		return "", err
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.WriteString(key + "\n")
-	if err = errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
-		return "", err
-	}
-	if err := os.Rename(temporary.Name(), path); err != nil {
-		return "", err
-	}
-	return key, syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return key, durable.WriteFile(path, []byte(key+"\n"))
 }

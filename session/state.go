@@ -1,5 +1,7 @@
 package session
 
+import "slices"
+
 // State is what is known about a signing. The zero value is Unknown.
 type State uint8
 
@@ -24,6 +26,10 @@ func (s State) String() string {
 	}
 	return stateNames[Unknown]
 }
+
+// StateNamed returns the state with a name, Unknown if there is none. What is stored
+// names states, as their numbers may change.
+func StateNamed(name string) State { return State(max(0, slices.Index(stateNames[:], name))) }
 
 // Final reports whether a session in this state will never change again.
 func (s State) Final() bool {

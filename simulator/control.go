@@ -43,7 +43,6 @@ func (s *Simulator) newControl() *http.ServeMux {
 	handle("GET", "sessions/{token}", s.controlSession)
 	handle("POST", "sessions/{token}", s.controlFinish)
 	mux.HandleFunc("GET "+controlPrefix+"{$}", controlHelp)
-	mux.HandleFunc(controlPrefix+"redirected", s.controlRedirected)
 	return mux
 }
 
@@ -113,13 +112,6 @@ func (s *Simulator) controlFinish(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return s.controlSession(r)
-}
-
-func (s *Simulator) controlRedirected(w http.ResponseWriter, _ *http.Request) {
-	s.mu.Lock()
-	s.stats.Redirected++
-	s.mu.Unlock()
-	sendLine(w, http.StatusOK, body{Status: "error", Message: "This request followed a redirect"})
 }
 
 //go:embed README.md

@@ -33,7 +33,7 @@ const (
 	TruncatedChunked Mode = "truncated-chunked" // chunked, half of the answer, no last chunk
 	Gzip             Mode = "gzip"              // the answer compressed, whether or not it was accepted
 	HTTP10           Mode = "http10"            // the answer in HTTP/1.0, which ends with the connection
-	Redirect         Mode = "redirect"          // HTTP 302 to /_simulator/redirected, which counts who follows
+	Redirect         Mode = "redirect"          // HTTP 302 to a page that is not there
 	Empty            Mode = "empty"             // HTTP 200 without a body
 	Slow             Mode = "slow"              // the answer in 20 pieces, with Fault.Pace between them
 	IdleClose        Mode = "idle-close"        // the answer, then the connection is closed unannounced

@@ -351,18 +351,6 @@ func TestReplacedCallHasNoEffect(t *testing.T) {
 	}
 }
 
-func TestRedirectIsCountedIfFollowed(t *testing.T) {
-	sim, url := serve(t, simulator.Config{Fault: simulator.Fault{Mode: simulator.Redirect}})
-	response, err := http.Get(url + "/document/x/check-status")
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if got := sim.Stats().Redirected; got != 1 {
-		t.Errorf("%d followed, want 1", got)
-	}
-}
-
 func TestFaultText(t *testing.T) {
 	for text, want := range map[string]simulator.Fault{
 		"hang":     {Mode: simulator.Hang},

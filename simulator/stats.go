@@ -9,11 +9,10 @@ import (
 type Stats struct {
 	Seed uint64 `json:"seed"`
 
-	Starts     int64 `json:"starts"`     // sessions started
-	Polls      int64 `json:"polls"`      // status calls, those that a fault hit and those for unknown tokens included
-	Calls      int64 `json:"calls"`      // every call of the API: starts, polls and all others
-	Faulted    int64 `json:"faulted"`    // calls that a fault hit
-	Redirected int64 `json:"redirected"` // requests that followed a redirect fault
+	Starts  int64 `json:"starts"`  // sessions started
+	Polls   int64 `json:"polls"`   // status calls, those that a fault hit and those for unknown tokens included
+	Calls   int64 `json:"calls"`   // every call of the API: starts, polls and all others
+	Faulted int64 `json:"faulted"` // calls that a fault hit
 
 	// Ended counts the sessions that ended, by outcome without its code.
 	Ended map[Outcome]int64 `json:"ended"`

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"pollbridge/internal/durable"
 )
 
 // What the data directory holds.
@@ -81,32 +83,10 @@ func leaveDirectory(lock *os.File) error { return errors.Join(unlockFile(lock), 
 func tryDirectory(dir string, room int) error {
 	path := filepath.Join(dir, trialName)
 	defer os.Remove(path)
-	if err := writeDurably(path, bytes.Repeat([]byte{1}, room)); err != nil {
+	if err := durable.WriteFile(path, bytes.Repeat([]byte{1}, room)); err != nil {
 		return fmt.Errorf("store: the data directory %s cannot be written: %w", dir, err)
 	}
 	return nil
-}
-
-// writeDurably writes a file that only its owner may read. The name is not durable
-// before the directory is synced.
-func writeDurably(path string, content []byte) error {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err == nil {
-		err = file.Sync()
-	}
-	return errors.Join(err, file.Close())
-}
-
-func syncDirectory(dir string) error {
-	file, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Sync(), file.Close())
 }
 
 // isEmpty reports whether a directory is empty or not there.

@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"pollbridge/internal/durable"
 )
 
 const keySize = 32
@@ -36,7 +38,7 @@ func loadKey(cfg Config) (key []byte, path string, err error) {
 	if !empty {
 		return nil, path, fmt.Errorf("%w: there is data in %s, but its key is not at %s: put that file back, or set encryption_key_file to where the key is", ErrDamaged, cfg.Dir, path)
 	}
-	key, err = makeKey(cfg.Dir, path)
+	key, err = makeKey(path)
 	return key, path, err
 }
 
@@ -62,19 +64,10 @@ func readKey(path string) ([]byte, error) {
 }
 
 // makeKey makes a key file that is there as a whole or not at all. There must be none.
-func makeKey(dir, path string) ([]byte, error) {
+func makeKey(path string) ([]byte, error) {
 	key := make([]byte, keySize)
 	rand.Read(key)
-	temporary := path + ".new"
-	defer os.Remove(temporary)
-	err := writeDurably(temporary, []byte(hex.EncodeToString(key)+"\n"))
-	if err == nil {
-		err = os.Rename(temporary, path)
-	}
-	if err == nil {
-		err = syncDirectory(dir)
-	}
-	if err != nil {
+	if err := durable.WriteFile(path, []byte(hex.EncodeToString(key)+"\n")); err != nil {
 		return nil, fmt.Errorf("store: make an encryption key: %w", err)
 	}
 	return key, nil

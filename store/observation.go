@@ -47,7 +47,7 @@ func readObservation(content []byte, locale int) (*session.Observation, error) {
 	}
 	o := &session.Observation{
 		At:      w.At,
-		Answer:  session.Answer{State: stateNamed(w.State), CallersFault: w.CallersFault, Localized: w.Localized, Code: w.Code},
+		Answer:  session.Answer{State: session.StateNamed(w.State), CallersFault: w.CallersFault, Localized: w.Localized, Code: w.Code},
 		Locale:  int32(locale),
 		Content: &session.Content{Status: w.Status, Body: body},
 	}
@@ -55,14 +55,4 @@ func readObservation(content []byte, locale int) (*session.Observation, error) {
 		o.Header = append(o.Header, session.Field{Name: field[0], Value: field[1]})
 	}
 	return o, nil
-}
-
-// stateNamed is the inverse of String. Names last, numbers may change.
-func stateNamed(name string) session.State {
-	for state := session.Unknown; state <= session.NotFound; state++ {
-		if state.String() == name {
-			return state
-		}
-	}
-	return session.Unknown
 }

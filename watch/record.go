@@ -116,12 +116,8 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 	if errors.Join(err, err1, err2, err3, err4) != nil {
 		return record{}, errRecord
 	}
+	r.state = session.StateNamed(string(name))
 	r.generation, r.created, r.changed = generation, time.Unix(0, created), time.Unix(0, changed)
-	for s := session.Unknown; s <= session.NotFound; s++ {
-		if s.String() == string(name) {
-			r.state = s
-		}
-	}
 	if r.variant, err = w.options.Table.ReadDurable(value[len(value)-in.Len():]); err == nil {
 		r.pending = w.pending.read(r.variant, pending)
 	}

@@ -26,7 +26,6 @@ type webhookInbox struct {
 	mu       sync.Mutex
 	out      io.Writer          // guarded by mu, as all below
 	seen     map[string]receipt // by webhook-id, of those that were verified
-	oldest   []string           // keys of seen
 	verified int
 	refused  int
 	repeated int
@@ -189,12 +188,10 @@ func (b *webhookInbox) rememberLocked(in *incoming) {
 	if again {
 		b.repeated++
 	} else {
-		if len(b.oldest) >= mostReceipts {
-			delete(b.seen, b.oldest[0])
-			b.oldest = b.oldest[1:]
-		}
 		known.first = in.at
-		b.oldest = append(b.oldest, in.id)
+	}
+	if len(b.seen) >= mostReceipts {
+		clear(b.seen)
 	}
 	known.attempts++
 	b.seen[in.id], in.seen = known, known

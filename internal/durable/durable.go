@@ -1,0 +1,34 @@
+// Package durable writes small files that must not be lost.
+package durable
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// WriteFile writes a file that only its owner may read. Once it has returned nil, the
+// file survives a loss of power; after a crash at any moment it is there as a whole, or
+// as it was before. Nobody else may write the file at the same time.
+func WriteFile(path string, content []byte) error {
+	temporary := path + ".new"
+	defer os.Remove(temporary)
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err = file.Write(content); err == nil {
+		err = file.Sync()
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return err
+	}
+	if err = os.Rename(temporary, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
