@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"pollbridge/internal/socket"
+	"pollbridge/internal/hangup"
 )
 
 // maxLongPolls bounds the requests that wait for events, streams among them.
@@ -23,14 +23,15 @@ var errTooManyLongPolls = errors.New("too many requests wait for events")
 // longPolls owns the requests that wait for events: it ends all of them when the server
 // stops.
 type longPolls struct {
-	ctx    context.Context // ends when the server stops
-	stop   context.CancelFunc
-	room   *semaphore.Weighted
-	number atomic.Int64 // of those that wait now
+	ctx     context.Context // ends when the server stops
+	stop    context.CancelFunc
+	hangups *hangup.Watcher
+	room    *semaphore.Weighted
+	number  atomic.Int64 // of those that wait now
 }
 
 func newLongPolls() *longPolls {
-	l := &longPolls{room: semaphore.NewWeighted(maxLongPolls)}
+	l := &longPolls{hangups: hangup.New(connectionCheck), room: semaphore.NewWeighted(maxLongPolls)}
 	l.ctx, l.stop = context.WithCancel(context.Background())
 	return l
 }
@@ -47,39 +48,18 @@ func (l *longPolls) admit(conn net.Conn) (ctx context.Context, done func(), err 
 	}
 	l.number.Add(1)
 	ctx, cancel := context.WithCancel(l.ctx)
-	looking := make(chan struct{})
-	go func() {
-		defer close(looking)
-		waitForDisconnect(ctx, conn)
-		cancel()
-	}()
+	forget := l.hangups.Watch(conn, cancel)
 	return ctx, func() {
+		forget()
 		cancel()
-		<-looking
 		l.number.Add(-1)
 		l.room.Release(1)
 	}, nil
-}
-
-// waitForDisconnect returns when the other side of conn has hung up, or when ctx ends.
-func waitForDisconnect(ctx context.Context, conn net.Conn) {
-	below := socket.Of(conn)
-	ticker := time.NewTicker(connectionCheck)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if below.Look() == socket.Closed {
-				return
-			}
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // close ends all of them and waits for that, but no longer than ctx. No more are admitted.
 func (l *longPolls) close(ctx context.Context) {
 	l.stop()
 	_ = l.room.Acquire(ctx, maxLongPolls)
+	l.hangups.Close()
 }

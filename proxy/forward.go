@@ -59,7 +59,7 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	e := &exchange{server: s, cancel: cancel}
-	e.forget = s.hangups.watch(c.Context().Conn(), func() { cancel(errClientGone) })
+	e.forget = s.hangups.Watch(c.Context().Conn(), func() { cancel(errClientGone) })
 	answered := false
 	defer func() {
 		if !answered { // there is an error, or a panic

@@ -32,7 +32,7 @@ func (s *Server) hold(c *fiber.Ctx, r *statusRequest, v *session.Variant) (cache
 func (s *Server) wait(c *fiber.Ctx, r *statusRequest, v *session.Variant, news <-chan struct{}) (cache.Result, error) {
 	ctx, stop := context.WithDeadline(s.running, c.Context().Time().Add(r.wait))
 	defer stop()
-	defer s.hangups.watch(c.Context().Conn(), stop)()
+	defer s.hangups.Watch(c.Context().Conn(), stop)()
 	for {
 		select {
 		case <-news:

@@ -17,6 +17,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/internal/accept"
+	"pollbridge/internal/hangup"
 	"pollbridge/internal/http10"
 	"pollbridge/session"
 	"pollbridge/watch"
@@ -69,7 +70,7 @@ type Server struct {
 
 	app            *fiber.App
 	statusRequests sync.Pool // of *statusRequest
-	hangups        *hangups
+	hangups        *hangup.Watcher
 	lingering      *lingering
 	streams        http10.Streams
 
@@ -99,7 +100,7 @@ func New(cfg Config, o Options) (*Server, error) {
 	s := &Server{
 		options: o, trusted: cfg.TrustedProxies, tls: secure,
 		metrics:   newMetrics(o.Registry, o.Table),
-		hangups:   newHangups(),
+		hangups:   hangup.New(hangupChecks),
 		lingering: &lingering{},
 	}
 	s.statusRequests.New = func() any { return new(statusRequest) }
@@ -145,6 +146,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.lingering.close()
 	defer time.AfterFunc(drainTimeout, func() { s.hurry(errDraining) }).Stop()
 	err := errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
-	s.hangups.close()
+	s.hangups.Close()
 	return err
 }
