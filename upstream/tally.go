@@ -1,7 +1,7 @@
 package upstream
 
 import (
-	"container/list"
+	"maps"
 	"sync"
 	"time"
 )
@@ -9,17 +9,19 @@ import (
 // tally counts, for the circuit breaker, how the sessions of the last window fare: each
 // by its latest outcome, so that none weighs more than another however often it is
 // polled. A connection that could not be made is nobody's doing and counts each time.
-// Of very many outcomes the latest count.
+// Of very many outcomes some count.
 type tally struct {
 	cfg BreakerConfig
 
 	mu       sync.Mutex
-	outcomes list.List                // of *sessionOutcome, the oldest first; guarded by mu, as all below
-	sessions map[uint64]*list.Element // of outcomes
+	outcomes map[outcomeKey]latest // guarded by mu, as all below
+	connects uint64                // connections that could not be made
 }
 
-type sessionOutcome struct {
-	session uint64
+// outcomeKey is a session, or a connection that could not be made.
+type outcomeKey struct{ session, connect uint64 }
+
+type latest struct {
 	at      time.Time
 	verdict verdict // nothing while the first poll is under way
 }
@@ -30,7 +32,7 @@ const (
 )
 
 func newTally(cfg BreakerConfig) *tally {
-	return &tally{cfg: cfg, sessions: map[uint64]*list.Element{}}
+	return &tally{cfg: cfg, outcomes: map[outcomeKey]latest{}}
 }
 
 // anew returns a tally that knows which sessions live, and nothing of how they fare.
@@ -38,9 +40,9 @@ func (t *tally) anew() *tally {
 	next := newTally(t.cfg)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for e := t.outcomes.Front(); e != nil; e = e.Next() {
-		if o := e.Value.(*sessionOutcome); t.sessions[o.session] == e {
-			next.sessions[o.session] = next.outcomes.PushBack(&sessionOutcome{o.session, o.at, nothing})
+	for key, o := range t.outcomes {
+		if key.connect == 0 {
+			next.outcomes[key] = latest{o.at, nothing}
 		}
 	}
 	return next
@@ -50,36 +52,30 @@ func (t *tally) anew() *tally {
 func (t *tally) note(session uint64, v verdict) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(tallyMost - 1)
-	if known := t.sessions[session]; known != nil {
-		if v == nothing {
-			return
-		}
-		t.remove(known)
+	key := outcomeKey{session: session}
+	if known, ok := t.outcomes[key]; ok && v == nothing && time.Since(known.at) <= t.cfg.Window {
+		return
 	}
-	added := t.outcomes.PushBack(&sessionOutcome{session, time.Now(), v})
-	if v != unreachable {
-		t.sessions[session] = added
+	delete(t.outcomes, key)
+	if v == unreachable {
+		t.connects++
+		key = outcomeKey{connect: t.connects}
 	}
+	if len(t.outcomes) >= tallyMost {
+		t.prune(tallyMost * 3 / 4)
+	}
+	t.outcomes[key] = latest{time.Now(), v}
 }
 
-// forget drops what is out of the window, and more than so many. It must be called with
-// mu held.
-func (t *tally) forget(most int) {
-	for {
-		oldest := t.outcomes.Front()
-		if oldest == nil || t.outcomes.Len() <= most && time.Since(oldest.Value.(*sessionOutcome).at) <= t.cfg.Window {
+// prune drops what is out of the window, and more than so many, whichever. It must be
+// called with mu held.
+func (t *tally) prune(most int) {
+	maps.DeleteFunc(t.outcomes, func(_ outcomeKey, o latest) bool { return time.Since(o.at) > t.cfg.Window })
+	for key := range t.outcomes {
+		if len(t.outcomes) <= most {
 			return
 		}
-		t.remove(oldest)
-	}
-}
-
-// remove must be called with mu held.
-func (t *tally) remove(e *list.Element) {
-	session := t.outcomes.Remove(e).(*sessionOutcome).session
-	if t.sessions[session] == e {
-		delete(t.sessions, session)
+		delete(t.outcomes, key)
 	}
 }
 
@@ -97,9 +93,9 @@ func (t *tally) tripped() bool {
 func (t *tally) count() (live, counted, failures int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forget(tallyMost)
-	for e := t.outcomes.Front(); e != nil; e = e.Next() {
-		switch e.Value.(*sessionOutcome).verdict {
+	t.prune(tallyMost)
+	for _, o := range t.outcomes {
+		switch o.verdict {
 		case failing, unreachable:
 			failures++
 			counted++
@@ -107,5 +103,5 @@ func (t *tally) count() (live, counted, failures int) {
 			counted++
 		}
 	}
-	return t.outcomes.Len(), counted, failures
+	return len(t.outcomes), counted, failures
 }
