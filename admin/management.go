@@ -46,12 +46,10 @@ type management struct {
 	ping      time.Duration
 }
 
-// register puts the API into app. Whatever is below its paths needs a key.
+// register puts the API into app. Whatever is below /v1 needs a key.
 func (m *management) register(app *fiber.App, version string, keyed fiber.Handler) {
-	for _, path := range []string{"/v1", "/openapi.json", "/docs"} {
-		app.Use(path, identify, keyed, harden, m.readable, wholeBody, m.bound)
-	}
-	app.Use("/v1", m.unsent.count)
+	app.Use("/v1", identify, keyed, harden, m.readable, wholeBody, m.bound, m.unsent.count)
+	app.Use([]string{"/openapi.json", "/docs"}, identify, harden)
 	api := humafiber.New(app, newAPIConfig(version))
 	m.registerSubscriptions(api)
 	m.registerDeliveries(api)

@@ -559,7 +559,7 @@ func TestServicesMayKeepWhatTheyGet(t *testing.T) {
 
 func TestEveryCallNeedsAKey(t *testing.T) {
 	m := manage(t)
-	for _, path := range []string{"/v1/subscriptions", "/v1/events/stream", "/v1/stats", "/v1/nothing", "/openapi.json", "/docs"} {
+	for _, path := range []string{"/v1/subscriptions", "/v1/events/stream", "/v1/stats", "/v1/nothing"} {
 		for _, fields := range [][]string{nil, {"Authorization: Bearer wrong-wrong-wrong-wrong"}, {"Authorization: Basic " + key}} {
 			a := get(t, m.url+path, fields...)
 			if a.Status != 401 || a.Header.Get("WWW-Authenticate") != "Bearer" {
@@ -568,7 +568,7 @@ func TestEveryCallNeedsAKey(t *testing.T) {
 			wantProblem(t, path, a)
 		}
 	}
-	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/nothing": 404, "/openapi.yaml": 404, "/schemas/Problem.json": 404} {
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 200, "/openapi.json": 200, "/docs": 200, "/nothing": 404, "/openapi.yaml": 404, "/schemas/Problem.json": 404} {
 		if a := get(t, m.url+path); a.Status != want {
 			t.Errorf("%s without a key, on this machine = %d", path, a.Status)
 		}

@@ -80,7 +80,9 @@ func New(cfg Config, o Options) *Server {
 
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
-func (s *Server) Serve(ln net.Listener) error { return s.app.Listener(accept.Retrying(ln, s.log)) }
+func (s *Server) Serve(ln net.Listener) error {
+	return s.app.Listener(http10.Listener{Listener: accept.Retrying(ln, s.log)})
+}
 
 // Shutdown stops accepting, ends what waits for events and waits for the requests in
 // flight, but no longer than ctx.

@@ -65,7 +65,7 @@ func (m *management) registerStream(api huma.API) {
 				return nil
 			}
 			if !c.Request().Header.IsHTTP11() {
-				m.streams.Respond(c.Context(), run)
+				m.streams.Respond(c.Context(), run, done)
 				return
 			}
 			c.Context().SetBodyStreamWriter(func(w *bufio.Writer) { _ = run(w) })

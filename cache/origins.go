@@ -76,6 +76,14 @@ func (o *origins) useLocked(key originKey, entry originEntry) {
 	o.entries[key] = entry
 }
 
+// sweep forgets whose time is over: the keys hold credentials.
+func (o *origins) sweep(now time.Time, window time.Duration) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	maps.DeleteFunc(o.entries, func(_ originKey, entry originEntry) bool { return !now.Before(entry.until) })
+	maps.DeleteFunc(o.last, func(_ string, began time.Time) bool { return now.Sub(began) >= window })
+}
+
 // poll joins the poll that is made for key only to learn the fields. If there is none, the
 // caller has to make it, and then call finish; unless one was made for that variant in
 // this window: then it has to wait first.

@@ -103,8 +103,8 @@ func (s *Statuses) Close() {
 }
 
 // Fresh answers from memory if there is a fresh observation for the question with
-// this key, in this locale. It takes no lock that other keys share and allocates
-// nothing, which makes it the way to try first. It does not keep key.
+// this key, in this locale. It takes no lock that other keys share, unless the answer is
+// not_found, and allocates nothing, which makes it the way to try first. It does not keep key.
 func (s *Statuses) Fresh(key []byte, locale int) (Result, bool) {
 	return s.fresh(s.remembered(key), locale)
 }

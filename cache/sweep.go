@@ -21,6 +21,7 @@ func (s *Statuses) sweepUntilQuit() {
 				s.sweepShard(&s.shards[i])
 			}
 			s.siblings.sweep(time.Now())
+			s.origins.sweep(time.Now(), s.cfg.PendingTTL)
 		case <-s.quit:
 			return
 		}

@@ -138,22 +138,30 @@ func TestErrorsHaveNothingOfTheAnswer(t *testing.T) {
 	}
 }
 
-// failing is an upstream client that panics after the head of an answer.
-type failing struct{}
+// failing is an upstream client that panics after the head of an answer, and tells that this
+// was closed.
+type failing struct{ closed chan struct{} }
 
 func (failing) URL(string) (*url.URL, error) { return &url.URL{Host: "h"}, nil }
 
-func (failing) Forward(*http.Request, func(code int, header http.Header)) (*http.Response, error) {
+func (f failing) Forward(*http.Request, func(code int, header http.Header)) (*http.Response, error) {
 	return &http.Response{
-		StatusCode: 200, ContentLength: 4, Body: failingBody{},
+		StatusCode: 200, ContentLength: 4, Body: failingBody{f.closed},
 		Header: http.Header{"Set-Cookie": {"a=b"}, "Cache-Control": {"max-age=600"}, "Content-Encoding": {"gzip"}},
 	}, nil
 }
 
-type failingBody struct{}
+type failingBody struct{ closed chan<- struct{} }
 
 func (failingBody) Read([]byte) (int, error) { panic("what never happens") }
-func (failingBody) Close() error             { return nil }
+
+func (b failingBody) Close() error {
+	select {
+	case b.closed <- struct{}{}:
+	default:
+	}
+	return nil
+}
 
 // TestPanicsHaveNothingOfTheAnswer, either.
 func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
@@ -161,8 +169,9 @@ func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
 	testkit.NoError(t, err)
+	closed := make(chan struct{}, 1)
 	server, err := proxy.New(proxy.DefaultConfig(), proxy.Options{
-		Table: table, Upstream: failing{}, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
+		Table: table, Upstream: failing{closed}, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(),
 	})
 	testkit.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -172,6 +181,11 @@ func TestPanicsHaveNothingOfTheAnswer(t *testing.T) {
 	a := testkit.Do(t, "GET", "http://"+ln.Addr().String()+"/x", "", "X-Request-Id: mine")
 	if a.Status != 500 || a.Header.Get("X-Request-Id") != "mine" {
 		t.Errorf("answered %d with the id %q; want 500 with mine", a.Status, a.Header.Get("X-Request-Id"))
+	}
+	select {
+	case <-closed:
+	default:
+		t.Error("the upstream's answer is still open")
 	}
 	for name, want := range map[string]string{"Set-Cookie": "", "Cache-Control": "no-store", "Content-Encoding": ""} {
 		if got := a.Header.Get(name); got != want {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 )
 
 // recorder sees what is read on a connection, below the HTTP engine. That takes a bare
@@ -56,6 +57,14 @@ type recordedTLS struct {
 }
 
 func (c recordedTLS) Read(p []byte) (int, error) { return c.client.seen.read(c.Conn, p) }
+
+// Close says nothing before a reset: a proper end of TLS would make a part look whole.
+func (c recordedTLS) Close() error {
+	if c.client.reset.Load() {
+		return c.client.Close()
+	}
+	return c.Conn.Close()
+}
 
 // recordedListener records what TLS connections say.
 type recordedListener struct{ net.Listener }
@@ -134,19 +143,20 @@ func bodyStream(c *fiber.Ctx) io.Reader {
 	if stream == nil || chunks == nil {
 		return stream
 	}
-	return &chunkedBody{stream, chunks, c}
+	return &chunkedBody{stream, chunks, &c.Request().Header}
 }
 
-// chunkedBody is a chunked body that ends in an error if its trailer is ambiguous.
+// chunkedBody is a chunked body that ends in an error if its trailer is ambiguous. It may be
+// read after the handler has returned, while the answer is sent.
 type chunkedBody struct {
 	io.Reader
 	chunks *chunks
-	c      *fiber.Ctx
+	header *fasthttp.RequestHeader
 }
 
 func (b *chunkedBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
-	if err != nil && b.chunks.bareLF || err == io.EOF && b.chunks.lost && len(b.c.Request().Header.PeekTrailerKeys()) > 0 {
+	if err != nil && b.chunks.bareLF || err == io.EOF && b.chunks.lost && len(b.header.PeekTrailerKeys()) > 0 {
 		err = errBareLF
 	}
 	return n, err

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pollbridge/internal/http10"
 	"pollbridge/internal/socket"
 
 	"github.com/gofiber/fiber/v2"
@@ -40,6 +41,7 @@ const (
 // writing.
 type clientConn struct {
 	net.Conn
+	http10.Closing
 	lingering *lingering
 	seen      recorder
 	secure    bool // TLS runs over it, and is what is recorded
@@ -120,6 +122,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 // bytes, the kernel would reset it, and the client might never read the answer that
 // says why.
 func (c *clientConn) Close() error {
+	c.Closed()
 	tcp, ok := c.Conn.(*net.TCPConn)
 	if ok && c.reset.Load() {
 		_ = tcp.SetLinger(0)
@@ -129,6 +132,12 @@ func (c *clientConn) Close() error {
 		c.lingering.linger(tcp)
 	}
 	return c.Conn.Close()
+}
+
+// SetLinger makes the connection end in a reset, whatever would be waited for otherwise.
+func (c *clientConn) SetLinger(int) error {
+	c.reset.Store(true)
+	return nil
 }
 
 // interrupt ends a Read that is under way in another goroutine, and all that follow.

@@ -114,7 +114,15 @@ func public(err error) *publicError {
 	if engine, ok := errors.AsType[*fiber.Error](err); ok {
 		return fromEngine(engine)
 	}
+	if _, ok := errors.AsType[*statusError](err); ok { // there is no answer yet, and none to fall back on
+		return errUnanswered
+	}
 	return errPanic
+}
+
+var errUnanswered = &publicError{
+	status: http.StatusServiceUnavailable, code: session.CodeTechnicalError, retry: time.Second,
+	message: "The signing service has not answered yet, try again",
 }
 
 var errClientGone = errors.New("the client has left")

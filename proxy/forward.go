@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -38,12 +39,16 @@ func (s *Server) forward(c *fiber.Ctx, to target, begun []byte, start *start) er
 type exchange struct {
 	server *Server
 	cancel context.CancelCauseFunc
-	forget func()       // ends the look at whether the client is there
-	body   *requestBody // nil if the request is held whole
+	forget func()         // ends the look at whether the client is there
+	body   *requestBody   // nil if the request is held whole
+	answer *http.Response // nil until there is one
 }
 
 // end is to be called when the answer has been sent, or when there is none.
 func (e *exchange) end() {
+	if e.answer != nil {
+		e.answer.Body.Close()
+	}
 	if e.body != nil {
 		e.body.Close()
 	}
@@ -78,6 +83,7 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (
 	if err != nil {
 		return 0, gatewayError(err)
 	}
+	e.answer = response
 	if err := e.sendBack(c, response, start); err != nil {
 		return 0, err
 	}
@@ -125,15 +131,19 @@ func gatewayError(err error) error {
 	return e
 }
 
+// brokenAnswer is the error of an answer that broke off, unless it was the client that left,
+// or that was too slow.
+func brokenAnswer(err error) error {
+	if _, ours := errors.AsType[*publicError](err); ours || errors.Is(err, errClientGone) {
+		return err
+	}
+	return gatewayError(upstream.BrokenAnswer(err))
+}
+
 // sendBack gives an answer to the client, streaming if it is not small. Until that is
 // over the engine leaves the body of the request alone, so an upstream may answer
-// while it still reads. It closes the body of the answer if there is an error.
-func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (err error) {
-	defer func() {
-		if err != nil {
-			answer.Body.Close()
-		}
-	}()
+// while it still reads. After an error the caller has to end the exchange.
+func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) error {
 	if start != nil {
 		if err := start.answered(answer); err != nil {
 			return err
@@ -147,7 +157,7 @@ func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (
 	if !bodiless && 0 <= length && length <= smallBody {
 		whole = make([]byte, length)
 		if _, err := io.ReadFull(answer.Body, whole); err != nil {
-			return gatewayError(upstream.BrokenAnswer(err))
+			return brokenAnswer(err)
 		}
 	}
 	copyBack(&response.Header, answer.Header)
@@ -165,12 +175,11 @@ func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (
 		response.SetStatusCode(answer.StatusCode)
 		e.server.streams.Respond(c.Context(), func(w *bufio.Writer) error {
 			defer e.end()
-			defer answer.Body.Close()
 			return copyFlushing(w, answer.Body)
-		})
+		}, e.end)
 		return nil
 	default:
-		body := &answerBody{ReadCloser: answer.Body, end: e.end}
+		body := &answerBody{Reader: answer.Body, end: e.end}
 		if !c.Request().Header.IsHTTP11() {
 			body.broken = &connOf(c).reset
 		}
@@ -180,7 +189,6 @@ func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) (
 		return nil
 	}
 	response.SetStatusCode(answer.StatusCode)
-	answer.Body.Close()
 	e.end()
 	return nil
 }
@@ -207,20 +215,21 @@ func copyFlushing(w *bufio.Writer, r io.Reader) error {
 
 // answerBody is the body of an answer on its way to the client.
 type answerBody struct {
-	io.ReadCloser
+	io.Reader
 	end    func()
 	broken *atomic.Bool // set if the body breaks off; nil if nobody wants to know
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	n, err := b.Reader.Read(p)
 	if err != nil && err != io.EOF && b.broken != nil {
 		b.broken.Store(true)
 	}
 	return n, err
 }
 
+// Close is called by the engine when the answer was sent, or could not be.
 func (b *answerBody) Close() error {
-	defer b.end()
-	return b.ReadCloser.Close()
+	b.end()
+	return nil
 }

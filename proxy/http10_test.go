@@ -2,13 +2,17 @@ package proxy_test
 
 import (
 	"bufio"
+	"crypto/tls"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
+	"pollbridge/proxy"
 )
 
 // TestStreamsToHTTP10: an answer of unknown length ends with the connection, is never
@@ -59,6 +63,10 @@ func TestStreamsToHTTP10(t *testing.T) {
 	if _, n, err := ask("/sized", ""); err == nil || !testkit.IsReset(err) || n >= 2000000 {
 		t.Errorf("an answer of known length that breaks off: %d bytes, %v; want a reset", n, err)
 	}
+	t.Log("also where a second request waits to be read")
+	if _, n, err := ask("/breaks", "\r\n"+strings.Repeat("GET /whole HTTP/1.0\r\n\r\n", 5000)); err == nil || !testkit.IsReset(err) || n >= piece*pieces {
+		t.Errorf("an answer that breaks off before a second request: %d bytes, %v; want a reset", n, err)
+	}
 	t.Log("a drain waits for what is being streamed")
 	conn := b.Dial()
 	io.WriteString(conn, "GET /whole HTTP/1.0\r\n\r\n")
@@ -71,4 +79,65 @@ func TestStreamsToHTTP10(t *testing.T) {
 		t.Errorf("during a drain: %d bytes, %v; want all of them", n, err)
 	}
 	<-stopped
+}
+
+// TestBrokenOffOverTLS: no proper end of TLS follows a part of a document.
+func TestBrokenOffOverTLS(t *testing.T) {
+	t.Parallel()
+	url := testkit.NewRawUpstream(t, func(conn *testkit.Conn) {
+		request, err := http.ReadRequest(conn.Reader)
+		if err != nil {
+			return
+		}
+		head := "Content-Length: 2000000"
+		if request.URL.Path == "/unsized" {
+			head = "Connection: close\r\nTransfer-Encoding: chunked"
+		}
+		conn.Say("HTTP/1.1 200 OK\r\n" + head + "\r\n\r\n10000\r\n" + strings.Repeat("x", 64<<10))
+	}).URL
+	certificate := testkit.NewCertificate(t)
+	b := bridge.Start(t, url, func(s *bridge.Settings) {
+		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+	})
+	for _, path := range []string{"/sized", "/unsized"} {
+		conn, err := tls.Dial("tcp", b.Addr(), &tls.Config{InsecureSkipVerify: true})
+		testkit.NoError(t, err)
+		io.WriteString(conn, "GET "+path+" HTTP/1.0\r\n\r\n")
+		if whole, err := io.ReadAll(conn); err == nil {
+			t.Errorf("%s: %d bytes and a proper end", path, len(whole))
+		}
+		conn.Close()
+	}
+}
+
+// TestAbandonedStreams: where the connection breaks off before a stream to HTTP/1.0 has
+// begun, because an answer before it cannot be written, what it holds is given back.
+func TestAbandonedStreams(t *testing.T) {
+	t.Parallel()
+	arrived, left := make(chan struct{}), make(chan struct{})
+	url := testkit.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/unsized":
+			arrived <- struct{}{}
+			<-left
+			w.(http.Flusher).Flush()
+			io.WriteString(w, "x")
+		default:
+			io.WriteString(w, testkit.Waiting)
+		}
+	})).URL
+	b := bridge.Start(t, url, func(s *bridge.Settings) { s.Upstream.MaxInflight = 4 }) // three pass through
+	body := bridge.StatusBody("sesame-1")
+	for range 12 {
+		conn := b.Dial().(*net.TCPConn)
+		fmt.Fprintf(conn, "POST %s HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n%s"+
+			"GET /unsized HTTP/1.0\r\n\r\n", bridge.StatusPath(token), len(body), body)
+		<-arrived
+		conn.SetLinger(0)
+		conn.Close()
+		left <- struct{}{}
+	}
+	if a := testkit.Do(t, "GET", b.URL+"/x", ""); a.Status != 200 {
+		t.Errorf("after it: %d %s; want 200", a.Status, a.Body)
+	}
 }

@@ -47,7 +47,8 @@ func (i *interim) forward(code int, header http.Header) {
 	_ = endToEnd.Write(&head) // a buffer never fails
 	head.WriteString("\r\n")
 	if _, err := i.conn.Write(head.Bytes()); err != nil {
-		i.conn = nil // what reads from it will tell
+		i.conn.Close() // a part of a head may have been sent
+		i.conn = nil
 	}
 }
 

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"pollbridge/session"
-	"pollbridge/upstream"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 
@@ -24,6 +23,7 @@ type Watches interface {
 	Started(ctx context.Context, v *session.Variant) error
 	// Watch begins to watch a session, durable when it returns nil.
 	Watch(ctx context.Context, v *session.Variant) (watch.Session, error)
+	// Subject is what events about a session are about.
 	Subject(v *session.Variant) webhook.Subject
 }
 
@@ -66,7 +66,7 @@ func (p *start) answered(answer *http.Response) error {
 	}
 	whole, err := io.ReadAll(io.LimitReader(answer.Body, smallBody+1))
 	if err != nil {
-		return gatewayError(upstream.BrokenAnswer(err))
+		return brokenAnswer(err)
 	}
 	body := answer.Body
 	answer.Body = reread{io.MultiReader(bytes.NewReader(whole), body), body}

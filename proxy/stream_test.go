@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -17,6 +18,7 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
+	"pollbridge/proxy"
 	"pollbridge/simulator"
 )
 
@@ -471,4 +473,32 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("the request in flight got %d %q, %v; want it finished", a.Status, a.Body, a.Err)
 	}
 	<-stopped
+}
+
+// TestUploadAfterTheAnswer: a chunked body whose beginning was not seen, as its head came in
+// two pieces, may end while its answer is sent. Over TLS each piece is one of reading.
+func TestUploadAfterTheAnswer(t *testing.T) {
+	t.Parallel()
+	certificate := testkit.NewCertificate(t)
+	b := bridge.Start(t, streaming(t, echo), func(s *bridge.Settings) {
+		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+	})
+	for _, trailer := range []string{"", "X-A: b\r\n"} {
+		conn, err := tls.Dial("tcp", b.Addr(), &tls.Config{InsecureSkipVerify: true})
+		testkit.NoError(t, err)
+		io.WriteString(conn, "POST /echo HTTP/1.1\r\nHost: h\r\n")
+		io.WriteString(conn, "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		testkit.NoError(t, err)
+		io.WriteString(conn, "2\r\nhi\r\n")
+		back := make([]byte, 2)
+		_, err = io.ReadFull(response.Body, back)
+		testkit.NoError(t, err)
+		io.WriteString(conn, "0\r\n"+trailer+"\r\n")
+		_, err = io.ReadAll(response.Body)
+		if trailer == "" {
+			testkit.NoError(t, err)
+		}
+		conn.Close()
+	}
 }

@@ -88,6 +88,7 @@ type VariantError struct {
 	Problem string // in words for whoever gave it; holds neither token nor credential
 }
 
+// Error names the field and its problem.
 func (e *VariantError) Error() string { return e.Field + ": " + e.Problem }
 
 // Variant returns the variant that asks for a session in the plainest way, with no

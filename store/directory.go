@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"pollbridge/internal/durable"
 )
 
 // What the data directory holds.
@@ -83,7 +81,12 @@ func leaveDirectory(lock *os.File) error { return errors.Join(unlockFile(lock), 
 func tryDirectory(dir string, room int) error {
 	path := filepath.Join(dir, trialName)
 	defer os.Remove(path)
-	if err := durable.WriteFile(path, bytes.Repeat([]byte{1}, room)); err != nil {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err == nil {
+		_, err = file.Write(bytes.Repeat([]byte{1}, room))
+		err = errors.Join(err, file.Sync(), file.Close())
+	}
+	if err != nil {
 		return fmt.Errorf("store: the data directory %s cannot be written: %w", dir, err)
 	}
 	return nil

@@ -213,6 +213,10 @@ func TestRedirectsAreNamed(t *testing.T) {
 	want(2, "level=INFO msg=\"upstream no longer redirects status requests\" endpoint=smartid-sign\n")
 	f.set(redirect)
 	want(3, "")
+	f.set(respond(503, "busy"))
+	want(3, "")
+	f.set(redirect)
+	want(3, "") // what is no answer has ended nothing
 	location = "http://%zz"
 	want(4, "location=?\n")
 	for i := range 20 { // an upstream that never points to the same place

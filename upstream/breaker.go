@@ -33,7 +33,7 @@ type breaker struct {
 // the request's error.
 type verdict uint8
 
-// Error is for gobreaker alone: no error of this package holds a verdict.
+// Error is for gobreaker alone: no error of this package wraps a verdict.
 func (v verdict) Error() string {
 	return [...]string{"nothing", "healthy", "failing", "unreachable"}[v]
 }

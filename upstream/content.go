@@ -47,8 +47,9 @@ func fields(response *fasthttp.Response, wanted func(name string, value []byte) 
 	return all
 }
 
-// contents lets small answers that are equal share their memory: a million pending
-// sessions then hold one `{"status":"waiting"}` between them.
+// contents lets small pending answers that are equal share their memory: a million
+// sessions then hold one `{"status":"waiting"}` between them. Others may be about a person,
+// and are not kept for longer than their session.
 type contents struct {
 	mu    sync.Mutex
 	known map[string]*session.Content // guarded by mu

@@ -48,6 +48,7 @@ type Failure struct {
 	err     error
 }
 
+// Error holds nothing of the request, nor of what was answered.
 func (f *Failure) Error() string {
 	if f.err == nil {
 		return fmt.Sprintf("upstream: %s", f.Reason)

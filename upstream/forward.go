@@ -77,8 +77,8 @@ func (c *Client) URL(target string) (*url.URL, error) {
 // Forward sends a request as it is and returns the answer as it comes; the
 // caller must close its body. It returns a *Failure where there is none, unless the
 // request's context ended or reading its body failed: then it returns that error.
-// interim, unless it is nil, is told of the upstream's interim answers, and must not
-// block; it may be called by another goroutine.
+// interim, unless it is nil, is told of the upstream's interim answers, by another
+// goroutine; while it blocks, nothing more is read of the answer.
 //
 // A request counts as in flight until the body is closed. None is sent again that the
 // upstream may have seen, but for GET, HEAD, OPTIONS and TRACE without a body.

@@ -8,7 +8,7 @@ import (
 )
 
 // inflight bounds the requests in flight. What passes through may be three quarters of
-// them, so that slow uploads never keep polls waiting.
+// them, so that from a bound of four on slow uploads never keep polls waiting.
 type inflight struct {
 	all, forwards *semaphore.Weighted
 }
@@ -26,7 +26,7 @@ func (f *inflight) poll(ctx context.Context) (release func(), err error) {
 	return acquire(ctx, f.all)
 }
 
-// forward waits likewise until another request may be sent.
+// forward waits likewise, for both of its bounds, until another request may be sent.
 func (f *inflight) forward(ctx context.Context) (release func(), err error) {
 	return acquire(ctx, f.forwards, f.all)
 }

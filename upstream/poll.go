@@ -154,7 +154,9 @@ func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOption
 		return nil, brokenExchange(err)
 	}
 	c.holds.told(who, status, wait)
-	c.redirects.answered(v, status, c.pointsTo(v, response))
+	if location := c.pointsTo(v, response); location != "" {
+		c.redirects.answered(v, status, location)
+	}
 	if o.Origin != "" && o.CORS != nil {
 		o.CORS(fields(response, isAccessControl))
 	}
@@ -162,10 +164,14 @@ func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOption
 	if err != nil {
 		return nil, noObservation(status, err, nil, wait)
 	}
-	content, shared := c.contents.share(newContent(response, body, decoded, o.Origin != ""))
+	content, shared := newContent(response, body, decoded, o.Origin != ""), false
 	answer, err := v.Endpoint.Answer.Read(status, body)
 	if err != nil {
 		return nil, noObservation(status, err, content, wait)
+	}
+	c.redirects.answered(v, status, "")
+	if answer.State == session.Pending {
+		content, shared = c.contents.share(content)
 	}
 	return &session.Observation{
 		At: time.Now(), Answer: answer, Locale: int32(v.Locale), Shared: shared, Content: content,

@@ -107,7 +107,7 @@ func (c *pollConn) closedWhileIdle(err error) bool {
 		(errors.Is(err, fasthttp.ErrConnectionClosed) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE))
 }
 
-// RemoteAddr lets Poll see, through the response, on what connection it was asked:
+// RemoteAddr lets Client.send see, through the response, on what connection it was asked:
 // fasthttp calls it before it writes a request.
 func (c *pollConn) RemoteAddr() net.Addr { return pollAddr{c.Conn.RemoteAddr(), c} }
 

@@ -29,7 +29,8 @@ func newRedirects(log *slog.Logger) *redirects {
 	return &redirects{log: log, latest: map[string]string{}, lines: rate.NewLimiter(rate.Every(time.Minute), 5)}
 }
 
-// answered tells of an answer to v, and where it points; that is empty if nowhere.
+// answered tells of an answer to v, and where it points; that is empty if it is an
+// observation.
 func (r *redirects) answered(v *session.Variant, status int, location string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -132,7 +132,9 @@ func (w *Watcher) stored(ctx context.Context, id string) (known record, revision
 }
 
 func (w *Watcher) enqueue(ctx context.Context, e *entry) error {
-	name, value := itemName(e.id, e.generation), e.record.append(nil)
+	item := e.record
+	item.pending = nil // the session's own record has it, and there may be very many items
+	name, value := itemName(e.id, e.generation), item.append(nil)
 	err := w.unlocked(func() error { return w.watches.Add(ctx, lane, name, value) })
 	e.queued = e.queued || err == nil
 	return err

@@ -139,12 +139,12 @@ func New(cfg Config, o Options) (*Watcher, error) {
 // Start takes all watches up again, those of a crash too, and begins to poll. It may
 // be called once.
 func (w *Watcher) Start() error {
-	w.restoreNewest()
 	taker, err := w.watches.Take(w.ctx, lane, w.cfg.Max, w.take)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	w.taker = taker
+	w.restoreNewest() // while items come, and before any is polled
 	w.running.Go(w.dispatch)
 	for range workers {
 		w.running.Go(w.workUntilClosed)

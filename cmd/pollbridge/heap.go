@@ -9,18 +9,18 @@ import (
 
 const heapChecks = 10 * time.Second
 
-// fitHeap bounds the memory that waits to be collected to half of what is alive. What is
+// fitHeap bounds the memory that waits to be collected to two fifths of what is alive. What is
 // remembered is long-lived, so that costs little; but a small heap is given room, or what
 // passes through would be slowed down by collections. GOGC in the environment decides
 // instead.
 func fitHeap() {
-	const room, most = 64 << 20, 200
+	const room, least, most = 64 << 20, 40, 200
 	if os.Getenv("GOGC") != "" {
 		return
 	}
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/gogc:percent"}}
 	metrics.Read(sample)
-	percent := min(most, max(50, room*100/max(1, sample[0].Value.Uint64())))
+	percent := min(most, max(least, room*100/max(1, sample[0].Value.Uint64())))
 	if now := sample[1].Value.Uint64(); max(now, percent)-min(now, percent) > now/8 { // to set it stops everything for a moment
 		debug.SetGCPercent(int(percent))
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 )
 
 // WriteFile writes a file that only its owner may read. Once it has returned nil, the
@@ -13,7 +14,8 @@ import (
 func WriteFile(path string, content []byte) error {
 	temporary := path + ".new"
 	defer os.Remove(temporary)
-	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	os.Remove(temporary) // of a crash
+	file, err := os.OpenFile(temporary, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -23,7 +25,7 @@ func WriteFile(path string, content []byte) error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(temporary, path); err != nil {
+	if err = os.Rename(temporary, path); err != nil || runtime.GOOS == "windows" { // where a directory cannot be synced
 		return err
 	}
 	dir, err := os.Open(filepath.Dir(path))

@@ -7,6 +7,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/valyala/fasthttp"
 )
@@ -28,18 +29,49 @@ func (s *Streams) Wait(ctx context.Context) error {
 	}
 }
 
+// Closing is for connections to embed on which answers are streamed: they have to call
+// Closed when they are closed.
+type Closing struct{ f atomic.Pointer[func()] }
+
+func (c *Closing) onClose(f func()) { c.f.Store(&f) }
+
+// Closed tells whoever wants to know that the connection is closed. It may be called more
+// than once.
+func (c *Closing) Closed() {
+	if f := c.f.Swap(nil); f != nil {
+		(*f)()
+	}
+}
+
 // Respond sends the head of the response and then what write writes, and closes the
 // connection; w has to be flushed where what was written should not wait. It returns at
 // once: write is called after the handler of c has returned, and must not use c. If
 // write fails or panics, the connection is reset, so that nobody takes a part for the
-// whole.
-func (s *Streams) Respond(c *fasthttp.RequestCtx, write func(w *bufio.Writer) error) {
+// whole. It is not called if the connection, or one below it, embeds Closing and breaks off
+// before the answer could begin; then abandon is.
+func (s *Streams) Respond(c *fasthttp.RequestCtx, write func(w *bufio.Writer) error, abandon func()) {
 	header := &c.Response.Header
 	header.SetConnectionClose()
 	head := append([]byte(nil), header.Header()...)
 	s.running.Add(1)
+	var begun atomic.Bool
+	eachBelow(c.Conn(), func(conn net.Conn) bool {
+		closing, ok := conn.(interface{ onClose(func()) })
+		if ok {
+			closing.onClose(func() {
+				if begun.CompareAndSwap(false, true) {
+					abandon()
+					s.running.Done()
+				}
+			})
+		}
+		return !ok
+	})
 	c.HijackSetNoResponse(true)
 	c.Hijack(func(conn net.Conn) {
+		if !begun.CompareAndSwap(false, true) {
+			return
+		}
 		defer s.running.Done()
 		ended := false
 		defer func() {
@@ -60,11 +92,19 @@ func (s *Streams) Respond(c *fasthttp.RequestCtx, write func(w *bufio.Writer) er
 
 // reset makes the connection end in a reset when it is closed.
 func reset(conn net.Conn) {
-	for {
-		if c, ok := conn.(interface{ SetLinger(int) error }); ok {
+	eachBelow(conn, func(conn net.Conn) bool {
+		c, ok := conn.(interface{ SetLinger(int) error })
+		if ok {
 			_ = c.SetLinger(0)
-			return
 		}
+		return !ok
+	})
+}
+
+// eachBelow calls f for conn and for each connection that it runs over, until f returns
+// false.
+func eachBelow(conn net.Conn, f func(net.Conn) bool) {
+	for f(conn) {
 		switch c := conn.(type) {
 		case interface{ NetConn() net.Conn }:
 			conn = c.NetConn()
@@ -74,4 +114,28 @@ func reset(conn net.Conn) {
 			return
 		}
 	}
+}
+
+// Listener has the connections that it accepts embed Closing.
+type Listener struct{ net.Listener }
+
+// Accept waits for the next connection.
+func (l Listener) Accept() (net.Conn, error) {
+	accepted, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: accepted}, nil
+}
+
+type conn struct {
+	net.Conn
+	Closing
+}
+
+func (c *conn) NetConn() net.Conn { return c.Conn }
+
+func (c *conn) Close() error {
+	c.Closed()
+	return c.Conn.Close()
 }
