@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -29,8 +30,9 @@ func (keys withKey) always(c *fiber.Ctx) error {
 
 // forwarded reports whether a proxy on this machine sends somebody else's request.
 func forwarded(c *fiber.Ctx) bool {
-	for _, name := range []string{fiber.HeaderXForwardedFor, fiber.HeaderForwarded, fiber.HeaderVia, "X-Real-Ip"} {
-		if len(c.Request().Header.Peek(name)) > 0 {
+	for name := range c.Request().Header.All() {
+		switch name := strings.ToLower(string(name)); {
+		case strings.HasPrefix(name, "x-forwarded-"), name == "forwarded", name == "via", name == "x-real-ip":
 			return true
 		}
 	}

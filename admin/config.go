@@ -15,8 +15,8 @@ type Config struct {
 	// Listen is the address of the management API, HOST:PORT.
 	Listen string `yaml:"listen"`
 	// Keys are the bearer tokens that open the management API, each of at least
-	// [MinKeyLength] characters. With none, only the probes can be seen, and from
-	// this machine the metrics; see [KeyFile].
+	// [MinKeyLength] characters. With none, only the probes and the description can be
+	// seen, and from this machine the metrics; see [KeyFile].
 	Keys []string `yaml:"keys" secret:"true"`
 	// TLS is for a listener that speaks https. It must be the zero value.
 	TLS struct {

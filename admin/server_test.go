@@ -120,6 +120,7 @@ func TestWhoMayLook(t *testing.T) {
 		{"this machine", with.near, nil, 200},
 		{"this machine, no keys at all", without.near, nil, 200},
 		{"a proxy on this machine", with.near, []string{"X-Forwarded-For: 127.0.0.1"}, 401},
+		{"one that names the scheme only", with.near, []string{"X-Forwarded-Proto: https"}, 401},
 		{"a proxy on this machine, in another word", with.near, []string{"Forwarded: for=192.0.2.1"}, 401},
 		{"another machine", with.far, nil, 401},
 		{"another machine that says it is this one", with.far, []string{"X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1"}, 401},

@@ -20,9 +20,9 @@ type Config struct {
 	Dir string `yaml:"dir"`
 	// Sync is [SyncAlways] or [SyncInterval].
 	Sync string `yaml:"sync"`
-	// Retain is how long a session is kept after its final state. More than 0.
+	// Retain is how long a session is kept after its final state. At least a second.
 	Retain time.Duration `yaml:"retain"`
-	// History is how long events and attempts are kept. More than 0.
+	// History is how long events and attempts are kept. At least a second.
 	History time.Duration `yaml:"history"`
 	// EncryptionKeyFile holds the key that encrypts what is stored. Empty: a key
 	// is made in Dir.
@@ -79,8 +79,8 @@ func (c Config) Validate() error {
 		m.Want(false, "dir", c.Dir, "a directory, but "+blocked+" is a file")
 	}
 	m.OneOf("sync", c.Sync, SyncAlways, SyncInterval)
-	m.Want(c.Retain > 0, "retain", c.Retain, "more than 0s, such as 15m")
-	m.Want(c.History > 0, "history", c.History, "more than 0s, such as 168h")
+	m.Want(c.Retain >= time.Second, "retain", c.Retain, "at least 1s, such as 15m")
+	m.Want(c.History >= time.Second, "history", c.History, "at least 1s, such as 168h")
 	if c.EncryptionKeyFile != "" && m.SecretFile("encryption_key_file", c.EncryptionKeyFile) {
 		if _, err := readKey(c.EncryptionKeyFile); err != nil {
 			m.Add("encryption_key_file", "want a file that holds 32 bytes, raw, in hex or in base64 (openssl rand -hex 32)")

@@ -14,7 +14,7 @@ import (
 var errRefused = errors.New("webhooks must not be sent to this address")
 
 // guard decides which addresses webhooks may reach. What is public is what ssrf lets
-// through, less what it does not know of; see also guard.embedded.
+// through, less what it does not know of.
 type guard struct {
 	public  *ssrf.Guardian
 	allowed []netip.Prefix

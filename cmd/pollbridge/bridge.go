@@ -50,13 +50,17 @@ type bridge struct {
 
 	draining  atomic.Bool
 	notStored atomic.Int64
-	storeErr  atomic.Pointer[unkept] // why final answers cannot be stored
+	storeErr  atomic.Pointer[time.Time] // when a final answer could not be stored, if the last one could not
 	serving   sync.WaitGroup
 	failed    chan error
 }
 
-// drainTime is how long stopping may take, all in all.
-const drainTime = 8 * time.Second
+// drainTime is how long stopping may take, all in all, and answerTime how long of that what
+// is in flight may: the rest is for the store, which else would not be closed in good order.
+const (
+	drainTime  = 9 * time.Second
+	answerTime = 5 * time.Second
+)
 
 // newBridge opens what is stored and wires everything, from the bottom up. Nothing
 // listens, polls or is sent before start. After an error nothing is left open.
@@ -216,14 +220,9 @@ func (b *bridge) refreshHeld(ctx context.Context, v *session.Variant) (at time.T
 	return o.At, true
 }
 
-// unkept is a final answer that could not be stored.
-type unkept struct {
-	err error
-	at  time.Time
-}
-
-// unkeptCounts is how long one keeps the program from being ready: then the engine's
-// own word counts again, or nobody would ever send the answer that shows it is well.
+// unkeptCounts is how long a final answer that could not be stored keeps the program from
+// being ready: then the engine's own word counts again, or nobody would ever send the answer
+// that shows it is well.
 const unkeptCounts = 10 * time.Second
 
 // noteStore remembers whether final answers can be stored. One that is too large says
@@ -236,7 +235,7 @@ func (b *bridge) noteStore(err error) {
 	case err == nil:
 		b.storeErr.Store(nil)
 	case !errors.Is(err, store.ErrTooLarge) && !errors.Is(err, store.ErrUnusable):
-		b.storeErr.Store(&unkept{err, time.Now()})
+		b.storeErr.Store(new(time.Now()))
 	}
 }
 
@@ -244,11 +243,12 @@ func (b *bridge) ready() error {
 	if b.draining.Load() {
 		return errors.New("draining")
 	}
-	if err := b.store.Err(); err != nil {
-		return fmt.Errorf("the store cannot be used: %w", err)
+	// Why is in the log: anybody may ask here.
+	if b.store.Err() != nil {
+		return errors.New("the store cannot be used")
 	}
-	if failed := b.storeErr.Load(); failed != nil && time.Since(failed.at) < unkeptCounts {
-		return fmt.Errorf("final answers cannot be stored: %w", failed.err)
+	if failed := b.storeErr.Load(); failed != nil && time.Since(*failed) < unkeptCounts {
+		return errors.New("final answers cannot be stored")
 	}
 	return nil
 }
@@ -319,8 +319,10 @@ func (b *bridge) stop() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		b.step("public listener", b.public.Shutdown(ctx))
-		b.step("admin listener", b.private.Shutdown(ctx))
+		answering, cancel := context.WithTimeout(ctx, answerTime)
+		defer cancel()
+		b.step("public listener", b.public.Shutdown(answering))
+		b.step("admin listener", b.private.Shutdown(answering))
 		b.closeListeners() // one that was not yet served when its server was shut down
 		b.serving.Wait()
 		b.undo()
@@ -328,7 +330,7 @@ func (b *bridge) stop() {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		b.log.Warn("requests were still in flight at the end of the time for draining")
+		b.log.Warn("not everything has ended in the time for draining; the store is recovered by the next start")
 	}
 }
 

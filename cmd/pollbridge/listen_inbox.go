@@ -175,10 +175,10 @@ func (b *webhookInbox) nextStatusLocked() int {
 	switch {
 	case b.cmd.FailEvery == 0:
 		return b.cmd.Status
-	case b.verified%b.cmd.FailEvery != 0:
-		return http.StatusNoContent
-	case b.cmd.Status < 300:
+	case b.cmd.Status < 300 && b.verified%b.cmd.FailEvery == 0:
 		return http.StatusInternalServerError
+	case b.cmd.Status >= 300 && b.verified%b.cmd.FailEvery != 0:
+		return http.StatusNoContent
 	}
 	return b.cmd.Status
 }

@@ -218,6 +218,7 @@ func TestListenFailsOnRequest(t *testing.T) {
 		{[]string{"--fail-every", "3"}, []int{204, 204, 500, 204, 204, 500}},
 		{[]string{"--fail-every", "2", "--status", "503"}, []int{204, 503, 204, 503}},
 		{[]string{"--fail-every", "1"}, []int{500, 500}},
+		{[]string{"--fail-every", "2", "--status", "202"}, []int{202, 500, 202, 500}},
 	} {
 		l := listen(t, append(c.args, "--secret", key)...)
 		for i, want := range c.want {

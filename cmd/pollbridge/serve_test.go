@@ -571,3 +571,25 @@ func TestHangupIsIgnored(t *testing.T) {
 		t.Errorf("SIGTERM after SIGHUP: exit code %d; want 0", code)
 	}
 }
+
+// TestHangingUpstreamLeavesTimeForTheStore: what passes through and a poll that hang use up the
+// time for draining; the store is closed in good order all the same.
+func TestHangingUpstreamLeavesTimeForTheStore(t *testing.T) {
+	t.Parallel()
+	url, arrived, _ := standIn(t)
+	dir := t.TempDir()
+	p := launch(t, url, "--data-dir", dir)
+	go ask("GET", p.public+"/slow", "")
+	<-arrived
+	go ask("POST", p.public+"/mobile/sign/status/hangs.json", someBody)
+	<-arrived
+	p.command.Process.Signal(syscall.SIGTERM)
+	<-p.ended
+	if code := p.command.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d, want 0", code)
+	}
+	again := launch(t, url, "--data-dir", dir)
+	if strings.Contains(again.errors.String(), "unclean") {
+		t.Error("the store was not closed in good order")
+	}
+}
