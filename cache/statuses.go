@@ -94,21 +94,13 @@ func counters(size Size) int64 {
 	return min(50_000_000, max(10_000, 4*int64(size)/(recordOverhead+observationOverhead)))
 }
 
-// closing is how long Close waits for polls under way.
-const closing = time.Second
-
-// Close ends what runs in the background, waits a moment for polls under way, and frees the
-// memory unless there still are some. Nobody may ask any more.
+// Close waits for the polls under way, for a final answer may come, and frees the memory.
+// Nobody may ask any more.
 func (s *Statuses) Close() {
+	s.flights.Wait()
 	close(s.quit)
 	s.sweeping.Wait()
-	landed := make(chan struct{})
-	go func() { s.flights.Wait(); close(landed) }()
-	select {
-	case <-landed:
-		s.store.Close()
-	case <-time.After(closing): // what a silent upstream says after this is for nobody
-	}
+	s.store.Close()
 }
 
 // Fresh answers from memory if there is a fresh observation for the question with

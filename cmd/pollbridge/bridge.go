@@ -55,11 +55,13 @@ type bridge struct {
 	failed    chan error
 }
 
-// drainTime is how long stopping may take, all in all, and answerTime how long of that what
-// is in flight may: the rest is for the store, which else would not be closed in good order.
+// drainTime is how long stopping may take, all in all, answerTime how long of that requests in
+// flight may, and pollTime polls of the upstream after that: the rest is for webhooks and for
+// the store, which else would not be closed in good order.
 const (
 	drainTime  = 9 * time.Second
 	answerTime = 5 * time.Second
+	pollTime   = time.Second
 )
 
 // newBridge opens what is stored and wires everything, from the bottom up. Nothing
@@ -117,7 +119,7 @@ func (b *bridge) makeFront() (err error) {
 	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, b.statuses.Close)
+	b.closers = append(b.closers, b.closeStatuses)
 	return nil
 }
 
@@ -183,6 +185,16 @@ func (b *bridge) undo() {
 		close()
 	}
 	b.closers = nil
+}
+
+// closeStatuses waits for polls under way, but not for a silent upstream.
+func (b *bridge) closeStatuses() {
+	closed := make(chan struct{})
+	go func() { defer close(closed); b.statuses.Close() }()
+	select {
+	case <-closed:
+	case <-time.After(pollTime):
+	}
 }
 
 // observe hands a new observation on before anybody is answered with it: what has to
