@@ -38,6 +38,7 @@ func (s *Store) Err() error {
 
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (s *Store) fail(err error) {
+	s.broken.Store(true)
 	s.usable.Load().end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
 	select {
 	case s.trouble <- struct{}{}:
@@ -173,6 +174,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
+		s.broken.Store(false)
 		s.usable.Store(newPeriod())
 		s.tryWrite()
 		if s.Err() == nil {
