@@ -147,5 +147,5 @@ func (w *Watcher) stop(ctx context.Context, id string) error {
 	if !known {
 		return nil
 	}
-	return w.settle(ctx, e)
+	return w.settleAndKeep(ctx, e)
 }
