@@ -94,6 +94,7 @@ func (s *Service) createBound(ctx context.Context, sub *subscription) (existing 
 	if err := s.create(ctx, sub, s.ttlOf(sub)); !errors.Is(err, store.ErrConflict) {
 		return nil, err
 	}
+	defer s.registry.writing(sub.ID)() // it is put after it was read, and may go between
 	if existing, err = s.stored(ctx, sub.ID); err == nil {
 		s.registry.put(existing)
 	}

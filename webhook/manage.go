@@ -35,6 +35,7 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 
 // create stores a new subscription; ttl is as in store.Table.
 func (s *Service) create(ctx context.Context, sub *subscription, ttl time.Duration) error {
+	defer s.registry.writing(sub.ID)()
 	revision, err := s.subscriptions.Create(ctx, sub.ID, encoded(sub), ttl)
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
@@ -166,6 +167,7 @@ var errUnchanged = errors.New("nothing to change")
 // change stores what f makes of a copy of a subscription, unless f returns an error.
 // Whoever else changes it meanwhile comes first, and f is called again.
 func (s *Service) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
+	defer s.registry.writing(id)()
 	for {
 		sub, err := s.stored(ctx, id)
 		if err != nil {
