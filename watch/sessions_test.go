@@ -131,8 +131,8 @@ func TestResponse(t *testing.T) {
 	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
-	if _, err := l.w.Response(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
-		t.Errorf("Response = %v; want ErrNotFound", err)
+	if _, err := l.w.Response(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) || !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Response = %v; want ErrNotFound, watch's and the store's", err)
 	}
 	lithuanian, english := observation(session.Refused), observation(session.Refused)
 	lithuanian.Localized, english.Localized, english.Locale = true, true, 1

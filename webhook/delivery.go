@@ -224,7 +224,7 @@ func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *even
 func (s *Service) attempt(c *consumer, item *store.Item, sub *subscription, e *event, d *delivery) error {
 	payload, finish, err := s.payloadFor(sub, e)
 	if err != nil {
-		return errNotNow // the room for files is taken
+		return err
 	}
 	defer finish()
 	o, err := c.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
