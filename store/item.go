@@ -12,7 +12,9 @@ import (
 type Item struct {
 	Lane, Name string
 	Value      []byte
-	Tries      int // how often it was handed out since the taker began, with this time
+	// Tries is how often it was handed out since the taker began, with this time. Where the
+	// engine was started anew meanwhile it may be less often: 1 is the first time for sure.
+	Tries int
 
 	lane     *lane
 	sequence uint64
