@@ -129,3 +129,6 @@ func (r Registry) Writes(id string) func() { return r.r.writing(id) }
 
 // Known is how many there are, and how many ids are remembered of those that are not.
 func (r Registry) Known() (all, gone int) { return len(r.r.all), len(r.r.gone) + len(r.r.writers) }
+
+// UnderWay is how many attempts are.
+func (s *Service) UnderWay() int { return s.consumers.underWay() }
