@@ -149,7 +149,7 @@ func (s *Service) deliver(c *consumer, j *job) error {
 	case w.Position < d.Position, w.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
 	case w.Round == d.Round && d.over():
-		return s.settle(ctx, d) // a crash may have come before that
+		return s.settleAgain(ctx, sub, e, d)
 	case w.Round > d.Round:
 		d.begin(w.Round)
 	}
@@ -281,8 +281,17 @@ func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event, d 
 	}
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
 	s.worked(ctx, sub.ID)
-	if sub.Bound && e.last() {
-		s.release(ctx, sub, e)
+	s.delivered(ctx, sub, e)
+	return nil
+}
+
+// settleAgain does what follows the end of a delivery: a crash may have come before that.
+func (s *Service) settleAgain(ctx context.Context, sub *subscription, e *event, d *delivery) error {
+	if err := s.settle(ctx, d); err != nil {
+		return err
+	}
+	if sub != nil && d.State == StateDelivered {
+		s.delivered(ctx, sub, e)
 	}
 	return nil
 }
@@ -351,46 +360,4 @@ func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error)
 	}
 	final, err := s.deliveryOf(ctx, d.Subscription, last)
 	return err == nil && final.State == StateDelivered, err
-}
-
-// release lets go of a bound subscription that has had its last event. If that fails, its
-// time to live ends it.
-func (s *Service) release(ctx context.Context, sub *subscription, e *event) {
-	err := s.supersede(ctx, sub, e)
-	if err == nil {
-		err = s.drop(ctx, sub)
-	}
-	if err != nil {
-		s.log.Warn("cannot remove the subscription of a finished session, it will expire", "subscription", sub.ID, "error", err)
-	}
-}
-
-// supersede ends what waits of the events before e for a subscription, also what was
-// never tried because e has overtaken it.
-func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) error {
-	for i, position := range e.Positions {
-		eventType := e.Seen[len(e.Seen)-1-len(e.Positions)+i]
-		earlier := &event{
-			ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
-			subject: e.subject, position: position,
-		}
-		if !sub.covers(earlier) {
-			continue
-		}
-		d, err := s.deliveryOf(ctx, sub.ID, earlier)
-		if err != nil {
-			return err
-		}
-		if d.over() {
-			continue
-		}
-		if err := s.queue.Remove(ctx, sub.consumer, itemName(d.ID, d.Position, d.Round)); err != nil {
-			return err
-		}
-		err = s.conclude(ctx, d, StateSuperseded, "")
-		if err != nil && !errors.Is(err, store.ErrConflict) { // else its attempt was under way, and tells more
-			return err
-		}
-	}
-	return nil
 }

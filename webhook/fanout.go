@@ -40,7 +40,19 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 			return err
 		}
 	}
+	if e.Final && !s.erased.has(e.subject, e.position) {
+		s.releaseAllUntold(ctx, e)
+	}
 	return nil
+}
+
+// releaseAllUntold lets go of those attached to a session that do not want to be told of its
+// end.
+func (s *Service) releaseAllUntold(ctx context.Context, e *event) {
+	attached, _ := s.registry.boundTo(e.subject)
+	for _, sub := range attached {
+		s.tellRelease(sub, s.releaseUntold(ctx, sub, e))
+	}
 }
 
 // enqueue makes it durable that an event is to be delivered to a subscription.

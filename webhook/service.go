@@ -42,7 +42,8 @@ type Service struct {
 	receivers receiverLog
 	erased    erased
 	guesses   guesses
-	caughtUp  sync.Map            // ids of bound subscriptions, see Attach
+	caughtUp  sync.Map // ids of bound subscriptions, see Attach; nil: they have
+	endings   endings
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files     *semaphore.Weighted // bounds the memory of documents on their way
 	room      int64               // of files
