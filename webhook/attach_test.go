@@ -364,6 +364,7 @@ func TestAttachWhileItEnds(t *testing.T) {
 	if all := r.Wait(t, sessions); len(all) != sessions {
 		t.Errorf("%d webhooks for %d sessions", len(all), sessions)
 	}
+	testkit.Eventually(t, "nothing is remembered", func() bool { return b.Bound()+b.CaughtUp()+b.Remembered() == 0 })
 }
 
 // abandoned is what package watch says when it gives a session up.
@@ -539,4 +540,47 @@ func TestAttachedWithoutTheEnd(t *testing.T) {
 	if n := b.Bound(); n != 0 {
 		t.Errorf("%d are attached to what is over; want none", n)
 	}
+}
+
+// TestAttachedSeenToSucceedAtThatMoment: whoever is let go because the session was given up
+// has missed nothing of it: what comes then is told when it is attached again.
+func TestAttachedSeenToSucceedAtThatMoment(t *testing.T) {
+	t.Parallel()
+	const sessions = 300
+	var told sync.Map // channels, by session
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
+		if c, given := told.LoadAndDelete(got.Data["session"]); given {
+			close(c.(chan struct{}))
+		}
+	})
+	b := newBridge(t, nil, r)
+	var all sync.WaitGroup
+	for i := range sessions {
+		id := fmt.Sprintf("ses_%d", i)
+		b.attach(id, webhook.AttachOptions{URL: r.URL})
+		given := make(chan struct{})
+		told.Store(id, given)
+		b.changed(abandoned(id))
+		all.Go(func() {
+			<-given
+			if _, err := b.Changed(t.Context(), change(id, session.Succeeded)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	b.idle()
+	for i := range sessions {
+		b.attach(fmt.Sprintf("ses_%d", i), webhook.AttachOptions{URL: r.URL})
+	}
+	testkit.Eventually(t, "all have heard of the success", func() bool {
+		heard := map[any]bool{}
+		for _, got := range r.Got() {
+			if got.Type == webhook.TypeSucceeded {
+				heard[got.Data["session"]] = true
+			}
+		}
+		return len(heard) == sessions
+	})
+	b.released()
 }

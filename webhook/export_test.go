@@ -132,3 +132,16 @@ func (r Registry) Known() (all, gone int) { return len(r.r.all), len(r.r.gone) +
 
 // UnderWay is how many attempts are.
 func (s *Service) UnderWay() int { return s.consumers.underWay() }
+
+// CaughtUp is how many attached subscriptions are remembered, see Service.Attach.
+func (s *Service) CaughtUp() (n int) {
+	s.caughtUp.Range(func(any, any) bool { n++; return true })
+	return n
+}
+
+// Remembered is how many deleted subscriptions are.
+func (s *Service) Remembered() int {
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	return len(s.registry.gone) + len(s.registry.writers)
+}
