@@ -171,10 +171,10 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			continue
 		}
 		if err := s.restart(); err != nil {
+			s.broken.Store(true)
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
-		s.broken.Store(false)
 		s.usable.Store(newPeriod())
 		s.tryWrite()
 		if s.Err() == nil {
@@ -187,6 +187,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 func (s *Store) restart() error {
 	s.up.Load().end(ErrUnusable)
 	s.stopEngine()
+	s.broken.Store(false) // until the next one fails, perhaps while it starts
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	if err := s.startEngine(ctx, true, true); err != nil {

@@ -28,7 +28,8 @@ func itemName(id string, position uint64, round int) string {
 }
 
 // fanOut makes items of an event, one for each subscription that covers it. It may be
-// given the same one again.
+// given the same one again. Whoever is attached to a session of which this is the end, and
+// did not ask for it, is let go.
 func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 	e, err := readEvent(entry)
 	if err != nil {
