@@ -38,6 +38,7 @@ func (s *Store) Err() error {
 
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (s *Store) fail(err error) {
+	s.broken.Store(true)
 	s.usable.Load().end(fmt.Errorf("%w: the engine in %s: %w", ErrUnusable, s.engineDir(), err))
 	select {
 	case s.trouble <- struct{}{}:
@@ -170,6 +171,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			continue
 		}
 		if err := s.restart(); err != nil {
+			s.broken.Store(true)
 			s.log.Error("store is still unusable", "error", err)
 			continue
 		}
@@ -185,6 +187,7 @@ func (s *Store) revive(started os.FileInfo, ticker *time.Ticker) bool {
 func (s *Store) restart() error {
 	s.up.Load().end(ErrUnusable)
 	s.stopEngine()
+	s.broken.Store(false) // until the next one fails, perhaps while it starts
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	if err := s.startEngine(ctx, true, true); err != nil {

@@ -8,11 +8,13 @@ import (
 )
 
 // Item is a piece of work that was taken. Exactly one of Done, DoneSoon and Release must
-// be called, once.
+// be called, once; after an error of Done, any of them may be.
 type Item struct {
 	Lane, Name string
 	Value      []byte
-	Tries      int // how often it was handed out since the taker began, with this time
+	// Tries is how often it was handed out since the taker began, with this time. Where the
+	// engine was started anew meanwhile it may be less often: 1 is the first time for sure.
+	Tries int
 
 	lane     *lane
 	sequence uint64
@@ -28,7 +30,8 @@ var (
 )
 
 // Done removes the item. When it returns nil, that is durable; an error means that
-// the item may be handed out again.
+// the item may be handed out again, or may be removed all the same: it is never handed
+// out again then, and Done, called again, returns nil.
 func (i *Item) Done(ctx context.Context) error {
 	reply := i.replyTo()
 	defer i.settle()

@@ -382,3 +382,30 @@ func TestCountingThatIsCutShortFails(t *testing.T) {
 		}
 	}
 }
+
+// TestDoneAgain: whoever has not heard that an item is removed can ask again, also when it
+// is, and when the engine was asked through a taker that has stopped.
+func TestDoneAgain(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	q := queue(t, s, time.Hour)
+	items, taker := take(t, q, "a", 10)
+	add(t, q, "a", "done", "removed")
+	done, removed := testkit.Receive(t, "an item", items), testkit.Receive(t, "an item", items)
+	late, cancel := context.WithCancel(within(t))
+	cancel()
+	if err := removed.Done(late); err == nil {
+		t.Error("Done without time has no error")
+	}
+	if err := q.RemoveLane(within(t), "a"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, item := range []*store.Item{done, removed} {
+			if err := item.Done(within(t)); err != nil {
+				t.Errorf("Done of %s: %v", item.Name, err)
+			}
+		}
+		taker.Stop()
+	}
+}

@@ -27,7 +27,8 @@ type Store struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 
-	opened bool // so the lock says so, until the store is closed
+	opened bool        // so the lock says so, until the store is closed
+	broken atomic.Bool // the engine has failed, and was not started anew since
 
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
@@ -212,7 +213,8 @@ func (s *Store) checkKey(ctx context.Context, path string) error {
 
 // Close flushes and stops the engine. Everything taken from queues must have been
 // stopped before. It ends who watches and follows, and waits for them. It may be called
-// once.
+// once. What an engine leaves that has failed is checked by the next Open, as after a
+// kill.
 func (s *Store) Close() error {
 	s.stop()
 	s.running.Wait()
@@ -233,7 +235,7 @@ func (s *Store) shutdown() error {
 	}
 	s.stopEngine()
 	var err error
-	if s.opened {
+	if s.opened && !s.broken.Load() { // it may have failed while it stopped, too
 		err = markClosed(s.lock)
 	}
 	return errors.Join(err, leaveDirectory(s.lock))

@@ -29,6 +29,7 @@ type Taker struct {
 	n        int
 	f        func(*Item)
 	consumer string // what hands out to it, or may still do so
+	made     int    // how many of them there were
 	stop     context.CancelFunc
 	stopped  chan struct{}
 	backlog  int // items of before the taker that have not come yet; below 0 when others come
@@ -122,6 +123,7 @@ func (t *Taker) consume(ctx context.Context) (jetstream.Consumer, error) {
 	if err != nil {
 		return nil, q.s.failed("take from a lane", err)
 	}
+	t.made++
 	t.lane.mu.Lock()
 	t.lane.round++
 	t.lane.mu.Unlock()
@@ -176,7 +178,7 @@ func (t *Taker) handOut(ctx context.Context, consumer jetstream.Consumer) error 
 		request = 5 * time.Minute
 	)
 	return eachMessage(ctx, consumer, func(m jetstream.Msg) error {
-		if item := t.lane.take(m); item != nil {
+		if item := t.lane.take(m, t.made-1); item != nil {
 			t.f(item)
 		}
 		if t.backlog--; t.backlog == 0 {
@@ -200,8 +202,9 @@ func (t *Taker) Stop() {
 
 // take makes an item of a message. There is none if the item is out already, and the
 // message only says through which consumer that is from now on, or if it cannot be
-// decrypted.
-func (l *lane) take(m jetstream.Msg) *Item {
+// decrypted. The taker may have had it through that many consumers before, none of which
+// counts for the engine any more.
+func (l *lane) take(m jetstream.Msg, before int) *Item {
 	s := l.q.s
 	place, err := m.Metadata()
 	if err != nil {
@@ -223,7 +226,7 @@ func (l *lane) take(m jetstream.Msg) *Item {
 		return nil
 	}
 	item := &Item{
-		Lane: l.name, Name: name, Value: value, Tries: int(place.NumDelivered),
+		Lane: l.name, Name: name, Value: value, Tries: before + int(place.NumDelivered),
 		lane: l, sequence: place.Sequence.Stream, reply: m.Reply(), round: l.round,
 	}
 	l.out[item.sequence] = item

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -91,4 +92,35 @@ func tearLastRecords(t *testing.T, dir string) (files int) {
 		t.Fatalf("%d files", files)
 	}
 	return files
+}
+
+// TestClosedWhileUnusable: what an engine leaves that had failed is not relied upon.
+func TestClosedWhileUnusable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	engine, elsewhere := filepath.Join(dir, "engine"), filepath.Join(dir, "elsewhere")
+	s, shut := open(t, config(dir))
+	must(table(t, s, 0).Put(within(t), "a", nil, 0))(t)
+	if err := os.Rename(engine, elsewhere); err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "it is noticed", func() bool { return s.Err() != nil })
+	shut()
+	if err := errors.Join(os.RemoveAll(engine), os.Rename(elsewhere, engine)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []int{1, 0} { // the second time it was closed in good order
+		var log testkit.LogBuffer
+		s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(table(t, s, 0).Get(within(t), "a"))(t)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if text := log.String(); strings.Count(text, "recovered the store after an unclean stop") != want {
+			t.Errorf("the log says\n%s", text)
+		}
+	}
 }

@@ -62,3 +62,11 @@ func (w *Watcher) Forget(ctx context.Context, id string) error { return w.sessio
 
 // RestoreLate leaves all pending answers to be restored when their watches are looked at.
 func (w *Watcher) RestoreLate() { w.mostRestored = 0 }
+
+// Taken reports whether the item of a session's watch was handed out.
+func (w *Watcher) Taken(id string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e := w.live[id]
+	return e != nil && e.item != nil
+}

@@ -70,7 +70,8 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 }
 
 // Response returns the final answer of a session, with its document, or ErrNotFound
-// where there is none, or not any more.
+// where there is none, or not any more: that is a store.ErrNotFound, too, by which those
+// tell it from others who do not know of watches.
 func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation, error) {
 	known, err := w.find(ctx, id)
 	if err != nil {
@@ -147,5 +148,5 @@ func (w *Watcher) stop(ctx context.Context, id string) error {
 	if !known {
 		return nil
 	}
-	return w.settle(ctx, e)
+	return w.settleAndKeep(ctx, e)
 }

@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
+	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 )
@@ -129,8 +131,8 @@ func TestResponse(t *testing.T) {
 	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
-	if _, err := l.w.Response(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
-		t.Errorf("Response = %v; want ErrNotFound", err)
+	if _, err := l.w.Response(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) || !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("Response = %v; want ErrNotFound, watch's and the store's", err)
 	}
 	lithuanian, english := observation(session.Refused), observation(session.Refused)
 	lithuanian.Localized, english.Localized, english.Locale = true, true, 1
@@ -140,4 +142,26 @@ func TestResponse(t *testing.T) {
 	if o, err := l.w.Response(t.Context(), s.ID); o != english || err != nil {
 		t.Errorf("Response = %v, %v; want the one in its locale", o, err)
 	}
+}
+
+// TestAnItemThatIsGone: the engine has removed the item of a watch that ends, and nobody
+// has heard of it in time. It never comes back, and the watch ends all the same.
+func TestAnItemThatIsGone(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Max = 1 })
+	l.say("tok", session.Pending)
+	s := l.watch("tok")
+	testkit.Eventually(t, "the item to be handed out", func() bool { return l.w.Taken(s.ID) })
+	queue, err := l.store.Queue(t.Context(), store.QueueConfig{Name: "watches", Renewal: 30 * time.Second})
+	testkit.NoError(t, err)
+	testkit.NoError(t, queue.RemoveLane(t.Context(), "watch"))
+	late, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.w.Delete(late, s.ID); err == nil {
+		t.Error("Delete without time has no error")
+	}
+	testkit.Eventually(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	testkit.NoError(t, l.w.Delete(t.Context(), s.ID))
+	l.watch("tok")
+	l.awaitQuestions("tok", 1)
 }

@@ -171,16 +171,14 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 	return err
 }
 
-// finish ends the item of a watch that has ended.
+// finish ends the item of a watch that has ended. After an error the item is kept, to be
+// tried again: nobody knows whether it was removed, and if so, it is never handed out again.
 func (w *Watcher) finish(ctx context.Context, e *entry) error {
 	item := e.item
 	e.finishing = true
 	err := w.unlocked(func() error { return item.Done(ctx) })
 	e.finishing = false
 	if err != nil {
-		if e.item == item {
-			e.item = nil // it is handed out again, unless it is gone
-		}
 		return err
 	}
 	e.item, e.queued = nil, false

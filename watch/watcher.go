@@ -61,7 +61,7 @@ type Options struct {
 // Errors that callers branch on.
 var (
 	ErrFull     = errors.New("watch: watch.max reached")
-	ErrNotFound = errors.New("watch: no such session")
+	ErrNotFound = fmt.Errorf("watch: no such session: %w", store.ErrNotFound)
 	ErrClosed   = errors.New("watch: closed")
 )
 

@@ -21,10 +21,12 @@ const mostBound = 200_000
 
 // Attach makes a subscription of one session, which ends with it: when the session's
 // last event (a final one, session.not_found or session.abandoned) was delivered to it,
-// when the session is erased, and at the latest when Options.History is over. The error
-// is ErrFull where there are too many. The same session and URL make the same subscription:
-// attached again, it stays as it was and has no Secret. If the session's last event
-// came before, it is delivered to it too.
+// when a final one is not for it and nothing else waits, when the session is erased, and at
+// the latest when Options.History is over. The error is ErrFull where there are too many.
+// The same session and URL make the same subscription: attached again, it stays as it was
+// and has no Secret. If the session's last event came before, it is delivered to it too,
+// once. A session that was given up may be watched once more: attached again, the
+// subscription is there until it ends then.
 func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
 	if !store.IsID(subject.Session) {
 		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
@@ -36,39 +38,63 @@ func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) 
 	if err := s.check(sub); err != nil {
 		return Subscription{}, err
 	}
+	for {
+		attached, err := s.attach(ctx, sub.clone(), o.Secret == "")
+		if !errors.Is(err, ErrNotFound) || ctx.Err() != nil {
+			return attached, err
+		}
+		// Somebody else's has gone again: the session has ended meanwhile.
+	}
+}
+
+// attach fails with ErrNotFound where a subscription goes that was there.
+func (s *Service) attach(ctx context.Context, sub *subscription, tell bool) (Subscription, error) {
 	existing := s.registry.get(sub.ID)
-	if _, done := s.caughtUp.Load(sub.ID); done && existing != nil {
+	if caughtUp, known := s.caughtUp.Load(sub.ID); known && caughtUp == nil && existing != nil {
 		return existing.view(), nil
 	}
 	if existing == nil {
 		last, d, err := s.lastDelivery(ctx, sub)
-		if err != nil || last.last() && d.State == StateDelivered {
+		if err != nil || last.Final && (d.State == StateDelivered || !sub.covers(last)) {
 			return sub.view(), err // it is over and need not come back: clients name it with each poll
 		}
-		existing, err = s.createBound(ctx, sub)
-		if errors.Is(err, ErrNotFound) && ctx.Err() == nil {
-			return s.Attach(ctx, subject, o) // somebody else's has gone again: the session has ended meanwhile
-		}
-		if err != nil {
+		sub.From, sub.Heard = last.position, last.end()
+		if existing, err = s.createBound(ctx, sub); err != nil {
 			return Subscription{}, err
 		}
 	}
 	isNew := existing == nil
 	sub = cmp.Or(existing, sub)
-	// The last event may have been fanned out before the subscription was there, and a
-	// crash may have come between the two. If it was not, the two items are one.
-	last, d, err := s.lastDelivery(ctx, sub)
-	if err == nil && last.position > 0 && d.revision == 0 && sub.covers(last) {
-		err = s.enqueue(ctx, sub, last, 0)
-	}
-	if err != nil {
+	catching := new(byte) // whoever hears of another end meanwhile takes it away
+	s.caughtUp.Store(sub.ID, catching)
+	if err := s.catchUp(ctx, sub); err != nil {
+		s.caughtUp.CompareAndDelete(sub.ID, catching)
 		return Subscription{}, err
 	}
-	s.caughtUp.Store(sub.ID, nil)
-	if isNew && o.Secret == "" {
+	s.caughtUp.CompareAndSwap(sub.ID, catching, nil)
+	if isNew && tell {
 		return sub.withSecret(), nil
 	}
 	return sub.view(), nil // whoever gave the secret knows it
+}
+
+// catchUp delivers the last event of a session to a subscription that is attached now: it
+// may have been fanned out before the subscription was there, and a crash may have come
+// between the two. If it was not, the two items are one.
+func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
+	last, d, err := s.lastDelivery(ctx, sub)
+	if err != nil {
+		return err
+	}
+	if end := last.end(); end > sub.Heard {
+		if err := s.noteHeard(ctx, sub, end); err != nil {
+			return err
+		}
+	}
+	if last.position > 0 && d.revision == 0 && sub.covers(last) {
+		return s.enqueue(ctx, sub, last, 0)
+	}
+	return s.releaseUntold(ctx, sub, last)
 }
 
 // lastDelivery returns the last event of a bound subscription's session, and its delivery.
@@ -94,10 +120,28 @@ func (s *Service) createBound(ctx context.Context, sub *subscription) (existing 
 	if err := s.create(ctx, sub, s.ttlOf(sub)); !errors.Is(err, store.ErrConflict) {
 		return nil, err
 	}
+	defer s.registry.writing(sub.ID)() // it is put after it was read, and may go between
 	if existing, err = s.stored(ctx, sub.ID); err == nil {
 		s.registry.put(existing)
 	}
 	return existing, err
+}
+
+// noteHeard makes a bound subscription outlive an end of its session at which that was
+// given up: it may be watched once more. If it was released meanwhile the error is
+// ErrNotFound.
+func (s *Service) noteHeard(ctx context.Context, sub *subscription, end uint64) error {
+	ending := s.endings.of(sub.Session)
+	ending.RLock()
+	defer ending.RUnlock()
+	_, err := s.change(ctx, sub.ID, func(sub *subscription) error {
+		sub.Heard = end
+		return nil
+	})
+	if errors.Is(err, ErrNotFound) {
+		s.registry.remove(sub.ID, sub.revision, false)
+	}
+	return err
 }
 
 // HeaderTarget reads the value of a Pollbridge-Webhook header. The error is a

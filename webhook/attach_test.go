@@ -300,12 +300,6 @@ func TestAttachedEndsWithoutAFinalState(t *testing.T) {
 			_, err := b.Get(t.Context(), sub.ID)
 			return errors.Is(err, webhook.ErrNotFound)
 		})
-		if _, err := b.Attach(t.Context(), c.Subject, webhook.AttachOptions{URL: r.URL}); err != nil {
-			t.Error(err)
-		}
-		if _, err := b.Get(t.Context(), sub.ID); !errors.Is(err, webhook.ErrNotFound) {
-			t.Errorf("after %s it came back", c.Type)
-		}
 	}
 	// The session is known after all: whoever names a webhook again hears of it.
 	b.changed(change("ses_a", session.Pending))
@@ -370,4 +364,223 @@ func TestAttachWhileItEnds(t *testing.T) {
 	if all := r.Wait(t, sessions); len(all) != sessions {
 		t.Errorf("%d webhooks for %d sessions", len(all), sessions)
 	}
+	testkit.Eventually(t, "nothing is remembered", func() bool { return b.Bound()+b.CaughtUp()+b.Remembered() == 0 })
+}
+
+// abandoned is what package watch says when it gives a session up.
+func abandoned(sessionID string) webhook.Change {
+	c := change(sessionID, session.Pending)
+	c.Type = webhook.TypeAbandoned
+	return c
+}
+
+func (b *bridge) attach(sessionID string, o webhook.AttachOptions) webhook.Subscription {
+	b.t.Helper()
+	sub, err := b.Attach(b.t.Context(), subjectOf(sessionID), o)
+	if err != nil {
+		b.t.Fatalf("Attach = %v", err)
+	}
+	return sub
+}
+
+// released waits until nothing is attached to any session.
+func (b *bridge) released() {
+	b.t.Helper()
+	testkit.Eventually(b.t, "it ends with its session", func() bool { return b.Bound() == 0 })
+}
+
+// TestAttachedToASessionThatIsWatchedOnceMore: what was given up may be registered again,
+// and whoever does so hears how it ends.
+func TestAttachedToASessionThatIsWatchedOnceMore(t *testing.T) {
+	t.Parallel()
+	for _, end := range []webhook.Change{abandoned("ses_a"), change("ses_a", session.NotFound)} {
+		r := testkit.NewReceiver(t, nil)
+		b := newBridge(t, nil, r)
+		o := webhook.AttachOptions{URL: r.URL}
+		b.attach("ses_a", o)
+		b.changed(end)
+		r.Wait(t, 1)
+		b.released()
+		sub := b.attach("ses_a", o)
+		if got, err := b.Get(t.Context(), sub.ID); err != nil || sub.Secret == "" {
+			t.Fatalf("after %s: Get = %+v, %v; secret %q", end.Type, got, err, sub.Secret)
+		}
+		b.reopen()
+		b.changed(change("ses_a", session.Succeeded))
+		if got := r.Wait(t, 2)[1]; got.Type != webhook.TypeSucceeded || webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
+			t.Errorf("after %s: %s", end.Type, got.Body)
+		}
+		b.released()
+		b.attach("ses_a", o)
+		if n := b.Bound(); n != 0 || r.Count() != 2 {
+			t.Errorf("after %s and success: %d are attached, %d webhooks", end.Type, n, r.Count())
+		}
+	}
+}
+
+// TestAttachedAndGivenUpAgain: the event of it is not made again, and nothing is left.
+func TestAttachedAndGivenUpAgain(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	o := webhook.AttachOptions{URL: r.URL}
+	b.attach("ses_a", o)
+	b.changed(abandoned("ses_a"))
+	for range 2 {
+		b.released()
+		b.attach("ses_a", o)
+		if b.changed(abandoned("ses_a")) {
+			t.Error("a repeat was published")
+		}
+	}
+	b.released()
+	if n := r.Count(); n != 1 {
+		t.Errorf("%d webhooks; want 1", n)
+	}
+}
+
+// TestAttachedAgainWhileTheEndWaits: the session is watched once more before its receiver
+// has heard that it was given up.
+func TestAttachedAgainWhileTheEndWaits(t *testing.T) {
+	t.Parallel()
+	answer := make(chan struct{})
+	r := testkit.NewReceiver(t, func(http.ResponseWriter, testkit.Webhook, int) { <-answer })
+	b := newBridge(t, nil, r)
+	o := webhook.AttachOptions{URL: r.URL}
+	sub := b.attach("ses_a", o)
+	b.changed(abandoned("ses_a"))
+	r.Wait(t, 1)
+	if again := b.attach("ses_a", o); again.ID != sub.ID {
+		t.Errorf("attached again: %+v", again)
+	}
+	close(answer)
+	b.ended(sub, webhook.StateDelivered)
+	b.idle()
+	if _, err := b.Get(t.Context(), sub.ID); err != nil {
+		t.Fatalf("Get = %v; want it there, as its session is watched", err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	r.Wait(t, 2)
+	b.released()
+}
+
+// idle waits until nothing is left to be done.
+func (b *bridge) idle() {
+	b.t.Helper()
+	testkit.Eventually(b.t, "nothing waits", func() bool {
+		st, err := b.Stats(b.t.Context())
+		return err == nil && st.BacklogNow+st.BacklogLater+st.AttemptsUnderWay == 0
+	})
+}
+
+// TestAttachedSeenToSucceedAfterAll: it was given up, and before its receiver has heard of
+// that somebody sees it succeed.
+func TestAttachedSeenToSucceedAfterAll(t *testing.T) {
+	t.Parallel()
+	first, last := make(chan struct{}), make(chan struct{})
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, n int) {
+		if got.Type == webhook.TypeAbandoned {
+			<-first
+			return
+		}
+		<-last
+		if n == 2 {
+			w.WriteHeader(500)
+		}
+	})
+	b := newBridge(t, nil, r)
+	sub := b.attach("ses_a", webhook.AttachOptions{URL: r.URL})
+	b.changed(abandoned("ses_a"))
+	r.Wait(t, 1)
+	b.changed(change("ses_a", session.Succeeded))
+	r.Wait(t, 2)
+	close(first)
+	b.ended(sub, webhook.StateDelivered)
+	close(last)
+	testkit.Eventually(t, "both are delivered", func() bool {
+		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == 2
+	})
+	b.released()
+	if n := r.Count(); n != 3 {
+		t.Errorf("%d webhooks; want 3", n)
+	}
+}
+
+// TestAttachedWithoutTheEnd: whoever did not ask how the session ends has heard all, and
+// what did not arrive yet still does.
+func TestAttachedWithoutTheEnd(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = slices.Repeat([]time.Duration{20 * time.Millisecond}, 1000) }, r)
+	pending := webhook.AttachOptions{URL: r.URL + "/pending", Events: []string{webhook.TypePending}}
+	b.attach("ses_a", webhook.AttachOptions{URL: r.URL + "/refused", Events: []string{webhook.TypeRefused}})
+	b.changed(change("ses_a", session.Succeeded))
+	b.released()
+
+	sub := b.attach("ses_b", pending)
+	b.changed(change("ses_b", session.Pending))
+	r.Wait(t, 1)
+	b.attach("ses_b", webhook.AttachOptions{URL: r.URL + "/refused", Events: []string{webhook.TypeRefused}})
+	b.changed(change("ses_b", session.Succeeded))
+	testkit.Eventually(t, "only who waits for something is left", func() bool { return b.Bound() == 1 })
+	r.Set(nil)
+	b.ended(sub, webhook.StateDelivered)
+	b.released()
+
+	// What was before it was attached is not for it.
+	b.changed(change("ses_c", session.Pending))
+	b.changed(abandoned("ses_c"))
+	b.attach("ses_c", pending)
+	b.changed(change("ses_c", session.Succeeded))
+	b.released()
+
+	for _, id := range []string{"ses_a", "ses_b", "ses_c"} { // it is over
+		b.attach(id, webhook.AttachOptions{URL: r.URL + "/late", Events: []string{webhook.TypePending}})
+	}
+	if n := b.Bound(); n != 0 {
+		t.Errorf("%d are attached to what is over; want none", n)
+	}
+}
+
+// TestAttachedSeenToSucceedAtThatMoment: whoever is let go because the session was given up
+// has missed nothing of it: what comes then is told when it is attached again.
+func TestAttachedSeenToSucceedAtThatMoment(t *testing.T) {
+	t.Parallel()
+	const sessions = 300
+	var told sync.Map // channels, by session
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
+		if c, given := told.LoadAndDelete(got.Data["session"]); given {
+			close(c.(chan struct{}))
+		}
+	})
+	b := newBridge(t, nil, r)
+	var all sync.WaitGroup
+	for i := range sessions {
+		id := fmt.Sprintf("ses_%d", i)
+		b.attach(id, webhook.AttachOptions{URL: r.URL})
+		given := make(chan struct{})
+		told.Store(id, given)
+		b.changed(abandoned(id))
+		all.Go(func() {
+			<-given
+			if _, err := b.Changed(t.Context(), change(id, session.Succeeded)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	b.idle()
+	for i := range sessions {
+		b.attach(fmt.Sprintf("ses_%d", i), webhook.AttachOptions{URL: r.URL})
+	}
+	testkit.Eventually(t, "all have heard of the success", func() bool {
+		heard := map[any]bool{}
+		for _, got := range r.Got() {
+			if got.Type == webhook.TypeSucceeded {
+				heard[got.Data["session"]] = true
+			}
+		}
+		return len(heard) == sessions
+	})
+	b.released()
 }

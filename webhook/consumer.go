@@ -41,10 +41,23 @@ type consumer struct {
 	lastUsed time.Time
 }
 
+// job is an item that is dealt with, as often as it takes.
+type job struct {
+	*store.Item
+	first bool  // it is not known to have come before
+	sent  *sent // its last attempt, until that is recorded; nil: there was none
+}
+
+// sent is an attempt that was made.
+type sent struct {
+	outcome
+	sub *subscription // to which; it may be gone since
+}
+
 var (
 	errFailed = errors.New("the attempt failed")
 	// errNotNow puts off an item: the receiver is left alone for a moment, there is no
-	// room for the document, or the service closes.
+	// room for the document, the store is unusable, or the service closes.
 	errNotNow = errors.New("not now")
 )
 
@@ -100,13 +113,13 @@ func (c *consumer) close() {
 
 // process deals with an item until that is done, or the consumer is closed.
 func (c *consumer) process(item *store.Item) {
-	first := item.Tries == 1
+	j := &job{Item: item, first: item.Tries == 1}
 	for renewed := time.Now(); ; {
 		err := errNotNow
-		if c.enter(item.Name) {
-			err = c.s.deliver(c, item, first)
+		if c.enter(j) {
+			err = c.s.deliver(c, j)
 			c.leave(item.Name)
-			first = false
+			j.first = false
 		}
 		if err == nil {
 			c.finish(item)
@@ -126,18 +139,22 @@ func (c *consumer) process(item *store.Item) {
 	}
 }
 
-// enter reports whether an item may be dealt with now: not while the breaker is open, nor
-// beside another one while it is half-open, nor while the same one, added twice, is under
-// way.
-func (c *consumer) enter(name string) bool {
+// enter reports whether an item may be dealt with now: not while the store is unusable,
+// where nothing of it could be recorded, nor while the breaker is open, nor beside another
+// one while it is half-open, nor while the same one, added twice, is under way. One that
+// was attempted does not wait for the receiver any more.
+func (c *consumer) enter(j *job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	state := c.breaker.State()
 	switch {
-	case c.living.Err() != nil, c.busy[name], state == gobreaker.StateOpen, state == gobreaker.StateHalfOpen && len(c.busy) > 0:
+	case c.living.Err() != nil, c.busy[j.Name], c.s.store.Err() != nil:
+		return false
+	case j.sent != nil:
+	case state == gobreaker.StateOpen, state == gobreaker.StateHalfOpen && len(c.busy) > 0:
 		return false
 	}
-	c.busy[name] = true
+	c.busy[j.Name] = true
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,14 +124,15 @@ func (s *Service) isBehind(ctx context.Context, d *delivery) bool {
 // deliver deals with an item: it makes an attempt, or finds out that there is none to
 // make. What came of it is durable when it returns nil; after an error the item has to
 // be dealt with again. Each step may be followed by a crash: the item comes back then,
-// and the record says what was done. first means that it is not known to have come before.
-func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
+// and the record says what was done. Where an attempt was made and could not be recorded,
+// that is all that is tried again.
+func (s *Service) deliver(c *consumer, j *job) error {
 	var w work
-	if err := json.Unmarshal(item.Value, &w); err != nil {
-		s.log.Error("skipping an unreadable item of the delivery queue", "item", item.Name, "error", err)
+	if err := json.Unmarshal(j.Value, &w); err != nil {
+		s.log.Error("skipping an unreadable item of the delivery queue", "item", j.Name, "error", err)
 		return nil
 	}
-	e, d, err := s.read(w, first)
+	e, d, err := s.read(w, j.first)
 	if err != nil {
 		return err
 	}
@@ -147,21 +149,25 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 	case w.Position < d.Position, w.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
 	case w.Round == d.Round && d.over():
-		return s.settle(ctx, d) // a crash may have come before that
+		return s.settleAgain(ctx, sub, e, d)
 	case w.Round > d.Round:
 		d.begin(w.Round)
 	}
 	switch gone := e.recorded.IsZero() || s.erased.has(e.subject, e.position); {
-	case (gone || sub == nil) && d.revision == 0:
+	case gone && d.revision == 0:
 		return nil // erased, and nobody knows of it
 	case gone:
 		return s.conclude(ctx, d, StateDead, "the event is no longer stored")
+	case j.sent != nil && !d.has(j.sent.Attempt):
+		return s.note(ctx, j, e, d)
+	case sub == nil && d.revision == 0:
+		return nil
 	case sub == nil:
 		return s.conclude(ctx, d, StateDead, "the subscription was deleted")
 	case sub.DisabledReason != "":
 		return s.conclude(ctx, d, StateDead, "the subscription is disabled")
 	case time.Until(d.Next) > 10*time.Millisecond:
-		return s.later(ctx, item, d)
+		return s.later(ctx, j.Item, d)
 	case d.Tries > 0 && !e.Final && !e.operational():
 		over, err := s.finalDelivered(ctx, d)
 		if err != nil {
@@ -171,7 +177,7 @@ func (s *Service) deliver(c *consumer, item *store.Item, first bool) error {
 			return s.conclude(ctx, d, StateSuperseded, "")
 		}
 	}
-	return s.attempt(c, item, sub, e, d)
+	return s.attempt(c, j, sub, e, d)
 }
 
 // read returns the event of an item, without a time if it is not kept any more, and the
@@ -221,30 +227,44 @@ func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *even
 }
 
 // attempt sends the event and notes what came of it, even while the service closes.
-func (s *Service) attempt(c *consumer, item *store.Item, sub *subscription, e *event, d *delivery) error {
+func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event, d *delivery) error {
 	payload, finish, err := s.payloadFor(sub, e)
 	if err != nil {
-		return errNotNow // the room for files is taken
+		return err
 	}
 	defer finish()
+	if s.store.Err() != nil {
+		return errNotNow // since this item was entered
+	}
 	o, err := c.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
 	if err != nil {
 		return err
 	}
 	s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", hostOfURL(sub.URL), "event", e.Type,
 		"status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
+	s.tell(c, sub, o)
+	j.sent = &sent{o, sub}
 
 	ctx, cancel := storeContext()
 	defer cancel()
+	return s.note(ctx, j, e, d)
+}
+
+// has reports whether an attempt is recorded.
+func (d *delivery) has(a Attempt) bool {
+	return slices.ContainsFunc(d.Attempts, func(known Attempt) bool { return known.At.Equal(a.At) })
+}
+
+// note records the attempt that was made of a job.
+func (s *Service) note(ctx context.Context, j *job, e *event, d *delivery) error {
 	d.Tries++
-	d.Attempts = append(d.Attempts, o.Attempt)
+	d.Attempts = append(d.Attempts, j.sent.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
-	s.tell(c, sub, o)
-	if o.Succeeded() {
-		return s.succeeded(ctx, sub, e, d)
+	if j.sent.Succeeded() {
+		return s.succeeded(ctx, j.sent.sub, e, d)
 	}
-	return s.failed(ctx, item, sub, d, o)
+	return s.failed(ctx, j, d)
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
@@ -261,31 +281,45 @@ func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event, d 
 	}
 	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
 	s.worked(ctx, sub.ID)
-	if sub.Bound && e.last() {
-		s.release(ctx, sub, e)
+	s.delivered(ctx, sub, e)
+	return nil
+}
+
+// settleAgain does what follows the end of a delivery: a crash may have come before that.
+func (s *Service) settleAgain(ctx context.Context, sub *subscription, e *event, d *delivery) error {
+	if err := s.settle(ctx, d); err != nil {
+		return err
+	}
+	if sub != nil && d.State == StateDelivered {
+		s.delivered(ctx, sub, e)
 	}
 	return nil
 }
 
-func (s *Service) failed(ctx context.Context, item *store.Item, sub *subscription, d *delivery, o outcome) error {
+func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
+	sub, o := j.sent.sub, j.sent.outcome
 	if o.gone {
 		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
 			return fmt.Errorf("disabling a subscription whose receiver answered 410: %w", err)
 		}
 		return s.conclude(ctx, d, StateDead, "the receiver answered 410: the subscription is disabled")
 	}
-	s.failedAgain(ctx, sub.ID)
 	if d.Tries > len(s.cfg.Retries) {
+		if err := s.conclude(ctx, d, StateDead, "no retries left"); err != nil {
+			return err
+		}
+		s.failedAgain(ctx, sub.ID)
 		s.receivers.gaveUp(sub)
-		return s.conclude(ctx, d, StateDead, "no retries left")
+		return nil
 	}
 	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.writeDelivery(ctx, d); err != nil {
-		return fmt.Errorf("storing an attempt, which will be repeated: %w", err)
+		return fmt.Errorf("storing an attempt: %w", err)
 	}
+	s.failedAgain(ctx, sub.ID)
 	s.metrics.deliveries.WithLabelValues("retried").Inc()
-	return s.later(ctx, item, d)
+	return s.later(ctx, j.Item, d)
 }
 
 // conclude notes that a delivery is over.
@@ -326,46 +360,4 @@ func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error)
 	}
 	final, err := s.deliveryOf(ctx, d.Subscription, last)
 	return err == nil && final.State == StateDelivered, err
-}
-
-// release lets go of a bound subscription that has had its last event. If that fails, its
-// time to live ends it.
-func (s *Service) release(ctx context.Context, sub *subscription, e *event) {
-	err := s.supersede(ctx, sub, e)
-	if err == nil {
-		err = s.drop(ctx, sub)
-	}
-	if err != nil {
-		s.log.Warn("cannot remove the subscription of a finished session, it will expire", "subscription", sub.ID, "error", err)
-	}
-}
-
-// supersede ends what waits of the events before e for a subscription, also what was
-// never tried because e has overtaken it.
-func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) error {
-	for i, position := range e.Positions {
-		eventType := e.Seen[len(e.Seen)-1-len(e.Positions)+i]
-		earlier := &event{
-			ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
-			subject: e.subject, position: position,
-		}
-		if !sub.covers(earlier) {
-			continue
-		}
-		d, err := s.deliveryOf(ctx, sub.ID, earlier)
-		if err != nil {
-			return err
-		}
-		if d.over() {
-			continue
-		}
-		if err := s.queue.Remove(ctx, sub.consumer, itemName(d.ID, d.Position, d.Round)); err != nil {
-			return err
-		}
-		err = s.conclude(ctx, d, StateSuperseded, "")
-		if err != nil && !errors.Is(err, store.ErrConflict) { // else its attempt was under way, and tells more
-			return err
-		}
-	}
-	return nil
 }

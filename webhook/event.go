@@ -44,6 +44,15 @@ func (e *event) about() Subject { return Subject{e.subject, e.Endpoint, e.Accoun
 // over, or nobody knows it, or it took too long.
 func (e *event) last() bool { return e.Final || e.Type == TypeNotFound || e.Type == TypeAbandoned }
 
+// end is the position of an event with which a session was given up, else 0. More may come
+// of it after that.
+func (e *event) end() uint64 {
+	if e.Final || !e.last() {
+		return 0
+	}
+	return e.position
+}
+
 // marshal returns the header, a line break and the payload: so the payload stays byte
 // for byte what it is.
 func (e *event) marshal() []byte {
@@ -74,7 +83,9 @@ func (s *Service) Changed(ctx context.Context, c Change) (published bool, err er
 	if !slices.Contains(sessionTypes, c.Type) {
 		return false, fmt.Errorf("webhook: %q is not an event of a session", c.Type)
 	}
-	return s.record(ctx, c.Session, c.Type, func(last *event) (*event, error) {
+	ending := s.endings.of(c.Session)
+	ending.RLock()
+	published, err = s.record(ctx, c.Session, c.Type, func(last *event) (*event, error) {
 		if last.Final {
 			return nil, nil // what comes later was seen earlier
 		}
@@ -87,6 +98,11 @@ func (s *Service) Changed(ctx context.Context, c Change) (published bool, err er
 			State: c.State.String(), Final: c.State.Final(), At: c.At, payload: payload,
 		}, nil
 	})
+	ending.RUnlock()
+	if err == nil && (c.Type == TypeNotFound || c.Type == TypeAbandoned) {
+		s.givenUp(ctx, c.Session, published)
+	}
+	return published, err
 }
 
 // sessionEventID is the same after a crash, and on every replica.

@@ -109,3 +109,39 @@ func (r *Receiver) Sweep() int {
 	r.log.sweep(time.Hour)
 	return len(r.log.by)
 }
+
+// Registry is what memory knows of subscriptions.
+type Registry struct{ r *registry }
+
+func NewRegistry() Registry { return Registry{newRegistry()} }
+
+// Puts is told of a form of a subscription, and Removes that it was deleted, as whoever
+// wrote that tells, or who watches.
+func (r Registry) Puts(id string, revision uint64) {
+	r.r.put(&subscription{Subscription: Subscription{ID: id}, revision: revision})
+}
+func (r Registry) Removes(id string, revision uint64, watched bool) {
+	r.r.remove(id, revision, watched)
+}
+
+// Writes is a write that has begun; it is over when what it returns is called.
+func (r Registry) Writes(id string) func() { return r.r.writing(id) }
+
+// Known is how many there are, and how many ids are remembered of those that are not.
+func (r Registry) Known() (all, gone int) { return len(r.r.all), len(r.r.gone) + len(r.r.writers) }
+
+// UnderWay is how many attempts are.
+func (s *Service) UnderWay() int { return s.consumers.underWay() }
+
+// CaughtUp is how many attached subscriptions are remembered, see Service.Attach.
+func (s *Service) CaughtUp() (n int) {
+	s.caughtUp.Range(func(any, any) bool { n++; return true })
+	return n
+}
+
+// Remembered is how many deleted subscriptions are.
+func (s *Service) Remembered() int {
+	s.registry.mu.RLock()
+	defer s.registry.mu.RUnlock()
+	return len(s.registry.gone) + len(s.registry.writers)
+}

@@ -28,7 +28,8 @@ func itemName(id string, position uint64, round int) string {
 }
 
 // fanOut makes items of an event, one for each subscription that covers it. It may be
-// given the same one again.
+// given the same one again. Whoever is attached to a session of which this is the end, and
+// did not ask for it, is let go.
 func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 	e, err := readEvent(entry)
 	if err != nil {
@@ -40,7 +41,19 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 			return err
 		}
 	}
+	if e.Final && !s.erased.has(e.subject, e.position) {
+		s.releaseAllUntold(ctx, e)
+	}
 	return nil
+}
+
+// releaseAllUntold lets go of those attached to a session that do not want to be told of its
+// end.
+func (s *Service) releaseAllUntold(ctx context.Context, e *event) {
+	attached, _ := s.registry.boundTo(e.subject)
+	for _, sub := range attached {
+		s.tellRelease(sub, s.releaseUntold(ctx, sub, e))
+	}
 }
 
 // enqueue makes it durable that an event is to be delivered to a subscription.

@@ -2,6 +2,8 @@ package webhook_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -10,6 +12,7 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
+	"pollbridge/store"
 	"pollbridge/webhook"
 )
 
@@ -78,4 +81,42 @@ func TestCloseWhileDocumentsWait(t *testing.T) {
 	}
 	b.open()
 	r.Wait(t, 5)
+}
+
+// TestADocumentThatCannotBeReadNow: its delivery waits for it; what nobody has, or can
+// read any more, is left out.
+func TestADocumentThatCannotBeReadNow(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, func(b *bridge) {
+		b.options.Response = func(_ context.Context, id string) (*session.Observation, error) {
+			switch {
+			case id == "ses_none":
+				return nil, fmt.Errorf("no such session: %w", store.ErrNotFound)
+			case id == "ses_damaged":
+				return nil, fmt.Errorf("its record: %w", store.ErrDamaged)
+			case asked.Add(1) < 4:
+				return nil, errors.New("the engine is being started anew")
+			}
+			return observed(200, answers[session.Succeeded]), nil
+		}
+	}, r)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, IncludeFile: true})
+	sessions := []string{"ses_later", "ses_none", "ses_damaged"}
+	for _, id := range sessions {
+		b.changed(change(id, session.Succeeded))
+	}
+	for _, got := range r.Wait(t, len(sessions)) {
+		id := got.Data["session"].(string)
+		if whole := strings.Contains(string(got.Body), document); whole != (id == "ses_later") || got.Data["file_omitted"] == whole {
+			t.Errorf("got %s", got.Body)
+		}
+	}
+	testkit.Eventually(t, "all are delivered", func() bool {
+		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == len(sessions)
+	})
+	if n := r.Count(); n != len(sessions) {
+		t.Errorf("%d webhooks; want %d", n, len(sessions))
+	}
 }

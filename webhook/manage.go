@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -35,6 +36,7 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 
 // create stores a new subscription; ttl is as in store.Table.
 func (s *Service) create(ctx context.Context, sub *subscription, ttl time.Duration) error {
+	defer s.registry.writing(sub.ID)()
 	revision, err := s.subscriptions.Create(ctx, sub.ID, encoded(sub), ttl)
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
@@ -83,11 +85,13 @@ func (s *Service) List(_ context.Context, after string, limit int) (page []Subsc
 	return page, next, nil
 }
 
-// Update changes a subscription. Errors are as in Create and Get.
+// Update changes a subscription. Errors are as in Create and Get. One that is bound stays
+// with its session, and its receiver with its host.
 func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (Subscription, error) {
 	sub, err := s.change(ctx, id, func(sub *subscription) error {
+		before := *sub
 		s.apply(sub, p)
-		return s.check(sub)
+		return cmp.Or(s.check(sub), s.checkBound(&before, sub))
 	})
 	if err != nil {
 		return Subscription{}, err
@@ -97,6 +101,19 @@ func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (S
 		s.consumers.ensure(sub.consumer)
 	}
 	return sub.view(), nil
+}
+
+// checkBound returns a *FieldError if a bound subscription would move: what waits for it
+// would not find it any more.
+func (s *Service) checkBound(before, after *subscription) error {
+	switch {
+	case !before.Bound:
+	case after.Session != before.Session:
+		return &FieldError{"session", "cannot be changed: the subscription was made for its session and ends with it"}
+	case s.consumerOf(after) != s.consumerOf(before):
+		return &FieldError{"url", "must keep its scheme, host and port: the subscription was made for one session; create another one instead"}
+	}
+	return nil
 }
 
 func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
@@ -166,6 +183,7 @@ var errUnchanged = errors.New("nothing to change")
 // change stores what f makes of a copy of a subscription, unless f returns an error.
 // Whoever else changes it meanwhile comes first, and f is called again.
 func (s *Service) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
+	defer s.registry.writing(id)()
 	for {
 		sub, err := s.stored(ctx, id)
 		if err != nil {

@@ -311,3 +311,42 @@ func TestHeadersComeBackMasked(t *testing.T) {
 		t.Errorf("sent %q, %q, %q", header.Get("Authorization"), header.Get("X-New"), header.Get("X-Old"))
 	}
 }
+
+// TestAttachedStaysWhereItIs: what waits for an attached subscription is about its session,
+// and where the host of its receiver is served.
+func TestAttachedStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	ctx := t.Context()
+	sub, err := b.Attach(ctx, subjectOf("ses_a"), webhook.AttachOptions{URL: "https://hooks.example/a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		patch webhook.SubscriptionPatch
+		field string // that is wrong; empty: none
+	}{
+		{"another session", webhook.SubscriptionPatch{Session: new("ses_b")}, "session"},
+		{"no session", webhook.SubscriptionPatch{Session: new("")}, "session"},
+		{"another host", webhook.SubscriptionPatch{URL: new("https://other.example/a")}, "url"},
+		{"another port", webhook.SubscriptionPatch{URL: new("https://hooks.example:8443/a")}, "url"},
+		{"another scheme", webhook.SubscriptionPatch{URL: new("http://hooks.example/a")}, "url"},
+		{"no URL", webhook.SubscriptionPatch{URL: new("x")}, "url"},
+		{"the same", webhook.SubscriptionPatch{Session: new("ses_a"), URL: new("https://HOOKS.example/a")}, ""},
+		{"another path", webhook.SubscriptionPatch{URL: new("https://hooks.example/b")}, ""},
+	} {
+		_, err := b.Update(ctx, sub.ID, c.patch)
+		wrong, _ := errors.AsType[*webhook.FieldError](err)
+		if (err == nil) != (c.field == "") || err != nil && (wrong == nil || wrong.Field != c.field) {
+			t.Errorf("%s: %v; want %q", c.name, err, c.field)
+		}
+	}
+	if got, err := b.Get(ctx, sub.ID); err != nil || got.Session != "ses_a" || got.URL != "https://hooks.example/b" {
+		t.Errorf("Get = %+v, %v", got, err)
+	}
+	free := b.subscribe(webhook.NewSubscription{URL: "https://hooks.example/", Session: "ses_a"})
+	if _, err := b.Update(ctx, free.ID, webhook.SubscriptionPatch{Session: new("ses_b"), URL: new("https://other.example/")}); err != nil {
+		t.Errorf("one that is not attached: %v", err)
+	}
+}

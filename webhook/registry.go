@@ -16,11 +16,20 @@ type registry struct {
 	all   map[string]*subscription            // by id; guarded by mu, like all below
 	index map[string]map[string]*subscription // by indexKey, then by id
 	bound int                                 // how many of all are bound
-	gone  map[string]uint64                   // revisions at which ids were deleted, until the watch says so too
+	// gone is what was deleted and somebody may still tell of: the watch, until it says that
+	// it is gone, and those who write it.
+	gone    map[string]deletion
+	writers map[string]int // how many write it at the moment
+}
+
+// deletion says that all forms up to a revision are gone.
+type deletion struct {
+	revision uint64
+	watched  bool // the watch says so
 }
 
 func newRegistry() *registry {
-	return &registry{all: map[string]*subscription{}, index: map[string]map[string]*subscription{}, gone: map[string]uint64{}}
+	return &registry{all: map[string]*subscription{}, index: map[string]map[string]*subscription{}, gone: map[string]deletion{}, writers: map[string]int{}}
 }
 
 // indexKey is the one session or account whose events are all that it listens to, or
@@ -37,7 +46,7 @@ func (sub *subscription) indexKey() string {
 func (r *registry) put(sub *subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if gone, was := r.gone[sub.ID]; was && gone >= sub.revision {
+	if gone, was := r.gone[sub.ID]; was && gone.revision >= sub.revision {
 		return
 	}
 	if old := r.all[sub.ID]; old != nil {
@@ -46,6 +55,7 @@ func (r *registry) put(sub *subscription) {
 		}
 		r.unlinkLocked(old)
 	}
+	delete(r.gone, sub.ID) // it was made again, and the watch may tell of that only
 	r.all[sub.ID] = sub
 	if sub.Bound {
 		r.bound++
@@ -58,17 +68,40 @@ func (r *registry) put(sub *subscription) {
 }
 
 // remove forgets a subscription that was deleted; revision is at least that of every
-// form of it that anybody may still tell of. watched means that the watch says so.
+// form of it that anybody may still tell of. watched means that the watch says so: it
+// tells of no earlier form any more.
 func (r *registry) remove(id string, revision uint64, watched bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.all[id]; old != nil && old.revision <= revision {
+	old := r.all[id]
+	held := old != nil && old.revision <= revision
+	if held {
 		r.unlinkLocked(old)
 	}
-	if watched {
+	switch {
+	case watched && r.writers[id] == 0:
 		delete(r.gone, id)
-	} else {
-		r.gone[id] = revision
+	case watched, held: // if it was not held, the watch was first, or tells of it and then of its end
+		r.gone[id] = deletion{max(revision, r.gone[id].revision), watched}
+	}
+}
+
+// writing is called before a subscription is written, and over after it was put, so that
+// one which is deleted between the two does not come back.
+func (r *registry) writing(id string) (over func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.writers[id]++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.writers[id]--; r.writers[id] > 0 {
+			return
+		}
+		delete(r.writers, id)
+		if r.gone[id].watched {
+			delete(r.gone, id)
+		}
 	}
 }
 

@@ -42,7 +42,8 @@ type Service struct {
 	receivers receiverLog
 	erased    erased
 	guesses   guesses
-	caughtUp  sync.Map            // ids of bound subscriptions, see Attach
+	caughtUp  sync.Map // ids of bound subscriptions, see Attach; nil: they have
+	endings   endings
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files     *semaphore.Weighted // bounds the memory of documents on their way
 	room      int64               // of files
@@ -74,8 +75,10 @@ type Options struct {
 	// History is how long events and deliveries are kept: store.Config.History. 0
 	// means what applies by default.
 	History time.Duration
-	// Response returns the final answer of a session with its file, or an error where
-	// there is none. It may be nil: then no event includes a file.
+	// Response returns the final answer of a session with its file. Where there is none, or
+	// not any more, that is nil or the error is store.ErrNotFound; after any other error it
+	// is asked again later, and what includes the file waits for that. It may be nil: then
+	// no event includes a file.
 	Response func(ctx context.Context, sessionID string) (*session.Observation, error)
 
 	dialing      dialing
@@ -221,38 +224,50 @@ func (s *Service) Close() {
 func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subject) }
 
 // payloadFor returns what is sent to a subscription, and a function to call when it was.
-// It waits for room, and fails if there is none for long, or the service closes.
+// It waits for room. The error is errNotNow if there is none for long, or the service
+// closes; the final answer may also be one that cannot be read now.
 func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
 	if !sub.IncludeFile || !e.Final || s.response == nil {
 		return e.payload, func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(s.living, fileTimeout)
 	defer cancel()
-	if err := s.loads.Acquire(ctx, 1); err != nil {
-		return nil, nil, err
+	if s.loads.Acquire(ctx, 1) != nil {
+		return nil, nil, errNotNow
 	}
 	// What was loaded waits for its room before the next one is: it is not thrown away.
 	defer s.loads.Release(1)
-	o := s.finalAnswer(e.subject)
+	o, err := s.finalAnswer(e.subject)
+	if err != nil {
+		return nil, nil, err
+	}
 	if o == nil {
 		return e.payload, func() {}, nil // file_omitted says so
 	}
 	room := min(s.room, int64(3*len(o.Body)))
-	if err := s.files.Acquire(ctx, room); err != nil {
-		return nil, nil, err
+	if s.files.Acquire(ctx, room) != nil {
+		return nil, nil, errNotNow
 	}
 	return withFile(e.payload, o), func() { s.files.Release(room) }, nil
 }
 
-// finalAnswer returns nil where there is none with its content.
-func (s *Service) finalAnswer(sessionID string) *session.Observation {
+// finalAnswer returns nil where there is none with its content, or none that can ever be
+// read. After an error there may be one.
+func (s *Service) finalAnswer(sessionID string) (*session.Observation, error) {
 	ctx, cancel := context.WithTimeout(s.sending, storeTimeout)
 	defer cancel()
 	o, err := s.response(ctx, sessionID)
-	if err != nil || o == nil || o.Content == nil {
-		return nil
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDamaged):
+		return nil, nil
+	case s.sending.Err() != nil:
+		return nil, errNotNow
+	case err != nil:
+		return nil, fmt.Errorf("reading the final answer: %w", err)
+	case o == nil || o.Content == nil:
+		return nil, nil
 	}
-	return o
+	return o, nil
 }
 
 // jitter spreads a wait by ±10 %, so that what failed together is not repeated

@@ -34,6 +34,11 @@ type subscription struct {
 	Warned     time.Time `json:"warned,omitzero"`      // when subscription.failing was recorded
 	Private    string    `json:"private,omitempty"`    // whsk_…, where Signature is v1a
 	Old        []oldKey  `json:"old_keys,omitempty"`   // the latest first
+	// From is where in the journal the last event of a bound one's session was when it was
+	// made: those before are not for it. Heard is where the session had been given up when it
+	// was attached, for the last time: it ends with what comes after that.
+	From  uint64 `json:"from,omitzero"`
+	Heard uint64 `json:"heard,omitzero"`
 
 	consumer string // the name of the one that delivers to it
 	revision uint64

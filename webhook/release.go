@@ -1,0 +1,188 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"hash/fnv"
+	"iter"
+	"sync"
+
+	"pollbridge/store"
+)
+
+// endings orders what is recorded of sessions against the release of what is attached to
+// them: whoever records holds the lock of a session for reading, and whoever finds out that
+// it is over, and lets go of a subscription, holds it for writing.
+type endings [64]sync.RWMutex
+
+// of returns the lock of a session, which others may have, too.
+func (e *endings) of(sessionID string) *sync.RWMutex {
+	hash := fnv.New32a()
+	hash.Write([]byte(sessionID))
+	return &e[hash.Sum32()%uint32(len(e))]
+}
+
+// delivered lets go of a bound subscription if it has had its last event now.
+func (s *Service) delivered(ctx context.Context, sub *subscription, e *event) {
+	if sub = s.registry.get(sub.ID); sub == nil { // or it has changed since the attempt began
+		return
+	}
+	var err error
+	switch {
+	case !sub.Bound:
+	case e.last():
+		err = s.release(ctx, sub, e)
+	case len(sub.Events) > 0:
+		var last *event
+		if last, err = s.lastEvent(ctx, e.subject); err == nil {
+			err = s.releaseUntold(ctx, sub, last)
+		}
+	}
+	s.tellRelease(sub, err)
+}
+
+// tellRelease logs that a subscription could not be released: its time to live ends it.
+func (s *Service) tellRelease(sub *subscription, err error) {
+	if err != nil {
+		s.log.Warn("cannot remove the subscription of a finished session, it will expire", "subscription", sub.ID, "error", err)
+	}
+}
+
+// release lets go of a bound subscription that has had an event with which its session was
+// over. If that was given up and has another event since, or is watched once more for whoever
+// has attached the subscription again, it stays.
+func (s *Service) release(ctx context.Context, sub *subscription, e *event) error {
+	if !e.Final {
+		ending := s.endings.of(e.subject)
+		ending.Lock()
+		defer ending.Unlock()
+		if sub = s.registry.get(sub.ID); sub == nil || sub.Heard >= e.position {
+			return nil
+		}
+		if last, err := s.lastEvent(ctx, e.subject); err != nil || last.position != e.position {
+			return err
+		}
+	}
+	if err := s.supersede(ctx, sub, e); err != nil {
+		return err
+	}
+	return s.drop(ctx, sub)
+}
+
+// releaseUntold lets go of a bound subscription whose session is over and which does not
+// want to be told of that, unless something else waits for it.
+func (s *Service) releaseUntold(ctx context.Context, sub *subscription, last *event) error {
+	if !sub.Bound || !last.Final || sub.covers(last) {
+		return nil
+	}
+	if had, err := s.hasHad(ctx, sub, last); err != nil || !had {
+		return err
+	}
+	return s.drop(ctx, sub)
+}
+
+// givenUp is told that a session was given up, after the event of that was published, or once
+// more, which makes no other event: then who has had all of them is let go.
+func (s *Service) givenUp(ctx context.Context, sessionID string, published bool) {
+	attached, _ := s.registry.boundTo(sessionID)
+	for _, sub := range attached {
+		s.caughtUp.Delete(sub.ID) // whoever attaches it from here on does so after that
+		if published || sub.Heard == 0 {
+			continue
+		}
+		s.tellRelease(sub, s.releaseAgain(ctx, sub))
+	}
+}
+
+// releaseAgain lets go of a bound subscription that was attached again, or has it end with
+// the event that it still waits for.
+func (s *Service) releaseAgain(ctx context.Context, sub *subscription) error {
+	ending := s.endings.of(sub.Session)
+	ending.Lock()
+	defer ending.Unlock()
+	last, err := s.lastEvent(ctx, sub.Session)
+	if err != nil || last.Final {
+		return err
+	}
+	had, err := s.hasHad(ctx, sub, last)
+	if err == nil && had {
+		return s.drop(ctx, sub)
+	}
+	if err == nil {
+		_, err = s.change(ctx, sub.ID, func(sub *subscription) error {
+			sub.Heard = 0
+			return nil
+		})
+	}
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// hasHad reports whether a subscription has had all that it wants of a session, up to its
+// last event. What is dead may still be delivered again.
+func (s *Service) hasHad(ctx context.Context, sub *subscription, last *event) (bool, error) {
+	for e := range s.upTo(last) {
+		if e.position < sub.From || !sub.covers(e) {
+			continue
+		}
+		d, err := s.deliveryOf(ctx, sub.ID, e)
+		if err != nil || d.State == StateWaiting || d.State == StateDead {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// before yields the events of a session before e, as far as their deliveries need them.
+func (s *Service) before(e *event) iter.Seq[*event] {
+	return func(yield func(*event) bool) {
+		for i, position := range e.Positions {
+			eventType := e.Seen[len(e.Seen)-1-len(e.Positions)+i]
+			if !yield(&event{
+				ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
+				subject: e.subject, position: position,
+			}) {
+				return
+			}
+		}
+	}
+}
+
+// upTo yields the events of a session before e, and e.
+func (s *Service) upTo(e *event) iter.Seq[*event] {
+	return func(yield func(*event) bool) {
+		for earlier := range s.before(e) {
+			if !yield(earlier) {
+				return
+			}
+		}
+		yield(e)
+	}
+}
+
+// supersede ends what waits of the events before e for a subscription, also what was
+// never tried because e has overtaken it.
+func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) error {
+	for earlier := range s.before(e) {
+		if !sub.covers(earlier) {
+			continue
+		}
+		d, err := s.deliveryOf(ctx, sub.ID, earlier)
+		if err != nil {
+			return err
+		}
+		if d.over() {
+			continue
+		}
+		if err := s.queue.Remove(ctx, sub.consumer, itemName(d.ID, d.Position, d.Round)); err != nil {
+			return err
+		}
+		err = s.conclude(ctx, d, StateSuperseded, "")
+		if err != nil && !errors.Is(err, store.ErrConflict) { // else its attempt was under way, and tells more
+			return err
+		}
+	}
+	return nil
+}
