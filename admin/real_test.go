@@ -14,6 +14,7 @@ import (
 
 	"pollbridge/admin"
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
@@ -43,11 +44,10 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	receiver, signed = testkit.NewReceiver(t, nil), &atomic.Bool{}
 	log := text.Logger(slog.LevelDebug)
 	cfg := store.DefaultConfig()
-	cfg.Dir, cfg.Sync = t.TempDir(), store.SyncInterval
-	engine, err := store.Open(t.Context(), cfg, store.Options{Log: log})
+	opened, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), cfg, log)
 	testkit.NoError(t, err)
-	t.Cleanup(func() { testkit.NoError(t, engine.Close()) })
-	finals, err := engine.Finals(t.Context())
+	t.Cleanup(func() { testkit.NoError(t, opened.Close()) })
+	finals, err := opened.Finals(t.Context())
 	testkit.NoError(t, err)
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
@@ -57,7 +57,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	hooksConfig.AllowHTTP, hooksConfig.AllowPorts = true, []int{receiver.Port()}
 	hooksConfig.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	hooks, err := webhook.New(t.Context(), hooksConfig, webhook.Options{
-		Store: engine, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
+		Store: opened.Store, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
 	})
 	testkit.NoError(t, err)
 	t.Cleanup(hooks.Close)
@@ -65,7 +65,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	watchConfig := watch.DefaultConfig()
 	watchConfig.Interval = 20 * time.Millisecond
 	watcher, err = watch.New(watchConfig, watch.Options{
-		Store: engine, Table: table, Events: hooks, Finals: finals, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
+		Store: opened.Store, Table: table, Events: hooks, Finals: finals, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
 		Erase: func(*session.Variant) {}, Restore: func(*session.Variant, *session.Observation) {},
 		Ask: func(ctx context.Context, v *session.Variant) (*session.Observation, error) {
 			body := `{"status":"waiting"}`

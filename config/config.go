@@ -12,6 +12,7 @@ import (
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/store/engine"
 	"pollbridge/upstream"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -29,7 +30,7 @@ type Config struct {
 	Breaker   upstream.BreakerConfig   `yaml:"breaker"`
 	Watch     watch.Config             `yaml:"watch"`
 	Webhook   webhook.Config           `yaml:"webhook"`
-	Store     store.Config             `yaml:"store"`
+	Store     StoreConfig              `yaml:"store"`
 	Admin     admin.Config             `yaml:"admin"`
 	Log       LogConfig                `yaml:"log"`
 	Tracing   struct {
@@ -38,6 +39,12 @@ type Config struct {
 	} `yaml:"tracing"`
 
 	read *settings.Reading
+}
+
+// StoreConfig says where what must survive is kept, for how long, and how.
+type StoreConfig struct {
+	Engine engine.Config `yaml:",inline"` // dir, sync
+	Data   store.Config  `yaml:",inline"`
 }
 
 // Default is what applies where nothing else is said. It lacks the upstream's
@@ -51,7 +58,7 @@ func Default() *Config {
 		Breaker:  upstream.DefaultBreakerConfig(),
 		Watch:    watch.DefaultConfig(),
 		Webhook:  webhook.DefaultConfig(),
-		Store:    store.DefaultConfig(),
+		Store:    StoreConfig{engine.DefaultConfig(), store.DefaultConfig()},
 		Admin:    admin.DefaultConfig(),
 		Log:      LogConfig{Level: "info", Format: "text"},
 		read:     &settings.Reading{},
@@ -69,7 +76,8 @@ func (c *Config) Validate() error {
 	m.Within("breaker", c.Breaker.Validate())
 	m.Within("watch", c.Watch.Validate())
 	m.Within("webhook", c.Webhook.Validate())
-	m.Within("store", c.Store.Validate())
+	m.Within("store", c.Store.Engine.Validate())
+	m.Within("store", c.Store.Data.Validate())
 	m.Within("admin", c.Admin.Validate())
 	m.Within("log", c.Log.Validate())
 	m.NotBuilt(c.Tracing.OTLPEndpoint == "", "tracing.otlp_endpoint")

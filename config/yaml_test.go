@@ -70,7 +70,7 @@ func TestRoundTrip(t *testing.T) {
 		c.Webhook.AllowPorts = rapid.SliceOfN(rapid.IntRange(1, 65535), 1, 30).Draw(t, "allow_ports")
 		c.Webhook.AllowHTTP = rapid.Bool().Draw(t, "allow_http")
 		c.Proxy.TrustedProxies = rapid.SliceOfN(rapid.Custom(network), 0, 9).Draw(t, "trusted_proxies")
-		c.Store.Dir = text.Draw(t, "dir")
+		c.Store.Engine.Dir = text.Draw(t, "dir")
 		c.Cache.IgnoredQueryFields = rapid.SliceOfN(text, 0, 3).Draw(t, "ignored_query_fields")
 
 		f, err := os.Create(path)

@@ -1,31 +1,19 @@
 package store
 
 import (
-	"os"
-	"path/filepath"
 	"time"
 
 	"pollbridge/internal/check"
 )
 
-// When a write reaches the disk.
-const (
-	SyncAlways   = "always"   // before it is acknowledged
-	SyncInterval = "interval" // a little later: the last moments are lost with the power
-)
-
-// Config says where what must survive a restart is kept, and for how long.
+// Config says for how long what must survive a restart is kept, and how.
 type Config struct {
-	// Dir is the directory that holds everything durable.
-	Dir string `yaml:"dir"`
-	// Sync is [SyncAlways] or [SyncInterval].
-	Sync string `yaml:"sync"`
 	// Retain is how long a session is kept after its final state. At least a second.
 	Retain time.Duration `yaml:"retain"`
 	// History is how long events and attempts are kept. At least a second.
 	History time.Duration `yaml:"history"`
 	// EncryptionKeyFile holds the key that encrypts what is stored. Empty: a key
-	// is made in Dir.
+	// is made in the data directory.
 	EncryptionKeyFile string `yaml:"encryption_key_file" secret:"maybe"`
 	// NATS is for a fleet. It must be what DefaultConfig says.
 	NATS NATSConfig `yaml:"nats"`
@@ -49,22 +37,7 @@ type NATSConfig struct {
 
 // DefaultConfig is what applies where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Dir: "./data", Sync: SyncAlways, Retain: 15 * time.Minute, History: 168 * time.Hour, NATS: defaultNATS}
-}
-
-// notDirectory returns what stands in the way of a directory at path, or nothing.
-func notDirectory(path string) string {
-	for {
-		info, err := os.Stat(path)
-		switch parent := filepath.Dir(path); {
-		case err == nil && info.IsDir(), err != nil && parent == path:
-			return ""
-		case err == nil:
-			return path
-		default:
-			path = parent
-		}
-	}
+	return Config{Retain: 15 * time.Minute, History: 168 * time.Hour, NATS: defaultNATS}
 }
 
 var defaultNATS = NATSConfig{Replicas: 3, Prefix: "pollbridge"}
@@ -73,12 +46,6 @@ var defaultNATS = NATSConfig{Replicas: 3, Prefix: "pollbridge"}
 // EncryptionKeyFile.
 func (c Config) Validate() error {
 	var m check.Mistakes
-	if c.Dir == "" {
-		m.Add("dir", "is empty: want a directory, such as ./data")
-	} else if blocked := notDirectory(c.Dir); blocked != "" {
-		m.Want(false, "dir", c.Dir, "a directory, but "+blocked+" is a file")
-	}
-	m.OneOf("sync", c.Sync, SyncAlways, SyncInterval)
 	m.Want(c.Retain >= time.Second, "retain", c.Retain, "at least 1s, such as 15m")
 	m.Want(c.History >= time.Second, "history", c.History, "at least 1s, such as 168h")
 	if c.EncryptionKeyFile != "" && m.SecretFile("encryption_key_file", c.EncryptionKeyFile) {

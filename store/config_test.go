@@ -19,12 +19,6 @@ func TestConfigValidate(t *testing.T) {
 		want   string // a part of the error; empty: none
 	}{
 		{"the default", func(*store.Config) {}, ""},
-		{"interval", func(c *store.Config) { c.Sync = store.SyncInterval }, ""},
-		{"dir", func(c *store.Config) { c.Dir = "" }, `dir: is empty`},
-		{"a file for a directory", func(c *store.Config) { c.Dir = noKey }, `want a directory, but ` + noKey + ` is a file`},
-		{"below a file", func(c *store.Config) { c.Dir = filepath.Join(noKey, "a", "b") }, `want a directory, but ` + noKey + ` is a file`},
-		{"a directory to be made", func(c *store.Config) { c.Dir = filepath.Join(missing, "a") }, ""},
-		{"sync", func(c *store.Config) { c.Sync = "never" }, `sync: "never": want one of always, interval`},
 		{"retain", func(c *store.Config) { c.Retain = 0 }, `retain: "0s": want at least 1s`},
 		{"history", func(c *store.Config) { c.History = 50e6 }, `history: "50ms": want at least 1s`},
 		{"key file", func(c *store.Config) { c.EncryptionKeyFile = missing }, `encryption_key_file: want the path of a file that can be read, but: no such file or directory (the value is not shown)`},

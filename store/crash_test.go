@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/store/engine"
 )
 
 // shared is the body that many variants of one session have in common, which are asked
@@ -44,8 +46,8 @@ func writeUntilKilled(dir, round string) {
 		}
 	}
 	cfg := config(dir)
-	cfg.Sync = store.SyncAlways
-	s, err := store.Open(ctx, cfg, store.Options{Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	cfg.Engine.Sync = engine.SyncAlways
+	s, err := teststore.Open(ctx, cfg.Engine, cfg.Config, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	check(err)
 	things, err := s.Table(ctx, store.TableConfig{Name: "things"})
 	check(err)
@@ -172,7 +174,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 }
 
 // survived checks what was acknowledged of a table, a journal and the final answers.
-func survived(t *testing.T, s *store.Store, round string, counts map[string]int) {
+func survived(t *testing.T, s *teststore.Store, round string, counts map[string]int) {
 	t.Helper()
 	if counts["table"] > 0 {
 		record := must(table(t, s, 0).Get(within(t), "count."+round))(t)
@@ -246,7 +248,7 @@ func killAfter(t *testing.T, dir, round string, n int) (lines []string) {
 		}
 		lines = append(lines, strings.TrimSuffix(line, "\n"))
 		if len(lines) == n {
-			refuses(t, config(dir), store.ErrLocked, dir)
+			refuses(t, config(dir), engine.ErrLocked, dir)
 			if err := child.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
 )
 
@@ -101,7 +102,7 @@ func openDamaged(t *testing.T, dir string) {
 	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
 	var log testkit.LogBuffer
 	ctx := within(t)
-	s, err := store.Open(ctx, config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+	s, err := teststore.Open(ctx, teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 	if err != nil {
 		t.Errorf("Open: %v", err)
 		return
@@ -117,7 +118,7 @@ func openDamaged(t *testing.T, dir string) {
 }
 
 // readAll counts the values that are there, and looks at them.
-func readAll(ctx context.Context, t *testing.T, s *store.Store) (found int, err error) {
+func readAll(ctx context.Context, t *testing.T, s *teststore.Store) (found int, err error) {
 	things, err := s.Table(ctx, store.TableConfig{Name: "things"})
 	if err != nil {
 		return 0, err
@@ -190,7 +191,7 @@ func TestSubjectsThatAreCutShort(t *testing.T) {
 					os.Remove(filepath.Join(messages, "index.db"))
 				}
 				var log testkit.LogBuffer
-				s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+				s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -212,7 +213,7 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 	for _, lock := range []string{"", "open\n", ""} {
 		write(t, filepath.Join(dir, "lock"), []byte(lock))
 		var log testkit.LogBuffer
-		s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+		s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,7 +242,7 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "lock"), []byte("open\n"))
 	var log testkit.LogBuffer
-	s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+	s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +276,7 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 	for range 2 {
 		write(t, filepath.Join(dir, "lock"), []byte("open\n"))
 		var log testkit.LogBuffer
-		s, err := store.Open(ctx, config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+		s, err := teststore.Open(ctx, teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -288,19 +289,5 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 		if err := s.Close(); err != nil || strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("Close: %v; the log says\n%s", err, log.String())
 		}
-	}
-}
-
-// TestEveryStreamHasAnIndex: the one file of the engine that the store knows by its name.
-func TestEveryStreamHasAnIndex(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	s, shut := open(t, config(dir))
-	table(t, s, 0)
-	shut()
-	streams := must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/*")))(t)
-	indexes := must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/*/msgs", store.IndexName)))(t)
-	if len(streams) != 3 || len(indexes) != len(streams) {
-		t.Errorf("%d streams have %d indexes", len(streams), len(indexes))
 	}
 }

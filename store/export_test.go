@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"os"
 
 	"pollbridge/session"
 )
@@ -47,9 +46,6 @@ func (f *Finals) Chunks(ctx context.Context) (int, error) {
 	return f.count(ctx, finalsID+".chunk.>")
 }
 
-// Lock is the file that is locked while the store is open.
-func (s *Store) Lock() *os.File { return s.lock }
-
 // MoveValue puts what is stored for one key in the place of another's.
 func (t *Table) MoveValue(ctx context.Context, from, to string) error {
 	m, err := t.last(ctx, t.subject(from))
@@ -74,6 +70,3 @@ func PlaceKeys(secret []byte) func(place string) []byte {
 	k := newKeys(secret)
 	return func(p string) []byte { return k.keyOf(place(p)) }
 }
-
-// IndexName is what the engine calls its index of a stream.
-const IndexName = indexName

@@ -10,6 +10,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 )
@@ -21,7 +22,7 @@ const (
 	en = 1
 )
 
-func finals(t testing.TB, s *store.Store) *store.Finals {
+func finals(t testing.TB, s *teststore.Store) *store.Finals {
 	t.Helper()
 	return must(s.Finals(within(t)))(t)
 }

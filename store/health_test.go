@@ -12,6 +12,7 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/store"
+	"pollbridge/store/engine"
 )
 
 // fill writes a file that takes all the room there is.
@@ -32,7 +33,7 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	t.Parallel()
 	dir := small(t)
 	cfg := config(filepath.Join(dir, "data"))
-	cfg.Sync = store.SyncAlways
+	cfg.Engine.Sync = engine.SyncAlways
 	s, shut := open(t, cfg)
 	ctx, things, q := within(t), table(t, s, 0), queue(t, s, time.Hour)
 	items, taker := take(t, q, "a", 10)
@@ -112,7 +113,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 	t.Parallel()
 	dir := small(t)
 	cfg := config(filepath.Join(dir, "data"))
-	cfg.Sync = store.SyncAlways
+	cfg.Engine.Sync = engine.SyncAlways
 	s, _ := open(t, cfg)
 	q := queue(t, s, time.Hour)
 	const many = 500 // one of them needs another block of the disk
@@ -134,7 +135,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 		t.Fatal("all are done on a full disk")
 	}
 	killed := filepath.Join(t.TempDir(), "killed") // what there is if the process is killed now
-	if err := os.CopyFS(killed, os.DirFS(cfg.Dir)); err != nil {
+	if err := os.CopyFS(killed, os.DirFS(cfg.Engine.Dir)); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(filler); err != nil {

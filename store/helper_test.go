@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
+	"pollbridge/store/engine"
 )
 
 func within(t testing.TB) context.Context {
@@ -15,16 +17,18 @@ func within(t testing.TB) context.Context {
 	return ctx
 }
 
-func config(dir string) store.Config {
-	cfg := store.DefaultConfig()
-	cfg.Dir, cfg.Sync = dir, store.SyncInterval
-	return cfg
+// settings are those of a store and of the engine below it.
+type settings struct {
+	store.Config
+	Engine engine.Config
 }
 
+func config(dir string) settings { return settings{store.DefaultConfig(), teststore.In(dir)} }
+
 // open opens a store that is closed with the test, at the latest.
-func open(t testing.TB, cfg store.Config) (s *store.Store, shut func()) {
+func open(t testing.TB, cfg settings) (s *teststore.Store, shut func()) {
 	t.Helper()
-	s, err := store.Open(within(t), cfg, store.Options{Log: (&testkit.LogBuffer{}).Logger(slog.LevelInfo)})
+	s, err := teststore.Open(within(t), cfg.Engine, cfg.Config, (&testkit.LogBuffer{}).Logger(slog.LevelInfo))
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}
@@ -42,7 +46,7 @@ func open(t testing.TB, cfg store.Config) (s *store.Store, shut func()) {
 	return s, shut
 }
 
-func fresh(t testing.TB) *store.Store {
+func fresh(t testing.TB) *teststore.Store {
 	t.Helper()
 	s, _ := open(t, config(t.TempDir()))
 	return s

@@ -41,15 +41,17 @@ func (i *Item) Done(ctx context.Context) error {
 		return err
 	}
 	defer cancel()
-	_, err = s.nc.RequestWithContext(ctx, reply, isDone)
-	if errors.Is(err, nats.ErrNoResponders) {
-		// The taker has stopped, or the engine was started anew.
-		err = i.lane.q.erase(ctx, i.sequence)
-	}
-	if err != nil {
+	_, err = s.conn.Conn().RequestWithContext(ctx, reply, isDone)
+	switch {
+	case err == nil:
+		// The server acknowledges what it could not write, too.
+		if _, err = i.lane.q.get(ctx, i.sequence); errors.Is(err, ErrNotFound) {
+			return nil
+		}
+	case !errors.Is(err, nats.ErrNoResponders): // which says that the taker has stopped, or the server was started anew
 		return s.failed("remove an item", err)
 	}
-	return s.Err() // the engine acknowledges what it could not write, too
+	return i.lane.q.erase(ctx, i.sequence)
 }
 
 // DoneSoon removes the item, but does not wait until that is durable: after a crash it
@@ -78,7 +80,7 @@ func (i *Item) Release() error {
 // tell tells the engine something about the item. It hears nothing if the taker has
 // stopped, and then it need not.
 func (i *Item) tell(reply string, what []byte) error {
-	return i.lane.q.s.failed("tell about an item", i.lane.q.s.nc.Publish(reply, what))
+	return i.lane.q.s.failed("tell about an item", i.lane.q.s.conn.Conn().Publish(reply, what))
 }
 
 func (i *Item) replyTo() string {

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
 )
 
-func journal(t testing.TB, s *store.Store) *store.Journal {
+func journal(t testing.TB, s *teststore.Store) *store.Journal {
 	t.Helper()
 	return must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
 }

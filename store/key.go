@@ -16,30 +16,34 @@ import (
 
 const keySize = 32
 
-// loadKey reads the store's key, or makes one in the data directory if nothing was
-// ever stored there. It also returns the path of the file that holds it. The data
-// directory must be locked.
-func loadKey(cfg Config) (key []byte, path string, err error) {
+// keyName is the file with the key that is made in a data directory.
+const keyName = "store.key"
+
+// Key is what is stored encrypted with, and where it lies. Get one from LoadKey.
+type Key struct {
+	secret []byte
+	path   string
+}
+
+// LoadKey reads the key from cfg.EncryptionKeyFile or, if that is empty, from the data
+// directory, where it makes one if nothing was ever stored there: empty says so. Nobody
+// else may use the directory.
+func LoadKey(cfg Config, dir string, empty bool) (Key, error) {
 	if cfg.EncryptionKeyFile != "" {
-		key, err := readKey(cfg.EncryptionKeyFile)
-		return key, cfg.EncryptionKeyFile, err
+		secret, err := readKey(cfg.EncryptionKeyFile)
+		return Key{secret, cfg.EncryptionKeyFile}, err
 	}
-	path = filepath.Join(cfg.Dir, keyName)
-	key, err = readKey(path)
-	if !errors.Is(err, fs.ErrNotExist) {
-		return key, path, err
+	path := filepath.Join(dir, keyName)
+	secret, err := readKey(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		// A new key would make what is stored unreadable for good once it is taken for
+		// the right one.
+		if !empty {
+			return Key{}, fmt.Errorf("%w: there is data in %s, but its key is not at %s: put that file back, or set encryption_key_file to where the key is", ErrDamaged, dir, path)
+		}
+		secret, err = makeKey(path)
 	}
-	// A new key would make what is stored unreadable for good once it is taken for
-	// the right one.
-	empty, err := isEmpty(filepath.Join(cfg.Dir, engineName))
-	if err != nil {
-		return nil, path, fmt.Errorf("store: read the data directory: %w", err)
-	}
-	if !empty {
-		return nil, path, fmt.Errorf("%w: there is data in %s, but its key is not at %s: put that file back, or set encryption_key_file to where the key is", ErrDamaged, cfg.Dir, path)
-	}
-	key, err = makeKey(path)
-	return key, path, err
+	return Key{secret, path}, err
 }
 
 // readKey reads a key of 32 bytes: as they are, or as text in hex or base64.

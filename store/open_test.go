@@ -13,12 +13,14 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
+	"pollbridge/store/engine"
 )
 
-func refuses(t *testing.T, cfg store.Config, want error, parts ...string) {
+func refuses(t *testing.T, cfg settings, want error, parts ...string) {
 	t.Helper()
-	s, err := store.Open(within(t), cfg, store.Options{Log: slog.New(slog.DiscardHandler)})
+	s, err := teststore.Open(within(t), cfg.Engine, cfg.Config, slog.New(slog.DiscardHandler))
 	if err == nil {
 		s.Close()
 		t.Fatalf("Open succeeds; want an error with %q", parts)
@@ -43,7 +45,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 
 	used := filepath.Join(dir, "made", "anew")
 	open(t, config(used))
-	refuses(t, config(used), store.ErrLocked, used)
+	refuses(t, config(used), engine.ErrLocked, used)
 	for path, mode := range map[string]fs.FileMode{used: 0o700, filepath.Join(used, "store.key"): 0o600} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("%s: %v, %v; want %v", path, info.Mode(), err, mode)
@@ -66,7 +68,7 @@ func TestKeyFiles(t *testing.T) {
 		write(t, cfg.EncryptionKeyFile, content)
 		s, _ := open(t, cfg)
 		ids = append(ids, s.ID("x_", "a"))
-		if _, err := os.Stat(filepath.Join(cfg.Dir, "store.key")); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(cfg.Engine.Dir, "store.key")); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("a key was made beside the one that is configured: %v", err)
 		}
 	}
@@ -82,7 +84,7 @@ func TestKeyFiles(t *testing.T) {
 		refuses(t, cfg, nil, cfg.EncryptionKeyFile, "32 bytes")
 	}
 	cfg := config(t.TempDir())
-	cfg.EncryptionKeyFile = filepath.Join(cfg.Dir, "none")
+	cfg.EncryptionKeyFile = filepath.Join(cfg.Engine.Dir, "none")
 	refuses(t, cfg, fs.ErrNotExist, cfg.EncryptionKeyFile)
 }
 

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
 )
 
-func queue(t testing.TB, s *store.Store, renewal time.Duration) *store.Queue {
+func queue(t testing.TB, s *teststore.Store, renewal time.Duration) *store.Queue {
 	t.Helper()
 	return must(s.Queue(within(t), store.QueueConfig{Name: "work", Renewal: renewal}))(t)
 }

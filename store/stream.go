@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -18,6 +19,10 @@ type stream struct {
 	js jetstream.Stream
 	id string
 }
+
+// maxValue is the size of the largest single value. What is around it fits into what a
+// server takes as one message.
+const maxValue = 7 << 20
 
 // message is one message of a stream.
 type message = jetstream.RawStreamMsg
@@ -44,7 +49,6 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 	if err != nil {
 		return stream{}, s.failed("open "+cfg.Name, err)
 	}
-	s.tellLoss(ctx, cfg.Name, js)
 	return stream{s, js, cfg.Name}, nil
 }
 
@@ -71,12 +75,15 @@ func (s *Store) failed(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.Code >= http.StatusInternalServerError {
+		s.conn.Report(fmt.Errorf("%s: %w", operation, err))
+	}
 	if broken := s.Err(); broken != nil {
 		return broken
 	}
-	var api *jetstream.APIError
 	switch {
-	case errors.As(err, &api) && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
+	case api != nil && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant):
 		return ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload):
 		return ErrTooLarge
@@ -199,8 +206,9 @@ func (st stream) erase(ctx context.Context, sequence uint64) error {
 		if _, gone := st.get(ctx, sequence); errors.Is(gone, ErrNotFound) {
 			return nil
 		}
+		st.s.conn.Report(err)
 	}
-	return err
+	return st.s.failed("erase", err)
 }
 
 // bounds returns the newest and the oldest sequence that a stream may hold. The

@@ -10,10 +10,11 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
 )
 
-func table(t testing.TB, s *store.Store, maxAge time.Duration) *store.Table {
+func table(t testing.TB, s *teststore.Store, maxAge time.Duration) *store.Table {
 	t.Helper()
 	return must(s.Table(within(t), store.TableConfig{Name: "things", MaxAge: maxAge}))(t)
 }

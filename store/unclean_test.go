@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
 )
 
@@ -51,7 +52,7 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 		}
 		for _, want := range []int{1, 0} { // the second time it was closed
 			var log testkit.LogBuffer
-			s, err := store.Open(within(t), config(killed), store.Options{Log: log.Logger(slog.LevelInfo)})
+			s, err := teststore.Open(within(t), teststore.In(killed), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestClosedWhileUnusable(t *testing.T) {
 	}
 	for _, want := range []int{1, 0} { // the second time it was closed in good order
 		var log testkit.LogBuffer
-		s, err := store.Open(within(t), config(dir), store.Options{Log: log.Logger(slog.LevelInfo)})
+		s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
@@ -35,7 +36,7 @@ type lab struct {
 	log   *testkit.LogBuffer
 	table *session.Table
 
-	store    *store.Store
+	store    *teststore.Store
 	w        *watch.Watcher
 	registry *prometheus.Registry
 
@@ -101,15 +102,13 @@ func (l *lab) open() {
 // prepare opens the store and makes a watcher that does not poll yet.
 func (l *lab) prepare() {
 	l.t.Helper()
-	cfg := store.DefaultConfig()
-	cfg.Dir, cfg.Sync = l.dir, store.SyncInterval
 	log := l.log.Logger(slog.LevelInfo)
 	var err error
-	l.store, err = store.Open(l.t.Context(), cfg, store.Options{Log: log})
+	l.store, err = teststore.Open(l.t.Context(), teststore.In(l.dir), store.DefaultConfig(), log)
 	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: l.registry,
+		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: l.registry,
 	})
 	testkit.NoError(l.t, err)
 }

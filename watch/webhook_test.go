@@ -28,12 +28,12 @@ func (l *hooked) start() {
 	l.prepare()
 	var err error
 	l.service, err = webhook.New(l.t.Context(), webhook.DefaultConfig(), webhook.Options{
-		Store: l.store, Log: log, Registry: registry, UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: time.Hour,
+		Store: l.store.Store, Log: log, Registry: registry, UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: time.Hour,
 	})
 	testkit.NoError(l.t, err)
 	l.w.Close()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: registry,
+		Store: l.store.Store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: registry,
 	})
 	testkit.NoError(l.t, err)
 	testkit.NoError(l.t, l.w.Start())

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -49,10 +50,8 @@ func runToCrash(dir string) error {
 	if err != nil {
 		return err
 	}
-	storing := store.DefaultConfig()
-	storing.Dir, storing.Sync = dir, store.SyncInterval
 	log := slog.New(slog.DiscardHandler)
-	s, err := store.Open(ctx, storing, store.Options{Log: log})
+	s, err := teststore.Open(ctx, teststore.In(dir), store.DefaultConfig(), log)
 	if err != nil {
 		return err
 	}
@@ -63,7 +62,7 @@ func runToCrash(dir string) error {
 	for range 40 {
 		cfg.Retries = append(cfg.Retries, 50*time.Millisecond)
 	}
-	b, err := webhook.New(ctx, cfg, webhook.Options{Store: s, Log: log, Registry: prometheus.NewRegistry()})
+	b, err := webhook.New(ctx, cfg, webhook.Options{Store: s.Store, Log: log, Registry: prometheus.NewRegistry()})
 	if err != nil {
 		return err
 	}

@@ -80,7 +80,7 @@ func TestStoreIsGone(t *testing.T) {
 	if !b.Wanted(subjectOf("ses_c")) {
 		t.Error("nothing is wanted any more")
 	}
-	if _, err := webhook.New(ctx, b.cfg, webhook.Options{Store: b.store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}); err == nil {
+	if _, err := webhook.New(ctx, b.cfg, webhook.Options{Store: b.store.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}); err == nil {
 		t.Error("New returns a service without a store")
 	}
 	b.Close()

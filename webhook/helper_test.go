@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -24,7 +25,7 @@ type bridge struct {
 	sync     string // empty: interval
 	cfg      webhook.Config
 	options  webhook.Options
-	store    *store.Store
+	store    *teststore.Store
 	log      *testkit.LogBuffer
 	registry *prometheus.Registry
 }
@@ -64,15 +65,15 @@ func (b *bridge) prepare() {
 	log := b.log.Logger(slog.LevelDebug)
 	ctx, cancel := context.WithTimeout(b.t.Context(), testkit.Timeout)
 	defer cancel()
-	cfg := store.DefaultConfig()
-	cfg.Dir, cfg.Sync = b.dir, cmp.Or(b.sync, store.SyncInterval)
+	in := teststore.In(b.dir)
+	in.Sync = cmp.Or(b.sync, in.Sync)
 	var err error
-	if b.store, err = store.Open(ctx, cfg, store.Options{Log: log}); err != nil {
+	if b.store, err = teststore.Open(ctx, in, store.DefaultConfig(), log); err != nil {
 		b.t.Fatal(err)
 	}
 	b.registry = prometheus.NewRegistry()
 	o := b.options
-	o.Store, o.Log, o.Registry = b.store, log, b.registry
+	o.Store, o.Log, o.Registry = b.store.Store, log, b.registry
 	if b.Service, err = webhook.New(ctx, b.cfg, o); err != nil {
 		b.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func TestAttemptsWhileTheStoreIsUnusable(t *testing.T) {
 		}
 	})
 	b := newBridge(t, func(b *bridge) { b.cfg.Concurrency, b.cfg.Timeout = 2, time.Minute }, r)
-	opened.Store(b.store)
+	opened.Store(b.store.Store)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	want := map[string]int{"ses_works": 1, "ses_fails": 2, "ses_waits": 1} // attempts
 	b.changed(change("ses_works", session.Succeeded))

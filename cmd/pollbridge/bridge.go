@@ -18,6 +18,7 @@ import (
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/store/engine"
 	"pollbridge/upstream"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -94,13 +95,22 @@ func (b *bridge) readTable() error {
 // openingTime bounds how long opening what is stored may take.
 const openingTime = time.Minute
 
-func (b *bridge) openStore() (err error) {
+func (b *bridge) openStore() error {
 	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
 	defer cancel()
-	if b.store, err = store.Open(ctx, b.cfg.Store, store.Options{Log: b.log}); err != nil {
+	var key store.Key
+	running, err := engine.Open(ctx, b.cfg.Store.Engine, engine.Options{Log: b.log, Prepare: func(dir string, empty bool) (err error) {
+		key, err = store.LoadKey(b.cfg.Store.Data, dir, empty)
+		return err
+	}})
+	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, func() { b.step("store", b.store.Close()) })
+	b.closers = append(b.closers, func() { b.step("engine", running.Close()) })
+	if b.store, err = store.Open(ctx, b.cfg.Store.Data, store.Options{Connection: running, Key: key, Log: b.log}); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.store.Close)
 	b.finals, err = b.store.Finals(ctx)
 	return err
 }
@@ -114,7 +124,7 @@ func (b *bridge) makeFront() (err error) {
 	}
 	b.closers = append(b.closers, b.upstream.Close)
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
-		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
 	})
 	if err != nil {
 		return err
@@ -128,7 +138,7 @@ func (b *bridge) makeWebhooks() (err error) {
 	defer cancel()
 	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
 		Store: b.store, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
-		Endpoints: b.endpoints, History: b.cfg.Store.History,
+		Endpoints: b.endpoints, History: b.cfg.Store.Data.History,
 		Response: func(ctx context.Context, id string) (*session.Observation, error) { return b.watcher.Response(ctx, id) },
 	})
 	if err != nil {
@@ -143,7 +153,7 @@ func (b *bridge) makeWatches() (err error) {
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
 		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
-		Retain: b.cfg.Store.Retain, Log: b.log, Registry: b.registry,
+		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
 		return err
@@ -162,7 +172,7 @@ func (b *bridge) makeListeners() (err error) {
 	}
 	cfg := b.cfg.Admin
 	if len(cfg.Keys) == 0 {
-		key, path, made, err := admin.KeyFile(b.cfg.Store.Dir)
+		key, path, made, err := admin.KeyFile(b.cfg.Store.Engine.Dir)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ import (
 
 	"pollbridge/config"
 	"pollbridge/simulator"
-	"pollbridge/store"
+	"pollbridge/store/engine"
 	"pollbridge/webhook"
 )
 
@@ -98,7 +98,7 @@ func (d *demo) start() (err error) {
 	cfg := config.Default()
 	cfg.Proxy.Listen, cfg.Admin.Listen = "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Upstream.URL = localURL(listener.Addr().String())
-	cfg.Store.Dir, cfg.Store.Sync = d.dir, store.SyncInterval // it is thrown away
+	cfg.Store.Engine = engine.Config{Dir: d.dir, Sync: engine.SyncInterval} // it is thrown away
 	cfg.Webhook.AllowHTTP, cfg.Webhook.AllowNetworks = true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Webhook.AllowPorts = []int{listener.Addr().(*net.TCPAddr).Port}
 	b, err := newBridge(cfg, slog.New(slog.DiscardHandler))

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
@@ -20,9 +21,7 @@ import (
 // ports of this machine.
 func deliverer(t *testing.T) *webhook.Service {
 	t.Helper()
-	stored := store.DefaultConfig()
-	stored.Dir, stored.Sync = t.TempDir(), store.SyncInterval
-	s, err := store.Open(t.Context(), stored, store.Options{Log: slog.New(slog.DiscardHandler)})
+	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +34,7 @@ func deliverer(t *testing.T) *webhook.Service {
 		cfg.AllowPorts = append(cfg.AllowPorts, port+1)
 	}
 	cfg.Retries = []time.Duration{10 * time.Millisecond, 10 * time.Millisecond}
-	hooks, err := webhook.New(t.Context(), cfg, webhook.Options{Store: s, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test"})
+	hooks, err := webhook.New(t.Context(), cfg, webhook.Options{Store: s.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test"})
 	if err != nil {
 		t.Fatal(err)
 	}

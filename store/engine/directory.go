@@ -1,4 +1,4 @@
-package store
+package engine
 
 import (
 	"bytes"
@@ -14,7 +14,6 @@ import (
 // What the data directory holds.
 const (
 	lockName   = "lock"
-	keyName    = "store.key"
 	engineName = "engine"
 	trialName  = "trial"
 )
@@ -44,12 +43,12 @@ func openDirectory(dir string) (*os.File, error) {
 	return file, nil
 }
 
-// openMark is what the lock holds while the store is open: a process that finds it there
+// openMark is what the lock holds while the engine is open: a process that finds it there
 // knows that the one before was killed.
 const openMark = "open\n"
 
-// howLeft reports whether the process that had the store before did not close it, and
-// whether the engine's files are not as they were left then.
+// howLeft reports whether the process that had the directory before did not close it, and
+// whether the server's files are not as they were left then.
 func howLeft(lock *os.File, engineDir string) (open, changed bool, err error) {
 	info, err := lock.Stat()
 	if err != nil {
@@ -68,7 +67,7 @@ func markOpen(lock *os.File) error {
 	return err
 }
 
-// markClosed is called when the engine has stopped. The lock is newer than all its files
+// markClosed is called when the server has stopped. The lock is newer than all its files
 // then.
 func markClosed(lock *os.File) error {
 	now := time.Now() // some file systems' own clocks are coarse

@@ -1,0 +1,81 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/store"
+)
+
+// elsewhere is a connection to a server that is no part of the program.
+type elsewhere struct {
+	nc       *nats.Conn
+	usable   atomic.Pointer[context.Context]
+	reported atomic.Pointer[error]
+}
+
+func (e *elsewhere) Conn() *nats.Conn        { return e.nc }
+func (e *elsewhere) Usable() context.Context { return *e.usable.Load() }
+func (e *elsewhere) Up() context.Context     { return context.Background() }
+func (e *elsewhere) Report(err error)        { e.reported.Store(&err) }
+
+// TestStoreOverAnyConnection: what is stored is behind a connection, whose word counts on
+// whether that can be used.
+func TestStoreOverAnyConnection(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	running := must(server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(dir, "elsewhere"), MaxPayload: 8 << 20, NoSigs: true, NoLog: true,
+	}))(t)
+	running.Start()
+	defer running.WaitForShutdown()
+	defer running.Shutdown()
+	if !running.ReadyForConnections(testkit.Timeout) {
+		t.Fatal("the server is not ready")
+	}
+	there := &elsewhere{nc: must(nats.Connect(running.ClientURL()))(t)}
+	defer there.nc.Close()
+	there.usable.Store(new(context.Background()))
+
+	cfg := store.DefaultConfig()
+	key := must(store.LoadKey(cfg, dir, true))(t)
+	s := must(store.Open(within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler)}))(t)
+	defer s.Close()
+	things := must(s.Table(within(t), store.TableConfig{Name: "things"}))(t)
+	must(things.Put(within(t), "a", []byte("1"), 0))(t)
+	events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
+	must(events.Append(within(t), "a", nil, 0))(t)
+	answers := must(s.Finals(within(t)))(t)
+	keep(t, answers, ask(t, "token"), answer(lt, "signed"))
+	loads(t, answers, ask(t, "token"), answer(lt, "signed"))
+	q := must(s.Queue(within(t), store.QueueConfig{Name: "work", Renewal: time.Minute}))(t)
+	add(t, q, "a", "1")
+	items, taker := take(t, q, "a", 1)
+	done(t, testkit.Receive(t, "an item", items))
+	taker.Stop()
+	if there.reported.Load() != nil {
+		t.Errorf("reported %v; want nothing", *there.reported.Load())
+	}
+
+	cut, end := context.WithCancelCause(context.Background())
+	there.usable.Store(&cut)
+	lost := errors.New("the cluster is not reached")
+	end(lost)
+	if _, err := things.Put(within(t), "a", nil, 0); !errors.Is(err, store.ErrUnusable) || !errors.Is(err, lost) || s.Err() == nil {
+		t.Errorf("Put: %v, Err() = %v; want ErrUnusable, and why", err, s.Err())
+	}
+	if record := must(things.Get(within(t), "a"))(t); string(record.Value) != "1" {
+		t.Errorf("the table has %q; want 1, which can still be read", record.Value)
+	}
+	there.usable.Store(new(context.Background()))
+	must(things.Put(within(t), "a", []byte("2"), 0))(t)
+}

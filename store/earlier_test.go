@@ -1,0 +1,69 @@
+package store_test
+
+import (
+	"archive/zip"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/store"
+)
+
+// TestDirectoryOfAnEarlierVersion: one that was written before the engine and the data
+// were told apart opens and goes on, closed as well as killed.
+func TestDirectoryOfAnEarlierVersion(t *testing.T) {
+	t.Parallel()
+	for _, lock := range []string{"", "open\n"} {
+		dir := filepath.Join(t.TempDir(), "data")
+		earlier := must(zip.OpenReader("testdata/earlier.zip"))(t)
+		defer earlier.Close()
+		testkit.NoError(t, os.CopyFS(dir, earlier))
+		write(t, filepath.Join(dir, "lock"), []byte(lock))
+		cfg := config(dir)
+		cfg.Retain = 80 * 365 * 24 * time.Hour
+		for round := range 2 {
+			s, shut := open(t, cfg)
+			things, answers := table(t, s, 0), finals(t, s)
+			events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: cfg.Retain}))(t)
+			for i := range 3 {
+				key := fmt.Sprint("k", i)
+				if got := string(must(things.Get(within(t), key))(t).Value); got != key {
+					t.Errorf("the table has %q for %s", got, key)
+				}
+				if got := string(must(events.Last(within(t), key))(t).Value); got != key {
+					t.Errorf("the journal has %q for %s", got, key)
+				}
+				kept(t, answers, key, key)
+			}
+			shared := strings.Repeat("s", 2000)
+			kept(t, answers, "shared", shared, shared)
+			q := queue(t, s, time.Minute)
+			waiting(t, q, "later", 0, 3)
+			if items, _ := take(t, q, "now", 10); round == 0 {
+				for range 3 {
+					done(t, testkit.Receive(t, "an item", items))
+				}
+			}
+			waiting(t, q, "now", 0, 0)
+			must(events.Append(within(t), fmt.Sprint("new", round), nil, 0))(t)
+			shut()
+		}
+	}
+}
+
+// kept checks the bodies of the answers that are there.
+func kept(t *testing.T, f *store.Finals, token string, want ...string) {
+	t.Helper()
+	var bodies []string
+	for _, o := range must(f.Load(within(t), ask(t, token)))(t) {
+		bodies = append(bodies, string(o.Body))
+	}
+	if !slices.Equal(bodies, want) {
+		t.Errorf("the answers about %s are %q; want %q", token, bodies, want)
+	}
+}
