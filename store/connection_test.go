@@ -57,11 +57,11 @@ func TestStoreOverAnyConnection(t *testing.T) {
 	answers := must(s.Finals(within(t)))(t)
 	keep(t, answers, ask(t, "token"), answer(lt, "signed"))
 	loads(t, answers, ask(t, "token"), answer(lt, "signed"))
-	q := must(s.Queue(within(t), store.QueueConfig{Name: "work", Renewal: time.Minute}))(t)
+	q := must(s.Queue(within(t), store.QueueConfig{Name: "work", AckWait: time.Minute}))(t)
 	add(t, q, "a", "1")
-	items, taker := take(t, q, "a", 1)
+	items, consumer := take(t, q, "a", 1)
 	done(t, testkit.Receive(t, "an item", items))
-	taker.Stop()
+	consumer.Stop()
 	if there.reported.Load() != nil {
 		t.Errorf("reported %v; want nothing", *there.reported.Load())
 	}

@@ -53,7 +53,7 @@ func writeUntilKilled(dir, round string) {
 	check(err)
 	events, err := s.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: time.Hour})
 	check(err)
-	work, err := s.Queue(ctx, store.QueueConfig{Name: "work", Renewal: time.Hour})
+	work, err := s.Queue(ctx, store.QueueConfig{Name: "work", AckWait: time.Hour})
 	check(err)
 	finals, err := s.Finals(ctx)
 	check(err)
@@ -78,7 +78,7 @@ func writeUntilKilled(dir, round string) {
 		say("journal", i)
 	})
 	forever(func(i int) {
-		err := work.Add(ctx, "lane", fmt.Sprintf("%s-%d", round, i), nil)
+		err := work.Add(ctx, "subject", fmt.Sprintf("%s-%d", round, i), nil)
 		check(err)
 		say("added", fmt.Sprintf("%s-%d", round, i))
 	})
@@ -105,14 +105,14 @@ func writeUntilKilled(dir, round string) {
 		say("shared", i)
 	})
 	out := make(chan *store.Item, 100)
-	_, err = work.Take(ctx, "lane", 100, func(i *store.Item) { out <- i })
+	_, err = work.Consume(ctx, "subject", 100, func(i *store.Item) { out <- i })
 	check(err)
 	for item := range out {
 		if rand.IntN(2) == 0 {
 			continue // stays out
 		}
 		say("doing", item.Name)
-		check(item.Done(ctx))
+		check(item.DoubleAck(ctx))
 		say("done", item.Name)
 	}
 }
@@ -150,7 +150,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 		if _, later, err := q.Waiting(within(t), "later"); err != nil || later < scheduled {
 			t.Errorf("%d items wait for their time (%v); %d were added", later, err, scheduled)
 		}
-		items, taker := take(t, q, "lane", 100_000)
+		items, consumer := take(t, q, "subject", 100_000)
 		left := map[string]bool{}
 		for _, name := range added {
 			left[name] = !slices.Contains(doing, name)
@@ -165,7 +165,7 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 				missing--
 			}
 		}
-		taker.Stop()
+		consumer.Stop()
 		if n := must(q.Consumers(within(t)))(t); n != 0 {
 			t.Errorf("%d consumers are left", n)
 		}

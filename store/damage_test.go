@@ -264,9 +264,9 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 		key := fmt.Sprint("k", i)
 		must(things.Put(ctx, key, nil, time.Second))(t)
 		must(events.Append(ctx, key, nil, 0))(t)
-		add(t, work, "lane", key)
+		add(t, work, "subject", key)
 		keep(t, answers, ask(t, key), answer(lt, key))
-		if err := errors.Join(events.Erase(ctx, key), work.Remove(ctx, "lane", key), answers.Forget(ctx, s.SessionID(ask(t, key)))); err != nil {
+		if err := errors.Join(events.Erase(ctx, key), work.Remove(ctx, "subject", key), answers.Forget(ctx, s.SessionID(ask(t, key)))); err != nil {
 			t.Fatal(err)
 		}
 	}

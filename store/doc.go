@@ -8,5 +8,5 @@
 // elsewhere cannot be read there. Names and keys of records are in clear.
 //
 // While the server cannot write, [Store.Err] says why, and every write fails at once;
-// watchers and takers go on by themselves when it can again.
+// watchers and consumers go on by themselves when it can again.
 package store

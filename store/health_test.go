@@ -36,7 +36,7 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	cfg.Engine.Sync = engine.SyncAlways
 	s, shut := open(t, cfg)
 	ctx, things, q := within(t), table(t, s, 0), queue(t, s, time.Hour)
-	items, taker := take(t, q, "a", 10)
+	items, consumer := take(t, q, "a", 10)
 	told := make(chan store.Change, 1000)
 	if err := things.Watch(ctx, ">", func(c store.Change) { told <- c }); err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	if _, err := things.Put(ctx, "other", nil, 0); err == nil || time.Since(begin) > 5*time.Second {
 		t.Errorf("Put on a full disk: %v after %s; want an error at once", err, time.Since(begin))
 	}
-	if err := finished.Done(ctx); err == nil {
-		t.Error("Done on a full disk has no error")
+	if err := finished.DoubleAck(ctx); err == nil {
+		t.Error("DoubleAck on a full disk has no error")
 	}
 	for _, key := range kept {
 		if _, err := things.Get(ctx, key); err != nil {
@@ -96,14 +96,14 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	for range 2 {
 		item := testkit.Receive(t, "items afterwards", items)
 		names[item.Name] = true
-		if item.Name == "finished" && item.Tries < 2 {
-			t.Errorf("finished is handed out for the %d. time; want it known that it was before", item.Tries)
+		if item.Name == "finished" && item.Deliveries < 2 {
+			t.Errorf("finished is handed out for the %d. time; want it known that it was before", item.Deliveries)
 		}
 	}
 	if !names["finished"] || !names["new"] {
 		t.Errorf("handed out %v; want finished, which could not be removed, and new, but not what is out", names)
 	}
-	taker.Stop()
+	consumer.Stop()
 	shut()
 }
 
@@ -129,7 +129,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 	fill(t, filler)
 	finished := map[string]bool{}
 	for _, item := range out {
-		finished[item.Name] = item.Done(within(t)) == nil
+		finished[item.Name] = item.DoubleAck(within(t)) == nil
 	}
 	if n := count(finished); n == many {
 		t.Fatal("all are done on a full disk")

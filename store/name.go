@@ -30,7 +30,7 @@ func checkKey(key string) error {
 	return nil
 }
 
-// checkTokens checks the lane and name of an item.
+// checkTokens checks the subject and the name of an item.
 func checkTokens(tokens ...string) error {
 	for _, token := range tokens {
 		if !isToken(token) || len(token) > maxKey {

@@ -9,24 +9,24 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Queue hands out items of work until they are done, also after a crash. An item has
-// a lane, in which it is taken, a name, which tells it from others of its lane, and an
-// encrypted value. Lanes and names are single tokens of keys, see Table.
+// Queue hands out items of work until they are acknowledged, also after a crash. An item
+// has a subject, which a consumer asks for, a name, which tells it from others of its
+// subject, and an encrypted value. Subjects and names are single tokens of keys, see Table.
 type Queue struct {
 	stream
 	name    string
-	renewal time.Duration
+	ackWait time.Duration
 
-	mu    sync.Mutex
-	lanes map[string]*lane // guarded by mu; those that are taken from, or have items out
+	mu      sync.Mutex
+	pending map[string]*pending // guarded by mu; those that are consumed, or have items out
 }
 
 // QueueConfig describes a queue.
 type QueueConfig struct {
 	Name string // in lower-case letters
-	// Renewal is how long an item stays with whoever took it. They must renew it more
-	// often than that, and get it again otherwise.
-	Renewal time.Duration
+	// AckWait is how long an item stays with whoever it was handed to. They must say more
+	// often than that that it is in progress, and get it again otherwise.
+	AckWait time.Duration
 }
 
 // addedOnce is how long the same item is not added twice.
@@ -42,80 +42,79 @@ func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, _ := s.queues.LoadOrStore(id, &Queue{stream: opened, name: cfg.Name, renewal: cfg.Renewal, lanes: map[string]*lane{}})
+	q, _ := s.queues.LoadOrStore(id, &Queue{stream: opened, name: cfg.Name, ackWait: cfg.AckWait, pending: map[string]*pending{}})
 	return q.(*Queue), nil
 }
 
-// do is the subject of items that can be taken, at that of items that wait for their
-// time. No consumer takes from at.
-func (q *Queue) do(lane, name string) string { return q.id + ".do." + lane + "." + name }
-func (q *Queue) at(lane, name string) string { return q.id + ".at." + lane + "." + name }
+// do is the subject of items that can be handed out, at that of items that wait for their
+// time. No consumer asks for at.
+func (q *Queue) do(subject, name string) string { return q.id + ".do." + subject + "." + name }
+func (q *Queue) at(subject, name string) string { return q.id + ".at." + subject + "." + name }
 
-func (q *Queue) place(lane, name string) place { return placeOf("queue", q.name, lane, name) }
+func (q *Queue) place(subject, name string) place { return placeOf("queue", q.name, subject, name) }
 
-// Add adds an item, durable when it returns nil. The same item (lane and name) that
+// Add adds an item, durable when it returns nil. The same item (subject and name) that
 // was added within the last two minutes is not added again, which is no error, also if
-// it was done or removed meanwhile; AddAt adds it in any case.
-func (q *Queue) Add(ctx context.Context, lane, name string, value []byte) error {
-	return q.add(ctx, nats.NewMsg(q.do(lane, name)), lane, name, value, jetstream.WithMsgID(lane+"."+name))
+// it was acknowledged or removed meanwhile; AddAt adds it in any case.
+func (q *Queue) Add(ctx context.Context, subject, name string, value []byte) error {
+	return q.add(ctx, nats.NewMsg(q.do(subject, name)), subject, name, value, jetstream.WithMsgID(subject+"."+name))
 }
 
 // AddAt adds an item that is handed out at a time, or a little later, but not before.
-// It takes the place of one that waits for its time with the same lane and name.
-func (q *Queue) AddAt(ctx context.Context, lane, name string, value []byte, at time.Time) error {
-	m := nats.NewMsg(q.at(lane, name))
+// It takes the place of one that waits for its time with the same subject and name.
+func (q *Queue) AddAt(ctx context.Context, subject, name string, value []byte, at time.Time) error {
+	m := nats.NewMsg(q.at(subject, name))
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(jetstream.ScheduleTargetHeader, q.do(lane, name))
-	return q.add(ctx, m, lane, name, value)
+	m.Header.Set(jetstream.ScheduleTargetHeader, q.do(subject, name))
+	return q.add(ctx, m, subject, name, value)
 }
 
-func (q *Queue) add(ctx context.Context, m *nats.Msg, lane, name string, value []byte, options ...jetstream.PublishOpt) error {
-	if err := checkTokens(lane, name); err != nil {
+func (q *Queue) add(ctx context.Context, m *nats.Msg, subject, name string, value []byte, options ...jetstream.PublishOpt) error {
+	if err := checkTokens(subject, name); err != nil {
 		return err
 	}
-	m.Data = q.s.keys.encrypt(q.place(lane, name), value)
+	m.Data = q.s.keys.encrypt(q.place(subject, name), value)
 	_, err := q.s.publish(ctx, m, options...)
 	return err
 }
 
 // Remove removes an item that waits, or waits for its time. It is no error if there is
-// none. One that was taken stays with its taker, but is not handed out again.
-func (q *Queue) Remove(ctx context.Context, lane, name string) error {
-	if err := checkTokens(lane, name); err != nil {
+// none. One that is out stays with its consumer, but is not handed out again.
+func (q *Queue) Remove(ctx context.Context, subject, name string) error {
+	if err := checkTokens(subject, name); err != nil {
 		return err
 	}
-	return q.remove(ctx, lane, name)
+	return q.remove(ctx, subject, name)
 }
 
 // remove removes what waits for its time first: it could become due between.
-func (q *Queue) remove(ctx context.Context, lane, name string) error {
-	if err := q.purge(ctx, q.at(lane, name)); err != nil {
+func (q *Queue) remove(ctx context.Context, subject, name string) error {
+	if err := q.purge(ctx, q.at(subject, name)); err != nil {
 		return err
 	}
-	return q.purge(ctx, q.do(lane, name))
+	return q.purge(ctx, q.do(subject, name))
 }
 
-// RemoveLane removes all items of a lane, and what is kept to hand them out. Nobody
-// may take from it at that time.
-func (q *Queue) RemoveLane(ctx context.Context, lane string) error {
-	if err := checkTokens(lane); err != nil {
+// Purge removes all items of a subject. Nobody may consume it at that time.
+func (q *Queue) Purge(ctx context.Context, subject string) error {
+	if err := checkTokens(subject); err != nil {
 		return err
 	}
-	return q.remove(ctx, lane, "*")
+	return q.remove(ctx, subject, "*")
 }
 
-// Waiting returns how many items of a lane, or of all lanes if that is empty, are not
-// done: those that wait or are taken, and those that wait for their time.
-func (q *Queue) Waiting(ctx context.Context, lane string) (now, later int, err error) {
-	if lane == "" {
-		lane = "*"
-	} else if err := checkTokens(lane); err != nil {
+// Waiting returns how many items of a subject, or of all subjects if that is empty, are
+// not acknowledged: those that wait or are out, and those that wait for their time.
+func (q *Queue) Waiting(ctx context.Context, subject string) (now, later int, err error) {
+	if subject == "" {
+		subject = "*"
+	} else if err := checkTokens(subject); err != nil {
 		return 0, 0, err
 	}
-	now, err = q.count(ctx, q.do(lane, "*"))
+	now, err = q.count(ctx, q.do(subject, "*"))
 	if err != nil {
 		return 0, 0, err
 	}
-	later, err = q.count(ctx, q.at(lane, "*"))
+	later, err = q.count(ctx, q.at(subject, "*"))
 	return now, later, err
 }

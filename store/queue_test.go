@@ -16,21 +16,21 @@ import (
 
 func queue(t testing.TB, s *teststore.Store, renewal time.Duration) *store.Queue {
 	t.Helper()
-	return must(s.Queue(within(t), store.QueueConfig{Name: "work", Renewal: renewal}))(t)
+	return must(s.Queue(within(t), store.QueueConfig{Name: "work", AckWait: renewal}))(t)
 }
 
-func take(t testing.TB, q *store.Queue, lane string, n int) (<-chan *store.Item, *store.Taker) {
+func take(t testing.TB, q *store.Queue, subject string, n int) (<-chan *store.Item, *store.Consumer) {
 	t.Helper()
 	items := make(chan *store.Item, 30_000)
-	taker := must(q.Take(within(t), lane, n, func(i *store.Item) { items <- i }))(t)
-	t.Cleanup(taker.Stop)
-	return items, taker
+	consumer := must(q.Consume(within(t), subject, n, func(i *store.Item) { items <- i }))(t)
+	t.Cleanup(consumer.Stop)
+	return items, consumer
 }
 
-func add(t testing.TB, q *store.Queue, lane string, names ...string) {
+func add(t testing.TB, q *store.Queue, subject string, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if err := q.Add(within(t), lane, name, []byte("value of "+name)); err != nil {
+		if err := q.Add(within(t), subject, name, []byte("value of "+name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -39,17 +39,17 @@ func add(t testing.TB, q *store.Queue, lane string, names ...string) {
 func done(t testing.TB, items ...*store.Item) {
 	t.Helper()
 	for _, item := range items {
-		if err := item.Done(within(t)); err != nil {
-			t.Fatalf("Done: %v", err)
+		if err := item.DoubleAck(within(t)); err != nil {
+			t.Fatalf("DoubleAck: %v", err)
 		}
 	}
 }
 
-func waiting(t testing.TB, q *store.Queue, lane string, now, later int) {
+func waiting(t testing.TB, q *store.Queue, subject string, now, later int) {
 	t.Helper()
-	gotNow, gotLater, err := q.Waiting(within(t), lane)
+	gotNow, gotLater, err := q.Waiting(within(t), subject)
 	if err != nil || gotNow != now || gotLater != later {
-		t.Errorf("Waiting(%q) = %d, %d, %v; want %d, %d", lane, gotNow, gotLater, err, now, later)
+		t.Errorf("Waiting(%q) = %d, %d, %v; want %d, %d", subject, gotNow, gotLater, err, now, later)
 	}
 }
 
@@ -63,7 +63,7 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 	waiting(t, q, "none", 0, 0)
 	items, _ := take(t, q, "a", 2)
 	first, second := testkit.Receive(t, "1", items), testkit.Receive(t, "2", items)
-	if first.Name != "1" || second.Name != "2" || first.Lane != "a" || string(second.Value) != "value of 2" || first.Tries != 1 {
+	if first.Name != "1" || second.Name != "2" || first.Subject != "a" || string(second.Value) != "value of 2" || first.Deliveries != 1 {
 		t.Errorf("took %+v, %+v", first, second)
 	}
 	select {
@@ -75,17 +75,17 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 	done(t, first)
 	waiting(t, q, "a", 2, 0)
 	third := testkit.Receive(t, "3", items)
-	if err := second.Release(); err != nil {
+	if err := second.Nak(); err != nil {
 		t.Fatal(err)
 	}
 	again := testkit.Receive(t, "2 again", items)
-	if again.Name != "2" || again.Tries != 2 || third.Name != "3" {
+	if again.Name != "2" || again.Deliveries != 2 || third.Name != "3" {
 		t.Errorf("took %+v, %+v", third, again)
 	}
 	done(t, again, third)
 	waiting(t, q, "", 1, 0)
-	if _, err := q.Take(within(t), "a", 1, nil); err == nil {
-		t.Error("a second taker of a lane")
+	if _, err := q.Consume(within(t), "a", 1, nil); err == nil {
+		t.Error("a second consumer of a subject")
 	}
 	for _, token := range []string{"", "a.b", "*", ">", "ä"} {
 		if q.Add(within(t), token, "a", nil) == nil || q.Add(within(t), "a", token, nil) == nil {
@@ -111,7 +111,7 @@ func TestItemsComeBackUnlessRenewed(t *testing.T) {
 				}
 				left, again = item, true
 			case <-time.After(50 * time.Millisecond):
-				if err := renewed.Renew(); err != nil {
+				if err := renewed.InProgress(); err != nil {
 					t.Fatal(err)
 				}
 			case <-deadline:
@@ -119,8 +119,8 @@ func TestItemsComeBackUnlessRenewed(t *testing.T) {
 			}
 		}
 	}
-	if left.Tries < 4 {
-		t.Errorf("Tries = %d", left.Tries)
+	if left.Deliveries < 4 {
+		t.Errorf("Deliveries = %d", left.Deliveries)
 	}
 	done(t, renewed, left)
 	waiting(t, q, "", 0, 0)
@@ -155,10 +155,10 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 	}
 	waiting(t, q, "a", 2, 1)
 	add(t, q, "a", "waits")
-	if err := q.RemoveLane(within(t), "none"); err != nil {
+	if err := q.Purge(within(t), "none"); err != nil {
 		t.Fatal(err)
 	}
-	if err := q.RemoveLane(within(t), "a"); err != nil {
+	if err := q.Purge(within(t), "a"); err != nil {
 		t.Fatal(err)
 	}
 	waiting(t, q, "", 0, 0)
@@ -195,7 +195,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 	var mu sync.Mutex
 	var out []*store.Item
 	three := make(chan struct{})
-	taker := must(q.Take(within(t), "a", 40, func(i *store.Item) {
+	consumer := must(q.Consume(within(t), "a", 40, func(i *store.Item) {
 		mu.Lock()
 		defer mu.Unlock()
 		if out = append(out, i); len(out) == 3 {
@@ -203,16 +203,16 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 		}
 	}))(t)
 	testkit.Receive(t, "three items", three)
-	taker.Stop()
-	taker.Stop()
+	consumer.Stop()
+	consumer.Stop()
 	mu.Lock()
 	kept := len(out)
 	mu.Unlock()
 	done(t, out[0]) // with nobody taking
-	if err := out[1].Release(); err != nil {
+	if err := out[1].Nak(); err != nil {
 		t.Fatal(err)
 	}
-	if err := out[2].Renew(); err != nil {
+	if err := out[2].InProgress(); err != nil {
 		t.Fatal(err)
 	}
 	items, _ := take(t, q, "a", 100)
@@ -223,17 +223,17 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 		done(t, item)
 	}
 	if slices.Contains(names, out[0].Name) || slices.Contains(names, out[2].Name) || !slices.Contains(names, out[1].Name) {
-		t.Errorf("the next taker got %v", names)
+		t.Errorf("the next consumer got %v", names)
 	}
 	waiting(t, q, "a", kept-2, 0)
-	done(t, out[2:]...) // that are out with the first taker still
+	done(t, out[2:]...) // that are out with the first consumer still
 	waiting(t, q, "a", 0, 0)
 
 	add(t, q, "b", "1")
-	items, taker = take(t, q, "b", 1)
+	items, consumer = take(t, q, "b", 1)
 	last := testkit.Receive(t, "an item", items)
-	taker.Stop()
-	if err := q.RemoveLane(within(t), "b"); err != nil {
+	consumer.Stop()
+	if err := q.Purge(within(t), "b"); err != nil {
 		t.Fatal(err)
 	}
 	done(t, last) // what is not there any more is done
@@ -260,7 +260,7 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 		})
 	}
 	adding.Wait()
-	items, taker := take(t, q, "a", 200_000)
+	items, consumer := take(t, q, "a", 200_000)
 	start := time.Now()
 	var all []*store.Item
 	for range many {
@@ -268,7 +268,7 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 	}
 	t.Logf("%d items taken in %s", many, time.Since(start))
 	for _, item := range all {
-		if err := item.Renew(); err != nil {
+		if err := item.InProgress(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -276,10 +276,10 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 		t.Error("an item came back")
 	}
 	done(t, all[:100]...)
-	taker.Stop()
+	consumer.Stop()
 	again, _ := take(t, q, "a", 200_000)
 	for _, item := range all[100:200] {
-		if err := item.Release(); err != nil {
+		if err := item.Nak(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -296,14 +296,14 @@ func TestEverythingOutComesBackAfterRestart(t *testing.T) {
 	s, shut := open(t, config(dir))
 	q := queue(t, s, time.Hour)
 	add(t, q, "a", "1", "2", "3")
-	items, taker := take(t, q, "a", 10)
+	items, consumer := take(t, q, "a", 10)
 	done(t, testkit.Receive(t, "1", items))
 	testkit.Receive(t, "2", items)
 	testkit.Receive(t, "3", items)
 	if err := q.AddAt(within(t), "a", "later", nil, time.Now().Add(100*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
-	taker.Stop()
+	consumer.Stop()
 	shut()
 	s, _ = open(t, config(dir))
 	q = queue(t, s, time.Hour)
@@ -321,13 +321,13 @@ func TestTakersEndWithTheirContextAndStore(t *testing.T) {
 	q := queue(t, s, time.Minute)
 	ctx, cancel := context.WithCancel(within(t))
 	items := make(chan *store.Item, 1)
-	taker := must(q.Take(ctx, "a", 1, func(i *store.Item) { items <- i }))(t)
-	cancel() // governs Take only
+	consumer := must(q.Consume(ctx, "a", 1, func(i *store.Item) { items <- i }))(t)
+	cancel() // governs Consume only
 	add(t, q, "a", "1")
 	item := testkit.Receive(t, "an item", items)
-	taker.Stop()
+	consumer.Stop()
 	shut()
-	if err := item.Done(within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
+	if err := item.DoubleAck(within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Done after Close: %v; want an error", err)
 	}
 }
@@ -341,35 +341,35 @@ func TestATakerCatchesUp(t *testing.T) {
 		add(t, q, "b", fmt.Sprint(i))
 	}
 	for _, test := range []struct {
-		lane string
-		n    int
-		want int
+		subject string
+		n       int
+		want    int
 	}{
 		{"a", 2 * before, before},
 		{"b", before / 2, before / 2}, // no more may be out
 		{"empty", before, 0},
 	} {
-		came, begun := 0, make(chan *store.Taker, 1)
-		taker := must(q.Take(within(t), test.lane, test.n, func(*store.Item) {
+		came, begun := 0, make(chan *store.Consumer, 1)
+		consumer := must(q.Consume(within(t), test.subject, test.n, func(*store.Item) {
 			if came++; came == test.want {
 				select {
 				case <-(<-begun).CaughtUp():
-					t.Errorf("lane %s, at most %d: caught up before the last item", test.lane, test.n)
+					t.Errorf("subject %s, at most %d: caught up before the last item", test.subject, test.n)
 				default:
 				}
 			}
 		}))(t)
-		begun <- taker
-		testkit.Receive(t, "all of lane "+test.lane, taker.CaughtUp())
-		taker.Stop()
+		begun <- consumer
+		testkit.Receive(t, "all of subject "+test.subject, consumer.CaughtUp())
+		consumer.Stop()
 		if came != test.want {
-			t.Errorf("lane %s, at most %d: %d items came; want %d", test.lane, test.n, came, test.want)
+			t.Errorf("subject %s, at most %d: %d items came; want %d", test.subject, test.n, came, test.want)
 		}
 	}
 }
 
 func TestCountingThatIsCutShortFails(t *testing.T) {
-	q := must(fresh(t).Queue(within(t), store.QueueConfig{Name: "q", Renewal: time.Minute}))(t)
+	q := must(fresh(t).Queue(within(t), store.QueueConfig{Name: "q", AckWait: time.Minute}))(t)
 	if err := q.Add(within(t), "a", "1", nil); err != nil {
 		t.Fatal(err)
 	}
@@ -385,28 +385,28 @@ func TestCountingThatIsCutShortFails(t *testing.T) {
 }
 
 // TestDoneAgain: whoever has not heard that an item is removed can ask again, also when it
-// is, and when the engine was asked through a taker that has stopped.
+// is, and when the engine was asked through a consumer that has stopped.
 func TestDoneAgain(t *testing.T) {
 	t.Parallel()
 	s := fresh(t)
 	q := queue(t, s, time.Hour)
-	items, taker := take(t, q, "a", 10)
+	items, consumer := take(t, q, "a", 10)
 	add(t, q, "a", "done", "removed")
 	done, removed := testkit.Receive(t, "an item", items), testkit.Receive(t, "an item", items)
 	late, cancel := context.WithCancel(within(t))
 	cancel()
-	if err := removed.Done(late); err == nil {
+	if err := removed.DoubleAck(late); err == nil {
 		t.Error("Done without time has no error")
 	}
-	if err := q.RemoveLane(within(t), "a"); err != nil {
+	if err := q.Purge(within(t), "a"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		for _, item := range []*store.Item{done, removed} {
-			if err := item.Done(within(t)); err != nil {
+			if err := item.DoubleAck(within(t)); err != nil {
 				t.Errorf("Done of %s: %v", item.Name, err)
 			}
 		}
-		taker.Stop()
+		consumer.Stop()
 	}
 }

@@ -236,7 +236,7 @@ func (l *lab) awaitEnd(id, status string) {
 // items is how many watches the queue has.
 func (l *lab) items() int {
 	l.t.Helper()
-	queue, err := l.store.Queue(l.t.Context(), store.QueueConfig{Name: "watches", Renewal: 30 * time.Second})
+	queue, err := l.store.Queue(l.t.Context(), store.QueueConfig{Name: "watches", AckWait: 30 * time.Second})
 	testkit.NoError(l.t, err)
 	now, _, err := queue.Waiting(l.t.Context(), "watch")
 	testkit.NoError(l.t, err)

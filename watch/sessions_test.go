@@ -152,9 +152,9 @@ func TestAnItemThatIsGone(t *testing.T) {
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
 	testkit.Eventually(t, "the item to be handed out", func() bool { return l.w.Taken(s.ID) })
-	queue, err := l.store.Queue(t.Context(), store.QueueConfig{Name: "watches", Renewal: 30 * time.Second})
+	queue, err := l.store.Queue(t.Context(), store.QueueConfig{Name: "watches", AckWait: 30 * time.Second})
 	testkit.NoError(t, err)
-	testkit.NoError(t, queue.RemoveLane(t.Context(), "watch"))
+	testkit.NoError(t, queue.Purge(t.Context(), "watch"))
 	late, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := l.w.Delete(late, s.ID); err == nil {

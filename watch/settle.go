@@ -135,7 +135,7 @@ func (w *Watcher) enqueue(ctx context.Context, e *entry) error {
 	item := e.record
 	item.pending = nil // the session's own record has it, and there may be very many items
 	name, value := itemName(e.id, e.generation), item.append(nil)
-	err := w.unlocked(func() error { return w.watches.Add(ctx, lane, name, value) })
+	err := w.unlocked(func() error { return w.watches.Add(ctx, itemSubject, name, value) })
 	e.queued = e.queued || err == nil
 	return err
 }
@@ -176,7 +176,7 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 func (w *Watcher) finish(ctx context.Context, e *entry) error {
 	item := e.item
 	e.finishing = true
-	err := w.unlocked(func() error { return item.Done(ctx) })
+	err := w.unlocked(func() error { return item.DoubleAck(ctx) })
 	e.finishing = false
 	if err != nil {
 		return err

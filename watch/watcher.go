@@ -86,12 +86,12 @@ type Watcher struct {
 	mostRestored int
 	restored     uint64
 
-	ctx     context.Context // ends when the watcher is closed
-	cancel  context.CancelCauseFunc
-	taker   *store.Taker
-	running sync.WaitGroup
-	wake    chan struct{} // something became due earlier
-	work    chan *entry
+	ctx      context.Context // ends when the watcher is closed
+	cancel   context.CancelCauseFunc
+	consumer *store.Consumer
+	running  sync.WaitGroup
+	wake     chan struct{} // something became due earlier
+	work     chan *entry
 
 	closing sync.Once
 
@@ -103,7 +103,7 @@ type Watcher struct {
 }
 
 const (
-	lane = "watch"
+	itemSubject = "watch"
 	// renewal is how long another replica waits before it takes over the watches of
 	// one that died.
 	renewal = 30 * time.Second
@@ -129,7 +129,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	if w.watches, err = o.Store.Queue(ctx, store.QueueConfig{Name: "watches", Renewal: renewal}); err != nil {
+	if w.watches, err = o.Store.Queue(ctx, store.QueueConfig{Name: "watches", AckWait: renewal}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
@@ -139,11 +139,11 @@ func New(cfg Config, o Options) (*Watcher, error) {
 // Start takes all watches up again, those of a crash too, and begins to poll. It may
 // be called once.
 func (w *Watcher) Start() error {
-	taker, err := w.watches.Take(w.ctx, lane, w.cfg.Max, w.take)
+	consumer, err := w.watches.Consume(w.ctx, itemSubject, w.cfg.Max, w.take)
 	if err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
-	w.taker = taker
+	w.consumer = consumer
 	w.restoreNewest() // while items come, and before any is polled
 	w.running.Go(w.dispatch)
 	for range workers {
@@ -155,7 +155,7 @@ func (w *Watcher) Start() error {
 
 // TakenUp returns a channel that is closed when all watches of before were taken up.
 // It must be called after Start.
-func (w *Watcher) TakenUp() <-chan struct{} { return w.taker.CaughtUp() }
+func (w *Watcher) TakenUp() <-chan struct{} { return w.consumer.CaughtUp() }
 
 // Close stops polling and gives the watches back, to be taken up after the next start.
 // Registering fails after it; observations are still made durable. It may be called
@@ -163,8 +163,8 @@ func (w *Watcher) TakenUp() <-chan struct{} { return w.taker.CaughtUp() }
 func (w *Watcher) Close() {
 	w.closing.Do(func() {
 		w.cancel(ErrClosed)
-		if w.taker != nil {
-			w.taker.Stop()
+		if w.consumer != nil {
+			w.consumer.Stop()
 		}
 		w.running.Wait()
 		w.settleRest()
@@ -201,7 +201,7 @@ func (w *Watcher) giveBack() {
 		if time.Now().After(end) {
 			return
 		}
-		if err := item.Release(); err != nil {
+		if err := item.Nak(); err != nil {
 			w.options.Log.Debug("watch could not be released", "session", item.Name, "error", err)
 		}
 	}
@@ -235,7 +235,7 @@ func (w *Watcher) renewUntilClosed() {
 			if w.ctx.Err() != nil {
 				return
 			}
-			if err := item.Renew(); err != nil {
+			if err := item.InProgress(); err != nil {
 				failed++
 				last = err
 			}

@@ -79,7 +79,7 @@ func (c *consumer) run() {
 	defer close(c.stopped)
 	for c.living.Err() == nil {
 		ctx, cancel := context.WithTimeout(c.living, storeTimeout)
-		taking, err := c.s.queue.Take(ctx, c.name, 2*cap(c.slots), func(item *store.Item) {
+		taking, err := c.s.queue.Consume(ctx, c.name, 2*cap(c.slots), func(item *store.Item) {
 			c.s.attempts.Go(func() { c.process(item) })
 		})
 		cancel()
@@ -113,7 +113,7 @@ func (c *consumer) close() {
 
 // process deals with an item until that is done, or the consumer is closed.
 func (c *consumer) process(item *store.Item) {
-	j := &job{Item: item, first: item.Tries == 1}
+	j := &job{Item: item, first: item.Deliveries == 1}
 	for renewed := time.Now(); ; {
 		err := errNotNow
 		if c.enter(j) {
@@ -129,11 +129,11 @@ func (c *consumer) process(item *store.Item) {
 			c.s.log.Warn("cannot process a delivery, trying again", "item", item.Name, "error", err)
 		}
 		if !c.wait(min(againAfter, c.s.openFor/4)) {
-			item.Release()
+			item.Nak()
 			return
 		}
 		if time.Since(renewed) > c.s.renewal/4 {
-			item.Renew() // if that fails, the item comes back, and its record says what to do
+			item.InProgress() // if that fails, the item comes back, and its record says what to do
 			renewed = time.Now()
 		}
 	}
@@ -170,11 +170,11 @@ func (c *consumer) leave(name string) {
 func (c *consumer) finish(item *store.Item) {
 	err := error(nil)
 	if c.living.Err() == nil {
-		err = item.DoneSoon()
+		err = item.Ack()
 	} else {
 		ctx, cancel := storeContext()
 		defer cancel()
-		err = item.Done(ctx)
+		err = item.DoubleAck(ctx)
 	}
 	if err != nil {
 		c.s.log.Warn("cannot acknowledge a finished delivery, it will come back", "item", item.Name, "error", err)

@@ -97,7 +97,7 @@ func (cs *consumers) close(name string) {
 // remove closes a consumer and removes what waits for it.
 func (cs *consumers) remove(ctx context.Context, name string) error {
 	cs.close(name)
-	return cs.s.queue.RemoveLane(ctx, name)
+	return cs.s.queue.Purge(ctx, name)
 }
 
 // underWay is how many attempts are.

@@ -69,7 +69,7 @@ func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, roun
 // later puts an item away until the time of its next attempt.
 func (s *Service) later(ctx context.Context, item *store.Item, d *delivery) error {
 	value := encoded(work{d.Subscription, d.Session, d.Event, d.Position, d.Round, true})
-	if err := s.queue.AddAt(ctx, item.Lane, item.Name, value, d.Next); err != nil {
+	if err := s.queue.AddAt(ctx, item.Subject, item.Name, value, d.Next); err != nil {
 		return fmt.Errorf("scheduling a retry: %w", err)
 	}
 	return nil

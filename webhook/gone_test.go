@@ -113,7 +113,7 @@ func TestUnreadableRecords(t *testing.T) {
 	if _, err := journal.Append(ctx, "ses_x", []byte("{"), 0); err != nil {
 		t.Fatal(err)
 	}
-	queue, err := b.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: time.Minute})
+	queue, err := b.store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -139,7 +139,7 @@ func (s *Service) openStore(ctx context.Context) error {
 	s.deliveries, errs[1] = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history})
 	s.dead, errs[2] = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history})
 	s.journal, errs[3] = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history})
-	s.queue, errs[4] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal})
+	s.queue, errs[4] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: s.renewal})
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
