@@ -37,7 +37,7 @@ const (
 
 // Finals opens the place for final answers and makes it if it is not there.
 func (s *Store) Finals(ctx context.Context) (*Finals, error) {
-	// With a limit for each subject the engine writes blocks of half the size, and it has
+	// With a limit for each subject the server writes blocks of half the size, and it has
 	// the newest ones in memory. Of two answers to one question with one body, the later
 	// one stays.
 	opened, err := s.openStream(ctx, jetstream.StreamConfig{
@@ -52,7 +52,7 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	return f, err
 }
 
-// spare is how long the engine keeps an answer after nobody is given it any more:
+// spare is how long the server keeps an answer after nobody is given it any more:
 // another answer that was made a moment later may share its body.
 func (s *Store) spare() time.Duration { return s.cfg.Retain / 30 }
 

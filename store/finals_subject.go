@@ -71,7 +71,7 @@ var subjectForm = regexp.MustCompile(`^FINALS\.(?:answer|chunk)\.(ses_[a-z2-7]{2
 	`(?:2\.([a-z2-7]{26})\.)?(whole|same|[0-9A-Za-z]{22})(?:\.[0-9]+)?$`)
 
 // readAnswer reads the subject of an answer, or of a chunk, of whose answer it only tells
-// the upload. The error is ErrDamaged: no checksum of the engine tells where a subject
+// the upload. The error is ErrDamaged: no checksum of the server tells where a subject
 // ends.
 func readAnswer(subject string) (answer, error) {
 	form := subjectForm.FindStringSubmatch(subject)

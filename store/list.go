@@ -6,9 +6,9 @@ import (
 	"slices"
 )
 
-// The engine reads a stream forwards only, so a listing that starts with the newest
+// The server reads a stream forwards only, so a listing that starts with the newest
 // reads a window at its end, then one before that, and so on. Where all records match, a
-// window is read as a whole, which costs one request. Else the engine is asked for one
+// window is read as a whole, which costs one request. Else the server is asked for one
 // match after the other, which costs it little however many others there are, and windows
 // become wider while little matches.
 const (

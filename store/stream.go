@@ -13,7 +13,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 )
 
-// stream is where the engine keeps messages.
+// stream is where the server keeps messages.
 type stream struct {
 	s  *Store
 	js jetstream.Stream
@@ -34,7 +34,7 @@ func gone(m *message) bool {
 
 const (
 	operationHeader = "KV-Operation"
-	operationPurge  = "PURGE" // the engine leaves no marker for a marker
+	operationPurge  = "PURGE" // the server leaves no marker for a marker
 )
 
 // openStream makes a stream, or gives one that is there a changed configuration.
@@ -69,13 +69,13 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.P
 	return ack.Sequence, nil
 }
 
-// failed says what went wrong. The engine's own failure counts more than how it
+// failed says what went wrong. The server's own failure counts more than how it
 // showed.
 func (s *Store) failed(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var api *jetstream.APIError
+	var api *jetstream.APIError // its codes are those of HTTP: from 500 on it is the server's fault
 	if errors.As(err, &api) && api.Code >= http.StatusInternalServerError {
 		s.conn.Report(fmt.Errorf("%s: %w", operation, err))
 	}
@@ -114,7 +114,7 @@ func (st stream) last(ctx context.Context, subject string) (*message, error) {
 	return st.s.found(st.js.GetLastMsgForSubject(ctx, subject))
 }
 
-// found returns what the engine answered, or ErrNotFound.
+// found returns what the server answered, or ErrNotFound.
 func (s *Store) found(m *message, err error) (*message, error) {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, ErrNotFound
@@ -126,7 +126,7 @@ func (s *Store) found(m *message, err error) (*message, error) {
 // sequence on and in order, until f returns false or there are no more, but for no more
 // than limit of them.
 //
-// For each batch the engine counts how many more match: a filter that lets many through
+// For each batch the server counts how many more match: a filter that lets many through
 // costs much.
 func (st stream) scan(ctx context.Context, match string, from uint64, limit int, f func(*message) bool) error {
 	for limit > 0 {

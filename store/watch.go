@@ -74,7 +74,7 @@ func (w *watcher) follow(ctx context.Context) {
 	})
 }
 
-// round tells of changes while the engine runs.
+// round tells of changes while the server runs.
 func (w *watcher) round(ctx context.Context) error {
 	create, cancel, err := w.t.s.use(ctx)
 	if err != nil {
