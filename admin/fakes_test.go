@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pollbridge/admin"
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -221,7 +222,7 @@ func (f *fakes) Redeliver(ctx context.Context, wanted string) (webhook.Delivery,
 	return d, err
 }
 
-func (f *fakes) Attach(_ context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
+func (f *fakes) Attach(_ context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
@@ -245,8 +246,8 @@ func (f *fakes) Attach(_ context.Context, subject webhook.Subject, o webhook.Att
 // watched is the part of the fakes that is a watcher.
 type watched struct{ *fakes }
 
-func (f watched) Subject(v *session.Variant) webhook.Subject {
-	return webhook.Subject{Session: "ses_of_" + v.Token, Endpoint: v.Endpoint.Name, Account: "acc_1"}
+func (f watched) Subject(v *session.Variant) event.Subject {
+	return event.Subject{Session: "ses_of_" + v.Token, Endpoint: v.Endpoint.Name, Account: "acc_1"}
 }
 
 func (f watched) Watch(_ context.Context, v *session.Variant) (watch.Session, error) {

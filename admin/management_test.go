@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -660,7 +661,7 @@ func TestAnswersThatNobodyReads(t *testing.T) {
 	m.mu.Lock()
 	m.answers["ses_large"] = &session.Observation{At: someTime, Content: &session.Content{Status: 200, Body: make([]byte, size)}}
 	large := fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("x", size))
-	m.events = append(m.events, webhook.Event{ID: "evt_large", Cursor: "1", Type: webhook.TypePending, Payload: large})
+	m.events = append(m.events, webhook.Event{ID: "evt_large", Cursor: "1", Type: event.TypePending, Payload: large})
 	m.mu.Unlock()
 	for _, path := range []string{"/v1/sessions/ses_large/response", "/v1/events", "/v1/events/stream?after=" + base64.RawURLEncoding.EncodeToString([]byte("e0"))} {
 		for _, reads := range []bool{false, true} {

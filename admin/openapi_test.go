@@ -10,8 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
-	"pollbridge/webhook"
 )
 
 // description is as much of an OpenAPI document as the tests read.
@@ -194,7 +194,7 @@ POST /v1/subscriptions/{id}/test`, "\n")
 			t.Errorf("schema %s: used %v, %v", name, used[name], s.Type)
 		}
 	}
-	wantEvents := webhook.Types()
+	wantEvents := event.Types()
 	wantEvents = wantEvents[:len(wantEvents)-1] // webhook.test is sent on request only
 	for _, name := range []string{"NewSubscription", "ChangeBody"} {
 		var got []string
@@ -404,7 +404,7 @@ func TestDocsStandAlone(t *testing.T) {
 func TestTheTestEventIsDescribed(t *testing.T) {
 	m, receiver, _ := realManaged(t)
 	d := describe(m)
-	described := d.Webhooks[webhook.TypeTest]["post"].RequestBody.Content["application/json"]
+	described := d.Webhooks[event.TypeTest]["post"].RequestBody.Content["application/json"]
 	sub := decode[struct{ ID, Secret string }](t, m.do("POST", "/v1/subscriptions", `{"url":"`+receiver.URL+`"}`))
 	if a := m.do("POST", "/v1/subscriptions/"+sub.ID+"/test", ""); a.Status != 200 {
 		t.Fatalf("test = %d %s", a.Status, a.Body)

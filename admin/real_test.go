@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -56,8 +57,10 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	hooksConfig := webhook.DefaultConfig()
 	hooksConfig.AllowHTTP, hooksConfig.AllowPorts = true, []int{receiver.Port()}
 	hooksConfig.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	events, err := event.Open(t.Context(), event.Options{Store: engine, History: cfg.History, Log: log, Registry: prometheus.NewRegistry()})
+	testkit.NoError(t, err)
 	hooks, err := webhook.New(t.Context(), hooksConfig, webhook.Options{
-		Store: engine, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
+		Store: engine, Events: events, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
 	})
 	testkit.NoError(t, err)
 	t.Cleanup(hooks.Close)
@@ -137,7 +140,7 @@ func TestRealServices(t *testing.T) {
 	if a := m.do("POST", path+"/test", ""); a.Status != 200 || !strings.Contains(a.Body, `"success":true`) {
 		t.Errorf("test = %d %s", a.Status, a.Body)
 	}
-	awaitWebhook(t, receiver, 0, s.Secret, webhook.TypeTest)
+	awaitWebhook(t, receiver, 0, s.Secret, event.TypeTest)
 
 	t.Log("a session with a webhook and a secret of its own")
 	own := "whsec_" + base64.StdEncoding.EncodeToString([]byte("a-secret-of-at-least-24-bytes"))
@@ -173,7 +176,7 @@ func TestRealServices(t *testing.T) {
 			t.Fatalf("events = %d %s", a.Status, a.Body)
 		}
 		for _, e := range page.Items {
-			found = found || e.Type == webhook.TypeSucceeded && e.Subject == registered.ID && e.Payload["type"] == e.Type
+			found = found || e.Type == event.TypeSucceeded && e.Subject == registered.ID && e.Payload["type"] == e.Type
 		}
 		after = page.Next
 	}
@@ -193,7 +196,7 @@ func TestRealServices(t *testing.T) {
 			Items []struct{ ID, State, Type string }
 		}](t, m.do("GET", "/v1/deliveries?state=delivered&subscription="+s.ID+"&session="+registered.ID, ""))
 		for _, item := range page.Items {
-			if item.Type == webhook.TypeSucceeded {
+			if item.Type == event.TypeSucceeded {
 				d = item
 			}
 		}
@@ -206,7 +209,7 @@ func TestRealServices(t *testing.T) {
 	if a := m.do("POST", "/v1/deliveries/"+d.ID+"/redeliver", ""); a.Status != 202 {
 		t.Errorf("redeliver = %d %s", a.Status, a.Body)
 	}
-	awaitWebhook(t, receiver, before, s.Secret, webhook.TypeSucceeded)
+	awaitWebhook(t, receiver, before, s.Secret, event.TypeSucceeded)
 	if a := m.do("GET", "/v1/deliveries?cursor="+base64.RawURLEncoding.EncodeToString([]byte("dnonsense")), ""); a.Status != 422 {
 		t.Errorf("deliveries at nonsense = %d %s", a.Status, a.Body)
 	} else {

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -25,7 +26,7 @@ type Sessions interface {
 	List(ctx context.Context, status string, before uint64, limit int) (page []watch.Session, next uint64, err error)
 	Delete(ctx context.Context, id string) error
 	Response(ctx context.Context, id string) (*session.Observation, error)
-	Subject(v *session.Variant) webhook.Subject
+	Subject(v *session.Variant) event.Subject
 }
 
 // Session is a signing as the API shows it: without its access token.
@@ -173,7 +174,7 @@ func (m *management) watchSession(ctx context.Context, n newSession) (made regis
 	return made, known, nil
 }
 
-func (m *management) attach(ctx context.Context, subject webhook.Subject, w sessionWebhook) (*registeredWebhook, error) {
+func (m *management) attach(ctx context.Context, subject event.Subject, w sessionWebhook) (*registeredWebhook, error) {
 	s, err := m.Subscriptions.Attach(ctx, subject, webhook.AttachOptions(w))
 	if wrong, ok := errors.AsType[*webhook.FieldError](err); ok {
 		return nil, &webhook.FieldError{Field: "webhook." + wrong.Field, Problem: wrong.Problem}

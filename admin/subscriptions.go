@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	jsonv2 "github.com/go-json-experiment/json"
 
+	"pollbridge/event"
 	"pollbridge/webhook"
 )
 
@@ -23,7 +24,7 @@ type Subscriptions interface {
 	RotateSecret(ctx context.Context, id string) (webhook.Subscription, error)
 	Test(ctx context.Context, id string) (webhook.Attempt, error)
 	Recover(ctx context.Context, id string, since time.Time) (count int, err error)
-	Attach(ctx context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
+	Attach(ctx context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
 }
 
 // Subscription is a webhook as the API shows it.

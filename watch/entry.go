@@ -4,9 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
-	"pollbridge/webhook"
 )
 
 // entry is one session that is watched, or whose end is not durable yet. All of it is
@@ -97,14 +97,14 @@ func (e *entry) endWith(end End, state session.State, o *session.Observation) {
 }
 
 func (e *entry) add(state session.State, o *session.Observation, at time.Time) {
-	e.changes = append(e.changes, change{webhook.TypeOf(state), state, o, at})
+	e.changes = append(e.changes, change{event.TypeOf(state), state, o, at})
 }
 
 // abandon ends the watch because its deadline has passed; o is the last observation, if
 // there is one.
 func (e *entry) abandon(o *session.Observation, at time.Time) {
 	e.end, e.changed, e.dirty = Abandoned, at, true
-	e.changes = append(e.changes, change{webhook.TypeAbandoned, e.state, o, at})
+	e.changes = append(e.changes, change{event.TypeAbandoned, e.state, o, at})
 }
 
 // merge is told what the store knows of the session.
@@ -123,7 +123,7 @@ func (e *entry) merge(known record, found bool) {
 		}
 		if known.announced {
 			e.announced = true
-			e.changes = slices.DeleteFunc(e.changes, func(c change) bool { return c.kind == webhook.TypePending })
+			e.changes = slices.DeleteFunc(e.changes, func(c change) bool { return c.kind == event.TypePending })
 		}
 		if e.end == Watching && (known.announced || e.state == session.Unknown) {
 			e.state, e.changed, e.dirty = known.state, known.changed, fresher

@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/store"
-	"pollbridge/webhook"
 )
 
 // mostOfStep bounds how long one step of making something durable may take.
@@ -143,7 +143,7 @@ func (w *Watcher) enqueue(ctx context.Context, e *entry) error {
 func (w *Watcher) publish(ctx context.Context, e *entry) error {
 	c, v := e.changes[0], e.variant
 	err := w.unlocked(func() error {
-		_, err := w.options.Events.Changed(ctx, webhook.Change{
+		_, err := w.options.Events.Changed(ctx, event.Change{
 			Subject: w.subject(e.id, v), Token: v.Token, Locale: v.Endpoint.Locales[v.Locale].Name,
 			Type: c.kind, State: c.state, Observation: c.observation, At: c.at,
 		})

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
-	"pollbridge/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -20,9 +20,9 @@ import (
 type Events interface {
 	// Wanted reports whether anybody wants to know about a session. It asks memory
 	// only.
-	Wanted(webhook.Subject) bool
+	Wanted(event.Subject) bool
 	// Changed makes a change durable before it returns nil. A repeat is no error.
-	Changed(ctx context.Context, c webhook.Change) (published bool, err error)
+	Changed(ctx context.Context, c event.Change) (published bool, err error)
 	// Knows reports whether there is anything about a session, and EraseSession erases
 	// it: events are kept longer than sessions.
 	Knows(ctx context.Context, sessionID string) (bool, error)
@@ -267,10 +267,10 @@ func (w *Watcher) States() map[string]int {
 }
 
 // Subject is what events about v's session are about.
-func (w *Watcher) Subject(v *session.Variant) webhook.Subject {
+func (w *Watcher) Subject(v *session.Variant) event.Subject {
 	return w.subject(w.store.SessionID(v), v)
 }
 
-func (w *Watcher) subject(id string, v *session.Variant) webhook.Subject {
-	return webhook.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.store.ID("acc_", v.Credential)}
+func (w *Watcher) subject(id string, v *session.Variant) event.Subject {
+	return event.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.store.ID("acc_", v.Credential)}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
@@ -80,7 +81,7 @@ func TestSubscriptionsAreKept(t *testing.T) {
 	for i := range 5 {
 		made = append(made, b.subscribe(webhook.NewSubscription{
 			URL: fmt.Sprintf("https://example.com/%d", i), Description: "d", Account: "credential",
-			Headers: map[string]string{"X-Key": "hunter2"}, Events: []string{webhook.TypePending},
+			Headers: map[string]string{"X-Key": "hunter2"}, Events: []string{event.TypePending},
 		}))
 	}
 	changed, err := b.Update(t.Context(), made[1].ID, webhook.SubscriptionPatch{
@@ -224,7 +225,7 @@ func TestEventsArePulled(t *testing.T) {
 		t.Fatalf("Events = %d, %v", len(page), err)
 	}
 	page, next, err = b.Events(t.Context(), next, 3, 0)
-	if err != nil || len(page) != 2 || page[1].Subject != "ses_4" || page[1].Type != webhook.TypeSucceeded {
+	if err != nil || len(page) != 2 || page[1].Subject != "ses_4" || page[1].Type != event.TypeSucceeded {
 		t.Fatalf("then %d, %v", len(page), err)
 	}
 	if page, same, err := b.Events(t.Context(), next, 3, 0); err != nil || len(page) != 0 || same != next {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"pollbridge/event"
 )
 
 // registry holds all subscriptions in memory, indexed so that matching need not look at
@@ -35,7 +37,7 @@ func newRegistry() *registry {
 // indexKey is the one session or account whose events are all that it listens to, or
 // empty.
 func (sub *subscription) indexKey() string {
-	if !sub.listens() || slices.Contains(sub.Events, TypeFailing) || slices.Contains(sub.Events, TypeDisabled) {
+	if !sub.listens() || slices.Contains(sub.Events, event.TypeFailing) || slices.Contains(sub.Events, event.TypeDisabled) {
 		return ""
 	}
 	return cmp.Or(sub.Session, sub.Account)
@@ -124,8 +126,8 @@ func (r *registry) get(id string) *subscription {
 }
 
 // matching returns the enabled subscriptions that cover an event.
-func (r *registry) matching(e *event) (found []*subscription) {
-	for sub := range r.about(e.about()) {
+func (r *registry) matching(e *event.Event) (found []*subscription) {
+	for sub := range r.about(e.About()) {
 		if sub.covers(e) {
 			found = append(found, sub)
 		}
@@ -134,7 +136,7 @@ func (r *registry) matching(e *event) (found []*subscription) {
 }
 
 // wanted reports whether an enabled subscription covers events of a session.
-func (r *registry) wanted(s Subject) bool {
+func (r *registry) wanted(s event.Subject) bool {
 	for sub := range r.about(s) {
 		if sub.listens() && sub.coversSubject(s) {
 			return true
@@ -144,7 +146,7 @@ func (r *registry) wanted(s Subject) bool {
 }
 
 // about yields the enabled subscriptions that may cover a subject.
-func (r *registry) about(s Subject) iter.Seq[*subscription] {
+func (r *registry) about(s event.Subject) iter.Seq[*subscription] {
 	return func(yield func(*subscription) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
 )
@@ -31,7 +32,7 @@ type Service struct {
 	subscriptions *store.Table
 	deliveries    *store.Table
 	dead          *store.Table // the keys of dead deliveries, so that they are found and counted
-	journal       *store.Journal
+	events        *event.Log
 	queue         *store.Queue
 	renewal       time.Duration // of the queue
 
@@ -41,7 +42,6 @@ type Service struct {
 	consumers consumers
 	receivers receiverLog
 	erased    erased
-	guesses   guesses
 	caughtUp  sync.Map // ids of bound subscriptions, see Attach; nil: they have
 	endings   endings
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
@@ -67,6 +67,7 @@ type Service struct {
 // Options is what a Service needs besides its configuration.
 type Options struct {
 	Store     *store.Store
+	Events    *event.Log
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
 	UserAgent string // such as pollbridge/1.0
@@ -113,7 +114,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	s := &Service{
-		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, response: o.Response,
+		cfg: cfg, store: o.Store, events: o.Events, log: o.Log, endpoints: o.Endpoints, response: o.Response,
 		history: cmp.Or(o.History, store.DefaultConfig().History), renewal: max(2*time.Minute, 4*cfg.Timeout),
 		sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(), deadKeys: map[string]struct{}{},
 		receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
@@ -134,12 +135,11 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 }
 
 func (s *Service) openStore(ctx context.Context) error {
-	var errs [5]error
+	var errs [4]error
 	s.subscriptions, errs[0] = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"})
 	s.deliveries, errs[1] = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history})
 	s.dead, errs[2] = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history})
-	s.journal, errs[3] = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history})
-	s.queue, errs[4] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal})
+	s.queue, errs[3] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", Renewal: s.renewal})
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -183,7 +183,7 @@ func (s *Service) Start() error {
 	}
 	s.consumers.start()
 	s.background.Go(func() {
-		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
+		if err := s.events.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
 			s.log.Error("event delivery has stopped", "error", err)
 		}
 	})
@@ -221,14 +221,14 @@ func (s *Service) Close() {
 
 // Wanted reports whether an enabled subscription covers events of that session. It
 // asks memory only.
-func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subject) }
+func (s *Service) Wanted(subject event.Subject) bool { return s.registry.wanted(subject) }
 
 // payloadFor returns what is sent to a subscription, and a function to call when it was.
 // It waits for room. The error is errNotNow if there is none for long, or the service
 // closes; the final answer may also be one that cannot be read now.
-func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
+func (s *Service) payloadFor(sub *subscription, e *event.Event) (payload []byte, finish func(), err error) {
 	if !sub.IncludeFile || !e.Final || s.response == nil {
-		return e.payload, func() {}, nil
+		return e.Payload, func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(s.living, fileTimeout)
 	defer cancel()
@@ -237,18 +237,18 @@ func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finis
 	}
 	// What was loaded waits for its room before the next one is: it is not thrown away.
 	defer s.loads.Release(1)
-	o, err := s.finalAnswer(e.subject)
+	o, err := s.finalAnswer(e.Key)
 	if err != nil {
 		return nil, nil, err
 	}
 	if o == nil {
-		return e.payload, func() {}, nil // file_omitted says so
+		return e.Payload, func() {}, nil // file_omitted says so
 	}
 	room := min(s.room, int64(3*len(o.Body)))
 	if s.files.Acquire(ctx, room) != nil {
 		return nil, nil, errNotNow
 	}
-	return withFile(e.payload, o), func() { s.files.Release(room) }, nil
+	return event.WithFile(e.Payload, o), func() { s.files.Release(room) }, nil
 }
 
 // finalAnswer returns nil where there is none with its content, or none that can ever be

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+	"pollbridge/event"
 	"pollbridge/store"
 )
 
@@ -109,15 +110,15 @@ func (sub *subscription) completeKeys() {
 }
 
 // covers reports whether events such as e go to the subscription, if it is enabled.
-func (sub *subscription) covers(e *event) bool {
-	if e.operational() {
-		return e.subject != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
+func (sub *subscription) covers(e *event.Event) bool {
+	if e.Operational() {
+		return e.Key != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
 	}
-	return sub.coversSubject(e.about()) &&
+	return sub.coversSubject(e.About()) &&
 		(len(sub.Events) == 0 || slices.Contains(sub.Events, e.Type))
 }
 
-func (sub *subscription) coversSubject(s Subject) bool {
+func (sub *subscription) coversSubject(s event.Subject) bool {
 	return (sub.Session == "" || sub.Session == s.Session) &&
 		(sub.Account == "" || sub.Account == s.Account) &&
 		(len(sub.Endpoints) == 0 || slices.Contains(sub.Endpoints, s.Endpoint))
@@ -125,7 +126,7 @@ func (sub *subscription) coversSubject(s Subject) bool {
 
 // listens reports whether the subscription wants events of sessions at all.
 func (sub *subscription) listens() bool {
-	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes, t) })
+	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return event.IsOfSession(t) })
 }
 
 const masked = "***"
@@ -163,7 +164,7 @@ func (s *Service) check(sub *subscription) error {
 	if _, err := s.sender.checkURL(sub.URL); err != nil {
 		return err
 	}
-	if err := oneOf("events", sub.Events, Types()); err != nil {
+	if err := oneOf("events", sub.Events, event.Types()); err != nil {
 		return err
 	}
 	if err := oneOf("endpoints", sub.Endpoints, s.endpoints); err != nil {

@@ -1,56 +1,8 @@
 package webhook
 
 import (
-	"slices"
 	"time"
-
-	"pollbridge/session"
 )
-
-// The types of events.
-const (
-	TypePending   = "session.pending"
-	TypeSucceeded = "session.succeeded"
-	TypeRefused   = "session.refused"
-	TypeExpired   = "session.expired"
-	TypeFailed    = "session.failed"
-	TypeNotFound  = "session.not_found"
-	TypeAbandoned = "session.abandoned"
-
-	// Operational events: only subscriptions that name them get them.
-	TypeFailing  = "subscription.failing"
-	TypeDisabled = "subscription.disabled"
-	TypeTest     = "webhook.test" // sent by Service.Test only
-)
-
-// Types returns all types of events: those of sessions first.
-func Types() []string {
-	return slices.Concat(sessionTypes, []string{TypeFailing, TypeDisabled, TypeTest})
-}
-
-var sessionTypes = []string{TypePending, TypeSucceeded, TypeRefused, TypeExpired, TypeFailed, TypeNotFound, TypeAbandoned}
-
-// TypeOf returns the type of the event that says that a session is in a state other than
-// Unknown, for which there is none.
-func TypeOf(s session.State) string { return "session." + s.String() }
-
-// Subject is what an event is about, as far as subscriptions filter by it.
-type Subject struct {
-	Session  string // ses_…
-	Endpoint string // its name
-	Account  string // acc_…, see AccountID
-}
-
-// Change is one change of state of one session.
-type Change struct {
-	Subject
-	Token, Locale string
-	Type          string // TypePending to TypeAbandoned
-	State         session.State
-	// Observation is what shows the change; nil where there is none.
-	Observation *session.Observation
-	At          time.Time // when it was seen
-}
 
 // The kinds of signatures that a subscription can ask for.
 const (
