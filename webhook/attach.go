@@ -72,6 +72,9 @@ func (s *Service) attach(ctx context.Context, sub *subscription, tell bool) (Sub
 		return Subscription{}, err
 	}
 	s.caughtUp.CompareAndSwap(sub.ID, catching, nil)
+	if s.registry.get(sub.ID) == nil { // it has gone again, perhaps before it was noted
+		s.caughtUp.Delete(sub.ID)
+	}
 	if isNew && tell {
 		return sub.withSecret(), nil
 	}
