@@ -30,6 +30,7 @@ type entry struct {
 	observed time.Time // the last observation that was taken note of
 	missing  time.Time // since when the upstream does not know it; zero: it does
 	failures int       // in a row
+	doubted  bool      // a question with further fields was answered that it is over: ask the plain one
 
 	due   time.Time
 	place int  // in dueTimes; -1: not there
@@ -51,15 +52,22 @@ func newEntry(id string, r record) *entry {
 // note takes note of an observation, and reports whether there is something new about
 // the session to be made durable.
 func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter time.Duration) bool {
-	if e.stopped || e.end == Final || !o.At.After(e.observed) {
+	final := o.State.Final()
+	switch {
+	case e.stopped, e.end == Final:
+		return false
+	case !final && (e.end != Watching || !o.At.After(e.observed)):
+		return false // it was given up, and only its end is news; or it is old, and only its end is
+	case o.State != session.Pending && o.State != session.Succeeded && v.Plain() != v:
+		// What somebody's further field makes of a session must not end it for others.
+		e.doubted = final && e.end == Watching
 		return false
 	}
-	if e.end != Watching && !o.State.Final() {
-		return false // it was given up; only its end is news
+	if o.At.After(e.observed) {
+		e.observed = o.At
 	}
-	e.observed = o.At
 	switch {
-	case o.State.Final():
+	case final:
 		e.variant = v // whose answer is kept
 		e.endWith(Final, o.State, o)
 		return true
