@@ -3,7 +3,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"net"
 	"net/http"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 
+	"pollbridge/admin/api"
 	"pollbridge/webhook"
 )
 
@@ -21,26 +21,9 @@ type Events interface {
 	NewestEvent(context.Context) (cursor string, err error)
 }
 
-// Event is one event, as webhooks get it.
-type Event struct {
-	ID      string          `json:"id" doc:"The same at every attempt: the webhook-id." example:"evt_4qhxk2v7m3d6c5n8r9t0w1y2za"`
-	Cursor  string          `json:"cursor" doc:"The position of the event: after=CURSOR continues after it."`
-	Type    string          `json:"type" example:"session.succeeded"`
-	Subject string          `json:"subject" doc:"The session that the event is about, or the subscription of an operational event."`
-	Payload json.RawMessage `json:"payload" doc:"The body of the webhook: type, timestamp and data, without the content of files."`
+func shownEvent(e webhook.Event) api.Event {
+	return api.Event{ID: e.ID, Cursor: cursor(ofEvents, e.Cursor), Type: e.Type, Subject: e.Subject, Payload: e.Payload}
 }
-
-func shownEvent(e webhook.Event) Event {
-	return Event{e.ID, cursor(ofEvents, e.Cursor), e.Type, e.Subject, e.Payload}
-}
-
-type eventList struct {
-	Items []Event `json:"items" doc:"Oldest first."`
-	Next  string  `json:"next" doc:"The after of the next call. Always present."`
-}
-
-// latest is what after may be instead of a cursor.
-const latest = "latest"
 
 // AfterParam is where readers begin. Huma sees exported types only.
 type AfterParam struct {
@@ -49,7 +32,7 @@ type AfterParam struct {
 
 // from resolves where to begin.
 func (m *management) from(ctx context.Context, after string) (string, error) {
-	if after == latest {
+	if after == api.Latest {
 		return m.Services.Events.NewestEvent(ctx)
 	}
 	return position(ofEvents, "query.after", after)
@@ -64,17 +47,17 @@ func (c *connection) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-func (m *management) registerEvents(api huma.API) {
+func (m *management) registerEvents(h huma.API) {
 	type input struct {
 		AfterParam
 		Wait  int `query:"wait" minimum:"0" maximum:"60" doc:"How many seconds to wait if there is no event yet." example:"30"`
 		Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most events to return."`
 		connection
 	}
-	route(m, api, operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
+	route(m, h, operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
 		"Every event that a webhook could receive, in order, whether or not a subscription wants it. Reading removes nothing: each reader keeps the cursor in next.",
 		http.StatusOK),
-		"query", func(ctx context.Context, in *input) (*answered[eventList], error) {
+		"query", func(ctx context.Context, in *input) (*answered[api.EventList], error) {
 			after, err := m.from(ctx, in.After)
 			if err != nil {
 				return nil, err
@@ -83,13 +66,13 @@ func (m *management) registerEvents(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			answer := eventList{Items: make([]Event, len(events)), Next: cursor(ofEvents, cmp.Or(next, after))}
+			answer := api.EventList{Items: make([]api.Event, len(events)), Next: cursor(ofEvents, cmp.Or(next, after))}
 			for i := range events {
 				answer.Items[i] = shownEvent(events[i])
 			}
-			return &answered[eventList]{answer}, nil
+			return &answered[api.EventList]{answer}, nil
 		})
-	m.registerStream(api)
+	m.registerStream(h)
 }
 
 // await returns events, or none when the time is over, the client has left or the

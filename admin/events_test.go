@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 )
 
@@ -193,7 +193,7 @@ func TestStreamIsKeptAlive(t *testing.T) {
 	}
 	f.leave()
 	t.Log("that a reader is gone is noticed by the pings too, and makes room")
-	testkit.Eventually(t, "no stream is held", func() bool { return decode[admin.Stats](t, m.do("GET", "/v1/stats", "")).Held == 0 })
+	testkit.Eventually(t, "no stream is held", func() bool { return decode[api.Stats](t, m.do("GET", "/v1/stats", "")).Held == 0 })
 }
 
 func TestStreamEndsWithTheServer(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -321,11 +322,11 @@ func (f watched) Response(_ context.Context, wanted string) (*session.Observatio
 	return nil, watch.ErrNotFound
 }
 
-func (f *fakes) stats(context.Context) (admin.Stats, error) {
+func (f *fakes) stats(context.Context) (api.Stats, error) {
 	unlock, err := f.begin()
 	defer unlock()
-	return admin.Stats{
-		Version: "1.2.3", StartedAt: someTime, Polls: admin.PollStats{Asked: 10, Sent: 1, Saved: 9},
+	return api.Stats{
+		Version: "1.2.3", StartedAt: someTime, Polls: api.PollStats{Asked: 10, Sent: 1, Saved: 9},
 		Sessions: map[string]int{"pending": len(f.sessions)}, Breaker: "closed",
 	}, err
 }

@@ -68,8 +68,8 @@ func within(pointer jsontext.Pointer) string {
 }
 
 // document is the finished OpenAPI description as JSON.
-func document(api huma.API) []byte {
-	text, err := json.MarshalIndent(api.OpenAPI(), "", "  ")
+func document(h huma.API) []byte {
+	text, err := json.MarshalIndent(h.OpenAPI(), "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("admin: the API cannot be described: %v", err)) // a mistake in this package's types
 	}
@@ -77,6 +77,11 @@ func document(api huma.API) []byte {
 }
 
 func newAPIConfig(version string) huma.Config {
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	describeOptional[bool](schemas)
+	describeOptional[string](schemas)
+	describeOptional[[]string](schemas)
+	describeOptional[map[string]string](schemas)
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -86,7 +91,7 @@ func newAPIConfig(version string) huma.Config {
 				Description: apiDescription,
 			},
 			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				Schemas: schemas,
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					"key": {Type: "http", Scheme: "bearer", Description: "One of admin.keys, POLLBRIDGE_ADMIN_KEY, or the key in DATA_DIR/admin.key."},
 				},

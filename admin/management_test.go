@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -33,6 +34,7 @@ type managed struct {
 	*fakes
 	t    *testing.T
 	url  string
+	api  *api.Client
 	log  testkit.LogBuffer
 	stop func()
 }
@@ -53,6 +55,10 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 		t.Fatal(err)
 	}
 	m.url = "http://" + ln.Addr().String()
+	connections := &http.Transport{}
+	t.Cleanup(connections.CloseIdleConnections)
+	m.api, err = api.New(m.url, key, &http.Client{Transport: connections})
+	testkit.NoError(t, err)
 	cfg := admin.DefaultConfig()
 	cfg.Keys = []string{key}
 	server := admin.New(cfg, admin.Options{
@@ -328,7 +334,7 @@ func TestSessionsStory(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	a := manage(t).do("GET", "/v1/stats", "")
-	if got := decode[admin.Stats](t, a); a.Status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
+	if got := decode[api.Stats](t, a); a.Status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
 		t.Errorf("stats = %d %s", a.Status, a.Body)
 	}
 }

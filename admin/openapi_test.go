@@ -196,7 +196,7 @@ POST /v1/subscriptions/{id}/test`, "\n")
 	}
 	wantEvents := webhook.Types()
 	wantEvents = wantEvents[:len(wantEvents)-1] // webhook.test is sent on request only
-	for _, name := range []string{"NewSubscription", "ChangeBody"} {
+	for _, name := range []string{"NewSubscription", "SubscriptionPatch"} {
 		var got []string
 		for _, e := range d.Components.Schemas[name].Properties["events"].Enum {
 			got = append(got, e.(string))

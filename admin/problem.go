@@ -9,35 +9,24 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"pollbridge/admin/api"
 	"pollbridge/internal/check"
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 )
 
-// problem is an error in the form of RFC 9457. It never repeats a value that was sent:
-// that might be a secret.
-type problem struct {
-	Title  string         `json:"title" doc:"The name of the HTTP status." example:"Unprocessable Entity"`
-	Status int            `json:"status" doc:"The HTTP status." example:"422"`
-	Detail string         `json:"detail,omitempty" doc:"What is wrong, as a readable sentence." example:"body.url: must have the scheme https"`
-	Errors []problemField `json:"errors,omitempty" doc:"What is wrong, field by field."`
-}
-
-type problemField struct {
-	Location string `json:"location" doc:"The field: body.NAME, query.NAME, path.NAME or header.NAME." example:"body.url"`
-	Message  string `json:"message" doc:"What is wrong with it." example:"must have the scheme https"`
-}
+// problem is an [api.Problem] as huma sends it.
+type problem struct{ api.Problem }
 
 const problemType = "application/problem+json"
 
-func (p *problem) Error() string             { return p.Detail }
 func (p *problem) GetStatus() int            { return p.Status }
 func (p *problem) ContentType(string) string { return problemType }
 
 // newProblem takes over what huma found, but for the values.
 func newProblem(status int, detail string, errs ...error) *problem {
-	p := &problem{Status: status, Title: http.StatusText(status), Detail: detail}
+	p := &problem{api.Problem{Status: status, Title: http.StatusText(status), Detail: detail}}
 	for _, err := range errs {
 		if found, ok := err.(huma.ErrorDetailer); ok {
 			p.Errors = append(p.Errors, located(found.ErrorDetail()))
@@ -52,8 +41,8 @@ func newProblem(status int, detail string, errs ...error) *problem {
 const missing = "expected required property "
 
 // located says which field is meant where huma names only the object that lacks it.
-func located(found *huma.ErrorDetail) problemField {
-	field := problemField{Location: found.Location, Message: found.Message}
+func located(found *huma.ErrorDetail) api.ProblemField {
+	field := api.ProblemField{Location: found.Location, Message: found.Message}
 	if rest, ok := strings.CutPrefix(field.Message, missing); ok {
 		if name, ok := strings.CutSuffix(rest, " to be present"); ok {
 			field.Location += "." + name
@@ -77,7 +66,7 @@ func located(found *huma.ErrorDetail) problemField {
 	return field
 }
 
-func summary(fields []problemField) string {
+func summary(fields []api.ProblemField) string {
 	text := fields[0].Location + ": " + fields[0].Message
 	if more := len(fields) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)

@@ -13,6 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/gofiber/fiber/v2"
+
+	"pollbridge/admin/api"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 
 const streamExample = "id: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
 
-func (m *management) registerStream(api huma.API) {
+func (m *management) registerStream(h huma.API) {
 	type input struct {
 		AfterParam
 		LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was seen; browsers send it by themselves. Takes precedence over after."`
@@ -40,8 +42,8 @@ func (m *management) registerStream(api huma.API) {
 			Schema: &huma.Schema{Type: huma.TypeString}, Example: streamExample,
 		}},
 	}}
-	route(m, api, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
-		after, err := m.from(ctx, cmp.Or(in.After, latest))
+	route(m, h, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
+		after, err := m.from(ctx, cmp.Or(in.After, api.Latest))
 		if in.LastEventID != "" {
 			after, err = position(ofEvents, "header.Last-Event-ID", in.LastEventID)
 		}
