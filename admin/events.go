@@ -51,7 +51,7 @@ func (m *management) registerEvents(h huma.API) {
 	type input struct {
 		AfterParam
 		Wait  int `query:"wait" minimum:"0" maximum:"60" doc:"How many seconds to wait if there is no event yet." example:"30"`
-		Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most events to return."`
+		Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most events to return. Fewer come where they are large."`
 		connection
 	}
 	route(m, h, operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
@@ -66,7 +66,7 @@ func (m *management) registerEvents(h huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			answer := api.EventList{Items: make([]api.Event, len(events)), Next: cursor(ofEvents, cmp.Or(next, after))}
+			answer := api.EventList{Items: make([]api.Event, len(events)), Next: cursor(ofEvents, next)}
 			for i := range events {
 				answer.Items[i] = shownEvent(events[i])
 			}
@@ -77,20 +77,78 @@ func (m *management) registerEvents(h huma.API) {
 
 // await returns events, or none when the time is over, the client has left or the
 // server stops.
-func (m *management) await(conn net.Conn, after string, limit int, wait time.Duration) ([]webhook.Event, string, error) {
+func (m *management) await(conn net.Conn, after string, limit int, wait time.Duration) (page []webhook.Event, next string, err error) {
+	r := &eventReader{events: m.Services.Events, after: after}
 	if wait == 0 {
 		ctx, cancel := context.WithTimeout(m.longPolls.ctx, callTime)
 		defer cancel()
-		return m.Services.Events.Events(ctx, after, limit, 0)
+		page, err = r.page(ctx, limit)
+		return page, r.after, err
 	}
 	ctx, done, err := m.longPolls.admit(conn)
 	if err != nil {
 		return nil, "", err
 	}
 	defer done()
-	events, next, err := m.Services.Events.Events(ctx, after, limit, wait)
+	first, err := r.wait(ctx, wait)
+	if err == nil && len(first) > 0 {
+		page, err = r.page(ctx, limit-len(first))
+	}
 	if err != nil && ctx.Err() != nil {
 		return nil, after, nil
 	}
-	return events, next, err
+	return append(first, page...), r.after, err
+}
+
+const (
+	// eventPage is about how large a page of events is, in bytes, and eventPart what is
+	// read at once.
+	eventPage = 1 << 20
+	eventPart = 128 << 10
+)
+
+// eventReader reads on, part by part. Events differ in size a thousandfold, so the sizes of
+// those that came say how many are read next.
+type eventReader struct {
+	events Events
+	after  string
+	each   int // how many are read next, if they are wanted
+}
+
+// wait returns an event, or none when the time is over.
+func (r *eventReader) wait(ctx context.Context, wait time.Duration) ([]webhook.Event, error) {
+	part, _, err := r.read(ctx, 1, wait)
+	return part, err
+}
+
+// next returns up to limit events, or none if there are none yet.
+func (r *eventReader) next(ctx context.Context, limit int) (part []webhook.Event, size int, err error) {
+	return r.read(ctx, min(limit, max(1, r.each)), 0)
+}
+
+// page returns up to limit events, fewer if they are large, or none.
+func (r *eventReader) page(ctx context.Context, limit int) (page []webhook.Event, err error) {
+	for size := 0; len(page) < limit && size < eventPage; {
+		part, n, err := r.next(ctx, limit-len(page))
+		if err != nil || len(part) == 0 {
+			return page, err
+		}
+		page, size = append(page, part...), size+n
+	}
+	return page, nil
+}
+
+func (r *eventReader) read(ctx context.Context, limit int, wait time.Duration) (part []webhook.Event, size int, err error) {
+	part, next, err := r.events.Events(ctx, r.after, limit, wait)
+	if err != nil {
+		return nil, 0, err
+	}
+	r.after = cmp.Or(next, r.after)
+	for i := range part {
+		size += len(part[i].Payload)
+	}
+	if n := len(part); n > 0 {
+		r.each = min(4*max(n, r.each), eventPart*n/max(size, 1)) // not too many at once after a few small ones
+	}
+	return part, size, nil
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -630,62 +627,4 @@ func TestAddressesThatCannotBeRead(t *testing.T) {
 		t.Errorf("a path that cannot be read: %s", text)
 	}
 	wantLocation(t, "a parameter twice", m.do("GET", "/v1/events?limit=1&limit=2", ""), "query.limit")
-}
-
-// TestAnswersThatNobodyReads are counted until they are sent, or nobody can read them.
-func TestAnswersThatNobodyReads(t *testing.T) {
-	m := manage(t)
-	held := func() float64 {
-		line := regexp.MustCompile(`(?m)^pollbridge_admin_response_bytes_held (\S+)$`).FindStringSubmatch(get(t, m.url+"/metrics").Body)
-		if line == nil {
-			t.Fatal("there is no such metric")
-		}
-		n, err := strconv.ParseFloat(line[1], 64)
-		testkit.NoError(t, err)
-		return n
-	}
-	until := func(what string, holds func(n float64) bool) {
-		t.Helper()
-		var n float64
-		defer func() {
-			if t.Failed() {
-				t.Logf("%v bytes are held", n)
-			}
-		}()
-		testkit.Eventually(t, what, func() bool { n = held(); return holds(n) })
-	}
-	const size = 16 << 20 // more than sockets take, if the client's takes little
-	client := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-		}
-		return conn, err
-	}}
-	t.Cleanup(client.CloseIdleConnections)
-	m.mu.Lock()
-	m.answers["ses_large"] = &session.Observation{At: someTime, Content: &session.Content{Status: 200, Body: make([]byte, size)}}
-	large := fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("x", size))
-	m.events = append(m.events, webhook.Event{ID: "evt_large", Cursor: "1", Type: webhook.TypePending, Payload: large})
-	m.mu.Unlock()
-	for _, path := range []string{"/v1/sessions/ses_large/response", "/v1/events", "/v1/events/stream?after=" + base64.RawURLEncoding.EncodeToString([]byte("e0"))} {
-		for _, reads := range []bool{false, true} {
-			ctx, leave := context.WithTimeout(t.Context(), testkit.Timeout)
-			request, err := http.NewRequestWithContext(ctx, "GET", m.url+path, nil)
-			testkit.NoError(t, err)
-			request.Header.Set("Authorization", "Bearer "+key)
-			response, err := client.RoundTrip(request)
-			testkit.NoError(t, err)
-			until(path, func(n float64) bool { return n >= size && n < size+1<<20 })
-			if reads {
-				if _, err := io.CopyN(io.Discard, response.Body, size); err != nil {
-					t.Errorf("%s: %v", path, err)
-				}
-				until(path+" was read", func(n float64) bool { return n < 1<<20 })
-			}
-			leave()
-			response.Body.Close()
-			until(path+" has no reader", func(n float64) bool { return n == 0 })
-		}
-	}
 }

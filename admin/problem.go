@@ -130,6 +130,9 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	case errors.Is(err, watch.ErrFull):
 		m.log.Warn("session refused: watch.max reached")
 		return later("the limit of watched sessions is reached: try again later")
+	case errors.Is(err, errNoRoom):
+		m.log.Warn("final answer not sent: too many are held for clients that are slow to read")
+		return later(noRoom)
 	case errors.Is(err, webhook.ErrFull):
 		m.log.Warn("webhook refused: the limit of webhooks attached to sessions is reached")
 		return later("the limit of webhooks attached to sessions is reached: try again later")

@@ -193,15 +193,21 @@ func (m *management) registerResponse(h huma.API) {
 		}},
 	}}
 	route(m, h, op, "path", func(ctx context.Context, in *SessionPath) (*huma.StreamResponse, error) {
-		o, err := m.Sessions.Response(ctx, in.ID)
+		var o *session.Observation
+		sent, err := m.unsent.final(ctx, func() (body []byte, err error) {
+			if o, err = m.Sessions.Response(ctx, in.ID); err != nil {
+				return nil, err
+			}
+			return o.Body, nil
+		})
 		if err != nil {
 			return nil, err
 		}
-		return &huma.StreamResponse{Body: func(ctx huma.Context) { writeAnswer(humafiber.Unwrap(ctx), o) }}, nil
+		return &huma.StreamResponse{Body: func(ctx huma.Context) { writeAnswer(humafiber.Unwrap(ctx), o, sent) }}, nil
 	})
 }
 
-func writeAnswer(c *fiber.Ctx, o *session.Observation) {
+func writeAnswer(c *fiber.Ctx, o *session.Observation, sent func()) {
 	c.Status(http.StatusOK)
 	c.Set(fiber.HeaderContentSecurityPolicy, "sandbox; default-src 'none'") // a browser shows what the upstream sent
 	c.Set(api.HeaderUpstreamStatus, strconv.Itoa(o.Status))
@@ -213,5 +219,5 @@ func writeAnswer(c *fiber.Ctx, o *session.Observation) {
 			c.Set(name, string(field.Value))
 		}
 	}
-	c.Response().SetBodyRaw(o.Body)
+	setUnsent(c, o.Body, sent)
 }
