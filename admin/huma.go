@@ -1,11 +1,13 @@
 package admin
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -67,13 +69,42 @@ func within(pointer jsontext.Pointer) string {
 	return " in " + strings.Join(path, ".")
 }
 
-// document is the finished OpenAPI description as JSON.
-func document(h huma.API) []byte {
-	text, err := json.MarshalIndent(h.OpenAPI(), "", "  ")
+// document is the finished OpenAPI description as JSON. It leaves the description without
+// what is not OpenAPI.
+func document(description *huma.OpenAPI) []byte {
+	for _, schema := range description.Components.Schemas.Map() {
+		standard(schema)
+	}
+	for _, item := range description.Paths {
+		for _, op := range []*huma.Operation{item.Post, item.Get, item.Patch, item.Delete} {
+			if op == nil {
+				continue
+			}
+			for _, param := range op.Parameters {
+				standard(param.Schema)
+			}
+		}
+	}
+	text, err := json.MarshalIndent(description, "", "  ")
 	if err != nil {
 		panic(fmt.Sprintf("admin: the API cannot be described: %v", err)) // a mistake in this package's types
 	}
 	return text
+}
+
+// standard says in the words of JSON Schema what huma says in its own.
+func standard(schema *huma.Schema) {
+	schema.Description = cmp.Or(schema.Description, schema.PatternDescription)
+	schema.PatternDescription = ""
+	if schema.Nullable && len(schema.Enum) > 0 {
+		schema.Enum = append(schema.Enum, nil)
+	}
+	for _, property := range schema.Properties {
+		standard(property)
+	}
+	if schema.Items != nil {
+		standard(schema.Items)
+	}
 }
 
 func newAPIConfig(version string) huma.Config {
@@ -82,6 +113,7 @@ func newAPIConfig(version string) huma.Config {
 	describeOptional[string](schemas)
 	describeOptional[[]string](schemas)
 	describeOptional[map[string]string](schemas)
+	schemas.RegisterTypeAlias(reflect.TypeFor[json.RawMessage](), reflect.TypeFor[map[string]any]())
 	return huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -89,6 +121,11 @@ func newAPIConfig(version string) huma.Config {
 				Title:       "pollbridge management API",
 				Version:     version,
 				Description: apiDescription,
+				License:     &huma.License{Name: "MIT", Identifier: "MIT"},
+			},
+			Servers: []*huma.Server{
+				{URL: "/", Description: "Where this description is served."},
+				{URL: "http://127.0.0.1:8090", Description: "On the machine of the bridge, as admin.listen is set by default."},
 			},
 			Components: &huma.Components{
 				Schemas: schemas,
@@ -102,6 +139,7 @@ func newAPIConfig(version string) huma.Config {
 				{Name: tagDeliveries, Description: "What was sent, what is waiting to be sent, and what was given up."},
 				{Name: tagSessions, Description: "Signings that are being watched."},
 				{Name: tagEvents, Description: "The same events, for readers that would rather fetch them."},
+				{Name: tagWebhooks, Description: "What subscriptions are sent."},
 				{Name: tagStats, Description: "What the bridge is doing, in figures."},
 			},
 		},
@@ -116,12 +154,13 @@ const (
 	tagDeliveries    = "Deliveries"
 	tagSessions      = "Sessions"
 	tagEvents        = "Events"
+	tagWebhooks      = "Webhooks"
 	tagStats         = "Stats"
 )
 
 const apiDescription = `Every call needs Authorization: Bearer KEY. Bodies are JSON of at most 1 MiB; fields that are not listed here are refused. ` +
-	`Errors are problem details (RFC 9457) whose errors name the field: body.url, query.limit, path.id. ` +
-	`Lists are newest first; if there is more, the answer has a next, which is the cursor of the next call. ` +
+	`Errors are problem details (RFC 9457) whose errors name every field that is wrong: body.url, query.limit, path.id. ` +
+	`Lists are newest first, events oldest first; if there is more, the answer has a next, where the next call goes on. ` +
 	`Cursors are opaque and may change their form.`
 
 // operation is what all operations have in common.

@@ -57,8 +57,9 @@ func (m *management) register(app *fiber.App, version string, keyed fiber.Handle
 	m.registerSessions(h)
 	m.registerEvents(h)
 	m.registerStats(h)
-	describeTest(h.OpenAPI())
-	description, page := document(h), docsPage(h.OpenAPI())
+	describeWebhooks(h.OpenAPI())
+	page := docsPage(h.OpenAPI())
+	description := document(h.OpenAPI())
 	app.Get("/openapi.json", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/openapi+json")
 		return c.Send(description)

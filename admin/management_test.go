@@ -306,8 +306,24 @@ func TestSessionsStory(t *testing.T) {
 	if a := m.do("GET", path, ""); a.Status != 200 || !strings.Contains(a.Body, `"token":"0123456789abcdef"`) || strings.Contains(a.Body, "the-access-token") {
 		t.Errorf("get = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", path+"/response", ""); a.Status != 404 {
-		t.Errorf("response before there is one = %d", a.Status)
+	for _, test := range []struct {
+		state session.State
+		end   watch.End
+		want  string
+	}{
+		{session.Pending, watch.Watching, "the session is pending: there is no final answer yet"},
+		{session.Pending, watch.Abandoned, "the session is abandoned: there is no final answer"},
+		{session.Succeeded, watch.Final, "the session is succeeded, but its final answer is not stored, or no longer"},
+	} {
+		m.mu.Lock()
+		m.sessions[0].State, m.sessions[0].End = test.state, test.end
+		m.mu.Unlock()
+		if a := m.do("GET", path+"/response", ""); a.Status != 404 || !strings.Contains(a.Body, test.want) {
+			t.Errorf("response before there is one = %d %s; want 404: %s", a.Status, a.Body, test.want)
+		}
+	}
+	if a := m.do("GET", "/v1/sessions/ses_none/response", ""); a.Status != 404 || !strings.Contains(a.Body, "nothing with this id") {
+		t.Errorf("response of no session = %d %s", a.Status, a.Body)
 	}
 	document := bytes.Repeat([]byte("{\"file\": \x00\xff}\n"), 100_000)
 	m.mu.Lock()

@@ -117,7 +117,7 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 		return at(location(in, field.Field), field.Problem)
 	}
 	switch {
-	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, watch.ErrNotFound), errors.Is(err, store.ErrNotFound):
+	case isNotFound(err):
 		return newProblem(http.StatusNotFound, "nothing with this id is stored, or it is no longer stored")
 	case errors.Is(err, webhook.ErrDisabled):
 		return newProblem(http.StatusConflict, "the subscription is disabled: enable it first")
@@ -142,6 +142,10 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	}
 	m.log.Error("management request failed", "operation", op.OperationID, "error", err)
 	return newProblem(http.StatusInternalServerError, "internal error: see the log")
+}
+
+func isNotFound(err error) bool {
+	return errors.Is(err, webhook.ErrNotFound) || errors.Is(err, watch.ErrNotFound) || errors.Is(err, store.ErrNotFound)
 }
 
 func later(detail string) error {

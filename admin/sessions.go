@@ -184,7 +184,7 @@ func (p PageParams) before() (uint64, error) {
 func (m *management) registerResponse(h huma.API) {
 	op := operation(http.MethodGet, "/v1/sessions/{id}/response", "get-response", tagSessions, "Get the final answer",
 		"The upstream's answer, byte for byte, including the signed document, with its content type. The status is 200 whatever the upstream's was. "+
-			"404 while there is no final answer, and after it was forgotten.", http.StatusOK, 404)
+			"404 while there is no final answer, and after it was forgotten: the detail tells which.", http.StatusOK, 404)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "The answer.",
 		Content:     map[string]*huma.MediaType{"*/*": {Schema: &huma.Schema{Description: "As the upstream sent it, usually JSON."}}},
@@ -196,7 +196,7 @@ func (m *management) registerResponse(h huma.API) {
 		var o *session.Observation
 		sent, err := m.unsent.final(ctx, func() (body []byte, err error) {
 			if o, err = m.Sessions.Response(ctx, in.ID); err != nil {
-				return nil, err
+				return nil, m.noAnswer(ctx, in.ID, err)
 			}
 			return o.Body, nil
 		})
@@ -205,6 +205,23 @@ func (m *management) registerResponse(h huma.API) {
 		}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) { writeAnswer(humafiber.Unwrap(ctx), o, sent) }}, nil
 	})
+}
+
+// noAnswer tells what there is of a session of which no final answer was found.
+func (m *management) noAnswer(ctx context.Context, id string, err error) error {
+	if !isNotFound(err) {
+		return err
+	}
+	known, unknown := m.Sessions.Get(ctx, id)
+	switch {
+	case unknown != nil:
+		return err
+	case known.State.Final():
+		return newProblem(http.StatusNotFound, "the session is "+known.Status()+", but its final answer is not stored, or no longer")
+	case known.End == watch.Watching:
+		return newProblem(http.StatusNotFound, "the session is "+known.Status()+": there is no final answer yet")
+	}
+	return newProblem(http.StatusNotFound, "the session is "+known.Status()+": there is no final answer")
 }
 
 func writeAnswer(c *fiber.Ctx, o *session.Observation, sent func()) {

@@ -139,7 +139,7 @@ func (m *management) registerSubscriptionActions(h huma.API) {
 		})
 	route(m, h, operation(http.MethodPost, "/v1/subscriptions/{id}/test", "test-subscription", tagSubscriptions, "Send webhook.test",
 		"Makes one attempt now and answers 200 with its outcome, even if it failed. "+
-			"The body is a WebhookTest, which reveals receivers that verify JSON which they decoded and encoded again.", http.StatusOK, 404, 409, 413, 415),
+			"The body reveals receivers that verify JSON which they decoded and encoded again.", http.StatusOK, 404, 409, 413, 415),
 		"path", func(ctx context.Context, in *action) (*answered[api.Attempt], error) {
 			attempt, err := m.Subscriptions.Test(ctx, in.ID)
 			return &answered[api.Attempt]{shownAttempt(attempt)}, err

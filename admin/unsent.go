@@ -16,7 +16,7 @@ import (
 const (
 	// mostFinals bounds the final answers that are held, in bytes, and readingFinals how
 	// many more there can be that were read from the store and wait for room.
-	mostFinals    = 96 << 20
+	mostFinals    = 64 << 20
 	readingFinals = 2
 	// mostAnswers bounds all other answers that are held, without event streams, which
 	// hold little each. What is smaller than smallAnswer costs no more than its
