@@ -44,7 +44,8 @@ func (m *management) registerDeliveries(h huma.API) {
 		State        string `query:"state" enum:"waiting,delivered,dead,superseded" doc:"Only deliveries in this state."`
 		Session      string `query:"session" pattern:"^ses_[0-9A-Za-z_-]{1,64}$" patternDescription:"the id of a session, ses_…" doc:"Only deliveries about this session."`
 	}
-	route(m, h, operation(http.MethodGet, "/v1/deliveries", "list-deliveries", tagDeliveries, "List deliveries", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK),
+	list := operation(http.MethodGet, "/v1/deliveries", "list-deliveries", tagDeliveries, "List deliveries", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK)
+	route(m, h, checked(list, cursorOf(ofDeliveries)),
 		inList, func(ctx context.Context, in *filter) (*answered[api.List[api.Delivery]], error) {
 			before, err := in.after(ofDeliveries)
 			if err != nil {

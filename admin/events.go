@@ -38,6 +38,14 @@ func (m *management) from(ctx context.Context, after string) (string, error) {
 	return position(ofEvents, "query.after", after)
 }
 
+// checkAfter checks where a reader wants to begin.
+func checkAfter(r request) (err error) {
+	if after := r.query.Get("after"); after != api.Latest {
+		_, err = position(ofEvents, "query.after", after)
+	}
+	return err
+}
+
 // connection is what the client is connected by.
 type connection struct{ conn net.Conn }
 
@@ -54,9 +62,10 @@ func (m *management) registerEvents(h huma.API) {
 		Limit int `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The most events to return. Fewer come where they are large."`
 		connection
 	}
-	route(m, h, operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
+	list := operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
 		"Every event that a webhook could receive, in order, whether or not a subscription wants it. Reading removes nothing: each reader keeps the cursor in next.",
-		http.StatusOK),
+		http.StatusOK)
+	route(m, h, checked(list, checkAfter),
 		"query", func(ctx context.Context, in *input) (*answered[api.EventList], error) {
 			after, err := m.from(ctx, in.After)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -102,6 +103,18 @@ func (f *fakes) Create(_ context.Context, n webhook.NewSubscription) (webhook.Su
 	f.subscriptions = append(f.subscriptions, s)
 	s.Secret = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc="
 	return s, nil
+}
+
+func (f *fakes) Check(v webhook.Subscription) (err error) {
+	if v.URL != "" && !strings.HasPrefix(v.URL, "https://") {
+		err = &webhook.FieldError{Field: "url", Problem: "want an https URL"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
+		if strings.HasPrefix(name, "Webhook-") {
+			err = errors.Join(err, &webhook.FieldError{Field: "headers." + name, Problem: "is reserved"})
+		}
+	}
+	return err
 }
 
 func (f *fakes) find(wanted string) (int, error) {

@@ -15,11 +15,17 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Huma keeps these three in package variables. Nothing else in the program uses it.
+// Huma keeps these in package variables. Nothing else in the program uses it.
 func init() {
 	huma.ValidateStrictCasing = true  // "URL" is not url
 	huma.DefaultArrayNullable = false // lists are never null
 	huma.NewError = func(status int, detail string, errs ...error) huma.StatusError {
+		return newProblem(status, detail, errs...)
+	}
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, detail string, errs ...error) huma.StatusError {
+		if b, ok := ctx.Context().Value(besidesKey{}).(*besides); ok && status == http.StatusUnprocessableEntity {
+			errs = append(errs, b.all()...)
+		}
 		return newProblem(status, detail, errs...)
 	}
 }
@@ -143,9 +149,8 @@ func newAPIConfig(version string) huma.Config {
 				{Name: tagStats, Description: "What the bridge is doing, in figures."},
 			},
 		},
-		Formats:                      map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
-		DefaultFormat:                "application/json",
-		RejectUnknownQueryParameters: true,
+		Formats:       map[string]huma.Format{"application/json": strictJSON, "json": strictJSON},
+		DefaultFormat: "application/json",
 	}
 }
 

@@ -49,9 +49,10 @@ type management struct {
 
 // register puts the API into app. Whatever is below /v1 needs a key.
 func (m *management) register(app *fiber.App, version string, keyed fiber.Handler) {
-	app.Use("/v1", identify, keyed, harden, m.readable, wholeBody, m.bound, m.unsent.count)
+	app.Use("/v1", identify, keyed, harden, m.parsable, wholeBody, m.bound, m.unsent.count)
 	app.Use([]string{"/openapi.json", "/docs"}, identify, harden)
 	h := humafiber.New(app, newAPIConfig(version))
+	h.UseMiddleware(lookBesides)
 	m.registerSubscriptions(h)
 	m.registerDeliveries(h)
 	m.registerSessions(h)
@@ -90,20 +91,14 @@ func harden(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// readable refuses addresses that two readers would read differently.
-func (m *management) readable(c *fiber.Ctx) error {
+// parsable refuses addresses that cannot be read.
+func (m *management) parsable(c *fiber.Ctx) error {
 	address, err := url.ParseRequestURI(c.OriginalURL())
 	if err != nil {
 		return newProblem(http.StatusBadRequest, "the request target is malformed")
 	}
-	query, err := url.ParseQuery(address.RawQuery)
-	if err != nil {
+	if _, err := url.ParseQuery(address.RawQuery); err != nil {
 		return newProblem(http.StatusBadRequest, "the query is malformed: want NAME=VALUE&NAME=VALUE, percent-encoded")
-	}
-	for name, values := range query {
-		if len(values) > 1 {
-			return at("query."+shorten(name), "is given more than once")
-		}
 	}
 	return c.Next()
 }
@@ -121,6 +116,9 @@ func (m *management) bound(c *fiber.Ctx) error {
 // about.
 func route[I, O any](m *management, h huma.API, op huma.Operation, in string, f func(context.Context, *I) (*O, error)) {
 	huma.Register(h, op, func(ctx context.Context, input *I) (*O, error) {
+		if err := refused(ctx); err != nil {
+			return nil, err
+		}
 		output, err := f(ctx, input)
 		if err != nil {
 			return nil, m.publish(ctx, &op, in, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -24,12 +25,16 @@ const problemType = "application/problem+json"
 func (p *problem) GetStatus() int            { return p.Status }
 func (p *problem) ContentType(string) string { return problemType }
 
-// newProblem takes over what huma found, but for the values.
+// newProblem takes over what huma found, but for the values. Of each field the first
+// complaint counts.
 func newProblem(status int, detail string, errs ...error) *problem {
 	p := &problem{api.Problem{Status: status, Title: http.StatusText(status), Detail: detail}}
 	for _, err := range errs {
 		if found, ok := err.(huma.ErrorDetailer); ok {
-			p.Errors = append(p.Errors, located(found.ErrorDetail()))
+			field := located(found.ErrorDetail())
+			if !slices.ContainsFunc(p.Errors, func(other api.ProblemField) bool { return other.Location == field.Location }) {
+				p.Errors = append(p.Errors, field)
+			}
 		}
 	}
 	if len(p.Errors) > 0 {
@@ -52,11 +57,8 @@ func located(found *huma.ErrorDetail) api.ProblemField {
 	if strings.HasPrefix(field.Message, "unknown content type") {
 		field.Location, field.Message = "header.Content-Type", "must be application/json"
 	}
-	switch field.Message {
-	case "unexpected property":
+	if field.Message == "unexpected property" {
 		field.Message = "unknown field"
-	case "unknown query parameter":
-		field.Message = "unknown parameter"
 	}
 	parts := strings.Split(field.Location, ".")
 	for i := range parts {
@@ -113,8 +115,8 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	if known, ok := errors.AsType[*problem](err); ok {
 		return known
 	}
-	if field, ok := errors.AsType[*webhook.FieldError](err); ok {
-		return at(location(in, field.Field), field.Problem)
+	if wrong := details(in, err); wrong != nil {
+		return newProblem(http.StatusUnprocessableEntity, "", wrong...)
 	}
 	switch {
 	case isNotFound(err):

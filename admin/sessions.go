@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/gofiber/fiber/v2"
 
 	"pollbridge/admin/api"
@@ -62,6 +63,7 @@ func (m *management) registerSessions(h huma.API) {
 	register := operation(http.MethodPost, "/v1/sessions", "register-session", tagSessions, "Watch a session",
 		"Answers 201 for a session that was not known and 200 for one that was, so the call can be repeated.", http.StatusCreated, 409, 413, 415)
 	register.Responses = map[string]*huma.Response{"200": {Description: "The session was already known."}}
+	register = checked(register, func(r request) error { return m.checkSession(readableSession(r.body)) })
 	route(m, h, register, "body", func(ctx context.Context, in *answered[api.NewSession]) (*output, error) {
 		made, known, err := m.watchSession(ctx, in.Body)
 		if err != nil {
@@ -77,7 +79,12 @@ func (m *management) registerSessions(h huma.API) {
 		PageParams
 		State string `query:"state" enum:"abandoned,unknown,pending,succeeded,refused,expired,failed,not_found" doc:"Only sessions in this state."`
 	}
-	route(m, h, operation(http.MethodGet, "/v1/sessions", "list-sessions", tagSessions, "List sessions", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK),
+	list := operation(http.MethodGet, "/v1/sessions", "list-sessions", tagSessions, "List sessions", "Most recently changed first. A page may be shorter than its limit, or even empty, and still have a next.", http.StatusOK)
+	list = checked(list, func(r request) error {
+		_, err := PageParams{Cursor: r.query.Get("cursor")}.before()
+		return err
+	})
+	route(m, h, list,
 		inList, func(ctx context.Context, in *filter) (*answered[api.List[api.Session]], error) {
 			before, err := in.before()
 			if err != nil {
@@ -102,9 +109,12 @@ func (m *management) registerSessions(h huma.API) {
 // watchSession has a session watched, and known reports whether it was. The webhook
 // comes first: its URL is what is most likely wrong, and then nothing has happened yet.
 func (m *management) watchSession(ctx context.Context, n api.NewSession) (made api.RegisteredSession, known bool, err error) {
+	if err := m.checkSession(n); err != nil {
+		return made, false, err
+	}
 	v, err := m.Table.Variant(n.Endpoint, n.Token, n.AccessToken, n.Locale)
 	if err != nil {
-		return made, false, variantProblem(err)
+		return made, false, err
 	}
 	subject := m.Sessions.Subject(v)
 	_, err = m.Sessions.Get(ctx, subject.Session)
@@ -130,10 +140,7 @@ func (m *management) watchSession(ctx context.Context, n api.NewSession) (made a
 
 func (m *management) attach(ctx context.Context, subject webhook.Subject, w api.SessionWebhook) (*api.RegisteredWebhook, error) {
 	s, err := m.Subscriptions.Attach(ctx, subject, webhook.AttachOptions(w))
-	if wrong, ok := errors.AsType[*webhook.FieldError](err); ok {
-		return nil, &webhook.FieldError{Field: "webhook." + wrong.Field, Problem: wrong.Problem}
-	}
-	return &api.RegisteredWebhook{Subscription: s.ID, Secret: s.Secret, PublicKey: s.PublicKey}, err
+	return &api.RegisteredWebhook{Subscription: s.ID, Secret: s.Secret, PublicKey: s.PublicKey}, below("webhook", err)
 }
 
 // detach takes back a webhook that was made just now, so that whoever tries again is
@@ -147,17 +154,27 @@ func (m *management) detach(ctx context.Context, w *api.RegisteredWebhook) {
 	}
 }
 
-// variantProblem names the field as the body does.
-func variantProblem(err error) error {
-	wrong, ok := errors.AsType[*session.VariantError](err)
-	if !ok {
-		return err
+// checkSession returns what is wrong with the fields of n.
+func (m *management) checkSession(n api.NewSession) error {
+	_, err := m.Table.Variant(n.Endpoint, n.Token, n.AccessToken, n.Locale)
+	if w := n.Webhook; w != nil {
+		err = errors.Join(err, below("webhook", m.Subscriptions.Check(webhook.Subscription{
+			URL: w.URL, Secret: w.Secret, Events: w.Events, Headers: w.Headers, Signature: w.Signature,
+		})))
 	}
-	field := wrong.Field
-	if field == "credential" {
-		field = "access_token"
+	return err
+}
+
+// readableSession is what can be read of a body.
+func readableSession(body []byte) api.NewSession {
+	n := readable[api.NewSession](body)
+	nested := readable[struct {
+		Webhook jsontext.Value `json:"webhook"`
+	}](body).Webhook
+	if nested.Kind() == '{' {
+		n.Webhook = new(readable[api.SessionWebhook](nested))
 	}
-	return &webhook.FieldError{Field: field, Problem: wrong.Problem}
+	return n
 }
 
 // revision is where a page of sessions ends, as a position of a cursor.

@@ -40,6 +40,13 @@ func (m *management) registerStream(h huma.API) {
 			Schema: &huma.Schema{Type: huma.TypeString}, Example: streamExample,
 		}},
 	}}
+	op = checked(op, func(r request) error {
+		if id := r.header("Last-Event-ID"); id != "" {
+			_, err := position(ofEvents, "header.Last-Event-ID", id)
+			return err
+		}
+		return checkAfter(r)
+	})
 	route(m, h, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
 		after, err := m.from(ctx, cmp.Or(in.After, api.Latest))
 		if in.LastEventID != "" {

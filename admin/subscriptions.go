@@ -24,6 +24,8 @@ type Subscriptions interface {
 	Test(ctx context.Context, id string) (webhook.Attempt, error)
 	Recover(ctx context.Context, id string, since time.Time) (count int, err error)
 	Attach(ctx context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
+	// Check returns what is wrong with the fields that are not empty.
+	Check(webhook.Subscription) error
 }
 
 func shownSubscription(s webhook.Subscription) api.Subscription {
@@ -52,6 +54,13 @@ func patch(b api.SubscriptionPatch) webhook.SubscriptionPatch {
 		p.Signature = new(webhook.SignatureV1)
 	}
 	return p
+}
+
+func zeroIfNil[T any](p *T) (value T) {
+	if p != nil {
+		value = *p
+	}
+	return value
 }
 
 // nullable stands for an [api.Optional] in the description.
@@ -85,8 +94,15 @@ type created[T any] struct {
 type answered[T any] struct{ Body T }
 
 func (m *management) registerSubscriptions(h huma.API) {
-	route(m, h, operation(http.MethodPost, "/v1/subscriptions", "create-subscription", tagSubscriptions, "Create a subscription",
-		"From now on events are sent to its URL, signed with the secret that only this answer shows.", http.StatusCreated, 413, 415, 409),
+	create := operation(http.MethodPost, "/v1/subscriptions", "create-subscription", tagSubscriptions, "Create a subscription",
+		"From now on events are sent to its URL, signed with the secret that only this answer shows.", http.StatusCreated, 413, 415, 409)
+	create = checked(create, func(r request) error {
+		n := readable[api.NewSubscription](r.body)
+		return m.Subscriptions.Check(webhook.Subscription{
+			URL: n.URL, Events: n.Events, Endpoints: n.Endpoints, Session: n.Session, Description: n.Description, Headers: n.Headers, Signature: n.Signature,
+		})
+	})
+	route(m, h, create,
 		"body", func(ctx context.Context, in *answered[api.NewSubscription]) (*created[api.SubscriptionWithSecret], error) {
 			s, err := m.Subscriptions.Create(ctx, wanted(in.Body))
 			if err != nil {
@@ -94,7 +110,7 @@ func (m *management) registerSubscriptions(h huma.API) {
 			}
 			return &created[api.SubscriptionWithSecret]{"/v1/subscriptions/" + s.ID, withSecret(s)}, nil
 		})
-	route(m, h, operation(http.MethodGet, "/v1/subscriptions", "list-subscriptions", tagSubscriptions, "List subscriptions", "", http.StatusOK),
+	route(m, h, checked(operation(http.MethodGet, "/v1/subscriptions", "list-subscriptions", tagSubscriptions, "List subscriptions", "", http.StatusOK), cursorOf(ofSubscriptions)),
 		inList, func(ctx context.Context, in *PageParams) (*answered[api.List[api.Subscription]], error) {
 			after, err := in.after(ofSubscriptions)
 			if err != nil {
@@ -112,8 +128,17 @@ func (m *management) registerSubscriptions(h huma.API) {
 		SubscriptionPath
 		Body api.SubscriptionPatch
 	}
-	route(m, h, operation(http.MethodPatch, "/v1/subscriptions/{id}", "update-subscription", tagSubscriptions, "Change a subscription",
-		"Fields that are left out stay as they are; null means what leaving the field out at creation means.", http.StatusOK, 404, 409, 413, 415),
+	change := operation(http.MethodPatch, "/v1/subscriptions/{id}", "update-subscription", tagSubscriptions, "Change a subscription",
+		"Fields that are left out stay as they are; null means what leaving the field out at creation means.", http.StatusOK, 404, 409, 413, 415)
+	change = checked(change, func(r request) error {
+		p := patch(readable[api.SubscriptionPatch](r.body))
+		return m.Subscriptions.Check(webhook.Subscription{
+			URL: zeroIfNil(p.URL), Events: zeroIfNil(p.Events), Endpoints: zeroIfNil(p.Endpoints), Session: zeroIfNil(p.Session),
+			Description: zeroIfNil(p.Description), Signature: zeroIfNil(p.Signature),
+			// Headers may stand for stored ones: only the service can tell.
+		})
+	})
+	route(m, h, change,
 		"body", func(ctx context.Context, in *changeInput) (*answered[api.Subscription], error) {
 			s, err := m.Subscriptions.Update(ctx, in.ID, patch(in.Body))
 			return &answered[api.Subscription]{shownSubscription(s)}, err
