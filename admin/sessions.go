@@ -173,6 +173,7 @@ func readableSession(body []byte) api.NewSession {
 	}](body).Webhook
 	if nested.Kind() == '{' {
 		n.Webhook = new(readable[api.SessionWebhook](nested))
+		n.Webhook.Headers = readableHeaders(nested)
 	}
 	return n
 }

@@ -24,7 +24,7 @@ const (
 	streamPiece = 8 << 10
 )
 
-const streamExample = "id: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
+const streamExample = "id: ZTA\n\nid: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
 
 func (m *management) registerStream(h huma.API) {
 	type input struct {
@@ -33,7 +33,7 @@ func (m *management) registerStream(h huma.API) {
 		connection
 	}
 	op := operation(http.MethodGet, "/v1/events/stream", "stream-events", tagEvents, "Follow events",
-		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event.", http.StatusOK)
+		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event. It begins with an id alone: the position that events follow.", http.StatusOK)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "The stream. It ends when the bridge stops: connect again with the last id.",
 		Content: map[string]*huma.MediaType{"text/event-stream": {
@@ -95,7 +95,8 @@ func (s *stream) run(w *bufio.Writer) {
 			s.m.log.Error("event stream failed")
 		}
 	}()
-	if s.write(w, []byte(": pollbridge\n\n")) != nil {
+	// A reader that sees no event before it has to connect again goes on from here.
+	if s.write(w, fmt.Appendf(nil, "id: %s\n\n", cursor(ofEvents, s.events.after))) != nil {
 		return
 	}
 	for s.ctx.Err() == nil {

@@ -99,7 +99,7 @@ func (m *management) registerSubscriptions(h huma.API) {
 	create = checked(create, func(r request) error {
 		n := readable[api.NewSubscription](r.body)
 		return m.Subscriptions.Check(webhook.Subscription{
-			URL: n.URL, Events: n.Events, Endpoints: n.Endpoints, Session: n.Session, Description: n.Description, Headers: n.Headers, Signature: n.Signature,
+			URL: n.URL, Events: n.Events, Endpoints: n.Endpoints, Session: n.Session, Description: n.Description, Headers: readableHeaders(r.body), Signature: n.Signature,
 		})
 	})
 	route(m, h, create,

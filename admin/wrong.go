@@ -162,3 +162,10 @@ func readable[T any](object []byte) (value T) {
 	}
 	return value
 }
+
+// readableHeaders reads the headers of an object.
+func readableHeaders(object []byte) map[string]string {
+	return readable[map[string]string](readable[struct {
+		Headers jsontext.Value `json:"headers"`
+	}](object).Headers)
+}

@@ -21,7 +21,7 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 			"body.Url body.events[0] body.headers.Host body.more body.signature body.url"},
 		{"POST /v1/subscriptions?more=1&nonsense=2", `{"endpoints":["nope"],"description":7}`, "body.description body.endpoints[0] body.url query.more query.nonsense"},
 		{"POST /v1/subscriptions?more=1", `{"url":"ftp://x"}`, "body.url query.more"},
-		{"POST /v1/subscriptions", `{"url":"` + receiver.URL + `","enabled":"x","session":"ses_","headers":{"a":1,"Host":"x"}}`, "body.enabled body.headers.a body.session"},
+		{"POST /v1/subscriptions", `{"url":"` + receiver.URL + `","enabled":"x","session":"ses_","headers":{"a":1,"Host":"x"}}`, "body.enabled body.headers.Host body.headers.a body.session"},
 		{"POST /v1/sessions", `{"endpoint":"nope","token":"a/b","access_token":"x","webhook":{"url":"ftp://x","secret":"x"}}`, "body.endpoint body.token body.webhook.secret body.webhook.url"},
 		{"POST /v1/sessions", `{"endpoint":"smartid-sign","token":"a/b","access_token":"","locale":"xx","webhook":{"url":"ftp://x","secret":5,"events":["x"],"headers":{"Host":"x"}}}`,
 			"body.access_token body.locale body.token body.webhook.events[0] body.webhook.headers.Host body.webhook.secret body.webhook.url"},
