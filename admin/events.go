@@ -157,7 +157,7 @@ func (r *eventReader) read(ctx context.Context, limit int, wait time.Duration) (
 		size += len(part[i].Payload)
 	}
 	if n := len(part); n > 0 {
-		r.each = min(4*max(n, r.each), eventPart*n/max(size, 1)) // not too many at once after a few small ones
+		r.each = min(4*n, eventPart*n/max(size, 1)) // not too many after a few small ones
 	}
 	return part, size, nil
 }

@@ -63,7 +63,10 @@ func (m *management) registerSessions(h huma.API) {
 	register := operation(http.MethodPost, "/v1/sessions", "register-session", tagSessions, "Watch a session",
 		"Answers 201 for a session that was not known and 200 for one that was, so the call can be repeated.", http.StatusCreated, 409, 413, 415)
 	register.Responses = map[string]*huma.Response{"200": {Description: "The session was already known."}}
-	register = checked(register, func(r request) error { return m.checkSession(readableSession(r.body)) })
+	register = checked(register, func(r request) error {
+		_, err := m.checkSession(readableSession(r.body))
+		return err
+	})
 	route(m, h, register, "body", func(ctx context.Context, in *answered[api.NewSession]) (*output, error) {
 		made, known, err := m.watchSession(ctx, in.Body)
 		if err != nil {
@@ -109,10 +112,7 @@ func (m *management) registerSessions(h huma.API) {
 // watchSession has a session watched, and known reports whether it was. The webhook
 // comes first: its URL is what is most likely wrong, and then nothing has happened yet.
 func (m *management) watchSession(ctx context.Context, n api.NewSession) (made api.RegisteredSession, known bool, err error) {
-	if err := m.checkSession(n); err != nil {
-		return made, false, err
-	}
-	v, err := m.Table.Variant(n.Endpoint, n.Token, n.AccessToken, n.Locale)
+	v, err := m.checkSession(n)
 	if err != nil {
 		return made, false, err
 	}
@@ -154,15 +154,15 @@ func (m *management) detach(ctx context.Context, w *api.RegisteredWebhook) {
 	}
 }
 
-// checkSession returns what is wrong with the fields of n.
-func (m *management) checkSession(n api.NewSession) error {
-	_, err := m.Table.Variant(n.Endpoint, n.Token, n.AccessToken, n.Locale)
+// checkSession returns what n is about, or what is wrong with each of its fields.
+func (m *management) checkSession(n api.NewSession) (*session.Variant, error) {
+	v, err := m.Table.Variant(n.Endpoint, n.Token, n.AccessToken, n.Locale)
 	if w := n.Webhook; w != nil {
 		err = errors.Join(err, below("webhook", m.Subscriptions.Check(webhook.Subscription{
 			URL: w.URL, Secret: w.Secret, Events: w.Events, Headers: w.Headers, Signature: w.Signature,
 		})))
 	}
-	return err
+	return v, err
 }
 
 // readableSession is what can be read of a body.

@@ -56,7 +56,7 @@ func (u *unsent) add(size int) (sent func()) {
 // when it is sent.
 func (u *unsent) final(ctx context.Context, read func() (body []byte, err error)) (sent func(), err error) {
 	if err := u.reading.Acquire(ctx, 1); err != nil {
-		return nil, errNoRoom
+		return nil, noRoomIn(err)
 	}
 	defer u.reading.Release(1)
 	body, err := read()
@@ -67,13 +67,21 @@ func (u *unsent) final(ctx context.Context, read func() (body []byte, err error)
 	counted := u.add(len(body))
 	if err := u.finals.Acquire(ctx, room); err != nil {
 		counted()
-		return nil, errNoRoom
+		return nil, noRoomIn(err)
 	}
 	return sync.OnceFunc(func() { counted(); u.finals.Release(room) }), nil
 }
 
 // errNoRoom is for those who come when too much is held for others.
 var errNoRoom = errors.New("admin: too much is held for clients that are slow to read")
+
+// noRoomIn is the error of who has waited for room in vain, or could not wait.
+func noRoomIn(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errNoRoom
+	}
+	return err
+}
 
 const noRoom = "too much is held in memory for clients that are slow to read: try again later"
 
