@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/watch"
@@ -102,6 +104,18 @@ func (f *fakes) Create(_ context.Context, n webhook.NewSubscription) (webhook.Su
 	f.subscriptions = append(f.subscriptions, s)
 	s.Secret = "whsec_bmV3LW5ldy1uZXctbmV3LW5ldy1uZXc="
 	return s, nil
+}
+
+func (f *fakes) Check(v webhook.Subscription) (err error) {
+	if v.URL != "" && !strings.HasPrefix(v.URL, "https://") {
+		err = &webhook.FieldError{Field: "url", Problem: "want an https URL"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
+		if strings.HasPrefix(name, "Webhook-") {
+			err = errors.Join(err, &webhook.FieldError{Field: "headers." + name, Problem: "is reserved"})
+		}
+	}
+	return err
 }
 
 func (f *fakes) find(wanted string) (int, error) {
@@ -322,11 +336,11 @@ func (f watched) Response(_ context.Context, wanted string) (*session.Observatio
 	return nil, watch.ErrNotFound
 }
 
-func (f *fakes) stats(context.Context) (admin.Stats, error) {
+func (f *fakes) stats(context.Context) (api.Stats, error) {
 	unlock, err := f.begin()
 	defer unlock()
-	return admin.Stats{
-		Version: "1.2.3", StartedAt: someTime, Polls: admin.PollStats{Asked: 10, Sent: 1, Saved: 9},
+	return api.Stats{
+		Version: "1.2.3", StartedAt: someTime, Polls: api.PollStats{Asked: 10, Sent: 1, Saved: 9},
 		Sessions: map[string]int{"pending": len(f.sessions)}, Breaker: "closed",
 	}, err
 }

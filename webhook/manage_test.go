@@ -67,6 +67,51 @@ func TestFieldErrors(t *testing.T) {
 	}
 }
 
+// TestEveryFieldErrorIsTold at once, also before anything is asked for.
+func TestEveryFieldErrorIsTold(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	const rest = "events[0] events[2] endpoints[0] session signature description headers headers.Host headers.Te"
+	v := webhook.Subscription{
+		Events: []string{"nope", "session.pending", "session.pending"}, Endpoints: []string{"nope"}, Session: "ses_*",
+		Signature: "v2", Description: strings.Repeat("x", 501), Headers: map[string]string{"Host": "x", "Te": "x", "\n": "x", "X-A": "x"},
+	}
+	_, creating := b.Create(t.Context(), webhook.NewSubscription{
+		URL: "ftp://x", Events: v.Events, Endpoints: v.Endpoints, Session: v.Session, Signature: v.Signature, Description: v.Description, Headers: v.Headers,
+	})
+	for what, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"Create":         {creating, "url " + rest},
+		"Check":          {b.Check(v), rest},
+		"Check, a URL":   {b.Check(webhook.Subscription{URL: "ftp://x", Secret: "x"}), "url secret"},
+		"Check, nothing": {b.Check(webhook.Subscription{}), ""},
+	} {
+		var got []string
+		for _, err := range unjoined(test.err) {
+			if field, ok := errors.AsType[*webhook.FieldError](err); ok {
+				got = append(got, field.Field)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q; want %s", what, got, test.want)
+		}
+	}
+}
+
+// unjoined are the errors that err joins, at any depth.
+func unjoined(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, err := range joined.Unwrap() {
+		all = append(all, unjoined(err)...)
+	}
+	return all
+}
+
 func orV1(signature string) string {
 	if signature == "" {
 		return "v1"

@@ -3,6 +3,7 @@ package webhook
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -159,43 +160,41 @@ const (
 	mostHeaderValue = 4096
 )
 
-// check returns a *FieldError unless the subscription can be used.
+// check returns a *FieldError for each field that cannot be used, joined.
 func (s *Service) check(sub *subscription) error {
-	if _, err := s.sender.checkURL(sub.URL); err != nil {
-		return err
-	}
-	if err := oneOf("events", sub.Events, event.Types()); err != nil {
-		return err
-	}
-	if err := oneOf("endpoints", sub.Endpoints, s.endpoints); err != nil {
-		return err
-	}
-	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !store.IsID(sub.Session)) {
-		return &FieldError{"session", "must be the id of a session, ses_…"}
-	}
-	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
-		return &FieldError{"signature", "must be v1 or v1a"}
-	}
-	if !isSecret(sub.Secret) {
-		return &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
-	}
-	if len(sub.Description) > mostDescription {
-		return &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)}
-	}
-	return checkHeaders(sub.Headers)
+	_, err := s.sender.checkURL(sub.URL)
+	return errors.Join(err, s.checkOthers(sub))
 }
 
-func oneOf(field string, values, accepted []string) error {
+// checkOthers checks all but the URL.
+func (s *Service) checkOthers(sub *subscription) error {
+	wrong := errors.Join(oneOf("events", sub.Events, event.Types()), oneOf("endpoints", sub.Endpoints, s.endpoints))
+	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !store.IsID(sub.Session)) {
+		wrong = errors.Join(wrong, &FieldError{"session", "must be the id of a session, ses_…"})
+	}
+	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
+		wrong = errors.Join(wrong, &FieldError{"signature", "must be v1 or v1a"})
+	}
+	if !isSecret(sub.Secret) {
+		wrong = errors.Join(wrong, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"})
+	}
+	if len(sub.Description) > mostDescription {
+		wrong = errors.Join(wrong, &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)})
+	}
+	return errors.Join(wrong, checkHeaders(sub.Headers))
+}
+
+func oneOf(field string, values, accepted []string) (wrong error) {
 	for i, value := range values {
 		name := fmt.Sprintf("%s[%d]", field, i)
-		if !slices.Contains(accepted, value) {
-			return &FieldError{name, "must be one of " + strings.Join(accepted, ", ")}
-		}
-		if slices.Contains(values[:i], value) {
-			return &FieldError{name, "is given twice"}
+		switch {
+		case !slices.Contains(accepted, value):
+			wrong = errors.Join(wrong, &FieldError{name, "must be one of " + strings.Join(accepted, ", ")})
+		case slices.Contains(values[:i], value):
+			wrong = errors.Join(wrong, &FieldError{name, "is given twice"})
 		}
 	}
-	return nil
+	return wrong
 }
 
 // What a receiver relies on, and what belongs to the connection, is not for
@@ -206,26 +205,30 @@ var reservedHeaders = []string{
 	"upgrade", "expect", "http2-settings", "accept-encoding",
 }
 
-func checkHeaders(headers map[string]string) error {
+func checkHeaders(headers map[string]string) (wrong error) {
 	if len(headers) > mostHeaders {
-		return &FieldError{"headers", fmt.Sprintf("must be at most %d fields", mostHeaders)}
+		wrong = &FieldError{"headers", fmt.Sprintf("must be at most %d fields", mostHeaders)}
 	}
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		field, problem := "headers."+name, ""
 		lower := strings.ToLower(name)
 		switch value := headers[name]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			return &FieldError{"headers", "has an invalid header name"}
+			field, problem = "headers", "has an invalid header name"
 		case slices.Contains(reservedHeaders, lower), strings.HasPrefix(lower, "webhook-"):
-			return &FieldError{"headers." + name, "is reserved"}
+			problem = "is reserved"
 		case seen[lower]:
-			return &FieldError{"headers." + name, "is given twice"}
+			problem = "is given twice"
 		case value == masked:
-			return &FieldError{"headers." + name, "must be the value: " + masked + " stands for one that is already stored"}
+			problem = "must be the value: " + masked + " stands for one that is already stored"
 		case !httpguts.ValidHeaderFieldValue(value), len(value) > mostHeaderValue:
-			return &FieldError{"headers." + name, fmt.Sprintf("must be visible characters, at most %d bytes (the value is not shown)", mostHeaderValue)}
+			problem = fmt.Sprintf("must be visible characters, at most %d bytes (the value is not shown)", mostHeaderValue)
+		}
+		if problem != "" {
+			wrong = errors.Join(wrong, &FieldError{field, problem})
 		}
 		seen[lower] = true
 	}
-	return nil
+	return wrong
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/simulator"
 	"pollbridge/webhook"
 
