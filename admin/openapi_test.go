@@ -16,7 +16,6 @@ import (
 	"pollbridge/admin/api"
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
-	"pollbridge/webhook"
 )
 
 // description is as much of an OpenAPI document as the tests read.
@@ -203,12 +202,12 @@ POST /v1/subscriptions/{id}/test`, "\n")
 		t.Errorf("webhooks = %v, want %v", got, want)
 	}
 	payload := d.of(d.Components.Schemas["Event"].Properties["payload"])
-	for i, event := range events {
-		op := d.Webhooks[event]["post"]
-		if op == nil || op.Summary == "" || op.Responses["2XX"].Description == "" || !slices.Equal(d.of(op.body()).Properties["type"].Enum, []any{event}) {
-			t.Errorf("webhook %s is %+v", event, op)
-		} else if ref := op.body().Ref; event == event.TypeTest != (i >= len(payload.OneOf) || payload.OneOf[i].Ref != ref || payload.Discriminator.Mapping[event] != ref) {
-			t.Errorf("the payload of %s is not %s", event, ref)
+	for i, kind := range events {
+		op := d.Webhooks[kind]["post"]
+		if op == nil || op.Summary == "" || op.Responses["2XX"].Description == "" || !slices.Equal(d.of(op.body()).Properties["type"].Enum, []any{kind}) {
+			t.Errorf("webhook %s is %+v", kind, op)
+		} else if ref := op.body().Ref; kind == event.TypeTest != (i >= len(payload.OneOf) || payload.OneOf[i].Ref != ref || payload.Discriminator.Mapping[kind] != ref) {
+			t.Errorf("the payload of %s is not %s", kind, ref)
 		}
 	}
 	t.Log("references lead somewhere, and nothing is described in vain")

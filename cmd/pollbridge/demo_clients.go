@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"pollbridge/event"
 	"pollbridge/simulator"
 	"pollbridge/webhook"
 
