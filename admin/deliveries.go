@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 // Deliveries keeps what was, is and will be sent to webhooks: a [*webhook.Service].
@@ -51,7 +52,7 @@ type Attempt struct {
 	Answer     string    `json:"answer,omitempty" doc:"The first 4 KiB of the receiver's answer, as far as they came within a second."`
 }
 
-func shownAttempt(a webhook.Attempt) Attempt {
+func shownAttempt(a send.Attempt) Attempt {
 	return Attempt{
 		At: a.At, DurationMS: a.Duration.Milliseconds(), Success: a.Succeeded(), Status: a.Status, Error: a.Error, Detail: a.Detail,
 		Answer: strings.ToValidUTF8(a.Answer, "�"),

@@ -10,6 +10,7 @@ import (
 	jsonv2 "github.com/go-json-experiment/json"
 
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 // Subscriptions keeps webhooks: a [*webhook.Service]. What it returned without an error
@@ -21,7 +22,7 @@ type Subscriptions interface {
 	Update(ctx context.Context, id string, p webhook.SubscriptionPatch) (webhook.Subscription, error)
 	Delete(ctx context.Context, id string) error
 	RotateSecret(ctx context.Context, id string) (webhook.Subscription, error)
-	Test(ctx context.Context, id string) (webhook.Attempt, error)
+	Test(ctx context.Context, id string) (send.Attempt, error)
 	Recover(ctx context.Context, id string, since time.Time) (count int, err error)
 	Attach(ctx context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
 }

@@ -13,6 +13,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 func subjectOf(sessionID string) webhook.Subject {
@@ -84,7 +85,7 @@ func TestAttach(t *testing.T) {
 	b.changed(change("ses_a", session.Succeeded))
 	all := r.Wait(t, 2)
 	for _, got := range all {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
 			t.Errorf("got %s: %v", got.Body, err)
 		}
 	}
@@ -122,7 +123,7 @@ func TestAttachComesLate(t *testing.T) {
 	}
 	testkit.Eventually(t, "the final event arrived", func() bool {
 		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { // the one before may come too
-			return got.Type == webhook.TypeSucceeded && webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
+			return got.Type == webhook.TypeSucceeded && signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
 		})
 	})
 	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: "https://10.0.0.1/"}); err == nil {

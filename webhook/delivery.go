@@ -11,6 +11,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // freshFor is less than the time for which the queue does not add the same item twice.
@@ -227,7 +228,7 @@ func (s *Service) attempt(c *consumer, item *store.Item, sub *subscription, e *e
 		return errNotNow // the room for files is taken
 	}
 	defer finish()
-	o, err := c.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
+	o, err := c.send(s.sending, send.Message{URL: sub.URL, ID: e.ID, Payload: payload, Headers: sub.Headers, Keys: sub.keys(time.Now())})
 	if err != nil {
 		return err
 	}
@@ -248,8 +249,8 @@ func (s *Service) attempt(c *consumer, item *store.Item, sub *subscription, e *e
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
-func (s *Service) tell(c *consumer, sub *subscription, o outcome) {
-	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.gone && !sub.Bound {
+func (s *Service) tell(c *consumer, sub *subscription, o send.Outcome) {
+	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.Gone && !sub.Bound {
 		return
 	}
 	s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
@@ -267,8 +268,8 @@ func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event, d 
 	return nil
 }
 
-func (s *Service) failed(ctx context.Context, item *store.Item, sub *subscription, d *delivery, o outcome) error {
-	if o.gone {
+func (s *Service) failed(ctx context.Context, item *store.Item, sub *subscription, d *delivery, o send.Outcome) error {
+	if o.Gone {
 		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
 			return fmt.Errorf("disabling a subscription whose receiver answered 410: %w", err)
 		}
@@ -279,7 +280,7 @@ func (s *Service) failed(ctx context.Context, item *store.Item, sub *subscriptio
 		s.receivers.gaveUp(sub)
 		return s.conclude(ctx, d, StateDead, "no retries left")
 	}
-	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
+	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.RetryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.writeDelivery(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt, which will be repeated: %w", err)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 	"pollbridge/store"
+	"pollbridge/webhook/signature"
 )
 
 // overlap is how long a rotated secret signs besides the new one.
@@ -43,7 +44,7 @@ type subscription struct {
 func draft(v Subscription) *subscription {
 	v.Created = time.Now()
 	v.Updated = v.Created
-	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, NewSecret())
+	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, signature.NewSecret())
 	sub := (&subscription{Subscription: v}).clone() // the caller keeps what it gave
 	sub.completeKeys()
 	return sub
@@ -93,13 +94,13 @@ func (sub *subscription) rotate(now time.Time) {
 		}
 	}
 	sub.Old = old
-	sub.Secret, sub.Private = NewSecret(), ""
+	sub.Secret, sub.Private = signature.NewSecret(), ""
 	sub.completeKeys()
 }
 
 func (sub *subscription) completeKeys() {
 	if sub.Signature == SignatureV1a && sub.Private == "" {
-		sub.Private, _ = NewKeyPair()
+		sub.Private, _ = signature.NewKeyPair()
 	}
 }
 
@@ -133,7 +134,7 @@ func (sub *subscription) view() Subscription {
 		v.Headers[name] = masked
 	}
 	if sub.Signature == SignatureV1a {
-		v.PublicKey, _ = PublicKey(sub.Private)
+		v.PublicKey, _ = signature.PublicKey(sub.Private)
 	}
 	if len(sub.Old) > 0 && time.Now().Before(sub.Old[0].Until) {
 		v.OldSecretUntil = sub.Old[0].Until
@@ -155,8 +156,8 @@ const (
 
 // check returns a *FieldError unless the subscription can be used.
 func (s *Service) check(sub *subscription) error {
-	if _, err := s.sender.checkURL(sub.URL); err != nil {
-		return err
+	if _, err := s.sender.CheckURL(sub.URL); err != nil {
+		return &FieldError{"url", err.Error()}
 	}
 	if err := oneOf("events", sub.Events, Types()); err != nil {
 		return err
@@ -170,7 +171,7 @@ func (s *Service) check(sub *subscription) error {
 	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
 		return &FieldError{"signature", "must be v1 or v1a"}
 	}
-	if !isSecret(sub.Secret) {
+	if !signature.IsSecret(sub.Secret) {
 		return &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
 	}
 	if len(sub.Description) > mostDescription {
