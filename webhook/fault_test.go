@@ -317,6 +317,38 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 	}
 }
 
+// TestNoAnswerHoldsNothing: a status that is no answer is a failure at once, to whoever
+// waits for the attempt.
+func TestNoAnswerHoldsNothing(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{101, 150} {
+		r := testkit.NewRawUpstream(t, func(c *testkit.Conn) {
+			c.ReadRequest()
+			c.Say(fmt.Sprintf("HTTP/1.1 %d X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", status))
+			c.UntilClosed()
+		})
+		b := newBridge(t, func(b *bridge) {
+			b.cfg.Timeout, b.cfg.Retries, b.cfg.Concurrency = testkit.Timeout, nil, 1
+			b.cfg.AllowPorts = []int{int(netip.MustParseAddrPort(r.Addr()).Port())}
+		})
+		sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+		start := time.Now()
+		if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Status != status || a.Error != send.ErrorStatus {
+			t.Errorf("Test = status %d, %q (%s), %v; want %d, %q", a.Status, a.Error, a.Detail, err, status, send.ErrorStatus)
+		}
+		for i := range 3 {
+			b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+		}
+		testkit.Eventually(t, "each is given up", func() bool {
+			return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 3
+		})
+		b.close()
+		if took := time.Since(start); took > testkit.Timeout/2 {
+			t.Errorf("with status %d it took %v", status, took)
+		}
+	}
+}
+
 // TestRecoveryOfAReceiver: what waited while the breaker was open arrives when the
 // receiver is back, without a lost one and with no attempt burnt meanwhile.
 func TestRecoveryOfAReceiver(t *testing.T) {

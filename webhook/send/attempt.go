@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 	"syscall"
 	"time"
@@ -44,12 +43,8 @@ type Outcome struct {
 	Gone       bool          // it wants no more webhooks: 410
 }
 
-// classify says what went wrong without the URL, which may hold a secret.
+// classify says what went wrong, without words of the receiver.
 func classify(err error) (class, detail string) {
-	var wrapped *url.Error
-	if errors.As(err, &wrapped) {
-		err = wrapped.Err
-	}
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
@@ -75,7 +70,7 @@ func classify(err error) (class, detail string) {
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return ErrorBroken, "the connection was closed before an answer"
 	}
-	return ErrorBroken, "the request failed"
+	return ErrorBroken, "no answer that HTTP allows, or its head is larger than 64 KiB"
 }
 
 // refusal is the part of a dial error that the guard wrote.

@@ -3,7 +3,7 @@ package send
 import (
 	"context"
 	"net"
-	"net/http"
+	"time"
 )
 
 // The parts that tests look at, because nobody else should.
@@ -26,9 +26,24 @@ func Dial(ctx context.Context, cfg Config, resolver *net.Resolver, address strin
 		return err
 	}
 	defer s.Close()
-	conn, err := s.client.Transport.(*http.Transport).DialContext(ctx, "tcp", address)
+	conn, err := s.transport.DialContext(ctx, "tcp", address)
 	if err == nil {
 		conn.Close()
 	}
 	return err
+}
+
+// SetAnswerTime sets how long an answer is read once its head has come.
+func (s *Sender) SetAnswerTime(d time.Duration) { s.answerTime = d }
+
+// WrapConns has each connection wrapped, above what a Sender makes of it.
+func (s *Sender) WrapConns(wrap func(net.Conn) net.Conn) {
+	dial := s.transport.DialContext
+	s.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return wrap(conn), nil
+	}
 }

@@ -22,14 +22,19 @@ const (
 	answerTime = time.Second // for reading that much once the head has come
 	mostHeader = 64 << 10
 	mostWait   = 24 * time.Hour // that Retry-After can ask for
+
+	// idleTime is less than the 5 s after which Node.js, Apache and uvicorn close an idle
+	// connection: what is sent just then is lost.
+	idleTime = 4 * time.Second
 )
 
 // Sender makes attempts. It is safe for concurrent use. Create it with New.
 type Sender struct {
-	cfg       Config
-	userAgent string
-	guard     *guard
-	client    *http.Client
+	cfg        Config
+	userAgent  string
+	guard      *guard
+	transport  *http.Transport
+	answerTime time.Duration
 }
 
 // Options is what a Sender needs besides its configuration.
@@ -49,29 +54,40 @@ func New(cfg Config, o Options) (*Sender, error) {
 		return nil, err
 	}
 	g := newGuard(cfg)
-	dialer := &net.Dialer{Resolver: o.Resolver, Control: g.control, KeepAlive: 30 * time.Second}
+	// net/http goes on dialling when the attempt is over, for others: so that has bounds
+	// of its own.
+	dialer := &net.Dialer{Resolver: o.Resolver, Control: g.control, Timeout: cfg.Timeout, KeepAlive: 30 * time.Second}
 	transport := &http.Transport{
-		Proxy:                  nil, // and none from the environment: it would do the dialling
-		DialContext:            dialer.DialContext,
+		Proxy: nil, // and none from the environment: it would do the dialling
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dialer.DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return &conn{Conn: c}, nil
+		},
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout:    cfg.Timeout,
 		ForceAttemptHTTP2:      true,
+		HTTP2:                  http2Config,
 		DisableCompression:     true, // answers are kept as they are, and never grow
 		MaxResponseHeaderBytes: mostHeader,
 		MaxIdleConnsPerHost:    o.Concurrency, // or what is beyond it is dialled anew all the time
 		MaxIdleConns:           1024,
-		IdleConnTimeout:        time.Minute,
+		IdleConnTimeout:        idleTime,
 	}
-	return &Sender{
-		cfg: cfg, userAgent: o.UserAgent, guard: g,
-		client: &http.Client{
-			Transport:     transport,
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}, nil
+	return &Sender{cfg: cfg, userAgent: o.UserAgent, guard: g, transport: transport, answerTime: answerTime}, nil
+}
+
+// http2Config bounds what comes of a body before it is read, and how long a connection is
+// used on which nothing comes any more.
+var http2Config = &http.HTTP2Config{
+	MaxReceiveBufferPerConnection: 64 << 10, MaxReceiveBufferPerStream: 64 << 10,
+	SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second,
 }
 
 // Close closes the connections that are not in use. Attempts under way go on.
-func (s *Sender) Close() { s.client.CloseIdleConnections() }
+func (s *Sender) Close() { s.transport.CloseIdleConnections() }
 
 // Message is what an attempt sends.
 type Message struct {
@@ -88,14 +104,13 @@ type Message struct {
 func (s *Sender) Send(ctx context.Context, m Message) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
-	start := time.Now()
-	o := Outcome{Attempt: Attempt{At: start}}
-	response, err := s.request(ctx, m, start)
+	o := Outcome{Attempt: Attempt{At: time.Now()}}
+	response, err := s.exchange(ctx, m, o.At)
 	if err == nil {
 		o.Status = response.StatusCode
-		o.Answer = readAnswer(response, cancel)
+		o.Answer = readAnswer(response, s.answerTime, cancel)
 	}
-	o.Duration = time.Since(start)
+	o.Duration = time.Since(o.At)
 	switch {
 	case err != nil:
 		o.Error, o.Detail = classify(err)
@@ -105,13 +120,14 @@ func (s *Sender) Send(ctx context.Context, m Message) Outcome {
 	default:
 		o.Error, o.Detail = ErrorStatus, "answered "+strconv.Itoa(o.Status)
 		o.Gone = o.Status == http.StatusGone
-		o.RetryAfter = retryAfter(response, start)
+		o.RetryAfter = retryAfter(response, o.At)
 	}
 	return o
 }
 
-func (s *Sender) request(ctx context.Context, m Message, at time.Time) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, bytes.NewReader(m.Payload))
+// exchange sends a message and returns the head of the answer.
+func (s *Sender) exchange(ctx context.Context, m Message, at time.Time) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, nil)
 	if err != nil {
 		return nil, errors.New("the URL is invalid") // the error would repeat it
 	}
@@ -119,9 +135,6 @@ func (s *Sender) request(ctx context.Context, m Message, at time.Time) (*http.Re
 	if err != nil {
 		return nil, err
 	}
-	// Not sent: it lets the transport repeat the request where a kept connection turns
-	// out to be closed, which it does for no other POST. webhook-id makes that harmless.
-	request.Header["Idempotency-Key"] = nil
 	for name, value := range m.Headers {
 		request.Header.Set(name, value)
 	}
@@ -130,17 +143,31 @@ func (s *Sender) request(ctx context.Context, m Message, at time.Time) (*http.Re
 	request.Header.Set(signature.HeaderID, m.ID)
 	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(signature.HeaderSignature, signed)
-	return s.client.Do(request)
+	request.ContentLength = int64(len(m.Payload))
+	for {
+		// Without GetBody, as net/http would send again what it thinks can be.
+		var t trip
+		request := request.WithContext(t.trace(ctx))
+		request.Body = io.NopCloser(bytes.NewReader(m.Payload))
+		// No http.Client: it follows redirects, and fails where it cannot read where to.
+		response, err := s.transport.RoundTrip(request)
+		if status := t.status.Load(); err != nil && status != 0 {
+			return &http.Response{StatusCode: int(status), Body: http.NoBody}, nil
+		}
+		if err == nil || ctx.Err() != nil || !t.wasIdle || t.sent() {
+			return response, err
+		}
+	}
 }
 
 // readAnswer returns the beginning of an answer and closes its body: a connection with
 // more on it is not used again. It calls cancel where that takes too long.
-func readAnswer(response *http.Response, cancel context.CancelFunc) string {
+func readAnswer(response *http.Response, most time.Duration, cancel context.CancelFunc) string {
 	defer response.Body.Close()
 	if response.StatusCode < 200 { // the body of a 101 is the connection
 		return ""
 	}
-	defer time.AfterFunc(answerTime, cancel).Stop()
+	defer time.AfterFunc(most, cancel).Stop()
 	kept, _ := io.ReadAll(io.LimitReader(response.Body, keptAnswer)) // what has come is told
 	return strings.ToValidUTF8(strings.ReplaceAll(string(kept), "\x00", ""), "\uFFFD")
 }
