@@ -3,6 +3,7 @@ package webhook
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,21 @@ func (c Config) Validate() error {
 	m.Want(c.Concurrency >= 1, "concurrency", c.Concurrency, "at least 1")
 	c.validateHeaderHosts(&m)
 	return m.Err()
+}
+
+// LongestDelivery is how long after its event the last attempt of a delivery may end, to
+// the second, if no receiver asks for more time: each retry as late as it can be, and each
+// attempt for as long as it may take.
+func (c Config) LongestDelivery() time.Duration {
+	total := float64(c.Timeout)
+	for _, wait := range c.Retries {
+		total += float64(wait)*(1+spread) + float64(c.Timeout)
+	}
+	seconds := math.Ceil(math.Round(total) / float64(time.Second))
+	if seconds >= math.MaxInt64/float64(time.Second) {
+		return math.MaxInt64
+	}
+	return time.Duration(seconds) * time.Second
 }
 
 func (c Config) validateHeaderHosts(m *check.Mistakes) {

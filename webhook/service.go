@@ -259,10 +259,12 @@ func (s *Service) finalAnswer(sessionID string) *session.Observation {
 	return o
 }
 
-// jitter spreads a wait by ±10 %, so that what failed together is not repeated
-// together.
+// spread is the part of a wait by which jitter changes it at most.
+const spread = 0.1
+
+// jitter spreads a wait, so that what failed together is not repeated together.
 func jitter(wait time.Duration) time.Duration {
-	return time.Duration(float64(wait) * (0.9 + 0.2*rand.Float64()))
+	return time.Duration(float64(wait) * (1 - spread + 2*spread*rand.Float64()))
 }
 
 func hostOfURL(raw string) string {
