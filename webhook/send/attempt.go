@@ -19,11 +19,11 @@ const (
 	ErrorDNS      = "dns"      // the host's name has no address
 	ErrorRefused  = "refused"  // the address is none that webhooks may go to
 	ErrorTLS      = "tls"      // no trust in the receiver's certificate, or no handshake
-	ErrorConnect  = "connect"  // nobody listens
+	ErrorConnect  = "connect"  // nobody listens, or there is no way there
 	ErrorBroken   = "broken"   // the connection broke
 )
 
-// Attempt is one request to a receiver and its answer.
+// Attempt is one request to a receiver and its answer. Deliveries are stored with its JSON.
 type Attempt struct {
 	At       time.Time
 	Duration time.Duration
@@ -67,10 +67,12 @@ func classify(err error) (class, detail string) {
 		return ErrorConnect, "connection refused"
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
 		return ErrorConnect, "no route to the host"
+	case operation != nil && operation.Op == "dial":
+		return ErrorConnect, "no connection: " + operation.Err.Error()
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return ErrorBroken, "the connection was closed before an answer"
 	}
-	return ErrorBroken, "no answer that HTTP allows, or its head is larger than 64 KiB"
+	return ErrorBroken, "the receiver broke off, or its answer is not HTTP or has a head of more than 64 KiB"
 }
 
 // refusal is the part of a dial error that the guard wrote.

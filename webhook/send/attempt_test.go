@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -81,6 +83,16 @@ func TestTheTimeoutBoundsAnAttempt(t *testing.T) {
 		s := newSender(t, "http://hooks.example:80", timeout(200*time.Millisecond), func(s *setup) { s.Resolver = resolver })
 		s.want(s.send("evt_1"), 0, send.ErrorTimeout)
 	})
+}
+
+// TestNoConnection: what keeps a connection from being made here is not told as what a
+// receiver did.
+func TestNoConnection(t *testing.T) {
+	t.Parallel()
+	err := &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{Port: 443}, Err: os.NewSyscallError("socket", syscall.EMFILE)}
+	if class, detail := send.Classify(err); class != send.ErrorConnect || detail != "no connection: socket: too many open files" {
+		t.Errorf("%q (%s)", class, detail)
+	}
 }
 
 // TestCutOff: an attempt ends with its context.
@@ -176,6 +188,44 @@ func TestClosedWhileIdle(t *testing.T) {
 	s.want(s.send("evt_2"), 204, "")
 	if n, c := len(r.Requests()), r.Connections(); n != 2 || c != 2 {
 		t.Errorf("%d requests on %d connections; want 2 on 2", n, c)
+	}
+}
+
+// TestClosedJustNow: a connection that was closed before a message is sent is not used for it,
+// however little before.
+func TestClosedJustNow(t *testing.T) {
+	t.Parallel()
+	hangUp, gone := make(chan struct{}), make(chan struct{})
+	own := testkit.NewCertificate(t)
+	talk := func(c *testkit.Conn) {
+		if _, ok := c.ReadRequest(); !ok {
+			return
+		}
+		c.Say("HTTP/1.1 204 No Content\r\n\r\n")
+		select {
+		case <-hangUp:
+		case <-t.Context().Done():
+		}
+		c.Close()
+		select {
+		case gone <- struct{}{}:
+		case <-t.Context().Done():
+		}
+	}
+	plain := testkit.NewRawUpstream(t, talk)
+	secure := testkit.NewRawUpstream(t, func(c *testkit.Conn) {
+		c.StartTLS(&tls.Config{Certificates: []tls.Certificate{own.Certificate}})
+		talk(c)
+	})
+	for _, to := range []string{plain.URL, strings.Replace(secure.URL, "http", "https", 1)} {
+		s := newSender(t, to, func(s *setup) { s.Roots = own.Pool() })
+		for range 200 {
+			if s.want(s.send("evt_1"), 204, ""); t.Failed() {
+				return
+			}
+			hangUp <- struct{}{}
+			<-gone
+		}
 	}
 }
 

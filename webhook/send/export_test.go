@@ -8,7 +8,10 @@ import (
 
 // The parts that tests look at, because nobody else should.
 
-var ErrRefused = errRefused
+var (
+	ErrRefused = errRefused
+	Classify   = classify
+)
 
 // CheckURL is what a Sender with that configuration says of a URL.
 func CheckURL(cfg Config, raw string) error {

@@ -2,7 +2,9 @@ package send
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"net"
 	"net/http/httptrace"
 	"net/textproto"
 	"slices"
@@ -32,7 +34,7 @@ func (t *trip) trace(ctx context.Context) context.Context {
 		GotConn: func(info httptrace.GotConnInfo) {
 			t.wasIdle = info.Reused
 			if t.conn = below(info.Conn); t.conn != nil {
-				t.before = t.conn.begin()
+				t.before = t.conn.begin(!speaksHTTP2(info.Conn), info.Reused)
 			}
 		},
 		Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
@@ -43,6 +45,11 @@ func (t *trip) trace(ctx context.Context) context.Context {
 			return errNotInterim
 		},
 	})
+}
+
+func speaksHTTP2(c net.Conn) bool {
+	secure, ok := c.(*tls.Conn)
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
 }
 
 // sent reports whether something of the request may have left. It is too careful where
