@@ -9,6 +9,7 @@ import (
 
 	"pollbridge/admin/api"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 // Deliveries keeps what was, is and will be sent to webhooks: a [*webhook.Service].
@@ -25,7 +26,7 @@ func shownDelivery(d webhook.Delivery) api.Delivery {
 	}
 }
 
-func shownAttempt(a webhook.Attempt) api.Attempt {
+func shownAttempt(a send.Attempt) api.Attempt {
 	return api.Attempt{
 		At: a.At, DurationMS: a.Duration.Milliseconds(), Success: a.Succeeded(), Status: a.Status, Error: a.Error, Detail: a.Detail,
 		Answer: strings.ToValidUTF8(a.Answer, "�"),

@@ -18,6 +18,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 var someTime = time.Date(2026, 11, 23, 8, 15, 30, 0, time.UTC)
@@ -184,13 +185,13 @@ func (f *fakes) RotateSecret(_ context.Context, wanted string) (webhook.Subscrip
 	return s, nil
 }
 
-func (f *fakes) Test(_ context.Context, wanted string) (webhook.Attempt, error) {
+func (f *fakes) Test(_ context.Context, wanted string) (send.Attempt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.find(wanted); err != nil {
-		return webhook.Attempt{}, err
+		return send.Attempt{}, err
 	}
-	return webhook.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
+	return send.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
 }
 
 func (f *fakes) Recover(_ context.Context, wanted string, since time.Time) (int, error) {
@@ -220,7 +221,7 @@ func (f *fakes) Delivery(_ context.Context, wanted string) (webhook.Delivery, er
 	}
 	for _, d := range f.deliveries {
 		if d.ID == wanted {
-			d.Attempts = []webhook.Attempt{{At: someTime, Error: "timeout"}, {At: someTime, Status: 200, Answer: "\xff"}}
+			d.Attempts = []send.Attempt{{At: someTime, Error: "timeout"}, {At: someTime, Status: 200, Answer: "\xff"}}
 			return d, nil
 		}
 	}

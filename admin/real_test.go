@@ -24,6 +24,7 @@ import (
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // The services that the management API is made for.
@@ -113,7 +114,7 @@ func awaitWebhook(t *testing.T, receiver *testkit.Receiver, before int, secret, 
 	testkit.Eventually(t, kind+" arrives", func() bool {
 		for _, got := range receiver.Got()[checked:] {
 			checked++
-			if err := webhook.Verify(got.Header, got.Body, time.Now(), secret); err != nil {
+			if err := signature.Verify(got.Header, got.Body, time.Now(), secret); err != nil {
 				t.Errorf("a delivery is not signed with the secret that was shown: %v", err)
 			}
 			if strings.Contains(string(got.Body), "the-access-token") {

@@ -11,6 +11,7 @@ import (
 	"pollbridge/admin/api"
 	"pollbridge/event"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 // Subscriptions keeps webhooks: a [*webhook.Service]. What it returned without an error
@@ -22,7 +23,7 @@ type Subscriptions interface {
 	Update(ctx context.Context, id string, p webhook.SubscriptionPatch) (webhook.Subscription, error)
 	Delete(ctx context.Context, id string) error
 	RotateSecret(ctx context.Context, id string) (webhook.Subscription, error)
-	Test(ctx context.Context, id string) (webhook.Attempt, error)
+	Test(ctx context.Context, id string) (send.Attempt, error)
 	Recover(ctx context.Context, id string, since time.Time) (count int, err error)
 	Attach(ctx context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
 	// Check returns what is wrong with the fields that are not empty.

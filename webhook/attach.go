@@ -10,6 +10,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // mostAttached is how many subscriptions can be attached to one session: clients name
@@ -154,14 +155,13 @@ func (s *Service) HeaderTarget(value string) (AttachOptions, error) {
 	if len(s.cfg.HeaderHosts) == 0 {
 		return AttachOptions{}, &TargetError{"not enabled: webhook.header_hosts is empty"}
 	}
-	u, err := s.sender.checkURL(value)
+	u, err := s.sender.CheckURL(value)
 	if err != nil {
-		field, _ := errors.AsType[*FieldError](err)
-		return AttachOptions{}, &TargetError{field.Problem}
+		return AttachOptions{}, &TargetError{err.Error()}
 	}
-	secret, listed := s.cfg.HeaderHosts[hostOf(u)]
+	secret, listed := s.cfg.HeaderHosts[send.Host(u)]
 	if !listed {
-		return AttachOptions{}, &TargetError{fmt.Sprintf("%s is not one of the hosts in webhook.header_hosts", hostOf(u))}
+		return AttachOptions{}, &TargetError{fmt.Sprintf("%s is not one of the hosts in webhook.header_hosts", send.Host(u))}
 	}
 	return AttachOptions{URL: value, Secret: secret}, nil
 }
@@ -184,7 +184,7 @@ func (s *Service) consumerOf(sub *subscription) string {
 	if err != nil {
 		return sub.ID
 	}
-	return s.store.ID("host_", u.Scheme, hostOf(u), u.Port())
+	return s.store.ID("host_", u.Scheme, send.Host(u), u.Port())
 }
 
 // EraseSession erases the events of a session, its deliveries with all that was kept

@@ -14,6 +14,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 func subjectOf(sessionID string) event.Subject {
@@ -85,7 +86,7 @@ func TestAttach(t *testing.T) {
 	b.changed(change("ses_a", session.Succeeded))
 	all := r.Wait(t, 2)
 	for _, got := range all {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
 			t.Errorf("got %s: %v", got.Body, err)
 		}
 	}
@@ -123,7 +124,7 @@ func TestAttachComesLate(t *testing.T) {
 	}
 	testkit.Eventually(t, "the final event arrived", func() bool {
 		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { // the one before may come too
-			return got.Type == event.TypeSucceeded && webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
+			return got.Type == event.TypeSucceeded && signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
 		})
 	})
 	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: "https://10.0.0.1/"}); err == nil {
@@ -408,7 +409,7 @@ func TestAttachedToASessionThatIsWatchedOnceMore(t *testing.T) {
 		}
 		b.reopen()
 		b.changed(change("ses_a", session.Succeeded))
-		if got := r.Wait(t, 2)[1]; got.Type != event.TypeSucceeded || webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
+		if got := r.Wait(t, 2)[1]; got.Type != event.TypeSucceeded || signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
 			t.Errorf("after %s: %s", end.Type, got.Body)
 		}
 		b.released()

@@ -13,6 +13,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // freshFor is less than the time for which the queue does not add the same item twice.
@@ -238,7 +239,7 @@ func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event.Event
 	if s.store.Err() != nil {
 		return errNotNow // since this item was entered
 	}
-	o, err := c.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
+	o, err := c.send(s.sending, send.Message{URL: sub.URL, ID: e.ID, Payload: payload, Headers: sub.Headers, Keys: sub.keys(time.Now())})
 	if err != nil {
 		return err
 	}
@@ -253,8 +254,8 @@ func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event.Event
 }
 
 // has reports whether an attempt is recorded.
-func (d *delivery) has(a Attempt) bool {
-	return slices.ContainsFunc(d.Attempts, func(known Attempt) bool { return known.At.Equal(a.At) })
+func (d *delivery) has(a send.Attempt) bool {
+	return slices.ContainsFunc(d.Attempts, func(known send.Attempt) bool { return known.At.Equal(a.At) })
 }
 
 // note records the attempt that was made of a job.
@@ -270,8 +271,8 @@ func (s *Service) note(ctx context.Context, j *job, e *event.Event, d *delivery)
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
-func (s *Service) tell(c *consumer, sub *subscription, o outcome) {
-	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.gone && !sub.Bound {
+func (s *Service) tell(c *consumer, sub *subscription, o send.Outcome) {
+	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.Gone && !sub.Bound {
 		return
 	}
 	s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
@@ -299,8 +300,8 @@ func (s *Service) settleAgain(ctx context.Context, sub *subscription, e *event.E
 }
 
 func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
-	sub, o := j.sent.sub, j.sent.outcome
-	if o.gone {
+	sub, o := j.sent.sub, j.sent.Outcome
+	if o.Gone {
 		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
 			return fmt.Errorf("disabling a subscription whose receiver answered 410: %w", err)
 		}
@@ -314,7 +315,7 @@ func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
 		s.receivers.gaveUp(sub)
 		return nil
 	}
-	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
+	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.RetryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.writeDelivery(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)

@@ -16,6 +16,8 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
+	"pollbridge/webhook/signature"
 )
 
 func TestEventsArrive(t *testing.T) {
@@ -35,7 +37,7 @@ func TestEventsArrive(t *testing.T) {
 	}
 	for _, got := range all {
 		for _, key := range []string{sub.Secret, sub.PublicKey} {
-			if err := webhook.Verify(got.Header, got.Body, time.Now(), key); err != nil {
+			if err := signature.Verify(got.Header, got.Body, time.Now(), key); err != nil {
 				t.Errorf("%s with %s…: %v", got.Type, key[:6], err)
 			}
 		}
@@ -269,7 +271,7 @@ func TestRetriesUntilDead(t *testing.T) {
 		t.Errorf("dead after %d attempts, %d requests: %+v", len(d.Attempts), r.Count(), d)
 	}
 	for _, a := range d.Attempts {
-		if a.Status != 500 || a.Error != webhook.ErrorStatus || len(a.Answer) != 4096 || a.Duration <= 0 {
+		if a.Status != 500 || a.Error != send.ErrorStatus || len(a.Answer) != 4096 || a.Duration <= 0 {
 			t.Errorf("attempt %d %q with %d bytes", a.Status, a.Error, len(a.Answer))
 		}
 	}
@@ -491,7 +493,7 @@ func TestRotation(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	got := r.Wait(t, 1)[0]
 	for _, key := range []string{old.Secret, old.PublicKey, fresh.Secret, fresh.PublicKey} {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), key); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), key); err != nil {
 			t.Errorf("with %s…: %v", key[:6], err)
 		}
 	}
@@ -518,7 +520,7 @@ func TestRotationTwice(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	got := r.Wait(t, 1)[0]
 	for i, secret := range known {
-		err := webhook.Verify(got.Header, got.Body, time.Now(), secret)
+		err := signature.Verify(got.Header, got.Body, time.Now(), secret)
 		if signs := i >= len(known)-9; signs != (err == nil) {
 			t.Errorf("with secret %d of %d: %v", i+1, len(known), err)
 		}
@@ -531,13 +533,13 @@ func TestRotationWhileDelivering(t *testing.T) {
 	t.Parallel()
 	var known, fresh atomic.Value
 	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), known.Load().(string)); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), known.Load().(string)); err != nil {
 			t.Errorf("with the secret from before: %v", err)
 		}
 		if got.Type != event.TypeSucceeded {
 			return
 		}
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), fresh.Load().(string)); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), fresh.Load().(string)); err != nil {
 			t.Errorf("after the rotation, with its secret: %v", err)
 		}
 	})
@@ -582,7 +584,7 @@ func TestOneEventForMany(t *testing.T) {
 	testkit.Eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == many })
 	for _, got := range r.Got() {
 		name := got.Header.Get("X-Name")
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), secrets[name]); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), secrets[name]); err != nil {
 			t.Errorf("the webhook of subscription %s: %v", name, err)
 		}
 		delete(secrets, name)
@@ -601,7 +603,7 @@ func TestTestEvent(t *testing.T) {
 	if err != nil || a.Status != 418 || a.Answer != "no coffee" || a.Succeeded() {
 		t.Errorf("Test = %+v, %v", a, err)
 	}
-	if got := r.Wait(t, 1)[0]; got.Type != event.TypeTest || webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
+	if got := r.Wait(t, 1)[0]; got.Type != event.TypeTest || signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
 		t.Errorf("the receiver got %s", got.Body)
 	}
 	// What a receiver that encodes anew would verify is not what was signed.
@@ -611,7 +613,7 @@ func TestTestEvent(t *testing.T) {
 		t.Errorf("%v in %s", err, got.Body)
 	}
 	anew, err := json.Marshal(decoded)
-	if err != nil || webhook.Verify(got.Header, anew, time.Now(), sub.Secret) == nil {
+	if err != nil || signature.Verify(got.Header, anew, time.Now(), sub.Secret) == nil {
 		t.Errorf("%v, and encoded anew it is verified: %s", err, anew)
 	}
 	if _, err := b.Test(t.Context(), "sub_nobody"); err != webhook.ErrNotFound {

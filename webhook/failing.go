@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pollbridge/event"
+	"pollbridge/webhook/send"
 )
 
 // disableAfter is how long attempts must have failed, all of them, for a subscription to
@@ -128,18 +129,18 @@ func (s *Service) operational(ctx context.Context, sub *subscription, eventType,
 
 // Test sends a webhook.test event at once, whatever the subscription listens to and
 // also if it is disabled, and returns what happened. It is not retried.
-func (s *Service) Test(ctx context.Context, id string) (Attempt, error) {
+func (s *Service) Test(ctx context.Context, id string) (send.Attempt, error) {
 	sub, err := s.stored(ctx, id)
 	if err != nil {
-		return Attempt{}, err
+		return send.Attempt{}, err
 	}
 	now := time.Now()
 	payload, err := event.TestPayload(event.Operational{Subscription: sub.ID, Description: sub.Description}, now)
 	if err != nil {
-		return Attempt{}, err
+		return send.Attempt{}, err
 	}
 	s.events.Count(event.TypeTest)
 	eventID := s.store.ID("evt_", sub.ID, event.TypeTest, strconv.FormatInt(now.UnixNano(), 10))
-	o := s.sender.send(ctx, message{url: sub.URL, id: eventID, payload: payload, headers: sub.Headers, keys: sub.keys(now)})
+	o := s.sender.Send(ctx, send.Message{URL: sub.URL, ID: eventID, Payload: payload, Headers: sub.Headers, Keys: sub.keys(now)})
 	return o.Attempt, nil
 }

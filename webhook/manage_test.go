@@ -12,6 +12,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 func TestFieldErrors(t *testing.T) {
@@ -311,7 +312,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	unreachable := b.subscribe(webhook.NewSubscription{URL: strings.Replace(r.URL, "127.0.0.1", "127.0.0.99", 1) + "/path-secret"})
 	r.Close()
 	a, err := b.Test(t.Context(), unreachable.ID)
-	if err != nil || a.Error != webhook.ErrorConnect {
+	if err != nil || a.Error != send.ErrorConnect {
 		t.Errorf("Test = %+v, %v", a, err)
 	}
 	families, err := b.registry.Gather()

@@ -3,10 +3,12 @@ package webhook
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -17,6 +19,7 @@ import (
 	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // Service keeps subscriptions, records events and delivers them. It is safe for
@@ -36,7 +39,7 @@ type Service struct {
 	queue         *store.Queue
 	renewal       time.Duration // of the queue
 
-	sender    *sender
+	sender    *send.Sender
 	metrics   *metrics
 	registry  *registry
 	consumers consumers
@@ -82,7 +85,8 @@ type Options struct {
 	// no event includes a file.
 	Response func(ctx context.Context, sessionID string) (*session.Observation, error)
 
-	dialing      dialing
+	resolver     *net.Resolver
+	roots        *x509.CertPool
 	disableAfter time.Duration
 	openFor      time.Duration
 	room         int64
@@ -109,14 +113,14 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	var err error
-	if o.dialing.roots, err = trusted(cfg, o.dialing.roots); err != nil {
+	sender, err := send.New(cfg.Config, send.Options{UserAgent: o.UserAgent, Concurrency: cfg.Concurrency, Resolver: o.resolver, Roots: o.roots})
+	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	s := &Service{
 		cfg: cfg, store: o.Store, events: o.Events, log: o.Log, endpoints: o.Endpoints, response: o.Response,
 		history: cmp.Or(o.History, store.DefaultConfig().History), renewal: max(2*time.Minute, 4*cfg.Timeout),
-		sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(), deadKeys: map[string]struct{}{},
+		sender: sender, registry: newRegistry(), deadKeys: map[string]struct{}{},
 		receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
 		loads:     semaphore.NewWeighted(mostLoads), room: cmp.Or(o.room, mostFiles),
 		mostBound: cmp.Or(o.mostBound, mostBound), disableAfter: cmp.Or(o.disableAfter, disableAfter), openFor: cmp.Or(o.openFor, 5*time.Second),
@@ -215,7 +219,7 @@ func (s *Service) Close() {
 		s.attempts.Wait()
 		tooLong.Stop()
 		s.cut()
-		s.sender.close()
+		s.sender.Close()
 	})
 }
 
@@ -270,10 +274,12 @@ func (s *Service) finalAnswer(sessionID string) (*session.Observation, error) {
 	return o, nil
 }
 
-// jitter spreads a wait by ±10 %, so that what failed together is not repeated
-// together.
+// spread is the part of a wait by which jitter changes it at most.
+const spread = 0.1
+
+// jitter spreads a wait, so that what failed together is not repeated together.
 func jitter(wait time.Duration) time.Duration {
-	return time.Duration(float64(wait) * (0.9 + 0.2*rand.Float64()))
+	return time.Duration(float64(wait) * (1 - spread + 2*spread*rand.Float64()))
 }
 
 func hostOfURL(raw string) string {
@@ -281,5 +287,5 @@ func hostOfURL(raw string) string {
 	if err != nil {
 		return ""
 	}
-	return hostOf(u)
+	return send.Host(u)
 }

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/webhook/signature"
 )
 
 // overlap is how long a rotated secret signs besides the new one.
@@ -50,7 +51,7 @@ type subscription struct {
 func draft(v Subscription) *subscription {
 	v.Created = time.Now()
 	v.Updated = v.Created
-	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, NewSecret())
+	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, signature.NewSecret())
 	sub := (&subscription{Subscription: v}).clone() // the caller keeps what it gave
 	sub.completeKeys()
 	return sub
@@ -100,13 +101,13 @@ func (sub *subscription) rotate(now time.Time) {
 		}
 	}
 	sub.Old = old
-	sub.Secret, sub.Private = NewSecret(), ""
+	sub.Secret, sub.Private = signature.NewSecret(), ""
 	sub.completeKeys()
 }
 
 func (sub *subscription) completeKeys() {
 	if sub.Signature == SignatureV1a && sub.Private == "" {
-		sub.Private, _ = NewKeyPair()
+		sub.Private, _ = signature.NewKeyPair()
 	}
 }
 
@@ -140,7 +141,7 @@ func (sub *subscription) view() Subscription {
 		v.Headers[name] = masked
 	}
 	if sub.Signature == SignatureV1a {
-		v.PublicKey, _ = PublicKey(sub.Private)
+		v.PublicKey, _ = signature.PublicKey(sub.Private)
 	}
 	if len(sub.Old) > 0 && time.Now().Before(sub.Old[0].Until) {
 		v.OldSecretUntil = sub.Old[0].Until
@@ -162,8 +163,11 @@ const (
 
 // check returns a *FieldError for each field that cannot be used, joined.
 func (s *Service) check(sub *subscription) error {
-	_, err := s.sender.checkURL(sub.URL)
-	return errors.Join(err, s.checkOthers(sub))
+	var wrong error
+	if _, err := s.sender.CheckURL(sub.URL); err != nil {
+		wrong = &FieldError{"url", err.Error()}
+	}
+	return errors.Join(wrong, s.checkOthers(sub))
 }
 
 // checkOthers checks all but the URL.
@@ -175,7 +179,7 @@ func (s *Service) checkOthers(sub *subscription) error {
 	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
 		wrong = errors.Join(wrong, &FieldError{"signature", "must be v1 or v1a"})
 	}
-	if !isSecret(sub.Secret) {
+	if !signature.IsSecret(sub.Secret) {
 		wrong = errors.Join(wrong, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"})
 	}
 	if len(sub.Description) > mostDescription {

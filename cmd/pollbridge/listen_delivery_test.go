@@ -15,6 +15,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // deliverer is the part of the bridge that sends webhooks, and may send them to all
@@ -78,7 +79,7 @@ func awaitPrinted(t *testing.T, l *listening, texts ...string) {
 // again is recognised.
 func TestListenToTheBridge(t *testing.T) {
 	t.Parallel()
-	secret := webhook.NewSecret()
+	secret := signature.NewSecret()
 	l := listen(t, "--secret", secret, "--fail-every", "2")
 	hooks := deliverer(t)
 	pending := change(event.TypePending, session.Pending, testkit.Waiting)
