@@ -64,6 +64,7 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
+	get(t, m.url+"/healthz") // what is not served yet cannot be shut down
 	stopped := false
 	m.stop = func() {
 		if stopped {

@@ -63,8 +63,10 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	hooksConfig := webhook.DefaultConfig()
 	hooksConfig.AllowHTTP, hooksConfig.AllowPorts = true, []int{receiver.Port()}
 	hooksConfig.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	events, err := event.Open(t.Context(), event.Options{Store: engine, History: cfg.History, Log: log, Registry: prometheus.NewRegistry()})
+	testkit.NoError(t, err)
 	hooks, err := webhook.New(t.Context(), hooksConfig, webhook.Options{
-		Store: engine, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
+		Store: engine, Events: events, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
 	})
 	testkit.NoError(t, err)
 	t.Cleanup(hooks.Close)
