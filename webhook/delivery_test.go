@@ -231,7 +231,7 @@ func TestWanted(t *testing.T) {
 		n    webhook.NewSubscription
 		want bool
 	}{
-		{"nobody", webhook.NewSubscription{Disabled: true}, false},
+		{"one that is disabled", webhook.NewSubscription{Disabled: true}, true},
 		{"operational only", webhook.NewSubscription{Events: []string{event.TypeFailing}}, false},
 		{"another endpoint", webhook.NewSubscription{Endpoints: []string{"mobile-sign"}}, false},
 		{"another account", webhook.NewSubscription{Account: "theirs"}, false},

@@ -128,14 +128,15 @@ func (r *registry) get(id string) *subscription {
 // matching returns the enabled subscriptions that cover an event.
 func (r *registry) matching(e *event.Event) (found []*subscription) {
 	for sub := range r.about(e.About()) {
-		if sub.covers(e) {
+		if sub.DisabledReason == "" && sub.covers(e) {
 			found = append(found, sub)
 		}
 	}
 	return found
 }
 
-// wanted reports whether an enabled subscription covers events of a session.
+// wanted reports whether a subscription covers events of a session. One that is disabled
+// does: what it misses can be recovered.
 func (r *registry) wanted(s event.Subject) bool {
 	for sub := range r.about(s) {
 		if sub.listens() && sub.coversSubject(s) {
@@ -145,14 +146,14 @@ func (r *registry) wanted(s event.Subject) bool {
 	return false
 }
 
-// about yields the enabled subscriptions that may cover a subject.
+// about yields the subscriptions that may cover a subject.
 func (r *registry) about(s event.Subject) iter.Seq[*subscription] {
 	return func(yield func(*subscription) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, key := range slices.Compact([]string{s.Session, s.Account, ""}) {
 			for _, sub := range r.index[key] {
-				if sub.DisabledReason == "" && !yield(sub) {
+				if !yield(sub) {
 					return
 				}
 			}

@@ -223,7 +223,7 @@ func (s *Service) Close() {
 	})
 }
 
-// Wanted reports whether an enabled subscription covers events of that session. It
+// Wanted reports whether a subscription covers events of that session, be it disabled. It
 // asks memory only.
 func (s *Service) Wanted(subject event.Subject) bool { return s.registry.wanted(subject) }
 
