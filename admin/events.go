@@ -63,8 +63,9 @@ func (m *management) registerEvents(h huma.API) {
 		connection
 	}
 	list := operation(http.MethodGet, "/v1/events", "list-events", tagEvents, "Fetch events",
-		"Every event that a webhook could receive, in order, whether or not a subscription wants it. Reading removes nothing: each reader keeps the cursor in next.",
-		http.StatusOK)
+		"Every event that a webhook could receive, in order, whether or not a subscription wants it. Reading removes nothing: each reader keeps the cursor in next. "+
+			"A cursor after which events may be missing is answered 410.",
+		http.StatusOK, 410)
 	route(m, h, checked(list, checkAfter),
 		"query", func(ctx context.Context, in *input) (*answered[api.EventList], error) {
 			after, err := m.from(ctx, in.After)

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"pollbridge/admin/api"
+	"pollbridge/event"
 	"pollbridge/internal/check"
 	"pollbridge/store"
 	"pollbridge/watch"
@@ -117,6 +118,11 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	}
 	if wrong := details(in, err); wrong != nil {
 		return newProblem(http.StatusUnprocessableEntity, "", wrong...)
+	}
+	if gone, ok := errors.AsType[*event.GoneError](err); ok {
+		p := newProblem(http.StatusGone, "events after this cursor may be missing: it is of another store, of before a backup was restored, or older than what is kept; go on from oldest_cursor")
+		p.OldestCursor = cursor(ofEvents, gone.Oldest)
+		return p
 	}
 	switch {
 	case isNotFound(err):

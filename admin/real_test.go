@@ -179,6 +179,18 @@ func TestRealServices(t *testing.T) {
 			return s.ID == registered.ID
 		})
 	})
+	t.Log("a position in another store")
+	elsewhere := base64.RawURLEncoding.EncodeToString([]byte("eaaaaaa-1-1"))
+	_, err = m.api.Events(ctx, api.EventQuery{After: elsewhere})
+	wantRefused(t, "events after it", err, 410, "")
+	if missed, ok := errors.AsType[*api.Problem](err); !ok || missed.OldestCursor == "" {
+		t.Errorf("events after it: %v; want the oldest cursor", err)
+	} else if _, err := m.api.Events(ctx, api.EventQuery{After: missed.OldestCursor}); err != nil {
+		t.Errorf("events after the oldest cursor: %v", err)
+	}
+	_, err = m.api.FollowEvents(ctx, elsewhere)
+	wantRefused(t, "a stream that follows it", err, 410, "")
+
 	stream, err := m.api.FollowEvents(ctx, "")
 	testkit.NoError(t, err)
 	defer stream.Close()

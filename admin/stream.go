@@ -33,7 +33,8 @@ func (m *management) registerStream(h huma.API) {
 		connection
 	}
 	op := operation(http.MethodGet, "/v1/events/stream", "stream-events", tagEvents, "Follow events",
-		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event. It begins with an id alone: the position that events follow.", http.StatusOK)
+		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event. It begins with an id alone: the position that events follow. "+
+			"A position after which events may be missing is answered 410.", http.StatusOK, 410)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "The stream. It ends when the bridge stops: connect again with the last id.",
 		Content: map[string]*huma.MediaType{"text/event-stream": {
@@ -53,6 +54,9 @@ func (m *management) registerStream(h huma.API) {
 			after, err = position(ofEvents, "header.Last-Event-ID", in.LastEventID)
 		}
 		if err != nil {
+			return nil, err
+		}
+		if _, _, err := m.Services.Events.Events(ctx, after, 1, 0); err != nil { // nobody can be told later
 			return nil, err
 		}
 		waiting, done, err := m.longPolls.admit(in.conn)

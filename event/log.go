@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +20,8 @@ type Log struct {
 	log     *slog.Logger
 	counted *prometheus.CounterVec
 	recent  recent
+	history time.Duration
+	tag     string // tells cursors from those of other stores
 }
 
 // Options is what a Log needs. All of it is needed.
@@ -31,12 +32,9 @@ type Options struct {
 	Registry prometheus.Registerer
 }
 
-// ErrCursor is for cursors that no call has returned.
-var ErrCursor = errors.New("event: not a cursor")
-
 // Open opens the log; ctx bounds that.
 func Open(ctx context.Context, o Options) (*Log, error) {
-	l := &Log{store: o.Store, log: o.Log, counted: prometheus.NewCounterVec(prometheus.CounterOpts{
+	l := &Log{store: o.Store, log: o.Log, history: o.History, tag: o.Store.ID("", "cursor")[:6], counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pollbridge_events_total",
 		Help: "Events recorded, by type.",
 	}, []string{"type"})}
@@ -225,41 +223,22 @@ func (l *Log) Newest(ctx context.Context) (uint64, error) {
 
 // Read is After for readers from outside: cursors in place of positions, of which an empty
 // one is the beginning. Where there is no event it waits for one, no longer than wait. The
-// error is ErrCursor where the cursor cannot be used.
+// error is ErrCursor or a *GoneError where the cursor cannot be used.
 func (l *Log) Read(ctx context.Context, after string, limit int, wait time.Duration) (events []*Event, next string, err error) {
-	position, err := ParseCursor(after)
-	if err != nil {
-		return nil, "", err
-	}
-	newest, err := l.Newest(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	if newest <= position && wait <= 0 {
-		return nil, after, nil
+	position, more, err := l.begin(ctx, after)
+	if err != nil || !more && wait <= 0 {
+		return nil, after, err
 	}
 	waiting, cancel := context.WithTimeout(ctx, max(wait, time.Second))
 	defer cancel()
-	events, next64, err := l.After(waiting, position, limit)
-	if err != nil || next64 == position {
+	events, last, err := l.After(waiting, position, limit)
+	switch {
+	case err != nil || last == position:
 		return nil, after, err
+	case len(events) > 0 && events[len(events)-1].Position == last:
+		return events, l.CursorOf(events[len(events)-1]), nil
 	}
-	return events, Cursor(next64), nil
-}
-
-// Cursor is a position for readers from outside.
-func Cursor(position uint64) string { return strconv.FormatUint(position, 10) }
-
-// ParseCursor returns the position of a cursor, 0 of an empty one, or ErrCursor.
-func ParseCursor(text string) (uint64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	position, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return 0, ErrCursor
-	}
-	return position, nil
+	return events, l.cursor(last, time.Now()), nil // the last ones could not be read
 }
 
 // Erase erases the events about a key. It returns up to which position that was: what is

@@ -127,7 +127,7 @@ func TestReaders(t *testing.T) {
 	testkit.NoError(t, l.RecordOperational(ctx, event.TypeFailing, "1", event.Operational{Subscription: "sub_a"}))
 
 	page, next, err := l.Read(ctx, "", 2, 0)
-	if err != nil || len(page) != 2 || next != event.Cursor(page[1].Position) {
+	if err != nil || len(page) != 2 || next != l.CursorOf(page[1]) {
 		t.Errorf("Read = %d events, %q, %v; want two", len(page), next, err)
 	}
 	page, next, err = l.Read(ctx, next, 10, 0)
@@ -181,4 +181,53 @@ func TestErase(t *testing.T) {
 	if _, err := l.Get(ctx, 1); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("the erased one: %v", err)
 	}
+}
+
+// TestCursors: one after which events may be missing is refused, and says where to go on.
+func TestCursors(t *testing.T) {
+	t.Parallel()
+	l, other, ctx := open(t, t.TempDir()), open(t, t.TempDir()), t.Context()
+	defer other.store.Close()
+	record := func(l opened, id string) {
+		t.Helper()
+		_, err := l.Record(ctx, change(id, session.Pending))
+		testkit.NoError(t, err)
+	}
+	gone := func(what string, l opened, cursor string, want int) {
+		t.Helper()
+		_, _, err := l.Read(ctx, cursor, 10, 0)
+		var missing *event.GoneError
+		if !errors.As(err, &missing) {
+			t.Fatalf("%s: %v; want a GoneError", what, err)
+		}
+		if page, _, err := l.Read(ctx, missing.Oldest, 10, 0); err != nil || len(page) != want {
+			t.Errorf("%s: from the oldest on there are %d, %v; want %d", what, len(page), err, want)
+		}
+	}
+	for i := range 3 {
+		record(l, fmt.Sprintf("ses_%d", i))
+	}
+	latest, err := l.Latest(ctx)
+	testkit.NoError(t, err)
+	if page, next, err := l.Read(ctx, latest, 10, 0); err != nil || len(page) > 0 || next != latest {
+		t.Errorf("after the latest: %d, %q, %v", len(page), next, err)
+	}
+	gone("another store", other, latest, 0)
+	record(other, "ses_a")
+	gone("another store that has events", other, latest, 1)
+	gone("a number that was never reached", l, "99", 3)
+
+	page, _, err := l.Read(ctx, "", 1, 0)
+	testkit.NoError(t, err)
+	first := l.CursorOf(page[0])
+	_, err = l.Erase(ctx, "ses_0")
+	testkit.NoError(t, err)
+	_, err = l.Erase(ctx, "ses_1")
+	testkit.NoError(t, err)
+	if page, _, err := l.Read(ctx, first, 10, 0); err != nil || len(page) != 1 {
+		t.Errorf("after what was erased: %d, %v; want one", len(page), err)
+	}
+	page[0].Recorded = time.Now().Add(-2 * time.Hour) // longer ago than events are kept
+	gone("older than what is kept", l, l.CursorOf(page[0]), 1)
+	testkit.NoError(t, l.store.Close())
 }

@@ -32,7 +32,7 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 	if err != nil {
 		return nil, "", err
 	}
-	revision, err := event.ParseCursor(before)
+	revision, err := readCursor(before)
 	if err != nil {
 		return nil, "", cursorError("before")
 	}
@@ -62,14 +62,14 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 				}
 			}
 			if len(page) == limit {
-				return page, event.Cursor(revision), nil
+				return page, cursor(revision), nil
 			}
 		}
 		if len(records) < max(limit, 1) {
 			return page, "", nil
 		}
 	}
-	return page, event.Cursor(revision), nil
+	return page, cursor(revision), nil
 }
 
 func (f DeliveryFilter) match() (string, error) {

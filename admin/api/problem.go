@@ -14,6 +14,8 @@ type Problem struct {
 	Status int            `json:"status" doc:"The HTTP status." example:"422"`
 	Detail string         `json:"detail,omitempty" doc:"What is wrong, as a readable sentence." example:"body.url: must have the scheme https"`
 	Errors []ProblemField `json:"errors,omitempty" doc:"Every field that is wrong."`
+
+	OldestCursor string `json:"oldest_cursor,omitempty" doc:"With 410: the cursor that all events follow which are kept."`
 }
 
 // ProblemField is a field that is wrong.
