@@ -30,6 +30,10 @@ func (w *Watcher) take(item *store.Item) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e, known := w.live[id]
+	if _, withdrawn := w.withdrawn[item.Name]; withdrawn && !known {
+		w.options.Log.Debug("an item came after its session was erased", "session", id, "error", item.DoneSoon())
+		return
+	}
 	if !known {
 		r.announced = false // nobody knows, until the record is read
 		e = newEntry(id, r)

@@ -95,9 +95,10 @@ type Watcher struct {
 
 	closing sync.Once
 
-	mu   sync.Mutex
-	live map[string]*entry // by the session's id; guarded by mu, as what it points to
-	due  dueTimes          // guarded by mu
+	mu        sync.Mutex
+	live      map[string]*entry    // by the session's id; guarded by mu, as what it points to
+	withdrawn map[string]time.Time // when items were removed that were not handed out, by name; guarded by mu
+	due       dueTimes             // guarded by mu
 
 	complaints, refusals rate.Sometimes // of very many
 }
@@ -122,7 +123,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
+		live: map[string]*entry{}, withdrawn: map[string]time.Time{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	var err error
