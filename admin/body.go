@@ -18,6 +18,9 @@ const (
 	drained = 32 << 20
 )
 
+// bodyKey is where the body of a request is kept, whoever has read it.
+type bodyKey struct{}
+
 // wholeBody reads the body, of those that have a key, before anything is done.
 func wholeBody(c *fiber.Ctx) error {
 	stream := c.Context().RequestBodyStream()
@@ -26,6 +29,7 @@ func wholeBody(c *fiber.Ctx) error {
 	}
 	body, err := io.ReadAll(io.LimitReader(stream, bodyLimit+1))
 	if err == nil && len(body) <= bodyLimit {
+		c.Locals(bodyKey{}, body)
 		c.Request().SetBodyStream(bytes.NewReader(body), len(body))
 		return c.Next()
 	}

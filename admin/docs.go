@@ -37,7 +37,7 @@ func docsPage(description *huma.OpenAPI) []byte {
 	return page.Bytes()
 }
 
-// operations are those of a tag, by path.
+// operations are those of a tag, by path, and then its webhooks.
 func operations(description *huma.OpenAPI, tag *huma.Tag) (all []*huma.Operation) {
 	for _, path := range slices.Sorted(maps.Keys(description.Paths)) {
 		item := description.Paths[path]
@@ -45,6 +45,11 @@ func operations(description *huma.OpenAPI, tag *huma.Tag) (all []*huma.Operation
 			if op != nil && slices.Contains(op.Tags, tag.Name) {
 				all = append(all, op)
 			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(description.Webhooks)) {
+		if op := description.Webhooks[name].Post; slices.Contains(op.Tags, tag.Name) {
+			all = append(all, op)
 		}
 	}
 	return all

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 )
 
@@ -106,6 +106,7 @@ type follower struct {
 	response *http.Response
 	lines    *bufio.Scanner
 	leave    func()
+	began    string // the position that the stream began with
 }
 
 func follow(m *managed, query string, fields ...string) *follower {
@@ -117,7 +118,7 @@ func follow(m *managed, query string, fields ...string) *follower {
 		m.t.Fatal(err)
 	}
 	m.t.Cleanup(func() { response.Body.Close() })
-	return &follower{m.t, response, bufio.NewScanner(response.Body), leave}
+	return &follower{t: m.t, response: response, lines: bufio.NewScanner(response.Body), leave: leave}
 }
 
 // next returns the fields of the next event; of comments, the last is counted as one.
@@ -128,8 +129,11 @@ func (f *follower) next() map[string]string {
 		if line := f.lines.Text(); line != "" {
 			name, value, _ := strings.Cut(line, ": ")
 			event[name] = value
-		} else if event["id"] != "" {
+		} else if event["data"] != "" {
 			return event
+		} else if event["id"] != "" {
+			f.began = event["id"]
+			clear(event)
 		}
 	}
 	f.t.Fatalf("the stream ended: %v", f.lines.Err())
@@ -163,6 +167,10 @@ func TestStream(t *testing.T) {
 	f.leave()
 	testkit.Receive(t, "the reader is known to be gone", m.left)
 
+	t.Log("who saw no event before it had to connect again goes on from where the stream began")
+	if got := follow(m, "", "Last-Event-ID: "+f.began).next(); got["event"] != "session.refused" {
+		t.Errorf("after what the stream began with, %q = %v", f.began, got)
+	}
 	t.Log("it goes on behind the last event that was seen")
 	if got := follow(m, "", "Last-Event-ID: "+first["id"]).next(); got["event"] != "session.failed" {
 		t.Errorf("after Last-Event-ID = %v", got)
@@ -193,7 +201,7 @@ func TestStreamIsKeptAlive(t *testing.T) {
 	}
 	f.leave()
 	t.Log("that a reader is gone is noticed by the pings too, and makes room")
-	testkit.Eventually(t, "no stream is held", func() bool { return decode[admin.Stats](t, m.do("GET", "/v1/stats", "")).Held == 0 })
+	testkit.Eventually(t, "no stream is held", func() bool { return decode[api.Stats](t, m.do("GET", "/v1/stats", "")).Held == 0 })
 }
 
 func TestStreamEndsWithTheServer(t *testing.T) {
@@ -244,7 +252,7 @@ func TestStreamToHTTP10(t *testing.T) {
 	}
 	testkit.Receive(t, "the stream waits", m.waiting)
 	m.happen("session.refused")
-	f := &follower{m.t, response, bufio.NewScanner(response.Body), func() {}}
+	f := &follower{t: t, response: response, lines: bufio.NewScanner(response.Body)}
 	if event := f.next(); event["event"] != "session.refused" {
 		t.Errorf("first = %v", event)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,9 +13,12 @@ import (
 	"time"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 var someTime = time.Date(2026, 11, 23, 8, 15, 30, 0, time.UTC)
@@ -103,6 +107,18 @@ func (f *fakes) Create(_ context.Context, n webhook.NewSubscription) (webhook.Su
 	return s, nil
 }
 
+func (f *fakes) Check(v webhook.Subscription) (err error) {
+	if v.URL != "" && !strings.HasPrefix(v.URL, "https://") {
+		err = &webhook.FieldError{Field: "url", Problem: "want an https URL"}
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Headers)) {
+		if strings.HasPrefix(name, "Webhook-") {
+			err = errors.Join(err, &webhook.FieldError{Field: "headers." + name, Problem: "is reserved"})
+		}
+	}
+	return err
+}
+
 func (f *fakes) find(wanted string) (int, error) {
 	if f.fail != nil {
 		return 0, f.fail
@@ -169,13 +185,13 @@ func (f *fakes) RotateSecret(_ context.Context, wanted string) (webhook.Subscrip
 	return s, nil
 }
 
-func (f *fakes) Test(_ context.Context, wanted string) (webhook.Attempt, error) {
+func (f *fakes) Test(_ context.Context, wanted string) (send.Attempt, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if _, err := f.find(wanted); err != nil {
-		return webhook.Attempt{}, err
+		return send.Attempt{}, err
 	}
-	return webhook.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
+	return send.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
 }
 
 func (f *fakes) Recover(_ context.Context, wanted string, since time.Time) (int, error) {
@@ -205,7 +221,7 @@ func (f *fakes) Delivery(_ context.Context, wanted string) (webhook.Delivery, er
 	}
 	for _, d := range f.deliveries {
 		if d.ID == wanted {
-			d.Attempts = []webhook.Attempt{{At: someTime, Error: "timeout"}, {At: someTime, Status: 200, Answer: "\xff"}}
+			d.Attempts = []send.Attempt{{At: someTime, Error: "timeout"}, {At: someTime, Status: 200, Answer: "\xff"}}
 			return d, nil
 		}
 	}
@@ -221,7 +237,7 @@ func (f *fakes) Redeliver(ctx context.Context, wanted string) (webhook.Delivery,
 	return d, err
 }
 
-func (f *fakes) Attach(_ context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
+func (f *fakes) Attach(_ context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
@@ -245,8 +261,8 @@ func (f *fakes) Attach(_ context.Context, subject webhook.Subject, o webhook.Att
 // watched is the part of the fakes that is a watcher.
 type watched struct{ *fakes }
 
-func (f watched) Subject(v *session.Variant) webhook.Subject {
-	return webhook.Subject{Session: "ses_of_" + v.Token, Endpoint: v.Endpoint.Name, Account: "acc_1"}
+func (f watched) Subject(v *session.Variant) event.Subject {
+	return event.Subject{Session: "ses_of_" + v.Token, Endpoint: v.Endpoint.Name, Account: "acc_1"}
 }
 
 func (f watched) Watch(_ context.Context, v *session.Variant) (watch.Session, error) {
@@ -321,11 +337,11 @@ func (f watched) Response(_ context.Context, wanted string) (*session.Observatio
 	return nil, watch.ErrNotFound
 }
 
-func (f *fakes) stats(context.Context) (admin.Stats, error) {
+func (f *fakes) stats(context.Context) (api.Stats, error) {
 	unlock, err := f.begin()
 	defer unlock()
-	return admin.Stats{
-		Version: "1.2.3", StartedAt: someTime, Polls: admin.PollStats{Asked: 10, Sent: 1, Saved: 9},
+	return api.Stats{
+		Version: "1.2.3", StartedAt: someTime, Polls: api.PollStats{Asked: 10, Sent: 1, Saved: 9},
 		Sessions: map[string]int{"pending": len(f.sessions)}, Breaker: "closed",
 	}, err
 }

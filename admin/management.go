@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	"github.com/gofiber/fiber/v2"
 
+	"pollbridge/admin/api"
 	"pollbridge/internal/http10"
 	"pollbridge/session"
 )
@@ -30,7 +31,7 @@ type Services struct {
 	Sessions      Sessions
 	Table         *session.Table // of the endpoints that sessions can be watched at
 	Events        Events
-	Stats         func(context.Context) (Stats, error)
+	Stats         func(context.Context) (api.Stats, error)
 }
 
 // callTime bounds one call of the API, besides what it waits for events.
@@ -48,16 +49,18 @@ type management struct {
 
 // register puts the API into app. Whatever is below /v1 needs a key.
 func (m *management) register(app *fiber.App, version string, keyed fiber.Handler) {
-	app.Use("/v1", identify, keyed, harden, m.readable, wholeBody, m.bound, m.unsent.count)
+	app.Use("/v1", identify, keyed, harden, m.parsable, wholeBody, m.bound, m.unsent.count)
 	app.Use([]string{"/openapi.json", "/docs"}, identify, harden)
-	api := humafiber.New(app, newAPIConfig(version))
-	m.registerSubscriptions(api)
-	m.registerDeliveries(api)
-	m.registerSessions(api)
-	m.registerEvents(api)
-	m.registerStats(api)
-	describeTest(api.OpenAPI())
-	description, page := document(api), docsPage(api.OpenAPI())
+	h := humafiber.New(app, newAPIConfig(version))
+	h.UseMiddleware(lookBesides)
+	m.registerSubscriptions(h)
+	m.registerDeliveries(h)
+	m.registerSessions(h)
+	m.registerEvents(h)
+	m.registerStats(h)
+	describeWebhooks(h.OpenAPI())
+	page := docsPage(h.OpenAPI())
+	description := document(h.OpenAPI())
 	app.Get("/openapi.json", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/openapi+json")
 		return c.Send(description)
@@ -88,20 +91,14 @@ func harden(c *fiber.Ctx) error {
 	return c.Next()
 }
 
-// readable refuses addresses that two readers would read differently.
-func (m *management) readable(c *fiber.Ctx) error {
+// parsable refuses addresses that cannot be read.
+func (m *management) parsable(c *fiber.Ctx) error {
 	address, err := url.ParseRequestURI(c.OriginalURL())
 	if err != nil {
 		return newProblem(http.StatusBadRequest, "the request target is malformed")
 	}
-	query, err := url.ParseQuery(address.RawQuery)
-	if err != nil {
+	if _, err := url.ParseQuery(address.RawQuery); err != nil {
 		return newProblem(http.StatusBadRequest, "the query is malformed: want NAME=VALUE&NAME=VALUE, percent-encoded")
-	}
-	for name, values := range query {
-		if len(values) > 1 {
-			return at("query."+shorten(name), "is given more than once")
-		}
 	}
 	return c.Next()
 }
@@ -117,8 +114,11 @@ func (m *management) bound(c *fiber.Ctx) error {
 
 // route adds an operation; in is where the fields are that its service may complain
 // about.
-func route[I, O any](m *management, api huma.API, op huma.Operation, in string, f func(context.Context, *I) (*O, error)) {
-	huma.Register(api, op, func(ctx context.Context, input *I) (*O, error) {
+func route[I, O any](m *management, h huma.API, op huma.Operation, in string, f func(context.Context, *I) (*O, error)) {
+	huma.Register(h, op, func(ctx context.Context, input *I) (*O, error) {
+		if err := refused(ctx); err != nil {
+			return nil, err
+		}
 		output, err := f(ctx, input)
 		if err != nil {
 			return nil, m.publish(ctx, &op, in, err)
@@ -139,14 +139,8 @@ type PageParams struct {
 // after is where to continue, as the service gave it. Empty: with the newest.
 func (p PageParams) after(kind byte) (string, error) { return position(kind, "query.cursor", p.Cursor) }
 
-// list is a part of a list.
-type list[T any] struct {
-	Items []T    `json:"items" doc:"Newest first."`
-	Next  string `json:"next,omitempty" doc:"The cursor of the next page. Absent on the last one."`
-}
-
-func listOf[T, S any](found []T, shown func(T) S, kind byte, next string) list[S] {
-	l := list[S]{Items: make([]S, len(found)), Next: cursor(kind, next)}
+func listOf[T, S any](found []T, shown func(T) S, kind byte, next string) api.List[S] {
+	l := api.List[S]{Items: make([]S, len(found)), Next: cursor(kind, next)}
 	for i := range found {
 		l.Items[i] = shown(found[i])
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -12,8 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -33,6 +31,7 @@ type managed struct {
 	*fakes
 	t    *testing.T
 	url  string
+	api  *api.Client
 	log  testkit.LogBuffer
 	stop func()
 }
@@ -53,6 +52,10 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 		t.Fatal(err)
 	}
 	m.url = "http://" + ln.Addr().String()
+	connections := &http.Transport{}
+	t.Cleanup(connections.CloseIdleConnections)
+	m.api, err = api.New(m.url, key, &http.Client{Transport: connections})
+	testkit.NoError(t, err)
 	cfg := admin.DefaultConfig()
 	cfg.Keys = []string{key}
 	server := admin.New(cfg, admin.Options{
@@ -61,6 +64,7 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 	})
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
+	get(t, m.url+"/healthz") // what is not served yet cannot be shut down
 	stopped := false
 	m.stop = func() {
 		if stopped {
@@ -303,8 +307,24 @@ func TestSessionsStory(t *testing.T) {
 	if a := m.do("GET", path, ""); a.Status != 200 || !strings.Contains(a.Body, `"token":"0123456789abcdef"`) || strings.Contains(a.Body, "the-access-token") {
 		t.Errorf("get = %d %s", a.Status, a.Body)
 	}
-	if a := m.do("GET", path+"/response", ""); a.Status != 404 {
-		t.Errorf("response before there is one = %d", a.Status)
+	for _, test := range []struct {
+		state session.State
+		end   watch.End
+		want  string
+	}{
+		{session.Pending, watch.Watching, "the session is pending: there is no final answer yet"},
+		{session.Pending, watch.Abandoned, "the session is abandoned: there is no final answer"},
+		{session.Succeeded, watch.Final, "the session is succeeded, but its final answer is not stored, or no longer"},
+	} {
+		m.mu.Lock()
+		m.sessions[0].State, m.sessions[0].End = test.state, test.end
+		m.mu.Unlock()
+		if a := m.do("GET", path+"/response", ""); a.Status != 404 || !strings.Contains(a.Body, test.want) {
+			t.Errorf("response before there is one = %d %s; want 404: %s", a.Status, a.Body, test.want)
+		}
+	}
+	if a := m.do("GET", "/v1/sessions/ses_none/response", ""); a.Status != 404 || !strings.Contains(a.Body, "nothing with this id") {
+		t.Errorf("response of no session = %d %s", a.Status, a.Body)
 	}
 	document := bytes.Repeat([]byte("{\"file\": \x00\xff}\n"), 100_000)
 	m.mu.Lock()
@@ -328,7 +348,7 @@ func TestSessionsStory(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	a := manage(t).do("GET", "/v1/stats", "")
-	if got := decode[admin.Stats](t, a); a.Status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
+	if got := decode[api.Stats](t, a); a.Status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
 		t.Errorf("stats = %d %s", a.Status, a.Body)
 	}
 }
@@ -624,62 +644,4 @@ func TestAddressesThatCannotBeRead(t *testing.T) {
 		t.Errorf("a path that cannot be read: %s", text)
 	}
 	wantLocation(t, "a parameter twice", m.do("GET", "/v1/events?limit=1&limit=2", ""), "query.limit")
-}
-
-// TestAnswersThatNobodyReads are counted until they are sent, or nobody can read them.
-func TestAnswersThatNobodyReads(t *testing.T) {
-	m := manage(t)
-	held := func() float64 {
-		line := regexp.MustCompile(`(?m)^pollbridge_admin_response_bytes_held (\S+)$`).FindStringSubmatch(get(t, m.url+"/metrics").Body)
-		if line == nil {
-			t.Fatal("there is no such metric")
-		}
-		n, err := strconv.ParseFloat(line[1], 64)
-		testkit.NoError(t, err)
-		return n
-	}
-	until := func(what string, holds func(n float64) bool) {
-		t.Helper()
-		var n float64
-		defer func() {
-			if t.Failed() {
-				t.Logf("%v bytes are held", n)
-			}
-		}()
-		testkit.Eventually(t, what, func() bool { n = held(); return holds(n) })
-	}
-	const size = 16 << 20 // more than sockets take, if the client's takes little
-	client := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-		if err == nil {
-			err = conn.(*net.TCPConn).SetReadBuffer(64 << 10)
-		}
-		return conn, err
-	}}
-	t.Cleanup(client.CloseIdleConnections)
-	m.mu.Lock()
-	m.answers["ses_large"] = &session.Observation{At: someTime, Content: &session.Content{Status: 200, Body: make([]byte, size)}}
-	large := fmt.Appendf(nil, `{"x":"%s"}`, strings.Repeat("x", size))
-	m.events = append(m.events, webhook.Event{ID: "evt_large", Cursor: "1", Type: webhook.TypePending, Payload: large})
-	m.mu.Unlock()
-	for _, path := range []string{"/v1/sessions/ses_large/response", "/v1/events", "/v1/events/stream?after=" + base64.RawURLEncoding.EncodeToString([]byte("e0"))} {
-		for _, reads := range []bool{false, true} {
-			ctx, leave := context.WithTimeout(t.Context(), testkit.Timeout)
-			request, err := http.NewRequestWithContext(ctx, "GET", m.url+path, nil)
-			testkit.NoError(t, err)
-			request.Header.Set("Authorization", "Bearer "+key)
-			response, err := client.RoundTrip(request)
-			testkit.NoError(t, err)
-			until(path, func(n float64) bool { return n >= size && n < size+1<<20 })
-			if reads {
-				if _, err := io.CopyN(io.Discard, response.Body, size); err != nil {
-					t.Errorf("%s: %v", path, err)
-				}
-				until(path+" was read", func(n float64) bool { return n < 1<<20 })
-			}
-			leave()
-			response.Body.Close()
-			until(path+" has no reader", func(n float64) bool { return n == 0 })
-		}
-	}
 }

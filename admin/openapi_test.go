@@ -4,20 +4,28 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"pollbridge/admin/api"
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
-	"pollbridge/webhook"
 )
 
 // description is as much of an OpenAPI document as the tests read.
 type description struct {
-	OpenAPI    string
-	Info       struct{ Title, Version, Description string }
+	OpenAPI string
+	Info    struct {
+		Title, Version, Description string
+		License                     struct{ Identifier string }
+	}
+	Servers    []struct{ URL string }
 	Paths      map[string]map[string]*described
 	Webhooks   map[string]map[string]*described
 	Components struct {
@@ -63,6 +71,8 @@ type schema struct {
 	Minimum, Maximum     *float64
 	MaxLength, MaxItems  *int
 	Description          string
+	OneOf                []*schema
+	Discriminator        struct{ Mapping map[string]string }
 }
 
 func (s *schema) kind() string {
@@ -179,8 +189,28 @@ POST /v1/subscriptions/{id}/test`, "\n")
 	if !slices.Equal(calls, want) {
 		t.Errorf("calls = %s", strings.Join(calls, "\n"))
 	}
-	t.Log("references lead somewhere, and nothing is described in vain")
+	if d.Info.License.Identifier != "MIT" || len(d.Servers) == 0 || d.Servers[0].URL != "/" {
+		t.Errorf("license %+v, servers %+v", d.Info.License, d.Servers)
+	}
 	text := m.do("GET", "/openapi.json", "").Body
+	if file := os.Getenv("POLLBRIDGE_TEST_OPENAPI"); file != "" {
+		testkit.NoError(t, os.WriteFile(file, []byte(text), 0o600)) // for .ci/openapi
+	}
+	t.Log("every event is a webhook with a schema of its own, and the payload of an item but for the test")
+	events := event.Types()
+	if got, want := slices.Sorted(maps.Keys(d.Webhooks)), slices.Sorted(slices.Values(events)); !slices.Equal(got, want) {
+		t.Errorf("webhooks = %v, want %v", got, want)
+	}
+	payload := d.of(d.Components.Schemas["Event"].Properties["payload"])
+	for i, kind := range events {
+		op := d.Webhooks[kind]["post"]
+		if op == nil || op.Summary == "" || op.Responses["2XX"].Description == "" || !slices.Equal(d.of(op.body()).Properties["type"].Enum, []any{kind}) {
+			t.Errorf("webhook %s is %+v", kind, op)
+		} else if ref := op.body().Ref; kind == event.TypeTest != (i >= len(payload.OneOf) || payload.OneOf[i].Ref != ref || payload.Discriminator.Mapping[kind] != ref) {
+			t.Errorf("the payload of %s is not %s", kind, ref)
+		}
+	}
+	t.Log("references lead somewhere, and nothing is described in vain")
 	used := map[string]bool{}
 	for _, ref := range regexp.MustCompile(`"\$ref": "([^"]*)"`).FindAllStringSubmatch(text, -1) {
 		name := strings.TrimPrefix(ref[1], "#/components/schemas/")
@@ -194,9 +224,9 @@ POST /v1/subscriptions/{id}/test`, "\n")
 			t.Errorf("schema %s: used %v, %v", name, used[name], s.Type)
 		}
 	}
-	wantEvents := webhook.Types()
+	wantEvents := event.Types()
 	wantEvents = wantEvents[:len(wantEvents)-1] // webhook.test is sent on request only
-	for _, name := range []string{"NewSubscription", "ChangeBody"} {
+	for _, name := range []string{"NewSubscription", "SubscriptionPatch"} {
 		var got []string
 		for _, e := range d.Components.Schemas[name].Properties["events"].Enum {
 			got = append(got, e.(string))
@@ -385,7 +415,13 @@ func TestDocsStandAlone(t *testing.T) {
 	if a.Status != 200 || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/html") || !strings.Contains(a.Header.Get("Content-Security-Policy"), "default-src 'none'") {
 		t.Errorf("docs = %d %v", a.Status, a.Header)
 	}
-	for _, op := range describe(m).operations() {
+	d := describe(m)
+	for _, event := range d.Webhooks {
+		if op := event["post"]; !strings.Contains(a.Body, op.Summary) || !strings.Contains(a.Body, `id="`+op.OperationID+`"`) {
+			t.Errorf("the page does not show %s", op.OperationID)
+		}
+	}
+	for _, op := range d.operations() {
 		if !strings.Contains(a.Body, op.Summary) || !strings.Contains(a.Body, `id="`+op.OperationID+`"`) || !strings.Contains(a.Body, op.path) {
 			t.Errorf("the page does not show %s %s", op.method, op.path)
 		}
@@ -400,21 +436,38 @@ func TestDocsStandAlone(t *testing.T) {
 	}
 }
 
-// TestTheTestEventIsDescribed as it is sent, byte for byte where that matters.
-func TestTheTestEventIsDescribed(t *testing.T) {
-	m, receiver, _ := realManaged(t)
+// TestEventsAreDescribed as they are sent, byte for byte where that matters.
+func TestEventsAreDescribed(t *testing.T) {
+	m, receiver, signed := realManaged(t)
+	receiver.Set(func(w http.ResponseWriter, got testkit.Webhook, _ int) {
+		if got.Type == event.TypeSucceeded {
+			w.WriteHeader(http.StatusGone)
+		}
+	})
 	d := describe(m)
-	described := d.Webhooks[webhook.TypeTest]["post"].RequestBody.Content["application/json"]
-	sub := decode[struct{ ID, Secret string }](t, m.do("POST", "/v1/subscriptions", `{"url":"`+receiver.URL+`"}`))
-	if a := m.do("POST", "/v1/subscriptions/"+sub.ID+"/test", ""); a.Status != 200 {
-		t.Fatalf("test = %d %s", a.Status, a.Body)
-	}
-	body := string(receiver.Wait(t, 1)[0].Body)
 	var compare func(where string, s *schema, value any)
 	compare = func(where string, s *schema, value any) {
 		s = d.of(s)
+		kinds := []any{s.Type}
+		if list, ok := s.Type.([]any); ok {
+			kinds = list
+		}
+		kind := map[bool]string{true: "integer", false: "number"}[slices.Contains(kinds, any("integer"))]
+		switch value.(type) {
+		case nil:
+			kind = "null"
+		case bool:
+			kind = "boolean"
+		case string:
+			kind = "string"
+		case map[string]any:
+			kind = "object"
+		}
+		if !slices.Contains(kinds, any(kind)) || len(s.Enum) > 0 && !slices.Contains(s.Enum, value) {
+			t.Errorf("%s is %v; described are %v %v", where, value, s.Type, s.Enum)
+		}
 		object, is := value.(map[string]any)
-		if !is {
+		if !is || s.Properties == nil {
 			return
 		}
 		sent, required := slices.Sorted(maps.Keys(object)), slices.Sorted(slices.Values(s.Required))
@@ -427,12 +480,46 @@ func TestTheTestEventIsDescribed(t *testing.T) {
 			}
 		}
 	}
-	for what, text := range map[string]string{"what was sent": body, "the example": string(described.Example)} {
+	like := func(what, kind, text string) {
 		var value any
 		testkit.NoError(t, json.Unmarshal([]byte(text), &value))
-		compare(what, described.Schema, value)
-		spaceless := strings.Join(strings.Fields(text), "")
-		if !strings.Contains(spaceless, `"slash":"\/","letter":"\u0117","number":1.0`) {
+		compare(what, d.Webhooks[kind]["post"].body(), value)
+	}
+	sub, err := m.api.CreateSubscription(t.Context(), api.NewSubscription{URL: receiver.URL})
+	testkit.NoError(t, err)
+	_, err = m.api.TestSubscription(t.Context(), sub.ID)
+	testkit.NoError(t, err)
+	_, _, err = m.api.RegisterSession(t.Context(), api.NewSession{Endpoint: "smartid-sign", Token: "0123456789abcdef", AccessToken: "the-access-token"})
+	testkit.NoError(t, err)
+	awaitWebhook(t, receiver, 1, sub.Secret, event.TypePending)
+	signed.Store(true)
+	awaitWebhook(t, receiver, 2, sub.Secret, event.TypeSucceeded)
+	for _, got := range receiver.Got() {
+		like("what was sent as "+got.Type, got.Type, string(got.Body))
+		for _, field := range d.Webhooks[got.Type]["post"].Parameters {
+			if field.In != "header" || got.Header.Get(field.Name) == "" {
+				t.Errorf("%s came without %s", got.Type, field.Name)
+			}
+		}
+	}
+	for q := (api.EventQuery{Wait: 20 * time.Second}); q.After != "all"; {
+		page, err := m.api.Events(t.Context(), q)
+		testkit.NoError(t, err)
+		q.After = page.Next
+		for _, e := range page.Items {
+			like("the payload of "+e.Type, e.Type, string(e.Payload))
+			if e.Type == event.TypeDisabled {
+				q.After = "all" // the last one
+			}
+		}
+	}
+	for _, kind := range []string{event.TypeSucceeded, event.TypeTest} {
+		like("the example of "+kind, kind, string(d.Webhooks[kind]["post"].RequestBody.Content["application/json"].Example))
+	}
+	for what, text := range map[string]string{
+		"what was sent": string(receiver.Got()[0].Body), "the example": string(d.Webhooks[event.TypeTest]["post"].RequestBody.Content["application/json"].Example),
+	} {
+		if spaceless := strings.Join(strings.Fields(text), ""); !strings.Contains(spaceless, `"slash":"\/","letter":"\u0117","number":1.0`) {
 			t.Errorf("%s is written anew: %s", what, text)
 		}
 	}

@@ -5,42 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"pollbridge/admin/api"
+	"pollbridge/event"
 	"pollbridge/internal/check"
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 )
 
-// problem is an error in the form of RFC 9457. It never repeats a value that was sent:
-// that might be a secret.
-type problem struct {
-	Title  string         `json:"title" doc:"The name of the HTTP status." example:"Unprocessable Entity"`
-	Status int            `json:"status" doc:"The HTTP status." example:"422"`
-	Detail string         `json:"detail,omitempty" doc:"What is wrong, as a readable sentence." example:"body.url: must have the scheme https"`
-	Errors []problemField `json:"errors,omitempty" doc:"What is wrong, field by field."`
-}
-
-type problemField struct {
-	Location string `json:"location" doc:"The field: body.NAME, query.NAME, path.NAME or header.NAME." example:"body.url"`
-	Message  string `json:"message" doc:"What is wrong with it." example:"must have the scheme https"`
-}
+// problem is an [api.Problem] as huma sends it.
+type problem struct{ api.Problem }
 
 const problemType = "application/problem+json"
 
-func (p *problem) Error() string             { return p.Detail }
 func (p *problem) GetStatus() int            { return p.Status }
 func (p *problem) ContentType(string) string { return problemType }
 
-// newProblem takes over what huma found, but for the values.
+// newProblem takes over what huma found, but for the values. Of each field the first
+// complaint counts.
 func newProblem(status int, detail string, errs ...error) *problem {
-	p := &problem{Status: status, Title: http.StatusText(status), Detail: detail}
+	p := &problem{api.Problem{Status: status, Title: http.StatusText(status), Detail: detail}}
 	for _, err := range errs {
 		if found, ok := err.(huma.ErrorDetailer); ok {
-			p.Errors = append(p.Errors, located(found.ErrorDetail()))
+			field := located(found.ErrorDetail())
+			if !slices.ContainsFunc(p.Errors, func(other api.ProblemField) bool { return other.Location == field.Location }) {
+				p.Errors = append(p.Errors, field)
+			}
 		}
 	}
 	if len(p.Errors) > 0 {
@@ -52,8 +47,8 @@ func newProblem(status int, detail string, errs ...error) *problem {
 const missing = "expected required property "
 
 // located says which field is meant where huma names only the object that lacks it.
-func located(found *huma.ErrorDetail) problemField {
-	field := problemField{Location: found.Location, Message: found.Message}
+func located(found *huma.ErrorDetail) api.ProblemField {
+	field := api.ProblemField{Location: found.Location, Message: found.Message}
 	if rest, ok := strings.CutPrefix(field.Message, missing); ok {
 		if name, ok := strings.CutSuffix(rest, " to be present"); ok {
 			field.Location += "." + name
@@ -63,11 +58,8 @@ func located(found *huma.ErrorDetail) problemField {
 	if strings.HasPrefix(field.Message, "unknown content type") {
 		field.Location, field.Message = "header.Content-Type", "must be application/json"
 	}
-	switch field.Message {
-	case "unexpected property":
+	if field.Message == "unexpected property" {
 		field.Message = "unknown field"
-	case "unknown query parameter":
-		field.Message = "unknown parameter"
 	}
 	parts := strings.Split(field.Location, ".")
 	for i := range parts {
@@ -77,7 +69,7 @@ func located(found *huma.ErrorDetail) problemField {
 	return field
 }
 
-func summary(fields []problemField) string {
+func summary(fields []api.ProblemField) string {
 	text := fields[0].Location + ": " + fields[0].Message
 	if more := len(fields) - 1; more > 0 {
 		text += fmt.Sprintf(" (and %d more)", more)
@@ -124,11 +116,16 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	if known, ok := errors.AsType[*problem](err); ok {
 		return known
 	}
-	if field, ok := errors.AsType[*webhook.FieldError](err); ok {
-		return at(location(in, field.Field), field.Problem)
+	if wrong := details(in, err); wrong != nil {
+		return newProblem(http.StatusUnprocessableEntity, "", wrong...)
+	}
+	if gone, ok := errors.AsType[*event.GoneError](err); ok {
+		p := newProblem(http.StatusGone, "events after this cursor may be missing: it is of another store, of before a backup was restored, or older than what is kept; go on from oldest_cursor")
+		p.OldestCursor = cursor(ofEvents, gone.Oldest)
+		return p
 	}
 	switch {
-	case errors.Is(err, webhook.ErrNotFound), errors.Is(err, watch.ErrNotFound), errors.Is(err, store.ErrNotFound):
+	case isNotFound(err):
 		return newProblem(http.StatusNotFound, "nothing with this id is stored, or it is no longer stored")
 	case errors.Is(err, webhook.ErrDisabled):
 		return newProblem(http.StatusConflict, "the subscription is disabled: enable it first")
@@ -141,6 +138,9 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	case errors.Is(err, watch.ErrFull):
 		m.log.Warn("session refused: watch.max reached")
 		return later("the limit of watched sessions is reached: try again later")
+	case errors.Is(err, errNoRoom):
+		m.log.Warn("final answer not sent: too many are held for clients that are slow to read")
+		return later(noRoom)
 	case errors.Is(err, webhook.ErrFull):
 		m.log.Warn("webhook refused: the limit of webhooks attached to sessions is reached")
 		return later("the limit of webhooks attached to sessions is reached: try again later")
@@ -150,6 +150,10 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 	}
 	m.log.Error("management request failed", "operation", op.OperationID, "error", err)
 	return newProblem(http.StatusInternalServerError, "internal error: see the log")
+}
+
+func isNotFound(err error) bool {
+	return errors.Is(err, webhook.ErrNotFound) || errors.Is(err, watch.ErrNotFound) || errors.Is(err, store.ErrNotFound)
 }
 
 func later(detail string) error {

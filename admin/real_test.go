@@ -3,8 +3,12 @@ package admin_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,12 +17,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // The services that the management API is made for.
@@ -56,8 +63,10 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	hooksConfig := webhook.DefaultConfig()
 	hooksConfig.AllowHTTP, hooksConfig.AllowPorts = true, []int{receiver.Port()}
 	hooksConfig.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	events, err := event.Open(t.Context(), event.Options{Store: opened.Store, History: cfg.History, Log: log, Registry: prometheus.NewRegistry()})
+	testkit.NoError(t, err)
 	hooks, err := webhook.New(t.Context(), hooksConfig, webhook.Options{
-		Store: opened.Store, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
+		Store: opened.Store, Events: events, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
 	})
 	testkit.NoError(t, err)
 	t.Cleanup(hooks.Close)
@@ -94,7 +103,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	t.Cleanup(watcher.Close)
 	services := &admin.Services{
 		Subscriptions: hooks, Deliveries: hooks, Events: hooks, Sessions: watcher, Table: table,
-		Stats: func(context.Context) (admin.Stats, error) { return admin.Stats{}, nil },
+		Stats: func(context.Context) (api.Stats, error) { return api.Stats{}, nil },
 	}
 	return manageServices(t, nil, services, 0), receiver, signed
 }
@@ -107,7 +116,7 @@ func awaitWebhook(t *testing.T, receiver *testkit.Receiver, before int, secret, 
 	testkit.Eventually(t, kind+" arrives", func() bool {
 		for _, got := range receiver.Got()[checked:] {
 			checked++
-			if err := webhook.Verify(got.Header, got.Body, time.Now(), secret); err != nil {
+			if err := signature.Verify(got.Header, got.Body, time.Now(), secret); err != nil {
 				t.Errorf("a delivery is not signed with the secret that was shown: %v", err)
 			}
 			if strings.Contains(string(got.Body), "the-access-token") {
@@ -121,122 +130,156 @@ func awaitWebhook(t *testing.T, receiver *testkit.Receiver, before int, secret, 
 	})
 }
 
-// TestRealServices walks through the whole API with nothing faked but the upstream.
+// TestRealServices walks through the whole API, by its client, with nothing faked but the
+// upstream.
 func TestRealServices(t *testing.T) {
 	m, receiver, signed := realManaged(t)
+	ctx := t.Context()
 	hook := receiver.URL + "/hook"
-	a := m.do("POST", "/v1/subscriptions", `{"url":"`+hook+`","account":"the-access-token","headers":{"X-Tenant":"hunter2"},"signature":"v1a"}`)
-	s := decode[struct{ ID, Secret, Account string }](t, a)
-	if a.Status != 201 || !strings.HasPrefix(s.Secret, "whsec_") || !strings.HasPrefix(s.Account, "acc_") {
-		t.Fatalf("create = %d %s", a.Status, a.Body)
+	sub, err := m.api.CreateSubscription(ctx, api.NewSubscription{
+		URL: hook, Account: "the-access-token", Headers: map[string]string{"X-Tenant": "hunter2"}, Signature: webhook.SignatureV1a,
+	})
+	testkit.NoError(t, err)
+	if !strings.HasPrefix(sub.Secret, "whsec_") || !strings.HasPrefix(sub.Account, "acc_") {
+		t.Fatalf("created %+v", sub)
 	}
-	path := "/v1/subscriptions/" + s.ID
-	if a := m.do("GET", path, ""); strings.Contains(a.Body, "hunter2") || !strings.Contains(a.Body, "X-Tenant") || strings.Contains(a.Body, "whsec_") || !strings.Contains(a.Body, "whpk_") {
+	if a := m.do("GET", "/v1/subscriptions/"+sub.ID, ""); strings.Contains(a.Body, "hunter2") || !strings.Contains(a.Body, "X-Tenant") || strings.Contains(a.Body, "whsec_") || !strings.Contains(a.Body, "whpk_") {
 		t.Errorf("get = %s; want the header's name, not its value, and no secret but the public key", a.Body)
 	}
-	if a := m.do("POST", path+"/test", ""); a.Status != 200 || !strings.Contains(a.Body, `"success":true`) {
-		t.Errorf("test = %d %s", a.Status, a.Body)
+	if attempt, err := m.api.TestSubscription(ctx, sub.ID); err != nil || !attempt.Success {
+		t.Errorf("test = %+v, %v", attempt, err)
 	}
-	awaitWebhook(t, receiver, 0, s.Secret, webhook.TypeTest)
+	awaitWebhook(t, receiver, 0, sub.Secret, event.TypeTest)
 
 	t.Log("a session with a webhook and a secret of its own")
 	own := "whsec_" + base64.StdEncoding.EncodeToString([]byte("a-secret-of-at-least-24-bytes"))
-	registration := `{"endpoint":"smartid-sign","token":"0123456789abcdef","access_token":"the-access-token","webhook":{"url":"` + hook + `","secret":"` + own + `"}}`
-	a = m.do("POST", "/v1/sessions", registration)
-	registered := decode[struct {
-		ID      string
-		Webhook struct{ Subscription string }
-	}](t, a)
-	if a.Status != 201 || !strings.HasPrefix(registered.ID, "ses_") || !strings.HasPrefix(registered.Webhook.Subscription, "sub_") || strings.Contains(a.Body, own) {
-		t.Fatalf("register = %d %s", a.Status, a.Body)
+	registration := api.NewSession{
+		Endpoint: "smartid-sign", Token: "0123456789abcdef", AccessToken: "the-access-token", Webhook: &api.SessionWebhook{URL: hook, Secret: own},
 	}
-	if a := m.do("POST", "/v1/sessions", registration); a.Status != 200 {
-		t.Errorf("register again = %d %s", a.Status, a.Body)
+	registered, known, err := m.api.RegisterSession(ctx, registration)
+	testkit.NoError(t, err)
+	if known || !strings.HasPrefix(registered.ID, "ses_") || !strings.HasPrefix(registered.Webhook.Subscription, "sub_") || registered.Webhook.Secret != "" {
+		t.Fatalf("registered %+v, known %v", registered, known)
 	}
-	sessionPath := "/v1/sessions/" + registered.ID
-	if a := m.do("GET", sessionPath+"/response", ""); a.Status != 404 {
-		t.Errorf("response before the end = %d %s", a.Status, a.Body)
+	if again, known, err := m.api.RegisterSession(ctx, registration); err != nil || !known || again.ID != registered.ID {
+		t.Errorf("registered again %+v, known %v, %v", again, known, err)
+	}
+	_, err = m.api.Response(ctx, registered.ID)
+	wantRefused(t, "response before the end", err, 404, "")
+	if err != nil && !strings.Contains(err.Error(), ": there is no final answer yet") {
+		t.Errorf("response before the end: %v", err)
 	}
 	testkit.Eventually(t, "the first answer of the upstream is known", func() bool {
-		a := m.do("GET", "/v1/sessions?state=pending", "")
-		if strings.Contains(a.Body, "0123456789abcdef") {
-			t.Errorf("list = %s; want tokens shortened", a.Body)
-		}
-		return strings.Contains(a.Body, registered.ID)
+		pending, err := m.api.Sessions(ctx, "pending", api.Page{})
+		testkit.NoError(t, err)
+		return slices.ContainsFunc(pending.Items, func(s api.Session) bool {
+			if s.Token == "0123456789abcdef" {
+				t.Errorf("list = %+v; want tokens shortened", s)
+			}
+			return s.ID == registered.ID
+		})
 	})
+	t.Log("a position in another store")
+	elsewhere := base64.RawURLEncoding.EncodeToString([]byte("eaaaaaa-1-1"))
+	_, err = m.api.Events(ctx, api.EventQuery{After: elsewhere})
+	wantRefused(t, "events after it", err, 410, "")
+	if missed, ok := errors.AsType[*api.Problem](err); !ok || missed.OldestCursor == "" {
+		t.Errorf("events after it: %v; want the oldest cursor", err)
+	} else if _, err := m.api.Events(ctx, api.EventQuery{After: missed.OldestCursor}); err != nil {
+		t.Errorf("events after the oldest cursor: %v", err)
+	}
+	_, err = m.api.FollowEvents(ctx, elsewhere)
+	wantRefused(t, "a stream that follows it", err, 410, "")
+
+	stream, err := m.api.FollowEvents(ctx, "")
+	testkit.NoError(t, err)
+	defer stream.Close()
 	signed.Store(true)
-	after := ""
+	over := func(e api.Event) bool { return e.Type == event.TypeSucceeded && e.Subject == registered.ID }
+	query := api.EventQuery{Wait: 20 * time.Second}
 	for found := false; !found; {
-		a := m.do("GET", "/v1/events?wait=20&after="+after, "")
-		page := decode[eventPage](t, a)
-		if a.Status != 200 || len(page.Items) == 0 {
-			t.Fatalf("events = %d %s", a.Status, a.Body)
+		page, err := m.api.Events(ctx, query)
+		testkit.NoError(t, err)
+		if len(page.Items) == 0 {
+			t.Fatal("no event came")
 		}
-		for _, e := range page.Items {
-			found = found || e.Type == webhook.TypeSucceeded && e.Subject == registered.ID && e.Payload["type"] == e.Type
+		found, query.After = slices.ContainsFunc(page.Items, over), page.Next
+	}
+	for e, err := range stream.All() {
+		testkit.NoError(t, err)
+		if stream.LastID() != e.Cursor {
+			t.Errorf("at %s the stream would go on after %s", e.Cursor, stream.LastID())
 		}
-		after = page.Next
+		if over(e) {
+			break
+		}
 	}
-	if a := m.do("GET", sessionPath+"/response", ""); a.Status != 200 || a.Body != `{"status":"ok","file":{"name":"a.pdf","content":"JVBERi0="}}` || a.Header.Get("Content-Type") != "application/json" {
-		t.Errorf("response = %d %v %s", a.Status, a.Header, a.Body)
+	response, err := m.api.Response(ctx, registered.ID)
+	testkit.NoError(t, err)
+	body, err := io.ReadAll(response.Body)
+	testkit.NoError(t, err)
+	response.Body.Close()
+	if want := `{"status":"ok","file":{"name":"a.pdf","content":"JVBERi0="}}`; string(body) != want || response.Length != int64(len(want)) ||
+		response.Status != 200 || response.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("response = %+v %s", response, body)
 	}
-	if a := m.do("GET", "/v1/events?after=ZXh4eA", ""); a.Status != 422 {
-		t.Errorf("events after nonsense = %d %s", a.Status, a.Body)
-	} else {
-		wantLocation(t, "events", a, "query.after")
-	}
+	_, err = m.api.Events(ctx, api.EventQuery{After: "ZXh4eA"})
+	wantRefused(t, "events after nonsense", err, 422, "query.after")
 
 	t.Log("the delivery is listed, and can be made again")
-	var d struct{ ID, State, Type string }
+	filter := api.DeliveryFilter{Subscription: sub.ID, Session: registered.ID, State: webhook.StateDelivered}
+	var delivery api.Delivery
 	testkit.Eventually(t, "the delivery is listed", func() bool {
-		page := decode[struct {
-			Items []struct{ ID, State, Type string }
-		}](t, m.do("GET", "/v1/deliveries?state=delivered&subscription="+s.ID+"&session="+registered.ID, ""))
-		for _, item := range page.Items {
-			if item.Type == webhook.TypeSucceeded {
-				d = item
+		page, err := m.api.Deliveries(ctx, filter, api.Page{})
+		testkit.NoError(t, err)
+		for _, delivery = range page.Items {
+			if delivery.Type == event.TypeSucceeded {
+				return true
 			}
 		}
-		return d.ID != ""
+		return false
 	})
 	before := receiver.Count()
-	if a := m.do("GET", "/v1/deliveries/"+d.ID, ""); a.Status != 200 || !strings.Contains(a.Body, `"status":200`) {
-		t.Errorf("delivery = %d %s", a.Status, a.Body)
+	if d, err := m.api.Delivery(ctx, delivery.ID); err != nil || len(d.Attempts) != 1 || d.Attempts[0].Status != 200 {
+		t.Errorf("delivery = %+v, %v", d, err)
 	}
-	if a := m.do("POST", "/v1/deliveries/"+d.ID+"/redeliver", ""); a.Status != 202 {
-		t.Errorf("redeliver = %d %s", a.Status, a.Body)
-	}
-	awaitWebhook(t, receiver, before, s.Secret, webhook.TypeSucceeded)
-	if a := m.do("GET", "/v1/deliveries?cursor="+base64.RawURLEncoding.EncodeToString([]byte("dnonsense")), ""); a.Status != 422 {
-		t.Errorf("deliveries at nonsense = %d %s", a.Status, a.Body)
-	} else {
-		wantLocation(t, "deliveries", a, "query.cursor")
-	}
-	if a := m.do("GET", "/v1/subscriptions?cursor="+base64.RawURLEncoding.EncodeToString([]byte("snonsense")), ""); a.Status != 422 {
-		t.Errorf("subscriptions at nonsense = %d %s", a.Status, a.Body)
-	} else {
-		wantLocation(t, "subscriptions", a, "query.cursor")
-	}
+	_, err = m.api.Redeliver(ctx, delivery.ID)
+	testkit.NoError(t, err)
+	awaitWebhook(t, receiver, before, sub.Secret, event.TypeSucceeded)
+	_, err = m.api.Deliveries(ctx, api.DeliveryFilter{}, api.Page{Cursor: base64.RawURLEncoding.EncodeToString([]byte("dnonsense"))})
+	wantRefused(t, "deliveries at nonsense", err, 422, "query.cursor")
+	_, err = m.api.Subscriptions(ctx, api.Page{Cursor: base64.RawURLEncoding.EncodeToString([]byte("snonsense"))})
+	wantRefused(t, "subscriptions at nonsense", err, 422, "query.cursor")
 
 	t.Log("changes, and the end")
-	if a := m.do("PATCH", path, `{"url":"http://10.0.0.1/","endpoints":["nonsense"]}`); a.Status != 422 {
-		t.Errorf("patch with nonsense = %d %s", a.Status, a.Body)
+	_, err = m.api.UpdateSubscription(ctx, sub.ID, api.SubscriptionPatch{URL: new("http://10.0.0.1/"), Endpoints: api.Set([]string{"nonsense"})})
+	wantRefused(t, "patch with nonsense", err, 422, "body.url")
+	changed, err := m.api.UpdateSubscription(ctx, sub.ID, api.SubscriptionPatch{
+		Enabled: new(false), Description: api.Set("off"), Signature: api.Null[string](), Account: api.Null[string](),
+	})
+	if err != nil || changed.Enabled || changed.Description != "off" || changed.Signature != webhook.SignatureV1 || changed.Account != "" || changed.URL != hook {
+		t.Errorf("patched to %+v, %v", changed, err)
 	}
-	if a := m.do("PATCH", path, `{"enabled":false,"description":"off","signature":null,"account":null}`); a.Status != 200 || !strings.Contains(a.Body, `"enabled":false`) || strings.Contains(a.Body, "acc_") {
-		t.Errorf("patch = %d %s", a.Status, a.Body)
+	_, err = m.api.RecoverSubscription(ctx, sub.ID, time.Now().Add(-time.Hour))
+	wantRefused(t, "recover while disabled", err, 409, "")
+	if rotated, err := m.api.RotateSecret(ctx, sub.ID); err != nil || !strings.HasPrefix(rotated.Secret, "whsec_") || rotated.Secret == sub.Secret {
+		t.Errorf("rotated to %+v, %v", rotated, err)
 	}
-	if a := m.do("POST", path+"/recover", `{"since":"2026-11-01T00:00:00Z"}`); a.Status != 409 {
-		t.Errorf("recover while disabled = %d %s", a.Status, a.Body)
-	}
-	if a := m.do("POST", path+"/rotate-secret", ""); a.Status != 200 || !strings.Contains(a.Body, "whsec_") || strings.Contains(a.Body, s.Secret) {
-		t.Errorf("rotate = %d %s", a.Status, a.Body)
-	}
-	for _, gone := range []string{sessionPath, path} {
-		if a := m.do("DELETE", gone, ""); a.Status != 204 {
-			t.Errorf("delete = %d %s", a.Status, a.Body)
-		}
-		if a := m.do("GET", gone, ""); a.Status != 404 {
-			t.Errorf("get of what is gone = %d %s", a.Status, a.Body)
-		}
+	testkit.NoError(t, m.api.DeleteSession(ctx, registered.ID))
+	_, err = m.api.Session(ctx, registered.ID)
+	wantRefused(t, "a session that is gone", err, 404, "")
+	testkit.NoError(t, m.api.DeleteSubscription(ctx, sub.ID))
+	_, err = m.api.Subscription(ctx, sub.ID)
+	wantRefused(t, "a subscription that is gone", err, 404, "")
+}
+
+// wantRefused checks that a call was refused with a status, and because of a field where
+// one is given.
+func wantRefused(t *testing.T, what string, err error, status int, location string) {
+	t.Helper()
+	p, ok := errors.AsType[*api.Problem](err)
+	if !ok || p.Status != status || p.Title != http.StatusText(status) ||
+		location != "" && !slices.ContainsFunc(p.Errors, func(f api.ProblemField) bool { return f.Location == location && f.Message != "" }) {
+		t.Errorf("%s: %v; want %d %s", what, err, status, location)
 	}
 }

@@ -56,7 +56,7 @@ func New(cfg Config, o Options) *Server {
 		StreamRequestBody:     true, // so that the key comes first, and wholeBody after it
 		ReadBufferSize:        16 << 10,
 		ReadTimeout:           10 * time.Second,
-		WriteTimeout:          30 * time.Second,
+		WriteTimeout:          writeTime,
 		IdleTimeout:           75 * time.Second,
 		ErrorHandler:          s.handleError,
 	})
@@ -81,7 +81,7 @@ func New(cfg Config, o Options) *Server {
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	return s.app.Listener(http10.Listener{Listener: accept.Retrying(ln, s.log)})
+	return s.app.Listener(http10.Listener{Listener: pacedListener{accept.Retrying(ln, s.log)}})
 }
 
 // Shutdown stops accepting, ends what waits for events and waits for the requests in

@@ -78,6 +78,7 @@ func serve(t *testing.T, keys ...string) *server {
 			}
 		})
 		*[]*string{&s.near, &s.far}[i] = "http://" + ln.Addr().String()
+		get(t, "http://"+ln.Addr().String()+"/healthz") // what is not served yet cannot be shut down
 	}
 	return s
 }

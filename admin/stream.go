@@ -13,46 +13,57 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/gofiber/fiber/v2"
+
+	"pollbridge/admin/api"
 )
 
 const (
-	// streamBatch is how many events are fetched at once for a stream.
+	// streamBatch is how many events are read at once for a stream, at most.
 	streamBatch = 100
-	// streamWrite is how long a client may take to read a piece of what is written, and
-	// streamPiece how large that is.
-	streamWrite = 30 * time.Second
-	streamPiece = 32 << 10
+	// streamPiece is what a client has to read within writeTime. The engine holds some.
+	streamPiece = 8 << 10
 )
 
-const streamExample = "id: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
+const streamExample = "id: ZTA\n\nid: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
 
-func (m *management) registerStream(api huma.API) {
+func (m *management) registerStream(h huma.API) {
 	type input struct {
 		AfterParam
 		LastEventID string `header:"Last-Event-ID" maxLength:"64" doc:"The id of the last event that was seen; browsers send it by themselves. Takes precedence over after."`
 		connection
 	}
 	op := operation(http.MethodGet, "/v1/events/stream", "stream-events", tagEvents, "Follow events",
-		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event.", http.StatusOK)
+		"Server-sent events: id is the cursor, event is the type, and data is an item of GET /v1/events. Without a cursor the stream begins with the next event. It begins with an id alone: the position that events follow. "+
+			"A position after which events may be missing is answered 410.", http.StatusOK, 410)
 	op.Responses = map[string]*huma.Response{"200": {
 		Description: "The stream. It ends when the bridge stops: connect again with the last id.",
 		Content: map[string]*huma.MediaType{"text/event-stream": {
 			Schema: &huma.Schema{Type: huma.TypeString}, Example: streamExample,
 		}},
 	}}
-	route(m, api, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
-		after, err := m.from(ctx, cmp.Or(in.After, latest))
+	op = checked(op, func(r request) error {
+		if id := r.header("Last-Event-ID"); id != "" {
+			_, err := position(ofEvents, "header.Last-Event-ID", id)
+			return err
+		}
+		return checkAfter(r)
+	})
+	route(m, h, op, "query", func(ctx context.Context, in *input) (*huma.StreamResponse, error) {
+		after, err := m.from(ctx, cmp.Or(in.After, api.Latest))
 		if in.LastEventID != "" {
 			after, err = position(ofEvents, "header.Last-Event-ID", in.LastEventID)
 		}
 		if err != nil {
 			return nil, err
 		}
+		if _, _, err := m.Services.Events.Events(ctx, after, 1, 0); err != nil { // nobody can be told later
+			return nil, err
+		}
 		waiting, done, err := m.longPolls.admit(in.conn)
 		if err != nil {
 			return nil, err
 		}
-		s := &stream{m: m, ctx: waiting, conn: in.conn, after: after}
+		s := &stream{m: m, ctx: waiting, conn: in.conn, events: &eventReader{events: m.Services.Events, after: after}}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			c := humafiber.Unwrap(ctx)
 			c.Set(fiber.HeaderContentType, "text/event-stream")
@@ -75,10 +86,10 @@ func (m *management) registerStream(api huma.API) {
 
 // stream is one client that follows events.
 type stream struct {
-	m     *management
-	ctx   context.Context
-	conn  net.Conn
-	after string
+	m      *management
+	ctx    context.Context
+	conn   net.Conn
+	events *eventReader
 }
 
 // run writes until the client has left or the server stops.
@@ -88,16 +99,16 @@ func (s *stream) run(w *bufio.Writer) {
 			s.m.log.Error("event stream failed")
 		}
 	}()
-	if s.write(w, ": pollbridge\n\n") != nil {
+	// A reader that sees no event before it has to connect again goes on from here.
+	if s.write(w, fmt.Appendf(nil, "id: %s\n\n", cursor(ofEvents, s.events.after))) != nil {
 		return
 	}
 	for s.ctx.Err() == nil {
 		text, err := s.next()
-		if err != nil {
+		if err != nil && s.ctx.Err() == nil {
 			s.m.log.Warn("event stream ended", "error", err)
-			return
 		}
-		if s.write(w, text) != nil {
+		if err != nil || s.write(w, text) != nil {
 			return
 		}
 	}
@@ -105,40 +116,39 @@ func (s *stream) run(w *bufio.Writer) {
 
 // next returns what to write now: events, or a sign of life where there were none for
 // a while. A client that has left is noticed by it, at the latest.
-func (s *stream) next() (string, error) {
-	events, next, err := s.m.Services.Events.Events(s.ctx, s.after, streamBatch, s.m.ping)
-	if s.ctx.Err() != nil {
-		return "", nil
+func (s *stream) next() ([]byte, error) {
+	events, _, err := s.events.next(s.ctx, streamBatch)
+	if err == nil && len(events) == 0 {
+		events, err = s.events.wait(s.ctx, s.m.ping)
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	s.after = cmp.Or(next, s.after)
 	if len(events) == 0 {
-		return ": ping\n\n", nil
+		return []byte(": ping\n\n"), nil
 	}
 	var text []byte
 	for _, event := range events {
 		shown := shownEvent(event)
 		data, err := jsonv2.Marshal(shown)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		text = fmt.Appendf(text, "id: %s\nevent: %s\ndata: %s\n\n", shown.Cursor, shown.Type, data)
 	}
-	return string(text), nil
+	return text, nil
 }
 
 // write gives the client some time for each piece: the deadline of the whole answer was
 // set before. The engine would take all of a text at once, whether or not the client
 // reads; of small pieces it holds a few.
-func (s *stream) write(w *bufio.Writer, text string) error {
+func (s *stream) write(w *bufio.Writer, text []byte) error {
 	defer s.m.unsent.add(len(text))()
 	for len(text) > 0 {
 		piece := text[:min(len(text), streamPiece)]
 		text = text[len(piece):]
-		s.conn.SetWriteDeadline(time.Now().Add(streamWrite))
-		if _, err := w.WriteString(piece); err != nil {
+		s.conn.SetWriteDeadline(time.Now().Add(writeTime))
+		if _, err := w.Write(piece); err != nil {
 			return err
 		}
 		if err := w.Flush(); err != nil {

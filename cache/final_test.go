@@ -167,6 +167,40 @@ func TestBrokenStoreStillAnswers(t *testing.T) {
 	})
 }
 
+// TestStoredAfterAll: what could not be stored is, as soon as that is possible, unless it was
+// erased or its time is over.
+func TestStoredAfterAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := newFinals()
+		broken.fail = errors.New("no space left")
+		var kept []error
+		s := newStatuses(t, config(), inTurn(signed(), signed(), signed()), with(broken), func(o *cache.Options) {
+			o.Kept = func(err error) { kept = append(kept, err) }
+			o.Retain = time.Minute
+		})
+		for _, token := range []string{"old", "erased", "kept"} {
+			if token != "old" {
+				time.Sleep(20 * time.Second)
+			}
+			want(t, s, question(t, token, lt), session.Succeeded, `{"status":"ok"}`)
+		}
+		s.Erase(question(t, "erased", lt))
+		time.Sleep(30 * time.Second) // the first one has been kept for long enough
+		broken.set(nil)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := broken.count(); n != 1 {
+			t.Errorf("%d answers were stored; want one", n)
+		}
+		if got, err := broken.Load(t.Context(), question(t, "kept", lt)); err != nil || len(got) != 1 {
+			t.Errorf("Load = %d, %v; want the answer", len(got), err)
+		}
+		if len(kept) != 4 || kept[3] != nil {
+			t.Errorf("Kept was told %v; want three failures and that one is stored", kept)
+		}
+	})
+}
+
 // TestBrokenStoreAndNoRoom: the slot is then all that holds the document.
 func TestBrokenStoreAndNoRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -140,13 +140,14 @@ func (s *Statuses) observed(v *session.Variant, o *session.Observation) {
 const finalsTimeout = 5 * time.Second
 
 // keep makes a final observation durable and reports whether it is. If not, it is
-// answered all the same: a bridge must not add failures of its own.
+// answered all the same: a bridge must not add failures of its own. It is tried again.
 func (s *Statuses) keep(v *session.Variant, o *session.Observation) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
 	defer cancel()
 	err := s.options.Finals.Keep(ctx, v, o)
 	if err != nil {
-		s.options.Log.Error("final answer could not be stored", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
+		s.unkept.add(v, o)
+		s.options.Log.Error("final answer could not be stored yet", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
 	}
 	if s.options.Kept != nil {
 		s.options.Kept(err)

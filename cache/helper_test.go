@@ -187,6 +187,8 @@ func (f *finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 }
 
 func (f *finals) Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.fail != nil {
 		return nil, f.fail
 	}
@@ -194,10 +196,19 @@ func (f *finals) Load(ctx context.Context, v *session.Variant) ([]*session.Obser
 }
 
 func (f *finals) Other(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.fail != nil {
 		return nil, f.fail
 	}
 	return f.Finals.Other(ctx, v)
+}
+
+// set says whether what is asked from now on fails.
+func (f *finals) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = err
 }
 
 func (f *finals) count() int {

@@ -35,8 +35,8 @@ type Options struct {
 	// of final ones that Finals gave back, of which it may have been told before. Who
 	// asked waits for it. Nil means that nobody wants to know.
 	Observe func(*session.Variant, *session.Observation)
-	// Kept is told whether Finals could keep an observation, each time. Nil means
-	// that nobody wants to know.
+	// Kept is told whether Finals could keep an observation, and if not, once it could
+	// after all. Nil means that nobody wants to know.
 	Kept func(error)
 }
 
@@ -52,6 +52,7 @@ type Statuses struct {
 	origins *origins
 
 	siblings *siblings
+	unkept   unkept
 
 	flights  sync.WaitGroup
 	sweeping sync.WaitGroup
@@ -83,6 +84,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 		s.shards[i].slots = map[string]*slot{}
 	}
 	s.sweeping.Go(s.sweepUntilQuit)
+	s.sweeping.Go(s.keepAgainUntilQuit)
 	return s, nil
 }
 
@@ -332,6 +334,7 @@ func (s *Statuses) Restore(v *session.Variant, o *session.Observation) {
 func (s *Statuses) Erase(v *session.Variant) {
 	key := v.Key()
 	s.siblings.forget(session.SessionKey(key))
+	s.unkept.forget(session.SessionKey(key))
 	shard := s.shard(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()

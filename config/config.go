@@ -85,6 +85,9 @@ func (c *Config) Validate() error {
 	m.Want(!overlap(c.Admin.Listen, c.Proxy.Listen), "admin.listen", c.Admin.Listen, "another port than listen, or other addresses")
 	m.Want(c.Watch.Schedule != watch.Fixed || c.Watch.Interval >= c.Cache.PendingTTL, "watch.interval", c.Watch.Interval,
 		"at least cache.pending_ttl, which is "+check.Text(c.Cache.PendingTTL)+": with schedule fixed, a poll before that would learn nothing new")
+	longest := c.Webhook.LongestDelivery()
+	m.Want(c.Store.Data.History >= longest, "store.history", c.Store.Data.History,
+		"at least "+check.Text(longest)+", which is how long webhook.retries and webhook.timeout go on with one event: they need it until the last attempt")
 	return m.Err()
 }
 

@@ -93,7 +93,7 @@ func TestEverySetting(t *testing.T) {
 		"store.dir":                   {"/data", "/data"},
 		"store.sync":                  {"interval", "interval"},
 		"store.retain":                {"3s", "3s"},
-		"store.history":               {"3s", "3s"},
+		"store.history":               {"100h", "100h"},
 		"store.encryption_key_file":   {secretFile, secretFile},
 		"store.nats.url":              {},
 		"store.nats.credentials_file": {},

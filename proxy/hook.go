@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/webhook"
 
@@ -22,7 +23,7 @@ type Webhooks interface {
 	// *webhook.TargetError.
 	HeaderTarget(value string) (webhook.AttachOptions, error)
 	// Attach is durable when it returns nil. Attached again, nothing changes.
-	Attach(ctx context.Context, subject webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
+	Attach(ctx context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
 }
 
 const headerWebhook = "Pollbridge-Webhook"

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -24,7 +25,7 @@ type Watches interface {
 	// Watch begins to watch a session, durable when it returns nil.
 	Watch(ctx context.Context, v *session.Variant) (watch.Session, error)
 	// Subject is what events about a session are about.
-	Subject(v *session.Variant) webhook.Subject
+	Subject(v *session.Variant) event.Subject
 }
 
 // start is a start call that passes through. What it says is picked up while it does:

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
 	"pollbridge/proxy"
@@ -42,8 +43,8 @@ func (w *watches) Watch(_ context.Context, v *session.Variant) (watch.Session, e
 	return watch.Session{}, w.err
 }
 
-func (w *watches) Subject(v *session.Variant) webhook.Subject {
-	return webhook.Subject{Session: "ses_" + v.Token, Endpoint: v.Endpoint.Name}
+func (w *watches) Subject(v *session.Variant) event.Subject {
+	return event.Subject{Session: "ses_" + v.Token, Endpoint: v.Endpoint.Name}
 }
 
 func (w *watches) HeaderTarget(value string) (webhook.AttachOptions, error) {
@@ -53,7 +54,7 @@ func (w *watches) HeaderTarget(value string) (webhook.AttachOptions, error) {
 	return webhook.AttachOptions{URL: value}, nil
 }
 
-func (w *watches) Attach(_ context.Context, s webhook.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
+func (w *watches) Attach(_ context.Context, s event.Subject, o webhook.AttachOptions) (webhook.Subscription, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.steps = append(w.steps, "attach "+s.Session+" "+o.URL)

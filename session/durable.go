@@ -93,35 +93,48 @@ func (e *VariantError) Error() string { return e.Field + ": " + e.Problem }
 
 // Variant returns the variant that asks for a session in the plainest way, with no
 // further fields, as most clients do. An empty locale stands for the endpoint's first
-// one. The error is a *VariantError.
+// one. The error joins a *VariantError for each part that is wrong.
 func (t *Table) Variant(endpoint, token, credential, locale string) (*Variant, error) {
 	e, known := t.Endpoint(endpoint)
 	if !known {
-		return nil, &VariantError{"endpoint", fmt.Sprintf("%.64q is not known: want one of %s", endpoint, t.names())}
+		unknown := &VariantError{"endpoint", fmt.Sprintf("%.64q is not known: want one of %s", endpoint, t.names())}
+		return nil, errors.Join(unknown, checkToken(token)) // the rest depends on the endpoint
 	}
 	l, known := e.locale(locale)
+	v, err := e.variant(l, token, credential)
 	if !known {
-		return nil, &VariantError{"locale", fmt.Sprintf("%.64q is not known: want one of %s", locale, e.localeNames())}
+		err = errors.Join(err, &VariantError{"locale", fmt.Sprintf("%.64q is not known: want one of %s", locale, e.localeNames())})
 	}
-	return e.variant(l, token, credential)
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Variant returns the variant that asks for a session that has begun, in the plainest
-// way. The error is a *VariantError.
+// way. The error is as that of [Table.Variant].
 func (s Start) Variant(token, credential string) (*Variant, error) {
 	return s.Endpoint.variant(s.Locale, token, credential)
 }
 
 func (e *Endpoint) variant(locale int, token, credential string) (*Variant, error) {
-	if !validToken([]byte(token)) {
-		return nil, &VariantError{"token", fmt.Sprintf("want 1 to %d letters, digits, - and _", maxTokenLength)}
-	}
+	wrong := checkToken(token)
 	if problem := e.Credential.problem(credential); problem != "" {
-		return nil, &VariantError{"credential", problem}
+		wrong = errors.Join(wrong, &VariantError{"credential", problem})
+	}
+	if wrong != nil {
+		return nil, wrong
 	}
 	v := &Variant{Endpoint: e, Locale: locale, Token: token, Credential: credential}
 	v.key = v.makeKey()
 	return v, nil
+}
+
+func checkToken(token string) error {
+	if validToken([]byte(token)) {
+		return nil
+	}
+	return &VariantError{"token", fmt.Sprintf("want 1 to %d letters, digits, - and _", maxTokenLength)}
 }
 
 func (v *Variant) makeKey() string {

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -47,11 +48,19 @@ func TestVariantMistakes(t *testing.T) {
 		{bearerTable(t), "document", "tok", " a", "", "credential"},
 		{table(t, "marksign"), "smartid-sign", "tok", "s", "de", "locale"},
 		{table(t, "dokobit"), "smartid-sign", "tok", "s", "en", "locale"},
+		{table(t, "marksign"), "smartid-sign", "a/b", "", "de", "token credential locale"},
+		{table(t, "marksign"), "smartid", "a/b", "", "de", "endpoint token"},
 	} {
 		_, err := test.table.Variant(test.endpoint, test.token, test.credential, test.locale)
-		mistake, ok := errors.AsType[*session.VariantError](err)
-		if !ok || mistake.Field != test.field || mistake.Problem == "" {
-			t.Errorf("%q %.20q %.20q %q: %v; want a mistake in %s", test.endpoint, test.token, test.credential, test.locale, err, test.field)
+		_, ok := errors.AsType[*session.VariantError](err)
+		var fields []string
+		for line := range strings.Lines(fmt.Sprint(err)) {
+			field, problem, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			fields = append(fields, field)
+			ok = ok && problem != ""
+		}
+		if !ok || strings.Join(fields, " ") != test.field {
+			t.Errorf("%q %.20q %.20q %q: %v; want mistakes in %s", test.endpoint, test.token, test.credential, test.locale, err, test.field)
 			continue
 		}
 		for _, secret := range []string{test.token, test.credential} {

@@ -53,6 +53,18 @@ func (v *Variant) In(locale int) *Variant {
 	return &other
 }
 
+// Plain returns the variant that asks for the same session with no further fields. It is v
+// itself if that has none.
+func (v *Variant) Plain() *Variant {
+	if v.query == "" && v.fields == "" {
+		return v
+	}
+	plain := *v
+	plain.query, plain.fields = "", ""
+	plain.key = plain.makeKey()
+	return &plain
+}
+
 // Target returns the request target that asks the upstream: path and query.
 func (v *Variant) Target() string {
 	target := v.Endpoint.Path(v.Locale, v.Token)

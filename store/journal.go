@@ -141,6 +141,12 @@ func (j *Journal) read(ctx context.Context, sequence uint64, limit int) (entries
 	return entries, last, err
 }
 
+// Bounds returns the sequences of the newest entry, as Newest does, and of the oldest that may
+// be there: one more than the newest where all were forgotten.
+func (j *Journal) Bounds(ctx context.Context) (newest, oldest uint64, err error) {
+	return j.bounds(ctx)
+}
+
 // Newest returns the sequence of the newest entry of all, which may have been
 // forgotten meanwhile, or 0 if there never was one.
 func (j *Journal) Newest(ctx context.Context) (uint64, error) {

@@ -4,9 +4,9 @@ import (
 	"slices"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
-	"pollbridge/webhook"
 )
 
 // entry is one session that is watched, or whose end is not durable yet. All of it is
@@ -30,6 +30,7 @@ type entry struct {
 	observed time.Time // the last observation that was taken note of
 	missing  time.Time // since when the upstream does not know it; zero: it does
 	failures int       // in a row
+	doubted  bool      // a question with further fields was answered that it is over: ask the plain one
 
 	due   time.Time
 	place int  // in dueTimes; -1: not there
@@ -51,15 +52,22 @@ func newEntry(id string, r record) *entry {
 // note takes note of an observation, and reports whether there is something new about
 // the session to be made durable.
 func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter time.Duration) bool {
-	if e.stopped || e.end == Final || !o.At.After(e.observed) {
+	final := o.State.Final()
+	switch {
+	case e.stopped, e.end == Final:
+		return false
+	case !final && (e.end != Watching || !o.At.After(e.observed)):
+		return false // it was given up, and only its end is news; or it is old, and only its end is
+	case o.State != session.Pending && o.State != session.Succeeded && v.Plain() != v:
+		// What somebody's further field makes of a session must not end it for others.
+		e.doubted = final && e.end == Watching
 		return false
 	}
-	if e.end != Watching && !o.State.Final() {
-		return false // it was given up; only its end is news
+	if o.At.After(e.observed) {
+		e.observed = o.At
 	}
-	e.observed = o.At
 	switch {
-	case o.State.Final():
+	case final:
 		e.variant = v // whose answer is kept
 		e.endWith(Final, o.State, o)
 		return true
@@ -97,14 +105,14 @@ func (e *entry) endWith(end End, state session.State, o *session.Observation) {
 }
 
 func (e *entry) add(state session.State, o *session.Observation, at time.Time) {
-	e.changes = append(e.changes, change{webhook.TypeOf(state), state, o, at})
+	e.changes = append(e.changes, change{event.TypeOf(state), state, o, at})
 }
 
 // abandon ends the watch because its deadline has passed; o is the last observation, if
 // there is one.
 func (e *entry) abandon(o *session.Observation, at time.Time) {
 	e.end, e.changed, e.dirty = Abandoned, at, true
-	e.changes = append(e.changes, change{webhook.TypeAbandoned, e.state, o, at})
+	e.changes = append(e.changes, change{event.TypeAbandoned, e.state, o, at})
 }
 
 // merge is told what the store knows of the session.
@@ -123,7 +131,7 @@ func (e *entry) merge(known record, found bool) {
 		}
 		if known.announced {
 			e.announced = true
-			e.changes = slices.DeleteFunc(e.changes, func(c change) bool { return c.kind == webhook.TypePending })
+			e.changes = slices.DeleteFunc(e.changes, func(c change) bool { return c.kind == event.TypePending })
 		}
 		if e.end == Watching && (known.announced || e.state == session.Unknown) {
 			e.state, e.changed, e.dirty = known.state, known.changed, fresher

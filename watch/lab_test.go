@@ -12,12 +12,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
-	"pollbridge/webhook"
 )
 
 func TestMain(m *testing.M) {
@@ -245,7 +245,7 @@ func (l *lab) items() int {
 
 // events is an Events like the real one: a repeat makes no event.
 type events struct {
-	came chan webhook.Change
+	came chan event.Change
 
 	mu     sync.Mutex
 	wanted bool // guarded by mu, as all below
@@ -256,7 +256,7 @@ type events struct {
 }
 
 func newEvents() *events {
-	return &events{came: make(chan webhook.Change, 100_000), made: map[string]bool{}, erased: map[string]bool{}}
+	return &events{came: make(chan event.Change, 100_000), made: map[string]bool{}, erased: map[string]bool{}}
 }
 
 func (e *events) want(wanted bool) {
@@ -277,13 +277,13 @@ func (e *events) failures() int {
 	return e.failed
 }
 
-func (e *events) Wanted(s webhook.Subject) bool {
+func (e *events) Wanted(s event.Subject) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.wanted
 }
 
-func (e *events) Changed(_ context.Context, c webhook.Change) (bool, error) {
+func (e *events) Changed(_ context.Context, c event.Change) (bool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.err != nil {
@@ -306,14 +306,14 @@ func (e *events) EraseSession(_ context.Context, id string) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.erased[id] = true
-	for _, kind := range webhook.Types() {
+	for _, kind := range event.Types() {
 		delete(e.made, id+kind)
 	}
 	return nil
 }
 
 // next waits for the next event and wants it to be of a type.
-func (l *lab) next(want string) webhook.Change {
+func (l *lab) next(want string) event.Change {
 	l.t.Helper()
 	select {
 	case c := <-l.events.came:

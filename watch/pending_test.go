@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
-	"pollbridge/webhook"
 )
 
 // waiting is a pending observation with a body and a header.
@@ -162,7 +162,7 @@ func TestRecordsOfTheFirstForm(t *testing.T) {
 	l := newLab(t)
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	testkit.Eventually(t, "its answer", func() bool { n, err := l.w.Writes(t.Context()); return err == nil && n >= 2 })
 	l.w.Close()
 	testkit.NoError(t, l.w.PutInFirstForm(t.Context(), s.ID))

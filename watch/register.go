@@ -91,8 +91,12 @@ func (w *Watcher) observeWatched(id string, v *session.Variant, o *session.Obser
 	w.mu.Lock()
 	e, known := w.live[id]
 	news := known && e.note(v, o, w.cfg.NotFoundAfter)
-	if known && e.end == Watching && (news || e.place >= 0 && e.failures == 0) {
-		w.schedule(e, w.nextDue(e, o)) // a client's poll is as good as ours
+	asked := known && e.variant != nil && v.Key() == e.variant.Key()
+	if known && e.end == Watching && (news || e.doubted || asked && e.place >= 0 && e.failures == 0) {
+		w.schedule(e, w.nextDue(e, o)) // a client's poll is as good as ours, if it asks the same
+	}
+	if known && e.end == Final && o.State.Final() && o.State != e.state {
+		w.options.Log.Info("another final answer about a session that has ended: the first one counts", "session", id, "state", e.state.String(), "ignored", o.State.String())
 	}
 	w.mu.Unlock()
 	if news {

@@ -136,8 +136,8 @@ func (w *Watcher) eraseEvents(ctx context.Context, id string) error {
 	return w.options.Events.EraseSession(ctx, id)
 }
 
-// stop ends the watch of a session without an event. Its item may not have been handed
-// out yet: the entry then waits for it, and ends it.
+// stop ends the watch of a session without an event. When it returns nil, no crash brings
+// that back.
 func (w *Watcher) stop(ctx context.Context, id string) error {
 	w.mu.Lock()
 	e, known := w.live[id]

@@ -9,11 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/watch"
-	"pollbridge/webhook"
 )
 
 func TestGetKnowsNoOthers(t *testing.T) {
@@ -82,7 +82,7 @@ func TestDeleteErases(t *testing.T) {
 	l := newLab(t)
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	testkit.NoError(t, l.w.Delete(t.Context(), s.ID))
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
@@ -102,10 +102,10 @@ func TestDeleteErases(t *testing.T) {
 
 	// Registered again a moment later, it is watched, also after a restart.
 	l.watch("tok")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	l.restart()
 	l.say("tok", session.Refused)
-	l.next(webhook.TypeRefused)
+	l.next(event.TypeRefused)
 	l.awaitEnd(s.ID, "refused")
 	testkit.NoError(t, l.w.Delete(t.Context(), s.ID))
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {

@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/store"
-	"pollbridge/webhook"
 )
 
 // mostOfStep bounds how long one step of making something durable may take.
@@ -90,6 +91,8 @@ func (w *Watcher) nextOfEnd(e *entry) func(*Watcher, context.Context, *entry) er
 	case !e.queued:
 		w.remove(e)
 		return nil
+	case e.item == nil && e.stopped:
+		return (*Watcher).withdraw
 	case e.item == nil:
 		return nil
 	}
@@ -143,7 +146,7 @@ func (w *Watcher) enqueue(ctx context.Context, e *entry) error {
 func (w *Watcher) publish(ctx context.Context, e *entry) error {
 	c, v := e.changes[0], e.variant
 	err := w.unlocked(func() error {
-		_, err := w.options.Events.Changed(ctx, webhook.Change{
+		_, err := w.options.Events.Changed(ctx, event.Change{
 			Subject: w.subject(e.id, v), Token: v.Token, Locale: v.Endpoint.Locales[v.Locale].Name,
 			Type: c.kind, State: c.state, Observation: c.observation, At: c.at,
 		})
@@ -187,6 +190,22 @@ func (w *Watcher) finish(ctx context.Context, e *entry) error {
 	}
 	return nil
 }
+
+// withdraw removes the item of a session that was erased, which was not handed out yet: after
+// a crash nobody would know that it was erased. It may be on its way all the same.
+func (w *Watcher) withdraw(ctx context.Context, e *entry) error {
+	name := itemName(e.id, e.generation)
+	maps.DeleteFunc(w.withdrawn, func(_ string, at time.Time) bool { return time.Since(at) > withdrawnFor })
+	w.withdrawn[name] = time.Now()
+	err := w.unlocked(func() error { return w.watches.Remove(ctx, itemSubject, name) })
+	if err == nil && e.item == nil {
+		e.queued = false
+	}
+	return err
+}
+
+// withdrawnFor is longer than an item can be on its way.
+const withdrawnFor = time.Minute
 
 // isGone reports whether an entry was removed, and nobody has to do with it any more. It
 // needs the lock.

@@ -30,6 +30,10 @@ func (w *Watcher) take(item *store.Item) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e, known := w.live[id]
+	if _, withdrawn := w.withdrawn[item.Name]; withdrawn && !known {
+		w.options.Log.Debug("an item came after its session was erased", "session", id, "error", item.Ack())
+		return
+	}
 	if !known {
 		r.announced = false // nobody knows, until the record is read
 		e = newEntry(id, r)
@@ -160,6 +164,10 @@ func (w *Watcher) question(e *entry) *session.Variant {
 		return nil
 	}
 	w.metrics.lag.Observe(lag.Seconds())
+	if e.doubted {
+		e.doubted = false
+		return e.variant.Plain()
+	}
 	return e.variant
 }
 
@@ -189,6 +197,9 @@ func (w *Watcher) noteAnswer(e *entry, v *session.Variant, o *session.Observatio
 
 // nextDue is when an entry that was just observed is due. It needs the lock.
 func (w *Watcher) nextDue(e *entry, o *session.Observation) time.Time {
+	if e.doubted {
+		return time.Now()
+	}
 	due := o.At.Add(w.cfg.gap(o.At.Sub(e.created)))
 	if !e.missing.IsZero() {
 		if believed := e.missing.Add(w.cfg.NotFoundAfter); believed.After(o.At) && believed.Before(due) {

@@ -8,9 +8,9 @@ import (
 	"sync"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
-	"pollbridge/webhook"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -20,9 +20,9 @@ import (
 type Events interface {
 	// Wanted reports whether anybody wants to know about a session. It asks memory
 	// only.
-	Wanted(webhook.Subject) bool
+	Wanted(event.Subject) bool
 	// Changed makes a change durable before it returns nil. A repeat is no error.
-	Changed(ctx context.Context, c webhook.Change) (published bool, err error)
+	Changed(ctx context.Context, c event.Change) (published bool, err error)
 	// Knows reports whether there is anything about a session, and EraseSession erases
 	// it: events are kept longer than sessions.
 	Knows(ctx context.Context, sessionID string) (bool, error)
@@ -95,9 +95,10 @@ type Watcher struct {
 
 	closing sync.Once
 
-	mu   sync.Mutex
-	live map[string]*entry // by the session's id; guarded by mu, as what it points to
-	due  dueTimes          // guarded by mu
+	mu        sync.Mutex
+	live      map[string]*entry    // by the session's id; guarded by mu, as what it points to
+	withdrawn map[string]time.Time // when items were removed that were not handed out, by name; guarded by mu
+	due       dueTimes             // guarded by mu
 
 	complaints, refusals rate.Sometimes // of very many
 }
@@ -122,7 +123,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
+		live: map[string]*entry{}, withdrawn: map[string]time.Time{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	var err error
@@ -267,10 +268,10 @@ func (w *Watcher) States() map[string]int {
 }
 
 // Subject is what events about v's session are about.
-func (w *Watcher) Subject(v *session.Variant) webhook.Subject {
+func (w *Watcher) Subject(v *session.Variant) event.Subject {
 	return w.subject(w.store.SessionID(v), v)
 }
 
-func (w *Watcher) subject(id string, v *session.Variant) webhook.Subject {
-	return webhook.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.store.ID("acc_", v.Credential)}
+func (w *Watcher) subject(id string, v *session.Variant) event.Subject {
+	return event.Subject{Session: id, Endpoint: v.Endpoint.Name, Account: w.store.ID("acc_", v.Credential)}
 }

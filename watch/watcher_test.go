@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
-	"pollbridge/webhook"
 )
 
 func TestASessionIsWatchedUntilItEnds(t *testing.T) {
@@ -22,7 +22,7 @@ func TestASessionIsWatchedUntilItEnds(t *testing.T) {
 		if !strings.HasPrefix(s.ID, "ses_") || s.Endpoint != "smartid-sign" || s.Locale != "en" || s.Token != "tok" || s.End != watch.Watching {
 			t.Errorf("Watch = %+v", s)
 		}
-		c := l.next(webhook.TypePending)
+		c := l.next(event.TypePending)
 		if c.Session != s.ID || c.Account != s.Account || c.Endpoint != "smartid-sign" || c.Locale != "en" || c.Token != "tok" || c.State != session.Pending || c.Observation == nil {
 			t.Errorf("the change is %+v", c)
 		}
@@ -53,7 +53,7 @@ func TestRestart(t *testing.T) {
 	l.say("a", session.Pending)
 	l.say("b", session.NotFound)
 	a, b := l.watch("a"), l.watch("b")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	l.awaitQuestions("b", 2)
 	for range 2 {
 		l.restart()
@@ -69,9 +69,9 @@ func TestRestart(t *testing.T) {
 		t.Errorf("Get = %+v, %v; want it as it was, %+v", got, err, a)
 	}
 	l.say("a", session.Succeeded)
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.say("b", session.Refused)
-	l.next(webhook.TypeRefused)
+	l.next(event.TypeRefused)
 	l.awaitEnd(a.ID, "succeeded")
 	l.awaitEnd(b.ID, "refused")
 	l.restart()
@@ -84,14 +84,14 @@ func TestDeadline(t *testing.T) {
 	l.say("tok", session.Pending)
 	l.fail("down")
 	s := l.watch("tok")
-	l.next(webhook.TypePending)
-	c := l.next(webhook.TypeAbandoned)
+	l.next(event.TypePending)
+	c := l.next(event.TypeAbandoned)
 	if c.State != session.Pending || c.Observation == nil || c.At.Sub(s.Created) < l.cfg.Deadline {
 		t.Errorf("abandoned %v after it was first seen: %+v", c.At.Sub(s.Created), c)
 	}
 	l.awaitEnd(s.ID, "abandoned")
 	down := l.watch("down")
-	if c := l.next(webhook.TypeAbandoned); c.Observation != nil {
+	if c := l.next(event.TypeAbandoned); c.Observation != nil {
 		t.Errorf("abandoned without an answer: %+v", c)
 	}
 	l.awaitEnd(down.ID, "abandoned")
@@ -110,7 +110,7 @@ func TestDeadline(t *testing.T) {
 	l.awaitQuestions("tok", 1)
 	l.awaitEnd(s.ID, "abandoned") // a repeat makes no event
 	l.w.Observe(l.variant("tok"), observation(session.Succeeded))
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.awaitEnd(s.ID, "succeeded")
 }
 
@@ -132,7 +132,7 @@ func TestDeadlineCountsFromTheFirstSight(t *testing.T) {
 		c := testkit.Receive(t, "an event", l.events.came)
 		got[c.Session] = c.Type
 	}
-	if got[a.ID] != webhook.TypeAbandoned || got[b.ID] != webhook.TypeSucceeded {
+	if got[a.ID] != event.TypeAbandoned || got[b.ID] != event.TypeSucceeded {
 		t.Errorf("after the restart: %v", got)
 	}
 	l.awaitEnd(a.ID, "abandoned")
@@ -148,12 +148,12 @@ func TestClockThatWasSetBack(t *testing.T) {
 	ahead := observation(session.Pending)
 	ahead.At = time.Now().Round(0).Add(time.Hour) // no more than a wall clock says
 	l.w.Observe(l.variant("a"), ahead)
-	id := l.next(webhook.TypePending).Session
+	id := l.next(event.TypePending).Session
 	l.cfg.Interval = 10 * time.Millisecond
 	l.restart()
 	l.awaitQuestions("a", 3)
 	l.say("a", session.Succeeded)
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.awaitEnd(id, "succeeded")
 }
 
@@ -167,9 +167,9 @@ func TestClockThatWasSetForward(t *testing.T) {
 	before := observation(session.Pending)
 	before.At = time.Now().Round(0).Add(-24 * time.Hour)
 	l.w.Observe(l.variant("a"), before)
-	id := l.next(webhook.TypePending).Session
+	id := l.next(event.TypePending).Session
 	l.restart()
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.awaitEnd(id, "succeeded")
 }
 
@@ -181,13 +181,13 @@ func TestNotFoundIsBelievedAfterAWhile(t *testing.T) {
 	l.awaitQuestions("late", 3)
 	l.quiet()
 	l.say("late", session.Pending) // right after the start, 40402 is normal
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	l.say("late", session.Unknown)
 	l.awaitQuestions("late", 3)
 	l.quiet()
 	l.say("late", session.NotFound)
 	began := time.Now()
-	c := l.next(webhook.TypeNotFound)
+	c := l.next(event.TypeNotFound)
 	if took := time.Since(began); took < l.cfg.NotFoundAfter-50*time.Millisecond || c.Observation.State != session.NotFound {
 		t.Errorf("believed after %v: %+v", took, c)
 	}
@@ -201,7 +201,7 @@ func TestNotFoundIsBelievedAfterAWhile(t *testing.T) {
 		t.Error("a session that exists after all is not watched")
 	}
 	l.say("late", session.Succeeded)
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.awaitEnd(late.ID, "succeeded")
 }
 
@@ -229,7 +229,7 @@ func TestOneSessionIsWatchedOnce(t *testing.T) {
 	}
 	// If a start call came first, the first question is an hour away.
 	l.w.Observe(l.variant("tok"), observation(session.Pending))
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	if l.w.Live() != 1 || l.items() != 1 {
 		t.Errorf("%d sessions are watched, the queue has %d items; want 1", l.w.Live(), l.items())
 	}
@@ -260,7 +260,7 @@ func TestMax(t *testing.T) {
 	}
 	l.events.drain()
 	l.w.Observe(l.variant("c"), observation(session.Refused)) // its end needs no place
-	l.next(webhook.TypeRefused)
+	l.next(event.TypeRefused)
 }
 
 func (e *events) drain() {
@@ -281,7 +281,7 @@ func TestStoppedEventsComeLater(t *testing.T) {
 		var id string
 		if through != "client, not watched" {
 			id = l.watch("tok").ID
-			l.next(webhook.TypePending)
+			l.next(event.TypePending)
 		}
 		l.events.want(true)
 		l.events.failWith(errors.New("the disk is full"))
@@ -298,7 +298,7 @@ func TestStoppedEventsComeLater(t *testing.T) {
 			t.Errorf("%s: %v failures were counted", through, n)
 		}
 		l.events.failWith(nil)
-		c := l.next(webhook.TypeSucceeded)
+		c := l.next(event.TypeSucceeded)
 		l.awaitEnd(c.Session, "succeeded")
 	}
 }
@@ -320,18 +320,18 @@ func TestObservationsOfSessionsThatNobodyWatches(t *testing.T) {
 
 	v := l.variant("pending")
 	l.w.Observe(v, observation(session.Pending))
-	l.next(webhook.TypePending) // durable before Observe returned
+	l.next(event.TypePending) // durable before Observe returned
 	if l.w.Live() != 1 || l.items() != 1 {
 		t.Errorf("%d are watched, the queue has %d items", l.w.Live(), l.items())
 	}
 	l.w.Observe(v, observation(session.Pending))
 	l.quiet()
 	l.w.Observe(v, observation(session.Expired))
-	l.next(webhook.TypeExpired)
+	l.next(event.TypeExpired)
 	testkit.Eventually(t, "the end", func() bool { return l.w.Live() == 0 })
 
 	l.w.Observe(l.variant("final"), observation(session.Failed))
-	c := l.next(webhook.TypeFailed)
+	c := l.next(event.TypeFailed)
 	l.awaitEnd(c.Session, "failed")
 	l.w.Observe(l.variant("final"), observation(session.Failed))
 	l.quiet()
@@ -354,9 +354,9 @@ func TestStartedSessionsAreWatchedWhereWanted(t *testing.T) {
 	}
 	l.awaitQuestions("tok", 2)
 	l.say("tok", session.Pending)
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	l.say("tok", session.Succeeded)
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.awaitEnd(id, "succeeded")
 }
 
@@ -366,7 +366,7 @@ func TestAClientsPollCounts(t *testing.T) {
 	l := newLab(t, func(l *lab) { l.cfg.Interval, l.cfg.Deadline = time.Hour, 10*time.Hour })
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	for range 2 {
 		o := observation(session.Pending)
 		o.At = o.At.Add(time.Minute)
@@ -427,7 +427,7 @@ func TestManyWatches(t *testing.T) {
 		c := <-l.events.came
 		types[c.Type]++
 	}
-	if types[webhook.TypeSucceeded] != many {
+	if types[event.TypeSucceeded] != many {
 		t.Errorf("%v; want %d succeeded", types, many)
 	}
 	if n := l.items(); n != 0 {
@@ -467,7 +467,7 @@ func TestCloseIsBounded(t *testing.T) {
 	l := newLab(t)
 	l.say("tok", session.Pending)
 	l.watch("tok")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	began := time.Now()
 	l.w.Close()
 	l.w.Close()
@@ -479,9 +479,9 @@ func TestCloseIsBounded(t *testing.T) {
 	}
 	l.events.want(true)
 	l.w.Observe(l.variant("final"), observation(session.Refused)) // an answer that was under way
-	l.next(webhook.TypeRefused)
+	l.next(event.TypeRefused)
 	l.w.Observe(l.variant("tok"), observation(session.Succeeded))
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 }
 
 // TestEndpointsThatAreNotConfigured: their watches wait for a configuration that has
@@ -491,7 +491,7 @@ func TestEndpointsThatAreNotConfigured(t *testing.T) {
 	l := newLab(t)
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
-	l.next(webhook.TypePending)
+	l.next(event.TypePending)
 	l.close()
 	marksign := l.table
 	endpoints, _ := session.Dialect("elpako")
@@ -507,7 +507,7 @@ func TestEndpointsThatAreNotConfigured(t *testing.T) {
 	l.table = marksign
 	l.open()
 	l.say("tok", session.Succeeded)
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 	l.awaitEnd(s.ID, "succeeded")
 }
 
@@ -519,7 +519,7 @@ func TestUpstreamDown(t *testing.T) {
 	l.awaitQuestions("tok", 4)
 	l.quiet()
 	l.say("tok", session.Succeeded)
-	l.next(webhook.TypeSucceeded)
+	l.next(event.TypeSucceeded)
 }
 
 // TestAnEndBetweenTwoSteps: the item is durable, the event is not. It is made after the
@@ -544,7 +544,7 @@ func TestAnEndBetweenTwoSteps(t *testing.T) {
 		c := testkit.Receive(t, "an event", l.events.came)
 		came[c.Token+" "+c.Type] = true
 	}
-	if !came["pending "+webhook.TypePending] || !came["final "+webhook.TypeRefused] {
+	if !came["pending "+event.TypePending] || !came["final "+event.TypeRefused] {
 		t.Errorf("%v came; want pending and refused", came)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
@@ -26,9 +27,10 @@ func (l *hooked) start() {
 	log := l.log.Logger(slog.LevelInfo)
 	registry := prometheus.NewRegistry()
 	l.prepare()
-	var err error
+	events, err := event.Open(l.t.Context(), event.Options{Store: l.store.Store, History: time.Hour, Log: log, Registry: registry})
+	testkit.NoError(l.t, err)
 	l.service, err = webhook.New(l.t.Context(), webhook.DefaultConfig(), webhook.Options{
-		Store: l.store.Store, Log: log, Registry: registry, UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: time.Hour,
+		Store: l.store.Store, Events: events, Log: log, Registry: registry, UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: time.Hour,
 	})
 	testkit.NoError(l.t, err)
 	l.w.Close()

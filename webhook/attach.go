@@ -8,7 +8,9 @@ import (
 	"net/url"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // mostAttached is how many subscriptions can be attached to one session: clients name
@@ -27,7 +29,7 @@ const mostBound = 200_000
 // and has no Secret. If the session's last event came before, it is delivered to it too,
 // once. A session that was given up may be watched once more: attached again, the
 // subscription is there until it ends then.
-func (s *Service) Attach(ctx context.Context, subject Subject, o AttachOptions) (Subscription, error) {
+func (s *Service) Attach(ctx context.Context, subject event.Subject, o AttachOptions) (Subscription, error) {
 	if !store.IsID(subject.Session) {
 		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
 	}
@@ -58,7 +60,7 @@ func (s *Service) attach(ctx context.Context, sub *subscription, tell bool) (Sub
 		if err != nil || last.Final && (d.State == StateDelivered || !sub.covers(last)) {
 			return sub.view(), err // it is over and need not come back: clients name it with each poll
 		}
-		sub.From, sub.Heard = last.position, last.end()
+		sub.From, sub.Heard = last.Position, last.GivenUpAt()
 		if existing, err = s.createBound(ctx, sub); err != nil {
 			return Subscription{}, err
 		}
@@ -72,6 +74,9 @@ func (s *Service) attach(ctx context.Context, sub *subscription, tell bool) (Sub
 		return Subscription{}, err
 	}
 	s.caughtUp.CompareAndSwap(sub.ID, catching, nil)
+	if s.registry.get(sub.ID) == nil { // it has gone again, perhaps before it was noted
+		s.caughtUp.Delete(sub.ID)
+	}
 	if isNew && tell {
 		return sub.withSecret(), nil
 	}
@@ -86,20 +91,20 @@ func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
 	if err != nil {
 		return err
 	}
-	if end := last.end(); end > sub.Heard {
+	if end := last.GivenUpAt(); end > sub.Heard {
 		if err := s.noteHeard(ctx, sub, end); err != nil {
 			return err
 		}
 	}
-	if last.position > 0 && d.revision == 0 && sub.covers(last) {
+	if last.Position > 0 && d.revision == 0 && sub.covers(last) {
 		return s.enqueue(ctx, sub, last, 0)
 	}
 	return s.releaseUntold(ctx, sub, last)
 }
 
 // lastDelivery returns the last event of a bound subscription's session, and its delivery.
-func (s *Service) lastDelivery(ctx context.Context, sub *subscription) (last *event, d *delivery, err error) {
-	if last, err = s.lastEvent(ctx, sub.Session); err != nil {
+func (s *Service) lastDelivery(ctx context.Context, sub *subscription) (last *event.Event, d *delivery, err error) {
+	if last, err = s.events.Last(ctx, sub.Session); err != nil {
 		return nil, nil, err
 	}
 	if d, err = s.deliveryOf(ctx, sub.ID, last); err != nil {
@@ -150,14 +155,13 @@ func (s *Service) HeaderTarget(value string) (AttachOptions, error) {
 	if len(s.cfg.HeaderHosts) == 0 {
 		return AttachOptions{}, &TargetError{"not enabled: webhook.header_hosts is empty"}
 	}
-	u, err := s.sender.checkURL(value)
+	u, err := s.sender.CheckURL(value)
 	if err != nil {
-		field, _ := errors.AsType[*FieldError](err)
-		return AttachOptions{}, &TargetError{field.Problem}
+		return AttachOptions{}, &TargetError{err.Error()}
 	}
-	secret, listed := s.cfg.HeaderHosts[hostOf(u)]
+	secret, listed := s.cfg.HeaderHosts[send.Host(u)]
 	if !listed {
-		return AttachOptions{}, &TargetError{fmt.Sprintf("%s is not one of the hosts in webhook.header_hosts", hostOf(u))}
+		return AttachOptions{}, &TargetError{fmt.Sprintf("%s is not one of the hosts in webhook.header_hosts", send.Host(u))}
 	}
 	return AttachOptions{URL: value, Secret: secret}, nil
 }
@@ -180,7 +184,7 @@ func (s *Service) consumerOf(sub *subscription) string {
 	if err != nil {
 		return sub.ID
 	}
-	return s.store.ID("host_", u.Scheme, hostOf(u), u.Port())
+	return s.store.ID("host_", u.Scheme, send.Host(u), u.Port())
 }
 
 // EraseSession erases the events of a session, its deliveries with all that was kept
@@ -207,27 +211,13 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 	return nil
 }
 
-// eraseEvents returns up to which position of the journal events were erased. Attempts
-// under way for them record nothing any more.
+// eraseEvents returns up to which position of the log events were erased. Attempts under way
+// for them record nothing any more.
 func (s *Service) eraseEvents(ctx context.Context, sessionID string) (position uint64, err error) {
-	if err := s.journal.Erase(ctx, sessionID); err != nil {
-		return 0, err
+	if position, err = s.events.Erase(ctx, sessionID); err == nil {
+		s.erased.add(sessionID, position)
 	}
-	s.guesses.drop(sessionID)
-	position, err = s.journal.Newest(ctx)
-	if err != nil {
-		return 0, err
-	}
-	// What is there now came after the others were erased.
-	last, err := s.lastEvent(ctx, sessionID)
-	if err != nil {
-		return 0, err
-	}
-	if last.position > 0 {
-		position = min(position, last.first()-1)
-	}
-	s.erased.add(sessionID, position)
-	return position, nil
+	return position, err
 }
 
 // eraseDeliveries erases the deliveries of events up to a position.

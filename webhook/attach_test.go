@@ -10,13 +10,15 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
-func subjectOf(sessionID string) webhook.Subject {
-	return webhook.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"}
+func subjectOf(sessionID string) event.Subject {
+	return event.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"}
 }
 
 func TestHeaderTarget(t *testing.T) {
@@ -84,7 +86,7 @@ func TestAttach(t *testing.T) {
 	b.changed(change("ses_a", session.Succeeded))
 	all := r.Wait(t, 2)
 	for _, got := range all {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), o.Secret); err != nil || got.Data["session"] != "ses_a" {
 			t.Errorf("got %s: %v", got.Body, err)
 		}
 	}
@@ -122,7 +124,7 @@ func TestAttachComesLate(t *testing.T) {
 	}
 	testkit.Eventually(t, "the final event arrived", func() bool {
 		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { // the one before may come too
-			return got.Type == webhook.TypeSucceeded && webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
+			return got.Type == event.TypeSucceeded && signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) == nil
 		})
 	})
 	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: "https://10.0.0.1/"}); err == nil {
@@ -154,7 +156,7 @@ func TestAttachedShareAConsumer(t *testing.T) {
 func TestAttachedPendingIsSuperseded(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
-		if got.Type == webhook.TypePending {
+		if got.Type == event.TypePending {
 			w.WriteHeader(500)
 		}
 	})
@@ -222,7 +224,7 @@ func TestAttachedIsOvertaken(t *testing.T) {
 	t.Parallel()
 	final := make(chan struct{})
 	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
-		if got.Type == webhook.TypePending {
+		if got.Type == event.TypePending {
 			<-final
 		}
 	})
@@ -288,8 +290,8 @@ func TestAttachedEndsWithoutAFinalState(t *testing.T) {
 	r := testkit.NewReceiver(t, nil)
 	b := newBridge(t, nil, r)
 	notFound, abandoned := change("ses_a", session.NotFound), change("ses_b", session.Pending)
-	abandoned.Type = webhook.TypeAbandoned
-	for i, c := range []webhook.Change{notFound, abandoned} {
+	abandoned.Type = event.TypeAbandoned
+	for i, c := range []event.Change{notFound, abandoned} {
 		sub, err := b.Attach(t.Context(), c.Subject, webhook.AttachOptions{URL: r.URL})
 		if err != nil {
 			t.Fatal(err)
@@ -308,7 +310,7 @@ func TestAttachedEndsWithoutAFinalState(t *testing.T) {
 	}
 	b.changed(change("ses_a", session.Succeeded))
 	testkit.Eventually(t, "the final event arrived", func() bool {
-		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { return got.Type == webhook.TypeSucceeded })
+		return slices.ContainsFunc(r.Got(), func(got testkit.Webhook) bool { return got.Type == event.TypeSucceeded })
 	})
 }
 
@@ -368,9 +370,9 @@ func TestAttachWhileItEnds(t *testing.T) {
 }
 
 // abandoned is what package watch says when it gives a session up.
-func abandoned(sessionID string) webhook.Change {
+func abandoned(sessionID string) event.Change {
 	c := change(sessionID, session.Pending)
-	c.Type = webhook.TypeAbandoned
+	c.Type = event.TypeAbandoned
 	return c
 }
 
@@ -393,7 +395,7 @@ func (b *bridge) released() {
 // and whoever does so hears how it ends.
 func TestAttachedToASessionThatIsWatchedOnceMore(t *testing.T) {
 	t.Parallel()
-	for _, end := range []webhook.Change{abandoned("ses_a"), change("ses_a", session.NotFound)} {
+	for _, end := range []event.Change{abandoned("ses_a"), change("ses_a", session.NotFound)} {
 		r := testkit.NewReceiver(t, nil)
 		b := newBridge(t, nil, r)
 		o := webhook.AttachOptions{URL: r.URL}
@@ -407,7 +409,7 @@ func TestAttachedToASessionThatIsWatchedOnceMore(t *testing.T) {
 		}
 		b.reopen()
 		b.changed(change("ses_a", session.Succeeded))
-		if got := r.Wait(t, 2)[1]; got.Type != webhook.TypeSucceeded || webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
+		if got := r.Wait(t, 2)[1]; got.Type != event.TypeSucceeded || signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
 			t.Errorf("after %s: %s", end.Type, got.Body)
 		}
 		b.released()
@@ -479,7 +481,7 @@ func TestAttachedSeenToSucceedAfterAll(t *testing.T) {
 	t.Parallel()
 	first, last := make(chan struct{}), make(chan struct{})
 	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, n int) {
-		if got.Type == webhook.TypeAbandoned {
+		if got.Type == event.TypeAbandoned {
 			<-first
 			return
 		}
@@ -512,15 +514,15 @@ func TestAttachedWithoutTheEnd(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
 	b := newBridge(t, func(b *bridge) { b.cfg.Retries = slices.Repeat([]time.Duration{20 * time.Millisecond}, 1000) }, r)
-	pending := webhook.AttachOptions{URL: r.URL + "/pending", Events: []string{webhook.TypePending}}
-	b.attach("ses_a", webhook.AttachOptions{URL: r.URL + "/refused", Events: []string{webhook.TypeRefused}})
+	pending := webhook.AttachOptions{URL: r.URL + "/pending", Events: []string{event.TypePending}}
+	b.attach("ses_a", webhook.AttachOptions{URL: r.URL + "/refused", Events: []string{event.TypeRefused}})
 	b.changed(change("ses_a", session.Succeeded))
 	b.released()
 
 	sub := b.attach("ses_b", pending)
 	b.changed(change("ses_b", session.Pending))
 	r.Wait(t, 1)
-	b.attach("ses_b", webhook.AttachOptions{URL: r.URL + "/refused", Events: []string{webhook.TypeRefused}})
+	b.attach("ses_b", webhook.AttachOptions{URL: r.URL + "/refused", Events: []string{event.TypeRefused}})
 	b.changed(change("ses_b", session.Succeeded))
 	testkit.Eventually(t, "only who waits for something is left", func() bool { return b.Bound() == 1 })
 	r.Set(nil)
@@ -535,7 +537,7 @@ func TestAttachedWithoutTheEnd(t *testing.T) {
 	b.released()
 
 	for _, id := range []string{"ses_a", "ses_b", "ses_c"} { // it is over
-		b.attach(id, webhook.AttachOptions{URL: r.URL + "/late", Events: []string{webhook.TypePending}})
+		b.attach(id, webhook.AttachOptions{URL: r.URL + "/late", Events: []string{event.TypePending}})
 	}
 	if n := b.Bound(); n != 0 {
 		t.Errorf("%d are attached to what is over; want none", n)
@@ -576,7 +578,7 @@ func TestAttachedSeenToSucceedAtThatMoment(t *testing.T) {
 	testkit.Eventually(t, "all have heard of the success", func() bool {
 		heard := map[any]bool{}
 		for _, got := range r.Got() {
-			if got.Type == webhook.TypeSucceeded {
+			if got.Type == event.TypeSucceeded {
 				heard[got.Data["session"]] = true
 			}
 		}

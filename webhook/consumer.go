@@ -9,6 +9,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 const (
@@ -30,7 +31,7 @@ const (
 type consumer struct {
 	s       *Service
 	name    string
-	breaker *gobreaker.CircuitBreaker[outcome]
+	breaker *gobreaker.CircuitBreaker[send.Outcome]
 	living  context.Context // ends when nothing is begun any more
 	end     context.CancelFunc
 	stopped chan struct{} // closed when nothing is taken any more
@@ -50,7 +51,7 @@ type job struct {
 
 // sent is an attempt that was made.
 type sent struct {
-	outcome
+	send.Outcome
 	sub *subscription // to which; it may be gone since
 }
 
@@ -64,7 +65,7 @@ var (
 func newConsumer(s *Service, name string) *consumer {
 	c := &consumer{s: s, name: name, stopped: make(chan struct{}), slots: make(chan struct{}, s.cfg.Concurrency), busy: map[string]bool{}, lastUsed: time.Now()}
 	c.living, c.end = context.WithCancel(s.living)
-	c.breaker = gobreaker.NewCircuitBreaker[outcome](gobreaker.Settings{
+	c.breaker = gobreaker.NewCircuitBreaker[send.Outcome](gobreaker.Settings{
 		Name:        name,
 		MaxRequests: 1, // while half-open
 		Timeout:     s.openFor,
@@ -183,9 +184,9 @@ func (c *consumer) finish(item *store.Item) {
 
 // send makes an attempt unless the breaker forbids it; the error is errNotNow then, and
 // where the attempt was cut short, which says nothing about the receiver.
-func (c *consumer) send(ctx context.Context, m message) (outcome, error) {
-	o, err := c.breaker.Execute(func() (outcome, error) {
-		o := c.s.sender.send(ctx, m)
+func (c *consumer) send(ctx context.Context, m send.Message) (send.Outcome, error) {
+	o, err := c.breaker.Execute(func() (send.Outcome, error) {
+		o := c.s.sender.Send(ctx, m)
 		switch {
 		case o.Succeeded():
 			return o, nil

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
@@ -62,7 +63,12 @@ func runToCrash(dir string) error {
 	for range 40 {
 		cfg.Retries = append(cfg.Retries, 50*time.Millisecond)
 	}
-	b, err := webhook.New(ctx, cfg, webhook.Options{Store: s.Store, Log: log, Registry: prometheus.NewRegistry()})
+	registry := prometheus.NewRegistry()
+	events, err := event.Open(ctx, event.Options{Store: s.Store, History: store.DefaultConfig().History, Log: log, Registry: registry})
+	if err != nil {
+		return err
+	}
+	b, err := webhook.New(ctx, cfg, webhook.Options{Store: s.Store, Events: events, Log: log, Registry: registry})
 	if err != nil {
 		return err
 	}

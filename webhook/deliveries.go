@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/store"
 )
 
@@ -31,9 +32,9 @@ func (s *Service) Deliveries(ctx context.Context, f DeliveryFilter, before strin
 	if err != nil {
 		return nil, "", err
 	}
-	revision, err := readCursor("before", before)
+	revision, err := readCursor(before)
 	if err != nil {
-		return nil, "", err
+		return nil, "", cursorError("before")
 	}
 	table, read := s.deliveries, readDelivery
 	if f.State == StateDead { // they are listed on their own: there are few among many
@@ -124,7 +125,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	case d.State == StateWaiting && !d.Next.After(time.Now()):
 		return Delivery{}, ErrUnderWay
 	}
-	e, err := s.eventAt(ctx, d.Position)
+	e, err := s.events.Get(ctx, d.Position)
 	if errors.Is(err, store.ErrNotFound) {
 		return Delivery{}, ErrNotFound
 	}
@@ -140,7 +141,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 // redeliver begins another round. The item comes first: the record alone would say
 // that the delivery waits when nothing will ever come. Whoever takes the item sees by
 // its round that the record is behind.
-func (s *Service) redeliver(ctx context.Context, sub *subscription, e *event, d *delivery) error {
+func (s *Service) redeliver(ctx context.Context, sub *subscription, e *event.Event, d *delivery) error {
 	round := d.Round + 1
 	if err := s.enqueue(ctx, sub, e, round); err != nil {
 		return err
@@ -164,26 +165,25 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 	if sub.DisabledReason != "" {
 		return 0, ErrDisabled
 	}
-	newest, err := s.journal.Newest(ctx)
+	newest, err := s.events.Newest(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("webhook: reading events: %w", err)
+		return 0, err
 	}
 	for position := uint64(0); position < newest; {
 		soon, cancel := context.WithTimeout(ctx, time.Second) // the newest ones may be gone
-		entries, err := s.journal.After(soon, position, 256)
+		events, next, err := s.events.After(soon, position, 256)
 		cancel()
 		if err != nil {
-			return count, fmt.Errorf("webhook: reading events: %w", err)
+			return count, err
 		}
-		if len(entries) == 0 {
+		if next == position {
 			return count, context.Cause(ctx)
 		}
-		for _, entry := range entries {
-			position = entry.Sequence
-			if entry.At.Before(since) || position > newest {
+		for _, e := range events {
+			if e.Recorded.Before(since) || e.Position > newest || !sub.covers(e) {
 				continue
 			}
-			recovered, err := s.recoverOne(ctx, sub, entry)
+			recovered, err := s.recoverOne(ctx, sub, e)
 			if err != nil {
 				return count, err
 			}
@@ -191,15 +191,12 @@ func (s *Service) Recover(ctx context.Context, id string, since time.Time) (coun
 				count++
 			}
 		}
+		position = next
 	}
 	return count, nil
 }
 
-func (s *Service) recoverOne(ctx context.Context, sub *subscription, entry store.Entry) (bool, error) {
-	e, err := readEvent(entry)
-	if err != nil || !sub.covers(e) {
-		return false, nil
-	}
+func (s *Service) recoverOne(ctx context.Context, sub *subscription, e *event.Event) (bool, error) {
 	d, err := s.deliveryOf(ctx, sub.ID, e)
 	switch {
 	case err != nil:

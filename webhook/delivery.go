@@ -11,7 +11,9 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // freshFor is less than the time for which the queue does not add the same item twice.
@@ -32,9 +34,9 @@ type delivery struct {
 	revision uint64 // 0: not stored
 }
 
-func newDelivery(id, subscriptionID string, e *event) *delivery {
-	return &delivery{Position: e.position, Delivery: Delivery{
-		ID: id, Subscription: subscriptionID, Session: e.subject, Event: e.ID, Type: e.Type, State: StateWaiting, Created: time.Now(),
+func newDelivery(id, subscriptionID string, e *event.Event) *delivery {
+	return &delivery{Position: e.Position, Delivery: Delivery{
+		ID: id, Subscription: subscriptionID, Session: e.Key, Event: e.ID, Type: e.Type, State: StateWaiting, Created: time.Now(),
 	}}
 }
 
@@ -51,8 +53,8 @@ func (s *Service) deliveryID(subscriptionID, eventID string) string {
 	return s.store.ID("dlv_", eventID, subscriptionID)
 }
 
-func (s *Service) deliveryKey(subscriptionID string, e *event) string {
-	return subscriptionID + "." + e.subject + "." + s.deliveryID(subscriptionID, e.ID)
+func (s *Service) deliveryKey(subscriptionID string, e *event.Event) string {
+	return subscriptionID + "." + e.Key + "." + s.deliveryID(subscriptionID, e.ID)
 }
 
 // readDelivery returns a stored delivery, or store.ErrNotFound.
@@ -153,7 +155,7 @@ func (s *Service) deliver(c *consumer, j *job) error {
 	case w.Round > d.Round:
 		d.begin(w.Round)
 	}
-	switch gone := e.recorded.IsZero() || s.erased.has(e.subject, e.position); {
+	switch gone := e.Recorded.IsZero() || s.erased.has(e.Key, e.Position); {
 	case gone && d.revision == 0:
 		return nil // erased, and nobody knows of it
 	case gone:
@@ -168,7 +170,7 @@ func (s *Service) deliver(c *consumer, j *job) error {
 		return s.conclude(ctx, d, StateDead, "the subscription is disabled")
 	case time.Until(d.Next) > 10*time.Millisecond:
 		return s.later(ctx, j.Item, d)
-	case d.Tries > 0 && !e.Final && !e.operational():
+	case d.Tries > 0 && !e.Final && !e.Operational():
 		over, err := s.finalDelivered(ctx, d)
 		if err != nil {
 			return err
@@ -182,14 +184,15 @@ func (s *Service) deliver(c *consumer, j *job) error {
 
 // read returns the event of an item, without a time if it is not kept any more, and the
 // delivery as it is stored, else a new one.
-func (s *Service) read(w work, first bool) (e *event, d *delivery, err error) {
-	if e = s.guesses.of(w.Subject); first && e.position == w.Position && !s.mayHaveRecord(w, e) {
+func (s *Service) read(w work, first bool) (e *event.Event, d *delivery, err error) {
+	if recent, ok := s.events.Recent(w.Subject, w.Position); ok && first && !s.mayHaveRecord(w, recent) {
+		e = recent
 		return e, newDelivery(s.deliveryID(w.Subscription, e.ID), w.Subscription, e), nil
 	}
 	ctx, cancel := storeContext()
 	defer cancel()
-	if e, err = s.eventAt(ctx, w.Position); errors.Is(err, store.ErrNotFound) {
-		e, err = &event{ID: w.Event, subject: w.Subject, position: w.Position}, nil
+	if e, err = s.events.Get(ctx, w.Position); errors.Is(err, store.ErrNotFound) {
+		e, err = &event.Event{ID: w.Event, Key: w.Subject, Position: w.Position}, nil
 	}
 	if err == nil {
 		d, err = s.deliveryOf(ctx, w.Subscription, e)
@@ -201,8 +204,8 @@ func (s *Service) read(w work, first bool) (e *event, d *delivery, err error) {
 // handed out for the first time: from a try before, or of an item that was added twice.
 // Should something be stored all the same, it cannot be overwritten: it is read then,
 // after an attempt too many.
-func (s *Service) mayHaveRecord(w work, e *event) bool {
-	return w.Tried || w.Round > 0 || time.Since(e.recorded) > freshFor
+func (s *Service) mayHaveRecord(w work, e *event.Event) bool {
+	return w.Tried || w.Round > 0 || time.Since(e.Recorded) > freshFor
 }
 
 func storeContext() (context.Context, context.CancelFunc) {
@@ -211,12 +214,12 @@ func storeContext() (context.Context, context.CancelFunc) {
 
 // deliveryOf returns the delivery of an event as it is stored, else a new one. What is
 // stored of an earlier event with the same id, which is not kept any more, makes way.
-func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *event) (*delivery, error) {
+func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *event.Event) (*delivery, error) {
 	stored, err := s.readDelivery(ctx, s.deliveryKey(subscriptionID, e))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return nil, fmt.Errorf("reading a delivery: %w", err)
 	}
-	if err == nil && stored.Position >= e.position {
+	if err == nil && stored.Position >= e.Position {
 		return stored, nil
 	}
 	d := newDelivery(s.deliveryID(subscriptionID, e.ID), subscriptionID, e)
@@ -227,7 +230,7 @@ func (s *Service) deliveryOf(ctx context.Context, subscriptionID string, e *even
 }
 
 // attempt sends the event and notes what came of it, even while the service closes.
-func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event, d *delivery) error {
+func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event.Event, d *delivery) error {
 	payload, finish, err := s.payloadFor(sub, e)
 	if err != nil {
 		return err
@@ -236,7 +239,7 @@ func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event, d *d
 	if s.store.Err() != nil {
 		return errNotNow // since this item was entered
 	}
-	o, err := c.send(s.sending, message{url: sub.URL, id: e.ID, payload: payload, headers: sub.Headers, keys: sub.keys(time.Now())})
+	o, err := c.send(s.sending, send.Message{URL: sub.URL, ID: e.ID, Payload: payload, Headers: sub.Headers, Keys: sub.keys(time.Now())})
 	if err != nil {
 		return err
 	}
@@ -251,12 +254,12 @@ func (s *Service) attempt(c *consumer, j *job, sub *subscription, e *event, d *d
 }
 
 // has reports whether an attempt is recorded.
-func (d *delivery) has(a Attempt) bool {
-	return slices.ContainsFunc(d.Attempts, func(known Attempt) bool { return known.At.Equal(a.At) })
+func (d *delivery) has(a send.Attempt) bool {
+	return slices.ContainsFunc(d.Attempts, func(known send.Attempt) bool { return known.At.Equal(a.At) })
 }
 
 // note records the attempt that was made of a job.
-func (s *Service) note(ctx context.Context, j *job, e *event, d *delivery) error {
+func (s *Service) note(ctx context.Context, j *job, e *event.Event, d *delivery) error {
 	d.Tries++
 	d.Attempts = append(d.Attempts, j.sent.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
@@ -268,14 +271,14 @@ func (s *Service) note(ctx context.Context, j *job, e *event, d *delivery) error
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
-func (s *Service) tell(c *consumer, sub *subscription, o outcome) {
-	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.gone && !sub.Bound {
+func (s *Service) tell(c *consumer, sub *subscription, o send.Outcome) {
+	if now := s.registry.get(sub.ID); now == nil || now.DisabledReason != "" || o.Gone && !sub.Bound {
 		return
 	}
 	s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
 }
 
-func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event, d *delivery) error {
+func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event.Event, d *delivery) error {
 	if err := s.conclude(ctx, d, StateDelivered, ""); err != nil {
 		return err
 	}
@@ -286,7 +289,7 @@ func (s *Service) succeeded(ctx context.Context, sub *subscription, e *event, d 
 }
 
 // settleAgain does what follows the end of a delivery: a crash may have come before that.
-func (s *Service) settleAgain(ctx context.Context, sub *subscription, e *event, d *delivery) error {
+func (s *Service) settleAgain(ctx context.Context, sub *subscription, e *event.Event, d *delivery) error {
 	if err := s.settle(ctx, d); err != nil {
 		return err
 	}
@@ -297,8 +300,8 @@ func (s *Service) settleAgain(ctx context.Context, sub *subscription, e *event, 
 }
 
 func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
-	sub, o := j.sent.sub, j.sent.outcome
-	if o.gone {
+	sub, o := j.sent.sub, j.sent.Outcome
+	if o.Gone {
 		if err := s.disable(ctx, sub, DisabledGone, d.ID); err != nil {
 			return fmt.Errorf("disabling a subscription whose receiver answered 410: %w", err)
 		}
@@ -312,7 +315,7 @@ func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
 		s.receivers.gaveUp(sub)
 		return nil
 	}
-	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.retryAfter)
+	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.RetryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.writeDelivery(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)
@@ -354,7 +357,7 @@ func (s *Service) settle(ctx context.Context, d *delivery) (err error) {
 // finalDelivered reports whether the same subscription has had the final event of the
 // same session, which is the last one about it.
 func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error) {
-	last, err := s.lastEvent(ctx, d.Session)
+	last, err := s.events.Last(ctx, d.Session)
 	if err != nil || !last.Final {
 		return false, err
 	}

@@ -11,10 +11,13 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
+	"pollbridge/webhook/signature"
 )
 
 func TestEventsArrive(t *testing.T) {
@@ -34,7 +37,7 @@ func TestEventsArrive(t *testing.T) {
 	}
 	for _, got := range all {
 		for _, key := range []string{sub.Secret, sub.PublicKey} {
-			if err := webhook.Verify(got.Header, got.Body, time.Now(), key); err != nil {
+			if err := signature.Verify(got.Header, got.Body, time.Now(), key); err != nil {
 				t.Errorf("%s with %s…: %v", got.Type, key[:6], err)
 			}
 		}
@@ -58,7 +61,7 @@ func TestPayload(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, nil)
 	at := time.Date(2026, 11, 23, 8, 15, 30, 123456789, time.UTC)
-	publish := func(c webhook.Change) {
+	publish := func(c event.Change) {
 		c.At = at
 		if c.Observation != nil {
 			c.Observation.At = at.Add(-time.Second)
@@ -69,7 +72,7 @@ func TestPayload(t *testing.T) {
 	publish(change("ses_a", session.Succeeded))
 	publish(change("ses_b", session.Refused))
 	abandoned := change("ses_c", session.Pending)
-	abandoned.Type, abandoned.Observation = webhook.TypeAbandoned, nil
+	abandoned.Type, abandoned.Observation = event.TypeAbandoned, nil
 	publish(abandoned)
 	odd := change("ses_d", session.Succeeded)
 	odd.Observation = observed(201, "\xef\xbb\xbf {\"status\":\"ok\", \"a\":1,\"a\":1.00, \"b\":\"\\ud800\xff\", \"file\":{\"content\":\"x\"}} ")
@@ -150,8 +153,8 @@ func TestFile(t *testing.T) {
 			"ses_b": observed(200, "\xef\xbb\xbf{\"status\":\"ok\",\"who\":\"\xff\"}"),
 		})
 	}, with, without)
-	b.subscribe(webhook.NewSubscription{URL: with.URL, IncludeFile: true, Events: []string{webhook.TypeSucceeded}})
-	b.subscribe(webhook.NewSubscription{URL: without.URL, Events: []string{webhook.TypeSucceeded}})
+	b.subscribe(webhook.NewSubscription{URL: with.URL, IncludeFile: true, Events: []string{event.TypeSucceeded}})
+	b.subscribe(webhook.NewSubscription{URL: without.URL, Events: []string{event.TypeSucceeded}})
 	b.changed(change("ses_a", session.Succeeded))
 	b.changed(change("ses_gone", session.Succeeded))
 	b.changed(change("ses_b", session.Succeeded))
@@ -190,11 +193,11 @@ func TestFilters(t *testing.T) {
 		b.subscribe(n)
 	}
 	subscribe("all", webhook.NewSubscription{})
-	subscribe("finals", webhook.NewSubscription{Events: []string{webhook.TypeSucceeded}})
+	subscribe("finals", webhook.NewSubscription{Events: []string{event.TypeSucceeded}})
 	subscribe("mobile", webhook.NewSubscription{Endpoints: []string{"mobile-sign"}})
 	subscribe("account", webhook.NewSubscription{Account: "credential"})
 	subscribe("session", webhook.NewSubscription{Session: "ses_b"})
-	subscribe("operational", webhook.NewSubscription{Events: []string{webhook.TypeDisabled}})
+	subscribe("operational", webhook.NewSubscription{Events: []string{event.TypeDisabled}})
 	subscribe("disabled", webhook.NewSubscription{Disabled: true})
 	subscribe("both", webhook.NewSubscription{Account: "credential", Session: "ses_a"})
 
@@ -222,14 +225,14 @@ func TestWanted(t *testing.T) {
 	t.Parallel()
 	b := newBridge(t, nil)
 	const url = "https://example.com"
-	subject := webhook.Subject{Session: "ses_a", Endpoint: "smartid-sign", Account: b.AccountID("mine")}
+	subject := event.Subject{Session: "ses_a", Endpoint: "smartid-sign", Account: b.AccountID("mine")}
 	for _, c := range []struct {
 		name string
 		n    webhook.NewSubscription
 		want bool
 	}{
-		{"nobody", webhook.NewSubscription{Disabled: true}, false},
-		{"operational only", webhook.NewSubscription{Events: []string{webhook.TypeFailing}}, false},
+		{"one that is disabled", webhook.NewSubscription{Disabled: true}, true},
+		{"operational only", webhook.NewSubscription{Events: []string{event.TypeFailing}}, false},
 		{"another endpoint", webhook.NewSubscription{Endpoints: []string{"mobile-sign"}}, false},
 		{"another account", webhook.NewSubscription{Account: "theirs"}, false},
 		{"another session", webhook.NewSubscription{Session: "ses_b"}, false},
@@ -237,7 +240,7 @@ func TestWanted(t *testing.T) {
 		{"its account", webhook.NewSubscription{Account: "mine"}, true},
 		{"its endpoint", webhook.NewSubscription{Endpoints: []string{"smartid-sign"}}, true},
 		{"everybody", webhook.NewSubscription{}, true},
-		{"one type and operational", webhook.NewSubscription{Account: "mine", Events: []string{webhook.TypeFailing, webhook.TypeRefused}}, true},
+		{"one type and operational", webhook.NewSubscription{Account: "mine", Events: []string{event.TypeFailing, event.TypeRefused}}, true},
 	} {
 		c.n.URL = url
 		sub := b.subscribe(c.n)
@@ -264,11 +267,11 @@ func TestRetriesUntilDead(t *testing.T) {
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
 	d := b.ended(sub, webhook.StateDead)
-	if len(d.Attempts) != 3 || r.Count() != 3 || d.Type != webhook.TypeSucceeded || d.Session != "ses_a" || d.Reason == "" {
+	if len(d.Attempts) != 3 || r.Count() != 3 || d.Type != event.TypeSucceeded || d.Session != "ses_a" || d.Reason == "" {
 		t.Errorf("dead after %d attempts, %d requests: %+v", len(d.Attempts), r.Count(), d)
 	}
 	for _, a := range d.Attempts {
-		if a.Status != 500 || a.Error != webhook.ErrorStatus || len(a.Answer) != 4096 || a.Duration <= 0 {
+		if a.Status != 500 || a.Error != send.ErrorStatus || len(a.Answer) != 4096 || a.Duration <= 0 {
 			t.Errorf("attempt %d %q with %d bytes", a.Status, a.Error, len(a.Answer))
 		}
 	}
@@ -347,7 +350,7 @@ func TestRecover(t *testing.T) {
 func TestSuperseded(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewReceiver(t, func(w http.ResponseWriter, got testkit.Webhook, _ int) {
-		if got.Type == webhook.TypePending {
+		if got.Type == event.TypePending {
 			w.Header().Set("Retry-After", "1")
 			w.WriteHeader(503)
 		}
@@ -358,7 +361,7 @@ func TestSuperseded(t *testing.T) {
 	b.ended(sub, webhook.StateWaiting)
 	b.changed(change("ses_a", session.Succeeded))
 	b.ended(sub, webhook.StateDelivered)
-	if d := b.ended(sub, webhook.StateSuperseded); len(d.Attempts) != 1 || d.Type != webhook.TypePending {
+	if d := b.ended(sub, webhook.StateSuperseded); len(d.Attempts) != 1 || d.Type != event.TypePending {
 		t.Errorf("superseded after %d attempts: %s", len(d.Attempts), d.Type)
 	}
 	if n := r.Count(); n != 2 {
@@ -410,8 +413,8 @@ func TestGone(t *testing.T) {
 	t.Parallel()
 	r, listener := testkit.NewReceiver(t, testkit.AnswerStatus(410)), testkit.NewReceiver(t, nil)
 	b := newBridge(t, nil, r, listener)
-	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{webhook.TypeSucceeded, webhook.TypeDisabled}})
-	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled}})
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{event.TypeSucceeded, event.TypeDisabled}})
+	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{event.TypeDisabled}})
 	b.changed(change("ses_a", session.Succeeded))
 	b.ended(sub, webhook.StateDead)
 	got, err := b.Get(t.Context(), sub.ID)
@@ -419,7 +422,7 @@ func TestGone(t *testing.T) {
 		t.Errorf("after 410: %+v, %v", got, err)
 	}
 	told := listener.Wait(t, 1)[0]
-	if told.Type != webhook.TypeDisabled || told.Data["subscription"] != sub.ID || told.Data["reason"] != webhook.DisabledGone {
+	if told.Type != event.TypeDisabled || told.Data["subscription"] != sub.ID || told.Data["reason"] != webhook.DisabledGone {
 		t.Errorf("the listener got %s", told.Body)
 	}
 	b.changed(change("ses_b", session.Succeeded))
@@ -445,19 +448,19 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 		}
 		b.cfg.Retries = append(b.cfg.Retries, time.Minute) // so that no pause makes it begin anew
 	}, r, listener)
-	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{webhook.TypeSucceeded, webhook.TypeFailing}})
-	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{webhook.TypeDisabled, webhook.TypeFailing}})
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{event.TypeSucceeded, event.TypeFailing}})
+	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{event.TypeDisabled, event.TypeFailing}})
 	b.changed(change("ses_a", session.Succeeded))
 	d := b.ended(sub, webhook.StateDead)
 	told := listener.Wait(t, 2)
-	if told[0].Type != webhook.TypeFailing || told[1].Type != webhook.TypeDisabled || told[0].Data["failing_since"] != told[1].Data["failing_since"] {
+	if told[0].Type != event.TypeFailing || told[1].Type != event.TypeDisabled || told[0].Data["failing_since"] != told[1].Data["failing_since"] {
 		t.Errorf("told %s and %s", told[0].Body, told[1].Body)
 	}
 	if got, err := b.Get(t.Context(), sub.ID); err != nil || got.Enabled || got.DisabledReason != webhook.DisabledFailing || got.FailingSince.IsZero() {
 		t.Errorf("after all that: %+v, %v", got, err)
 	}
 	for _, got := range r.Got() {
-		if got.Type != webhook.TypeSucceeded {
+		if got.Type != event.TypeSucceeded {
 			t.Errorf("the failing one was told of itself: %s", got.Body)
 		}
 	}
@@ -490,7 +493,7 @@ func TestRotation(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	got := r.Wait(t, 1)[0]
 	for _, key := range []string{old.Secret, old.PublicKey, fresh.Secret, fresh.PublicKey} {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), key); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), key); err != nil {
 			t.Errorf("with %s…: %v", key[:6], err)
 		}
 	}
@@ -517,7 +520,7 @@ func TestRotationTwice(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	got := r.Wait(t, 1)[0]
 	for i, secret := range known {
-		err := webhook.Verify(got.Header, got.Body, time.Now(), secret)
+		err := signature.Verify(got.Header, got.Body, time.Now(), secret)
 		if signs := i >= len(known)-9; signs != (err == nil) {
 			t.Errorf("with secret %d of %d: %v", i+1, len(known), err)
 		}
@@ -530,13 +533,13 @@ func TestRotationWhileDelivering(t *testing.T) {
 	t.Parallel()
 	var known, fresh atomic.Value
 	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), known.Load().(string)); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), known.Load().(string)); err != nil {
 			t.Errorf("with the secret from before: %v", err)
 		}
-		if got.Type != webhook.TypeSucceeded {
+		if got.Type != event.TypeSucceeded {
 			return
 		}
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), fresh.Load().(string)); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), fresh.Load().(string)); err != nil {
 			t.Errorf("after the rotation, with its secret: %v", err)
 		}
 	})
@@ -581,7 +584,7 @@ func TestOneEventForMany(t *testing.T) {
 	testkit.Eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == many })
 	for _, got := range r.Got() {
 		name := got.Header.Get("X-Name")
-		if err := webhook.Verify(got.Header, got.Body, time.Now(), secrets[name]); err != nil {
+		if err := signature.Verify(got.Header, got.Body, time.Now(), secrets[name]); err != nil {
 			t.Errorf("the webhook of subscription %s: %v", name, err)
 		}
 		delete(secrets, name)
@@ -595,12 +598,12 @@ func TestTestEvent(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) { w.WriteHeader(418); fmt.Fprint(w, "no coffee") })
 	b := newBridge(t, nil, r)
-	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Disabled: true, Events: []string{webhook.TypeRefused}})
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Disabled: true, Events: []string{event.TypeRefused}})
 	a, err := b.Test(t.Context(), sub.ID)
 	if err != nil || a.Status != 418 || a.Answer != "no coffee" || a.Succeeded() {
 		t.Errorf("Test = %+v, %v", a, err)
 	}
-	if got := r.Wait(t, 1)[0]; got.Type != webhook.TypeTest || webhook.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
+	if got := r.Wait(t, 1)[0]; got.Type != event.TypeTest || signature.Verify(got.Header, got.Body, time.Now(), sub.Secret) != nil {
 		t.Errorf("the receiver got %s", got.Body)
 	}
 	// What a receiver that encodes anew would verify is not what was signed.
@@ -610,7 +613,7 @@ func TestTestEvent(t *testing.T) {
 		t.Errorf("%v in %s", err, got.Body)
 	}
 	anew, err := json.Marshal(decoded)
-	if err != nil || webhook.Verify(got.Header, anew, time.Now(), sub.Secret) == nil {
+	if err != nil || signature.Verify(got.Header, anew, time.Now(), sub.Secret) == nil {
 		t.Errorf("%v, and encoded anew it is verified: %s", err, anew)
 	}
 	if _, err := b.Test(t.Context(), "sub_nobody"); err != webhook.ErrNotFound {

@@ -13,5 +13,6 @@
 //   - One subscriber never delays another: each has a consumer of the queue, a bound on
 //     its attempts under way, and a breaker; while that is open its items stay in the
 //     engine and cost nothing.
-//   - Nothing is reached that must not be: each address is checked when it is dialled.
+//   - Nothing is reached that must not be, and no attempt takes longer than it may: see
+//     [pollbridge/webhook/send].
 package webhook

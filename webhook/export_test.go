@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"pollbridge/webhook/send"
 )
 
 // The parts that tests replace, because nobody else should.
 
 func (o *Options) SetDialing(resolver *net.Resolver, roots *x509.CertPool) {
-	o.dialing = dialing{resolver, roots}
+	o.resolver, o.roots = resolver, roots
 }
 
 func (o *Options) SetTimes(disableAfter, openFor time.Duration) {
@@ -39,25 +41,6 @@ func (s *Service) BreakersOpen() (open int) {
 
 // Bound is how many subscriptions are attached to sessions.
 func (s *Service) Bound() int { _, all := s.registry.boundTo(""); return all }
-
-// CheckURL is what registration says of a URL.
-func CheckURL(cfg Config, raw string) error {
-	_, err := newSender(cfg, "", dialing{}).checkURL(raw)
-	return err
-}
-
-// Dial connects as attempts do, by way of the resolver.
-func Dial(ctx context.Context, cfg Config, resolver *net.Resolver, address string) error {
-	s := newSender(cfg, "", dialing{resolver: resolver})
-	defer s.close()
-	conn, err := s.client.Transport.(*http.Transport).DialContext(ctx, "tcp", address)
-	if err == nil {
-		conn.Close()
-	}
-	return err
-}
-
-var ErrRefused = errRefused
 
 // ComeBack hands out the item of a delivery again, as after a crash before it was done.
 func (s *Service) ComeBack(ctx context.Context, id string) error {
@@ -97,9 +80,9 @@ func NewReceiver(log *slog.Logger, now func() time.Time) *Receiver {
 
 // Answers is an attempt that is answered so.
 func (r *Receiver) Answers(status int) {
-	a := Attempt{Status: status}
+	a := send.Attempt{Status: status}
 	if status != http.StatusNoContent {
-		a.Error = ErrorStatus
+		a.Error = send.ErrorStatus
 	}
 	r.log.attempted(&subscription{Subscription: Subscription{ID: "sub_a", URL: "https://hooks.example/"}, consumer: "sub_a"}, a, false)
 }

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	"pollbridge/event"
+	"pollbridge/webhook/send"
 )
 
 // disableAfter is how long attempts must have failed, all of them, for a subscription to
@@ -39,7 +42,7 @@ func (s *Service) failedAgain(ctx context.Context, id string) {
 	case !warned.IsZero() && failing >= s.disableAfter && now.Sub(warned) >= s.disableAfter/2:
 		err = s.disable(ctx, sub, DisabledFailing, episode(since))
 	case warned.IsZero() && failing >= s.disableAfter/2:
-		if err = s.operational(ctx, sub, TypeFailing, episode(since), "", since); err == nil {
+		if err = s.operational(ctx, sub, event.TypeFailing, episode(since), "", since); err == nil {
 			err = s.noteFailing(ctx, sub, since, now, now)
 			s.log.Warn("webhook subscription will be disabled if its receiver goes on failing", "subscription", id,
 				"host", hostOfURL(sub.URL), "failing_since", since, "disabled_after", s.disableAfter)
@@ -93,7 +96,7 @@ func (sub *subscription) works() {
 // disable disables a subscription. The event comes first: a crash between the two
 // repeats both, and the event is the same; episode tells it from others.
 func (s *Service) disable(ctx context.Context, sub *subscription, reason, episode string) error {
-	if err := s.operational(ctx, sub, TypeDisabled, episode, reason, sub.FailingSince); err != nil {
+	if err := s.operational(ctx, sub, event.TypeDisabled, episode, reason, sub.FailingSince); err != nil {
 		return err
 	}
 	changed := false
@@ -119,33 +122,25 @@ func (s *Service) operational(ctx context.Context, sub *subscription, eventType,
 	if sub.Bound {
 		return nil // whoever attached it hears of the session elsewhere
 	}
-	mark := eventType + "@" + episode
-	now := time.Now()
-	_, err := s.record(ctx, sub.ID, mark, func(*event) (*event, error) {
-		data := operationalData{Subscription: sub.ID, Description: sub.Description, FailingSince: stampOf(since)}
-		if reason != "" {
-			data.Reason = &reason
-		}
-		payload, err := encode(envelope[operationalData]{eventType, stamp(now), data})
-		return &event{ID: s.store.ID("evt_", sub.ID, mark), Type: eventType, At: now, payload: payload}, err
+	return s.events.RecordOperational(ctx, eventType, episode, event.Operational{
+		Subscription: sub.ID, Description: sub.Description, Reason: reason, FailingSince: since,
 	})
-	return err
 }
 
 // Test sends a webhook.test event at once, whatever the subscription listens to and
 // also if it is disabled, and returns what happened. It is not retried.
-func (s *Service) Test(ctx context.Context, id string) (Attempt, error) {
+func (s *Service) Test(ctx context.Context, id string) (send.Attempt, error) {
 	sub, err := s.stored(ctx, id)
 	if err != nil {
-		return Attempt{}, err
+		return send.Attempt{}, err
 	}
 	now := time.Now()
-	payload, err := encode(envelope[operationalData]{TypeTest, stamp(now), operationalData{Subscription: sub.ID, Description: sub.Description, Verbatim: verbatim}})
+	payload, err := event.TestPayload(event.Operational{Subscription: sub.ID, Description: sub.Description}, now)
 	if err != nil {
-		return Attempt{}, err
+		return send.Attempt{}, err
 	}
-	s.metrics.events.WithLabelValues(TypeTest).Inc()
-	eventID := s.store.ID("evt_", sub.ID, TypeTest, strconv.FormatInt(now.UnixNano(), 10))
-	o := s.sender.send(ctx, message{url: sub.URL, id: eventID, payload: payload, headers: sub.Headers, keys: sub.keys(now)})
+	s.events.Count(event.TypeTest)
+	eventID := s.store.ID("evt_", sub.ID, event.TypeTest, strconv.FormatInt(now.UnixNano(), 10))
+	o := s.sender.Send(ctx, send.Message{URL: sub.URL, ID: eventID, Payload: payload, Headers: sub.Headers, Keys: sub.keys(now)})
 	return o.Attempt, nil
 }

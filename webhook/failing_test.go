@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
@@ -56,7 +57,7 @@ func TestQuietTimeIsNotFailing(t *testing.T) {
 		}
 		b.age(sub, 6*24*time.Hour)
 	}
-	if n := b.metric("pollbridge_events_total", webhook.TypeFailing) + b.metric("pollbridge_events_total", webhook.TypeDisabled); n != 0 {
+	if n := b.metric("pollbridge_events_total", event.TypeFailing) + b.metric("pollbridge_events_total", event.TypeDisabled); n != 0 {
 		t.Errorf("%v operational events; want none", n)
 	}
 }
@@ -74,7 +75,7 @@ func TestWarningComesFirst(t *testing.T) {
 			b.reopen()
 			warnings = 1
 		}
-		if warned == 0 && b.metric("pollbridge_events_total", webhook.TypeFailing) == 1 {
+		if warned == 0 && b.metric("pollbridge_events_total", event.TypeFailing) == 1 {
 			warned = hours
 		}
 		if got := b.seen(sub); !got.Enabled {
@@ -88,7 +89,7 @@ func TestWarningComesFirst(t *testing.T) {
 		}
 		b.age(sub, 26*time.Hour)
 	}
-	if n := warnings + b.metric("pollbridge_events_total", webhook.TypeFailing); n != 1 {
+	if n := warnings + b.metric("pollbridge_events_total", event.TypeFailing); n != 1 {
 		t.Errorf("%v warnings; want 1", n)
 	}
 }

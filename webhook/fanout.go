@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"pollbridge/event"
 	"pollbridge/store"
 )
 
@@ -30,18 +31,13 @@ func itemName(id string, position uint64, round int) string {
 // fanOut makes items of an event, one for each subscription that covers it. It may be
 // given the same one again. Whoever is attached to a session of which this is the end, and
 // did not ask for it, is let go.
-func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
-	e, err := readEvent(entry)
-	if err != nil {
-		s.log.Error("skipping an unreadable event, it is not delivered", "error", err)
-		return nil // it will not get better
-	}
+func (s *Service) fanOut(ctx context.Context, e *event.Event) error {
 	for _, sub := range s.registry.matching(e) {
 		if err := s.enqueue(ctx, sub, e, 0); err != nil {
 			return err
 		}
 	}
-	if e.Final && !s.erased.has(e.subject, e.position) {
+	if e.Final && !s.erased.has(e.Key, e.Position) {
 		s.releaseAllUntold(ctx, e)
 	}
 	return nil
@@ -49,17 +45,17 @@ func (s *Service) fanOut(ctx context.Context, entry store.Entry) error {
 
 // releaseAllUntold lets go of those attached to a session that do not want to be told of its
 // end.
-func (s *Service) releaseAllUntold(ctx context.Context, e *event) {
-	attached, _ := s.registry.boundTo(e.subject)
+func (s *Service) releaseAllUntold(ctx context.Context, e *event.Event) {
+	attached, _ := s.registry.boundTo(e.Key)
 	for _, sub := range attached {
 		s.tellRelease(sub, s.releaseUntold(ctx, sub, e))
 	}
 }
 
 // enqueue makes it durable that an event is to be delivered to a subscription.
-func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event, round int) error {
-	value := encoded(work{sub.ID, e.subject, e.ID, e.position, round, false})
-	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.position, round), value); err != nil {
+func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event.Event, round int) error {
+	value := encoded(work{sub.ID, e.Key, e.ID, e.Position, round, false})
+	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.Position, round), value); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
 	s.consumers.ensure(sub.consumer)

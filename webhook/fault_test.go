@@ -18,6 +18,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 // TestHostileReceivers: none of them holds up more than its own attempt, not even one
@@ -51,11 +52,11 @@ func TestHostileReceivers(t *testing.T) {
 		status int
 		class  string
 	}{
-		{"hangs", hijack(func(c net.Conn) { io.Copy(io.Discard, c) }), 0, webhook.ErrorTimeout},
-		{"resets", hijack(func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }), 0, webhook.ErrorBroken},
-		{"closes", hijack(func(net.Conn) {}), 0, webhook.ErrorBroken},
-		{"speaks something else", hijack(func(c net.Conn) { io.WriteString(c, "220 mail.example ESMTP\r\n") }), 0, webhook.ErrorBroken},
-		{"drips its header", hijack(drip("HTTP/1.1 200 OK\r\nX: ")), 0, webhook.ErrorTimeout},
+		{"hangs", hijack(func(c net.Conn) { io.Copy(io.Discard, c) }), 0, send.ErrorTimeout},
+		{"resets", hijack(func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }), 0, send.ErrorBroken},
+		{"closes", hijack(func(net.Conn) {}), 0, send.ErrorBroken},
+		{"speaks something else", hijack(func(c net.Conn) { io.WriteString(c, "220 mail.example ESMTP\r\n") }), 0, send.ErrorBroken},
+		{"drips its header", hijack(drip("HTTP/1.1 200 OK\r\nX: ")), 0, send.ErrorTimeout},
 		{"endless header", hijack(func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 			for range 10_000 {
@@ -63,9 +64,9 @@ func TestHostileReceivers(t *testing.T) {
 					return
 				}
 			}
-		}), 0, webhook.ErrorBroken},
+		}), 0, send.ErrorBroken},
 		{"drips its answer", hijack(drip(head)), 200, ""},
-		{"drips its failure", hijack(drip(strings.Replace(head, "200 OK", "500 Oh", 1))), 500, webhook.ErrorStatus},
+		{"drips its failure", hijack(drip(strings.Replace(head, "200 OK", "500 Oh", 1))), 500, send.ErrorStatus},
 		{"never ends", hijack(func(c net.Conn) { io.WriteString(c, head); io.Copy(io.Discard, c) }), 200, ""},
 		{"breaks off", hijack(func(c net.Conn) { io.WriteString(c, head+"xxx") }), 200, ""},
 		{"answers with broken chunks", hijack(func(c net.Conn) {
@@ -74,7 +75,7 @@ func TestHostileReceivers(t *testing.T) {
 		{"switches protocols", hijack(func(c net.Conn) {
 			io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
 			io.Copy(io.Discard, c)
-		}), 101, webhook.ErrorStatus},
+		}), 101, send.ErrorStatus},
 		{"answers 1 GB", func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
 			chunk := make([]byte, 1<<20)
 			for range 1024 {
@@ -88,11 +89,11 @@ func TestHostileReceivers(t *testing.T) {
 		{"redirects", func(w http.ResponseWriter, r testkit.Webhook, _ int) {
 			w.Header().Set("Location", "/elsewhere")
 			w.WriteHeader(308)
-		}, 308, webhook.ErrorRedirect},
+		}, 308, send.ErrorRedirect},
 		{"redirects to metadata", func(w http.ResponseWriter, r testkit.Webhook, _ int) {
 			w.Header().Set("Location", "http://169.254.169.254/latest/meta-data/")
 			w.WriteHeader(302)
-		}, 302, webhook.ErrorRedirect},
+		}, 302, send.ErrorRedirect},
 		{"answers NUL and no UTF-8", func(w http.ResponseWriter, _ testkit.Webhook, _ int) { w.Write([]byte("a\x00b\xff")) }, 200, ""},
 		{"answers nothing", testkit.AnswerStatus(204), 204, ""},
 		{"hints early", func(w http.ResponseWriter, _ testkit.Webhook, _ int) { w.WriteHeader(103); w.WriteHeader(202) }, 202, ""},
@@ -102,7 +103,7 @@ func TestHostileReceivers(t *testing.T) {
 			r := testkit.NewReceiver(t, c.answer)
 			b := newBridge(t, func(b *bridge) {
 				b.cfg.Timeout, b.cfg.Retries = testkit.Timeout, nil
-				if c.class == webhook.ErrorTimeout {
+				if c.class == send.ErrorTimeout {
 					b.cfg.Timeout = 2 * time.Second
 				}
 			}, r)
@@ -141,10 +142,10 @@ func TestTLS(t *testing.T) {
 	}{
 		{"good", tomorrow, "hooks.example", true, 0, ""},
 		{"TLS 1.2", tomorrow, "hooks.example", true, tls.VersionTLS12, ""},
-		{"TLS 1.1", tomorrow, "hooks.example", true, tls.VersionTLS11, webhook.ErrorTLS},
-		{"expired", time.Now().Add(-time.Hour), "hooks.example", true, 0, webhook.ErrorTLS},
-		{"another name", tomorrow, "other.example", true, 0, webhook.ErrorTLS},
-		{"nobody's", tomorrow, "hooks.example", false, 0, webhook.ErrorTLS},
+		{"TLS 1.1", tomorrow, "hooks.example", true, tls.VersionTLS11, send.ErrorTLS},
+		{"expired", time.Now().Add(-time.Hour), "hooks.example", true, 0, send.ErrorTLS},
+		{"another name", tomorrow, "other.example", true, 0, send.ErrorTLS},
+		{"nobody's", tomorrow, "hooks.example", false, 0, send.ErrorTLS},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -154,7 +155,7 @@ func TestTLS(t *testing.T) {
 				roots = own.Pool()
 			}
 			r := testkit.NewTLSReceiver(t, &tls.Config{Certificates: []tls.Certificate{own.Certificate}, MinVersion: tls.VersionTLS10, MaxVersion: c.most}, nil)
-			resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+			resolver := testkit.NewResolver(t, func(string) []string { return []string{"127.0.0.1"} })
 			b := newBridge(t, func(b *bridge) {
 				b.cfg.AllowHTTP, b.cfg.Retries = false, nil
 				b.options.SetDialing(resolver, roots)
@@ -172,7 +173,7 @@ func TestTLS(t *testing.T) {
 func TestCAFile(t *testing.T) {
 	t.Parallel()
 	system, private, nobodys := testkit.NewCertificate(t, "hooks.example"), testkit.NewCertificate(t, "hooks.example"), testkit.NewCertificate(t, "hooks.example")
-	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	resolver := testkit.NewResolver(t, func(string) []string { return []string{"127.0.0.1"} })
 	for i, shown := range []testkit.Certificate{system, private, nobodys} {
 		r := testkit.NewTLSReceiver(t, &tls.Config{Certificates: []tls.Certificate{shown.Certificate}}, nil)
 		b := newBridge(t, func(b *bridge) {
@@ -196,7 +197,7 @@ func TestExpiredCertificate(t *testing.T) {
 	var shown atomic.Pointer[tls.Certificate]
 	shown.Store(&expired.Certificate)
 	r := testkit.NewTLSReceiver(t, &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return shown.Load(), nil }}, nil)
-	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	resolver := testkit.NewResolver(t, func(string) []string { return []string{"127.0.0.1"} })
 	b := newBridge(t, func(b *bridge) {
 		b.cfg.AllowHTTP, b.cfg.Retries = false, slices.Repeat([]time.Duration{50 * time.Millisecond}, 200)
 		b.options.SetDialing(resolver, roots)
@@ -209,7 +210,7 @@ func TestExpiredCertificate(t *testing.T) {
 	})
 	shown.Store(&renewed.Certificate)
 	for _, a := range slices.Backward(b.ended(sub, webhook.StateDelivered).Attempts) {
-		if !a.Succeeded() && (a.Error != webhook.ErrorTLS || !strings.Contains(a.Detail, "expired")) {
+		if !a.Succeeded() && (a.Error != send.ErrorTLS || !strings.Contains(a.Detail, "expired")) {
 			t.Errorf("an attempt failed with %q (%s); want that the certificate has expired", a.Error, a.Detail)
 		}
 	}
@@ -226,7 +227,7 @@ func TestAddressThatBecomesPrivate(t *testing.T) {
 	port := inside.Port()
 	var address atomic.Value
 	address.Store("127.0.0.1")
-	resolver := nameServer{func(string) []string { return []string{address.Load().(string)} }}.resolver(t)
+	resolver := testkit.NewResolver(t, func(string) []string { return []string{address.Load().(string)} })
 	b := newBridge(t, func(b *bridge) {
 		b.cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} // this much counts as public here
 		b.cfg.Retries = nil
@@ -239,12 +240,12 @@ func TestAddressThatBecomesPrivate(t *testing.T) {
 	for _, address2 := range []string{"127.0.0.2", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.2"} {
 		address.Store(address2)
 		a, err := b.Test(t.Context(), sub.ID)
-		if err != nil || a.Error != webhook.ErrorRefused || strings.Contains(a.Detail, "rebinding") {
+		if err != nil || a.Error != send.ErrorRefused || strings.Contains(a.Detail, "rebinding") {
 			t.Errorf("when it is %s: %q (%s), %v; want it refused", address2, a.Error, a.Detail, err)
 		}
 	}
 	b.changed(change("ses_b", session.Succeeded))
-	if a := b.ended(sub, webhook.StateDead).Attempts[0]; a.Error != webhook.ErrorRefused {
+	if a := b.ended(sub, webhook.StateDead).Attempts[0]; a.Error != send.ErrorRefused {
 		t.Errorf("the delivery failed with %q (%s); want it refused", a.Error, a.Detail)
 	}
 	if n := inside.Count(); n != 1 {
@@ -258,7 +259,7 @@ func TestNoProxy(t *testing.T) {
 	t.Setenv("HTTP_PROXY", proxy.URL)
 	t.Setenv("http_proxy", proxy.URL)
 	t.Setenv("ALL_PROXY", proxy.URL)
-	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	resolver := testkit.NewResolver(t, func(string) []string { return []string{"127.0.0.1"} })
 	b := newBridge(t, func(b *bridge) { b.options.SetDialing(resolver, nil) }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://hooks.example:%d/", r.Port())})
 	if a, err := b.Test(t.Context(), sub.ID); err != nil || !a.Succeeded() {
@@ -316,6 +317,38 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 	}
 }
 
+// TestNoAnswerHoldsNothing: a status that is no answer is a failure at once, to whoever
+// waits for the attempt.
+func TestNoAnswerHoldsNothing(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{101, 150} {
+		r := testkit.NewRawUpstream(t, func(c *testkit.Conn) {
+			c.ReadRequest()
+			c.Say(fmt.Sprintf("HTTP/1.1 %d X\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n", status))
+			c.UntilClosed()
+		})
+		b := newBridge(t, func(b *bridge) {
+			b.cfg.Timeout, b.cfg.Retries, b.cfg.Concurrency = testkit.Timeout, nil, 1
+			b.cfg.AllowPorts = []int{int(netip.MustParseAddrPort(r.Addr()).Port())}
+		})
+		sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+		start := time.Now()
+		if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Status != status || a.Error != send.ErrorStatus {
+			t.Errorf("Test = status %d, %q (%s), %v; want %d, %q", a.Status, a.Error, a.Detail, err, status, send.ErrorStatus)
+		}
+		for i := range 3 {
+			b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
+		}
+		testkit.Eventually(t, "each is given up", func() bool {
+			return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 3
+		})
+		b.close()
+		if took := time.Since(start); took > testkit.Timeout/2 {
+			t.Errorf("with status %d it took %v", status, took)
+		}
+	}
+}
+
 // TestRecoveryOfAReceiver: what waited while the breaker was open arrives when the
 // receiver is back, without a lost one and with no attempt burnt meanwhile.
 func TestRecoveryOfAReceiver(t *testing.T) {
@@ -343,10 +376,10 @@ func TestRecoveryOfAReceiver(t *testing.T) {
 
 func TestNameWithoutAddress(t *testing.T) {
 	t.Parallel()
-	resolver := nameServer{func(string) []string { return nil }}.resolver(t)
+	resolver := testkit.NewResolver(t, func(string) []string { return nil })
 	b := newBridge(t, func(b *bridge) { b.options.SetDialing(resolver, nil) })
 	sub := b.subscribe(webhook.NewSubscription{URL: "https://nobody.example/"})
-	if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Error != webhook.ErrorDNS || strings.Contains(a.Detail, "nobody") {
+	if a, err := b.Test(t.Context(), sub.ID); err != nil || a.Error != send.ErrorDNS || strings.Contains(a.Detail, "nobody") {
 		t.Errorf("Test = %+v, %v; want an error of DNS", a, err)
 	}
 }

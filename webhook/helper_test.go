@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
@@ -74,6 +75,9 @@ func (b *bridge) prepare() {
 	b.registry = prometheus.NewRegistry()
 	o := b.options
 	o.Store, o.Log, o.Registry = b.store.Store, log, b.registry
+	if o.Events, err = event.Open(ctx, event.Options{Store: b.store.Store, History: cmp.Or(o.History, store.DefaultConfig().History), Log: log, Registry: b.registry}); err != nil {
+		b.t.Fatal(err)
+	}
 	if b.Service, err = webhook.New(ctx, b.cfg, o); err != nil {
 		b.t.Fatal(err)
 	}
@@ -138,16 +142,16 @@ var answers = map[session.State]string{
 }
 
 // change is what package watch says when a session is seen in a state.
-func change(sessionID string, state session.State) webhook.Change {
-	eventType := webhook.TypeOf(state)
-	return webhook.Change{
-		Subject: webhook.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"},
+func change(sessionID string, state session.State) event.Change {
+	eventType := event.TypeOf(state)
+	return event.Change{
+		Subject: event.Subject{Session: sessionID, Endpoint: "smartid-sign", Account: "acc_x"},
 		Token:   token, Locale: "en", Type: eventType, State: state,
 		Observation: observed(200, answers[state]), At: time.Now(),
 	}
 }
 
-func (b *bridge) changed(c webhook.Change) bool {
+func (b *bridge) changed(c event.Change) bool {
 	b.t.Helper()
 	published, err := b.Changed(b.t.Context(), c)
 	if err != nil {

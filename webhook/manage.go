@@ -14,8 +14,8 @@ import (
 	"pollbridge/store"
 )
 
-// Create makes a subscription; the result has its Secret. The error is a *FieldError
-// where n cannot be used.
+// Create makes a subscription; the result has its Secret. Where n cannot be used the
+// error joins a *FieldError for each field that is wrong.
 func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, error) {
 	sub := draft(Subscription{
 		ID: "sub_" + strings.ToLower(rand.Text()), URL: n.URL, Events: n.Events, Endpoints: n.Endpoints,
@@ -32,6 +32,15 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 		return Subscription{}, err
 	}
 	return sub.withSecret(), nil
+}
+
+// Check returns what Create, Update and Attach would say of the fields of v that are not
+// empty: a *FieldError for each that cannot be used, joined.
+func (s *Service) Check(v Subscription) error {
+	if v.URL == "" {
+		return s.checkOthers(draft(v))
+	}
+	return s.check(draft(v))
 }
 
 // create stores a new subscription; ttl is as in store.Table.

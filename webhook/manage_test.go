@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/send"
 )
 
 func TestFieldErrors(t *testing.T) {
@@ -66,6 +68,51 @@ func TestFieldErrors(t *testing.T) {
 	}
 }
 
+// TestEveryFieldErrorIsTold at once, also before anything is asked for.
+func TestEveryFieldErrorIsTold(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	const rest = "events[0] events[2] endpoints[0] session signature description headers headers.Host headers.Te"
+	v := webhook.Subscription{
+		Events: []string{"nope", "session.pending", "session.pending"}, Endpoints: []string{"nope"}, Session: "ses_*",
+		Signature: "v2", Description: strings.Repeat("x", 501), Headers: map[string]string{"Host": "x", "Te": "x", "\n": "x", "X-A": "x"},
+	}
+	_, creating := b.Create(t.Context(), webhook.NewSubscription{
+		URL: "ftp://x", Events: v.Events, Endpoints: v.Endpoints, Session: v.Session, Signature: v.Signature, Description: v.Description, Headers: v.Headers,
+	})
+	for what, test := range map[string]struct {
+		err  error
+		want string
+	}{
+		"Create":         {creating, "url " + rest},
+		"Check":          {b.Check(v), rest},
+		"Check, a URL":   {b.Check(webhook.Subscription{URL: "ftp://x", Secret: "x"}), "url secret"},
+		"Check, nothing": {b.Check(webhook.Subscription{}), ""},
+	} {
+		var got []string
+		for _, err := range unjoined(test.err) {
+			if field, ok := errors.AsType[*webhook.FieldError](err); ok {
+				got = append(got, field.Field)
+			}
+		}
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("%s: %q; want %s", what, got, test.want)
+		}
+	}
+}
+
+// unjoined are the errors that err joins, at any depth.
+func unjoined(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, err := range joined.Unwrap() {
+		all = append(all, unjoined(err)...)
+	}
+	return all
+}
+
 func orV1(signature string) string {
 	if signature == "" {
 		return "v1"
@@ -80,7 +127,7 @@ func TestSubscriptionsAreKept(t *testing.T) {
 	for i := range 5 {
 		made = append(made, b.subscribe(webhook.NewSubscription{
 			URL: fmt.Sprintf("https://example.com/%d", i), Description: "d", Account: "credential",
-			Headers: map[string]string{"X-Key": "hunter2"}, Events: []string{webhook.TypePending},
+			Headers: map[string]string{"X-Key": "hunter2"}, Events: []string{event.TypePending},
 		}))
 	}
 	changed, err := b.Update(t.Context(), made[1].ID, webhook.SubscriptionPatch{
@@ -224,7 +271,7 @@ func TestEventsArePulled(t *testing.T) {
 		t.Fatalf("Events = %d, %v", len(page), err)
 	}
 	page, next, err = b.Events(t.Context(), next, 3, 0)
-	if err != nil || len(page) != 2 || page[1].Subject != "ses_4" || page[1].Type != webhook.TypeSucceeded {
+	if err != nil || len(page) != 2 || page[1].Subject != "ses_4" || page[1].Type != event.TypeSucceeded {
 		t.Fatalf("then %d, %v", len(page), err)
 	}
 	if page, same, err := b.Events(t.Context(), next, 3, 0); err != nil || len(page) != 0 || same != next {
@@ -265,7 +312,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	unreachable := b.subscribe(webhook.NewSubscription{URL: strings.Replace(r.URL, "127.0.0.1", "127.0.0.99", 1) + "/path-secret"})
 	r.Close()
 	a, err := b.Test(t.Context(), unreachable.ID)
-	if err != nil || a.Error != webhook.ErrorConnect {
+	if err != nil || a.Error != send.ErrorConnect {
 		t.Errorf("Test = %+v, %v", a, err)
 	}
 	families, err := b.registry.Gather()

@@ -9,17 +9,12 @@ import (
 )
 
 type metrics struct {
-	events     *prometheus.CounterVec
 	deliveries *prometheus.CounterVec
 	seconds    prometheus.Histogram
 }
 
 func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 	m := &metrics{
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pollbridge_events_total",
-			Help: "Events recorded, by type.",
-		}, []string{"type"}),
 		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pollbridge_deliveries_total",
 			Help: "Deliveries by result: delivered, dead or superseded. retried counts failed attempts that are followed by another one.",
@@ -30,7 +25,7 @@ func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200, 36000, 172800},
 		}),
 	}
-	registry.MustRegister(m.events, m.deliveries, m.seconds,
+	registry.MustRegister(m.deliveries, m.seconds,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pollbridge_delivery_backlog",
 			Help: "Deliveries that are not finished: due now, or waiting for a retry.",

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"pollbridge/webhook/send"
 )
 
 // receiverLog tells operators how receivers fare: that one fails, each change after
@@ -33,7 +35,7 @@ type receiverState struct {
 	lines    *rate.Limiter
 
 	subscription, host string // of the last attempt
-	attempt            Attempt
+	attempt            send.Attempt
 }
 
 // condition is what is worth a line when it changes. The zero value: it works.
@@ -47,7 +49,7 @@ type condition struct {
 const failingBefore = "before the start"
 
 // attempted notes an attempt. heldBack means that the next ones wait for the breaker.
-func (r *receiverLog) attempted(sub *subscription, a Attempt, heldBack bool) {
+func (r *receiverLog) attempted(sub *subscription, a send.Attempt, heldBack bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.by[sub.consumer]

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"pollbridge/event"
 )
 
 // registry holds all subscriptions in memory, indexed so that matching need not look at
@@ -35,7 +37,7 @@ func newRegistry() *registry {
 // indexKey is the one session or account whose events are all that it listens to, or
 // empty.
 func (sub *subscription) indexKey() string {
-	if !sub.listens() || slices.Contains(sub.Events, TypeFailing) || slices.Contains(sub.Events, TypeDisabled) {
+	if !sub.listens() || slices.Contains(sub.Events, event.TypeFailing) || slices.Contains(sub.Events, event.TypeDisabled) {
 		return ""
 	}
 	return cmp.Or(sub.Session, sub.Account)
@@ -124,17 +126,18 @@ func (r *registry) get(id string) *subscription {
 }
 
 // matching returns the enabled subscriptions that cover an event.
-func (r *registry) matching(e *event) (found []*subscription) {
-	for sub := range r.about(e.about()) {
-		if sub.covers(e) {
+func (r *registry) matching(e *event.Event) (found []*subscription) {
+	for sub := range r.about(e.About()) {
+		if sub.DisabledReason == "" && sub.covers(e) {
 			found = append(found, sub)
 		}
 	}
 	return found
 }
 
-// wanted reports whether an enabled subscription covers events of a session.
-func (r *registry) wanted(s Subject) bool {
+// wanted reports whether a subscription covers events of a session. One that is disabled
+// does: what it misses can be recovered.
+func (r *registry) wanted(s event.Subject) bool {
 	for sub := range r.about(s) {
 		if sub.listens() && sub.coversSubject(s) {
 			return true
@@ -143,14 +146,14 @@ func (r *registry) wanted(s Subject) bool {
 	return false
 }
 
-// about yields the enabled subscriptions that may cover a subject.
-func (r *registry) about(s Subject) iter.Seq[*subscription] {
+// about yields the subscriptions that may cover a subject.
+func (r *registry) about(s event.Subject) iter.Seq[*subscription] {
 	return func(yield func(*subscription) bool) {
 		r.mu.RLock()
 		defer r.mu.RUnlock()
 		for _, key := range slices.Compact([]string{s.Session, s.Account, ""}) {
 			for _, sub := range r.index[key] {
-				if sub.DisabledReason == "" && !yield(sub) {
+				if !yield(sub) {
 					return
 				}
 			}

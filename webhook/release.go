@@ -7,6 +7,7 @@ import (
 	"iter"
 	"sync"
 
+	"pollbridge/event"
 	"pollbridge/store"
 )
 
@@ -23,18 +24,18 @@ func (e *endings) of(sessionID string) *sync.RWMutex {
 }
 
 // delivered lets go of a bound subscription if it has had its last event now.
-func (s *Service) delivered(ctx context.Context, sub *subscription, e *event) {
+func (s *Service) delivered(ctx context.Context, sub *subscription, e *event.Event) {
 	if sub = s.registry.get(sub.ID); sub == nil { // or it has changed since the attempt began
 		return
 	}
 	var err error
 	switch {
 	case !sub.Bound:
-	case e.last():
+	case e.Last():
 		err = s.release(ctx, sub, e)
 	case len(sub.Events) > 0:
-		var last *event
-		if last, err = s.lastEvent(ctx, e.subject); err == nil {
+		var last *event.Event
+		if last, err = s.events.Last(ctx, e.Key); err == nil {
 			err = s.releaseUntold(ctx, sub, last)
 		}
 	}
@@ -51,15 +52,15 @@ func (s *Service) tellRelease(sub *subscription, err error) {
 // release lets go of a bound subscription that has had an event with which its session was
 // over. If that was given up and has another event since, or is watched once more for whoever
 // has attached the subscription again, it stays.
-func (s *Service) release(ctx context.Context, sub *subscription, e *event) error {
+func (s *Service) release(ctx context.Context, sub *subscription, e *event.Event) error {
 	if !e.Final {
-		ending := s.endings.of(e.subject)
+		ending := s.endings.of(e.Key)
 		ending.Lock()
 		defer ending.Unlock()
-		if sub = s.registry.get(sub.ID); sub == nil || sub.Heard >= e.position {
+		if sub = s.registry.get(sub.ID); sub == nil || sub.Heard >= e.Position {
 			return nil
 		}
-		if last, err := s.lastEvent(ctx, e.subject); err != nil || last.position != e.position {
+		if last, err := s.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
 			return err
 		}
 	}
@@ -71,7 +72,7 @@ func (s *Service) release(ctx context.Context, sub *subscription, e *event) erro
 
 // releaseUntold lets go of a bound subscription whose session is over and which does not
 // want to be told of that, unless something else waits for it.
-func (s *Service) releaseUntold(ctx context.Context, sub *subscription, last *event) error {
+func (s *Service) releaseUntold(ctx context.Context, sub *subscription, last *event.Event) error {
 	if !sub.Bound || !last.Final || sub.covers(last) {
 		return nil
 	}
@@ -100,7 +101,7 @@ func (s *Service) releaseAgain(ctx context.Context, sub *subscription) error {
 	ending := s.endings.of(sub.Session)
 	ending.Lock()
 	defer ending.Unlock()
-	last, err := s.lastEvent(ctx, sub.Session)
+	last, err := s.events.Last(ctx, sub.Session)
 	if err != nil || last.Final {
 		return err
 	}
@@ -122,9 +123,9 @@ func (s *Service) releaseAgain(ctx context.Context, sub *subscription) error {
 
 // hasHad reports whether a subscription has had all that it wants of a session, up to its
 // last event. What is dead may still be delivered again.
-func (s *Service) hasHad(ctx context.Context, sub *subscription, last *event) (bool, error) {
+func (s *Service) hasHad(ctx context.Context, sub *subscription, last *event.Event) (bool, error) {
 	for e := range s.upTo(last) {
-		if e.position < sub.From || !sub.covers(e) {
+		if e.Position < sub.From || !sub.covers(e) {
 			continue
 		}
 		d, err := s.deliveryOf(ctx, sub.ID, e)
@@ -136,13 +137,13 @@ func (s *Service) hasHad(ctx context.Context, sub *subscription, last *event) (b
 }
 
 // before yields the events of a session before e, as far as their deliveries need them.
-func (s *Service) before(e *event) iter.Seq[*event] {
-	return func(yield func(*event) bool) {
+func (s *Service) before(e *event.Event) iter.Seq[*event.Event] {
+	return func(yield func(*event.Event) bool) {
 		for i, position := range e.Positions {
 			eventType := e.Seen[len(e.Seen)-1-len(e.Positions)+i]
-			if !yield(&event{
-				ID: s.sessionEventID(e.subject, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
-				subject: e.subject, position: position,
+			if !yield(&event.Event{
+				ID: s.events.SessionEventID(e.Key, eventType), Type: eventType, Endpoint: e.Endpoint, Account: e.Account,
+				Key: e.Key, Position: position,
 			}) {
 				return
 			}
@@ -151,8 +152,8 @@ func (s *Service) before(e *event) iter.Seq[*event] {
 }
 
 // upTo yields the events of a session before e, and e.
-func (s *Service) upTo(e *event) iter.Seq[*event] {
-	return func(yield func(*event) bool) {
+func (s *Service) upTo(e *event.Event) iter.Seq[*event.Event] {
+	return func(yield func(*event.Event) bool) {
 		for earlier := range s.before(e) {
 			if !yield(earlier) {
 				return
@@ -164,7 +165,7 @@ func (s *Service) upTo(e *event) iter.Seq[*event] {
 
 // supersede ends what waits of the events before e for a subscription, also what was
 // never tried because e has overtaken it.
-func (s *Service) supersede(ctx context.Context, sub *subscription, e *event) error {
+func (s *Service) supersede(ctx context.Context, sub *subscription, e *event.Event) error {
 	for earlier := range s.before(e) {
 		if !sub.covers(earlier) {
 			continue

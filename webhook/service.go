@@ -3,10 +3,12 @@ package webhook
 import (
 	"cmp"
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/url"
 	"sync"
 	"time"
@@ -14,8 +16,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
+	"pollbridge/event"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/webhook/send"
 )
 
 // Service keeps subscriptions, records events and delivers them. It is safe for
@@ -31,17 +35,16 @@ type Service struct {
 	subscriptions *store.Table
 	deliveries    *store.Table
 	dead          *store.Table // the keys of dead deliveries, so that they are found and counted
-	journal       *store.Journal
+	events        *event.Log
 	queue         *store.Queue
 	renewal       time.Duration // of the queue
 
-	sender    *sender
+	sender    *send.Sender
 	metrics   *metrics
 	registry  *registry
 	consumers consumers
 	receivers receiverLog
 	erased    erased
-	guesses   guesses
 	caughtUp  sync.Map // ids of bound subscriptions, see Attach; nil: they have
 	endings   endings
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
@@ -67,6 +70,7 @@ type Service struct {
 // Options is what a Service needs besides its configuration.
 type Options struct {
 	Store     *store.Store
+	Events    *event.Log
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
 	UserAgent string // such as pollbridge/1.0
@@ -81,7 +85,8 @@ type Options struct {
 	// no event includes a file.
 	Response func(ctx context.Context, sessionID string) (*session.Observation, error)
 
-	dialing      dialing
+	resolver     *net.Resolver
+	roots        *x509.CertPool
 	disableAfter time.Duration
 	openFor      time.Duration
 	room         int64
@@ -108,14 +113,14 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
-	var err error
-	if o.dialing.roots, err = trusted(cfg, o.dialing.roots); err != nil {
+	sender, err := send.New(cfg.Config, send.Options{UserAgent: o.UserAgent, Concurrency: cfg.Concurrency, Resolver: o.resolver, Roots: o.roots})
+	if err != nil {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	s := &Service{
-		cfg: cfg, store: o.Store, log: o.Log, endpoints: o.Endpoints, response: o.Response,
+		cfg: cfg, store: o.Store, events: o.Events, log: o.Log, endpoints: o.Endpoints, response: o.Response,
 		history: cmp.Or(o.History, store.DefaultConfig().History), renewal: max(2*time.Minute, 4*cfg.Timeout),
-		sender: newSender(cfg, o.UserAgent, o.dialing), registry: newRegistry(), deadKeys: map[string]struct{}{},
+		sender: sender, registry: newRegistry(), deadKeys: map[string]struct{}{},
 		receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
 		loads:     semaphore.NewWeighted(mostLoads), room: cmp.Or(o.room, mostFiles),
 		mostBound: cmp.Or(o.mostBound, mostBound), disableAfter: cmp.Or(o.disableAfter, disableAfter), openFor: cmp.Or(o.openFor, 5*time.Second),
@@ -134,12 +139,11 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 }
 
 func (s *Service) openStore(ctx context.Context) error {
-	var errs [5]error
+	var errs [4]error
 	s.subscriptions, errs[0] = s.store.Table(ctx, store.TableConfig{Name: "subscriptions"})
 	s.deliveries, errs[1] = s.store.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: s.history})
 	s.dead, errs[2] = s.store.Table(ctx, store.TableConfig{Name: "dead", MaxAge: s.history})
-	s.journal, errs[3] = s.store.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: s.history})
-	s.queue, errs[4] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: s.renewal})
+	s.queue, errs[3] = s.store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: s.renewal})
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -183,7 +187,7 @@ func (s *Service) Start() error {
 	}
 	s.consumers.start()
 	s.background.Go(func() {
-		if err := s.journal.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
+		if err := s.events.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
 			s.log.Error("event delivery has stopped", "error", err)
 		}
 	})
@@ -215,20 +219,20 @@ func (s *Service) Close() {
 		s.attempts.Wait()
 		tooLong.Stop()
 		s.cut()
-		s.sender.close()
+		s.sender.Close()
 	})
 }
 
-// Wanted reports whether an enabled subscription covers events of that session. It
+// Wanted reports whether a subscription covers events of that session, be it disabled. It
 // asks memory only.
-func (s *Service) Wanted(subject Subject) bool { return s.registry.wanted(subject) }
+func (s *Service) Wanted(subject event.Subject) bool { return s.registry.wanted(subject) }
 
 // payloadFor returns what is sent to a subscription, and a function to call when it was.
 // It waits for room. The error is errNotNow if there is none for long, or the service
 // closes; the final answer may also be one that cannot be read now.
-func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finish func(), err error) {
+func (s *Service) payloadFor(sub *subscription, e *event.Event) (payload []byte, finish func(), err error) {
 	if !sub.IncludeFile || !e.Final || s.response == nil {
-		return e.payload, func() {}, nil
+		return e.Payload, func() {}, nil
 	}
 	ctx, cancel := context.WithTimeout(s.living, fileTimeout)
 	defer cancel()
@@ -237,18 +241,18 @@ func (s *Service) payloadFor(sub *subscription, e *event) (payload []byte, finis
 	}
 	// What was loaded waits for its room before the next one is: it is not thrown away.
 	defer s.loads.Release(1)
-	o, err := s.finalAnswer(e.subject)
+	o, err := s.finalAnswer(e.Key)
 	if err != nil {
 		return nil, nil, err
 	}
 	if o == nil {
-		return e.payload, func() {}, nil // file_omitted says so
+		return e.Payload, func() {}, nil // file_omitted says so
 	}
 	room := min(s.room, int64(3*len(o.Body)))
 	if s.files.Acquire(ctx, room) != nil {
 		return nil, nil, errNotNow
 	}
-	return withFile(e.payload, o), func() { s.files.Release(room) }, nil
+	return event.WithFile(e.Payload, o), func() { s.files.Release(room) }, nil
 }
 
 // finalAnswer returns nil where there is none with its content, or none that can ever be
@@ -270,10 +274,12 @@ func (s *Service) finalAnswer(sessionID string) (*session.Observation, error) {
 	return o, nil
 }
 
-// jitter spreads a wait by ±10 %, so that what failed together is not repeated
-// together.
+// spread is the part of a wait by which jitter changes it at most.
+const spread = 0.1
+
+// jitter spreads a wait, so that what failed together is not repeated together.
 func jitter(wait time.Duration) time.Duration {
-	return time.Duration(float64(wait) * (0.9 + 0.2*rand.Float64()))
+	return time.Duration(float64(wait) * (1 - spread + 2*spread*rand.Float64()))
 }
 
 func hostOfURL(raw string) string {
@@ -281,5 +287,5 @@ func hostOfURL(raw string) string {
 	if err != nil {
 		return ""
 	}
-	return hostOf(u)
+	return send.Host(u)
 }

@@ -3,6 +3,7 @@ package webhook
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/webhook/signature"
 )
 
 // overlap is how long a rotated secret signs besides the new one.
@@ -48,7 +51,7 @@ type subscription struct {
 func draft(v Subscription) *subscription {
 	v.Created = time.Now()
 	v.Updated = v.Created
-	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, NewSecret())
+	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, signature.NewSecret())
 	sub := (&subscription{Subscription: v}).clone() // the caller keeps what it gave
 	sub.completeKeys()
 	return sub
@@ -98,26 +101,26 @@ func (sub *subscription) rotate(now time.Time) {
 		}
 	}
 	sub.Old = old
-	sub.Secret, sub.Private = NewSecret(), ""
+	sub.Secret, sub.Private = signature.NewSecret(), ""
 	sub.completeKeys()
 }
 
 func (sub *subscription) completeKeys() {
 	if sub.Signature == SignatureV1a && sub.Private == "" {
-		sub.Private, _ = NewKeyPair()
+		sub.Private, _ = signature.NewKeyPair()
 	}
 }
 
 // covers reports whether events such as e go to the subscription, if it is enabled.
-func (sub *subscription) covers(e *event) bool {
-	if e.operational() {
-		return e.subject != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
+func (sub *subscription) covers(e *event.Event) bool {
+	if e.Operational() {
+		return e.Key != sub.ID && !sub.Bound && slices.Contains(sub.Events, e.Type)
 	}
-	return sub.coversSubject(e.about()) &&
+	return sub.coversSubject(e.About()) &&
 		(len(sub.Events) == 0 || slices.Contains(sub.Events, e.Type))
 }
 
-func (sub *subscription) coversSubject(s Subject) bool {
+func (sub *subscription) coversSubject(s event.Subject) bool {
 	return (sub.Session == "" || sub.Session == s.Session) &&
 		(sub.Account == "" || sub.Account == s.Account) &&
 		(len(sub.Endpoints) == 0 || slices.Contains(sub.Endpoints, s.Endpoint))
@@ -125,7 +128,7 @@ func (sub *subscription) coversSubject(s Subject) bool {
 
 // listens reports whether the subscription wants events of sessions at all.
 func (sub *subscription) listens() bool {
-	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return slices.Contains(sessionTypes, t) })
+	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return event.IsOfSession(t) })
 }
 
 const masked = "***"
@@ -138,7 +141,7 @@ func (sub *subscription) view() Subscription {
 		v.Headers[name] = masked
 	}
 	if sub.Signature == SignatureV1a {
-		v.PublicKey, _ = PublicKey(sub.Private)
+		v.PublicKey, _ = signature.PublicKey(sub.Private)
 	}
 	if len(sub.Old) > 0 && time.Now().Before(sub.Old[0].Until) {
 		v.OldSecretUntil = sub.Old[0].Until
@@ -158,43 +161,44 @@ const (
 	mostHeaderValue = 4096
 )
 
-// check returns a *FieldError unless the subscription can be used.
+// check returns a *FieldError for each field that cannot be used, joined.
 func (s *Service) check(sub *subscription) error {
-	if _, err := s.sender.checkURL(sub.URL); err != nil {
-		return err
+	var wrong error
+	if _, err := s.sender.CheckURL(sub.URL); err != nil {
+		wrong = &FieldError{"url", err.Error()}
 	}
-	if err := oneOf("events", sub.Events, Types()); err != nil {
-		return err
-	}
-	if err := oneOf("endpoints", sub.Endpoints, s.endpoints); err != nil {
-		return err
-	}
-	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !store.IsID(sub.Session)) {
-		return &FieldError{"session", "must be the id of a session, ses_…"}
-	}
-	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
-		return &FieldError{"signature", "must be v1 or v1a"}
-	}
-	if !isSecret(sub.Secret) {
-		return &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"}
-	}
-	if len(sub.Description) > mostDescription {
-		return &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)}
-	}
-	return checkHeaders(sub.Headers)
+	return errors.Join(wrong, s.checkOthers(sub))
 }
 
-func oneOf(field string, values, accepted []string) error {
+// checkOthers checks all but the URL.
+func (s *Service) checkOthers(sub *subscription) error {
+	wrong := errors.Join(oneOf("events", sub.Events, event.Types()), oneOf("endpoints", sub.Endpoints, s.endpoints))
+	if sub.Session != "" && (!strings.HasPrefix(sub.Session, "ses_") || !store.IsID(sub.Session)) {
+		wrong = errors.Join(wrong, &FieldError{"session", "must be the id of a session, ses_…"})
+	}
+	if sub.Signature != SignatureV1 && sub.Signature != SignatureV1a {
+		wrong = errors.Join(wrong, &FieldError{"signature", "must be v1 or v1a"})
+	}
+	if !signature.IsSecret(sub.Secret) {
+		wrong = errors.Join(wrong, &FieldError{"secret", "must be whsec_ and the base64 of 24 to 64 random bytes (the value is not shown)"})
+	}
+	if len(sub.Description) > mostDescription {
+		wrong = errors.Join(wrong, &FieldError{"description", fmt.Sprintf("must be at most %d bytes", mostDescription)})
+	}
+	return errors.Join(wrong, checkHeaders(sub.Headers))
+}
+
+func oneOf(field string, values, accepted []string) (wrong error) {
 	for i, value := range values {
 		name := fmt.Sprintf("%s[%d]", field, i)
-		if !slices.Contains(accepted, value) {
-			return &FieldError{name, "must be one of " + strings.Join(accepted, ", ")}
-		}
-		if slices.Contains(values[:i], value) {
-			return &FieldError{name, "is given twice"}
+		switch {
+		case !slices.Contains(accepted, value):
+			wrong = errors.Join(wrong, &FieldError{name, "must be one of " + strings.Join(accepted, ", ")})
+		case slices.Contains(values[:i], value):
+			wrong = errors.Join(wrong, &FieldError{name, "is given twice"})
 		}
 	}
-	return nil
+	return wrong
 }
 
 // What a receiver relies on, and what belongs to the connection, is not for
@@ -205,26 +209,30 @@ var reservedHeaders = []string{
 	"upgrade", "expect", "http2-settings", "accept-encoding",
 }
 
-func checkHeaders(headers map[string]string) error {
+func checkHeaders(headers map[string]string) (wrong error) {
 	if len(headers) > mostHeaders {
-		return &FieldError{"headers", fmt.Sprintf("must be at most %d fields", mostHeaders)}
+		wrong = &FieldError{"headers", fmt.Sprintf("must be at most %d fields", mostHeaders)}
 	}
 	seen := map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		field, problem := "headers."+name, ""
 		lower := strings.ToLower(name)
 		switch value := headers[name]; {
 		case !httpguts.ValidHeaderFieldName(name):
-			return &FieldError{"headers", "has an invalid header name"}
+			field, problem = "headers", "has an invalid header name"
 		case slices.Contains(reservedHeaders, lower), strings.HasPrefix(lower, "webhook-"):
-			return &FieldError{"headers." + name, "is reserved"}
+			problem = "is reserved"
 		case seen[lower]:
-			return &FieldError{"headers." + name, "is given twice"}
+			problem = "is given twice"
 		case value == masked:
-			return &FieldError{"headers." + name, "must be the value: " + masked + " stands for one that is already stored"}
+			problem = "must be the value: " + masked + " stands for one that is already stored"
 		case !httpguts.ValidHeaderFieldValue(value), len(value) > mostHeaderValue:
-			return &FieldError{"headers." + name, fmt.Sprintf("must be visible characters, at most %d bytes (the value is not shown)", mostHeaderValue)}
+			problem = fmt.Sprintf("must be visible characters, at most %d bytes (the value is not shown)", mostHeaderValue)
+		}
+		if problem != "" {
+			wrong = errors.Join(wrong, &FieldError{field, problem})
 		}
 		seen[lower] = true
 	}
-	return nil
+	return wrong
 }

@@ -1,61 +1,16 @@
 package webhook
 
 import (
-	"slices"
 	"time"
 
-	"pollbridge/session"
+	"pollbridge/webhook/send"
+	"pollbridge/webhook/signature"
 )
-
-// The types of events.
-const (
-	TypePending   = "session.pending"
-	TypeSucceeded = "session.succeeded"
-	TypeRefused   = "session.refused"
-	TypeExpired   = "session.expired"
-	TypeFailed    = "session.failed"
-	TypeNotFound  = "session.not_found"
-	TypeAbandoned = "session.abandoned"
-
-	// Operational events: only subscriptions that name them get them.
-	TypeFailing  = "subscription.failing"
-	TypeDisabled = "subscription.disabled"
-	TypeTest     = "webhook.test" // sent by Service.Test only
-)
-
-// Types returns all types of events: those of sessions first.
-func Types() []string {
-	return slices.Concat(sessionTypes, []string{TypeFailing, TypeDisabled, TypeTest})
-}
-
-var sessionTypes = []string{TypePending, TypeSucceeded, TypeRefused, TypeExpired, TypeFailed, TypeNotFound, TypeAbandoned}
-
-// TypeOf returns the type of the event that says that a session is in a state other than
-// Unknown, for which there is none.
-func TypeOf(s session.State) string { return "session." + s.String() }
-
-// Subject is what an event is about, as far as subscriptions filter by it.
-type Subject struct {
-	Session  string // ses_…
-	Endpoint string // its name
-	Account  string // acc_…, see AccountID
-}
-
-// Change is one change of state of one session.
-type Change struct {
-	Subject
-	Token, Locale string
-	Type          string // TypePending to TypeAbandoned
-	State         session.State
-	// Observation is what shows the change; nil where there is none.
-	Observation *session.Observation
-	At          time.Time // when it was seen
-}
 
 // The kinds of signatures that a subscription can ask for.
 const (
-	SignatureV1  = "v1"  // HMAC-SHA256
-	SignatureV1a = "v1a" // ed25519, besides v1
+	SignatureV1  = signature.V1
+	SignatureV1a = signature.V1a // besides v1
 )
 
 // Why a subscription is disabled.
@@ -135,31 +90,18 @@ var states = []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
 
 // Delivery is one event for one subscription. Its JSON is the form in which it is stored.
 type Delivery struct {
-	ID           string    `json:"id"` // dlv_…
-	Subscription string    `json:"-"`
-	Event        string    `json:"event"` // evt_…, which is the webhook-id
-	Type         string    `json:"type"`  // of the event
-	Session      string    `json:"-"`     // ses_…; for operational events the subscription that they are about
-	State        string    `json:"state"`
-	Reason       string    `json:"reason,omitempty"` // why it is dead
-	Attempts     []Attempt `json:"attempts,omitempty"`
-	Next         time.Time `json:"next,omitzero"` // of the next attempt, not before; zero: none, or at once
-	Created      time.Time `json:"created"`
-	Updated      time.Time `json:"-"`
+	ID           string         `json:"id"` // dlv_…
+	Subscription string         `json:"-"`
+	Event        string         `json:"event"` // evt_…, which is the webhook-id
+	Type         string         `json:"type"`  // of the event
+	Session      string         `json:"-"`     // ses_…; for operational events the subscription that they are about
+	State        string         `json:"state"`
+	Reason       string         `json:"reason,omitempty"` // why it is dead
+	Attempts     []send.Attempt `json:"attempts,omitempty"`
+	Next         time.Time      `json:"next,omitzero"` // of the next attempt, not before; zero: none, or at once
+	Created      time.Time      `json:"created"`
+	Updated      time.Time      `json:"-"`
 }
-
-// Attempt is one request to a receiver and its answer.
-type Attempt struct {
-	At       time.Time
-	Duration time.Duration
-	Status   int    // of HTTP; 0: no answer
-	Error    string // a class such as "timeout", see the Error constants; empty: answered 2xx
-	Detail   string // what happened, for people; no URL
-	Answer   string // its first 4 KiB
-}
-
-// Succeeded reports whether the receiver has taken the event.
-func (a Attempt) Succeeded() bool { return a.Error == "" }
 
 // DeliveryFilter selects deliveries; empty fields select all.
 type DeliveryFilter struct{ Subscription, Session, State string }

@@ -15,6 +15,7 @@ import (
 	"pollbridge/admin"
 	"pollbridge/cache"
 	"pollbridge/config"
+	"pollbridge/event"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -36,6 +37,7 @@ type bridge struct {
 	table     *session.Table
 	store     *store.Store
 	finals    *store.Finals
+	events    *event.Log
 	upstream  *upstream.Client
 	statuses  *cache.Statuses
 	webhooks  *webhook.Service
@@ -111,7 +113,10 @@ func (b *bridge) openStore() error {
 		return err
 	}
 	b.closers = append(b.closers, b.store.Close)
-	b.finals, err = b.store.Finals(ctx)
+	if b.finals, err = b.store.Finals(ctx); err != nil {
+		return err
+	}
+	b.events, err = event.Open(ctx, event.Options{Store: b.store, History: b.cfg.Store.Data.History, Log: b.log, Registry: b.registry})
 	return err
 }
 
@@ -137,7 +142,7 @@ func (b *bridge) makeWebhooks() (err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
 	defer cancel()
 	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
-		Store: b.store, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
+		Store: b.store, Events: b.events, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
 		Endpoints: b.endpoints, History: b.cfg.Store.Data.History,
 		Response: func(ctx context.Context, id string) (*session.Observation, error) { return b.watcher.Response(ctx, id) },
 	})

@@ -2,14 +2,17 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 	"pollbridge/simulator"
 )
@@ -62,29 +65,27 @@ func (d *durable) crash() {
 	d.start()
 }
 
-// manage makes a request to the management API.
-func (d *durable) manage(method, path, body string, want int) map[string]any {
+// api is a client of the management API of the process that runs now.
+func (d *durable) api() *api.Client {
 	d.t.Helper()
-	status, text := ask(method, d.private+path, body, "Authorization: Bearer "+managementKey, "Content-Type: application/json")
-	if status != want {
-		d.t.Fatalf("%s %s = %d %s; want %d", method, path, status, text, want)
-	}
-	var answer map[string]any
-	if text != "" {
-		if err := json.Unmarshal([]byte(text), &answer); err != nil {
-			d.t.Fatalf("%s %s = %d %s: %v", method, path, status, text, err)
-		}
-	}
-	return answer
+	c, err := api.New(d.private, managementKey, &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second})
+	testkit.NoError(d.t, err)
+	return c
 }
 
-func (d *durable) subscribe(r *webhookReceiver, more string) string {
+func wantNotFound(t testing.TB, what string, err error) {
+	t.Helper()
+	if p, ok := errors.AsType[*api.Problem](err); !ok || p.Status != http.StatusNotFound {
+		t.Errorf("%s: %v; want 404", what, err)
+	}
+}
+
+func (d *durable) subscribe(r *webhookReceiver) string {
 	d.t.Helper()
-	made := d.manage("POST", "/v1/subscriptions", fmt.Sprintf(`{"url":%q%s}`, r.URL+"/hook", more), 201)
-	secret, _ := made["secret"].(string)
-	r.setSecret(secret)
-	id, _ := made["id"].(string)
-	return id
+	made, err := d.api().CreateSubscription(d.t.Context(), api.NewSubscription{URL: r.URL + "/hook"})
+	testkit.NoError(d.t, err)
+	r.setSecret(made.Secret)
+	return made.ID
 }
 
 // wantNothingInClear looks for secrets in the data directory and in the logs.
@@ -157,7 +158,7 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 	})
 	r := newWebhookReceiver(t, func(attempt int) bool { return attempt%3 == 0 })
 	d := launchDurable(t, upstream, webhookSettings(r, ""))
-	d.subscribe(r, "")
+	d.subscribe(r)
 	var tokens []string
 	for range signings {
 		tokens = append(tokens, startSigning(t, d.process, "sesame-account-1"))
@@ -173,9 +174,8 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 			t.Errorf("the end of %s came under the ids %v; want one", token, finals[token])
 		}
 	}
-	polls := d.manage("GET", "/v1/stats", "", 200)["polls"].(map[string]any)
-	if asked, sent := polls["asked"].(float64), polls["sent"].(float64); sent == 0 || asked < sent {
-		t.Errorf("the figures say that %v polls were asked and %v sent", asked, sent)
+	if stats, err := d.api().Stats(t.Context()); err != nil || stats.Polls.Sent == 0 || stats.Polls.Asked < stats.Polls.Sent {
+		t.Errorf("the figures are %+v, %v; want no more polls sent than asked", stats.Polls, err)
 	}
 	d.wantNothingInClear("sesame-account-1", strings.TrimPrefix(r.secret, "whsec_"), tokens[0])
 	if code, took := d.terminate(); code != 0 || took > 10*time.Second {
@@ -224,7 +224,7 @@ func TestErasure(t *testing.T) {
 	sim, upstream := testkit.Simulate(t, func(cfg *simulator.Config) { cfg.OneShot = true })
 	r := newWebhookReceiver(t, nil)
 	d := launchDurable(t, upstream, webhookSettings(r, ""))
-	d.subscribe(r, "")
+	d.subscribe(r)
 	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", SignAfter: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -234,16 +234,20 @@ func TestErasure(t *testing.T) {
 		_, text := ask("POST", d.public+path, someBody)
 		return strings.Contains(text, `"ok"`) && len(r.finals()) == 1
 	})
-	page := d.manage("GET", "/v1/sessions", "", 200)["items"].([]any)
-	id := page[0].(map[string]any)["id"].(string)
-	d.manage("DELETE", "/v1/sessions/"+id, "", 204)
+	manage := d.api()
+	page, err := manage.Sessions(t.Context(), "", api.Page{})
+	testkit.NoError(t, err)
+	id := page.Items[0].ID
+	testkit.NoError(t, manage.DeleteSession(t.Context(), id))
 	if status, text := ask("POST", d.public+path, someBody); strings.Contains(text, `"ok"`) {
 		t.Errorf("a poll after it is answered %d %.100s", status, text)
 	}
-	d.manage("GET", "/v1/sessions/"+id, "", 404)
-	d.manage("GET", "/v1/sessions/"+id+"/response", "", 404)
-	if events := d.manage("GET", "/v1/events", "", 200)["items"].([]any); len(events) > 0 {
-		t.Errorf("its events are there still: %v", events)
+	_, err = manage.Session(t.Context(), id)
+	wantNotFound(t, "the session", err)
+	_, err = manage.Response(t.Context(), id)
+	wantNotFound(t, "its answer", err)
+	if events, err := manage.Events(t.Context(), api.EventQuery{}); err != nil || len(events.Items) > 0 {
+		t.Errorf("its events are there still: %v, %v", events, err)
 	}
-	d.manage("DELETE", "/v1/sessions/"+id, "", 404)
+	wantNotFound(t, "deleting it again", manage.DeleteSession(t.Context(), id))
 }

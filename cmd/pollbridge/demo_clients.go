@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"pollbridge/simulator"
-	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 
 	"github.com/go-json-experiment/json"
 )
@@ -135,7 +135,7 @@ func (d *demo) receive(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err == nil {
-		err = webhook.Verify(r.Header, body, time.Now(), d.secret)
+		err = signature.Verify(r.Header, body, time.Now(), d.secret)
 	}
 	if err != nil || json.Unmarshal(body, &event) != nil {
 		w.WriteHeader(http.StatusBadRequest) // and is missing in the table

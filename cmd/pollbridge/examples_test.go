@@ -19,6 +19,7 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // withExamples is the environment variable that lets the examples of the
@@ -80,7 +81,7 @@ var listeningAt = regexp.MustCompile(`http://127\.0\.0\.1:\d+`)
 func (e example) start(t *testing.T) *receiver {
 	t.Helper()
 	dir := e.copied(t)
-	r := &receiver{t: t, inbox: filepath.Join(t.TempDir(), "in", "box"), secret: webhook.NewSecret()}
+	r := &receiver{t: t, inbox: filepath.Join(t.TempDir(), "in", "box"), secret: signature.NewSecret()}
 	if err := os.MkdirAll(r.inbox, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -123,7 +124,7 @@ func (r *receiver) want(what string, p posted, status int) {
 	if p.keys == nil {
 		p.keys = []string{r.secret}
 	}
-	signature, err := webhook.Sign(p.id, p.at, []byte(p.body), p.keys...)
+	signed, err := signature.Sign(p.id, p.at, []byte(p.body), p.keys...)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -135,9 +136,9 @@ func (r *receiver) want(what string, p posted, status int) {
 		r.t.Fatal(err)
 	}
 	request.Header.Set("content-type", "application/json")
-	request.Header.Set(webhook.HeaderID, p.id)
-	request.Header.Set(webhook.HeaderTimestamp, strconv.FormatInt(p.at.Unix(), 10))
-	request.Header.Set(webhook.HeaderSignature, signature)
+	request.Header.Set(signature.HeaderID, p.id)
+	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(p.at.Unix(), 10))
+	request.Header.Set(signature.HeaderSignature, signed)
 	if p.change != nil {
 		p.change(request.Header)
 	}
@@ -175,7 +176,7 @@ func (r *receiver) wantStored(want ...string) {
 // nothing else.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	private, _ := webhook.NewKeyPair()
+	private, _ := signature.NewKeyPair()
 	for _, e := range examples {
 		t.Run(e.folder, func(t *testing.T) {
 			t.Parallel()
@@ -187,22 +188,22 @@ func TestExamples(t *testing.T) {
 			r.want("a body that was changed", posted{id: "evt_1", body: body, sent: strings.Replace(body, "one", "two", 1)}, 401)
 			r.want("a body written anew", posted{id: "evt_1", body: body, sent: strings.Replace(body, ":", ": ", 1)}, 401)
 			r.want("no body", posted{id: "evt_1", body: body, sent: " "}, 401)
-			r.want("another secret", posted{id: "evt_1", body: body, keys: []string{webhook.NewSecret()}}, 401)
+			r.want("another secret", posted{id: "evt_1", body: body, keys: []string{signature.NewSecret()}}, 401)
 			r.want("an old one", posted{id: "evt_1", body: body, at: time.Now().Add(-6 * time.Minute)}, 401)
 			r.want("one from the future", posted{id: "evt_1", body: body, at: time.Now().Add(6 * time.Minute)}, 401)
-			r.want("another id", posted{id: "evt_1", body: body, change: set(webhook.HeaderID, "evt_2")}, 401)
-			r.want("another time", posted{id: "evt_1", body: body, change: set(webhook.HeaderTimestamp, strconv.FormatInt(time.Now().Unix()-10, 10))}, 401)
-			r.want("no time", posted{id: "evt_1", body: body, change: set(webhook.HeaderTimestamp, "soon")}, 401)
-			r.want("no signature", posted{id: "evt_1", body: body, change: set(webhook.HeaderSignature, "v1,")}, 401)
+			r.want("another id", posted{id: "evt_1", body: body, change: set(signature.HeaderID, "evt_2")}, 401)
+			r.want("another time", posted{id: "evt_1", body: body, change: set(signature.HeaderTimestamp, strconv.FormatInt(time.Now().Unix()-10, 10))}, 401)
+			r.want("no time", posted{id: "evt_1", body: body, change: set(signature.HeaderTimestamp, "soon")}, 401)
+			r.want("no signature", posted{id: "evt_1", body: body, change: set(signature.HeaderSignature, "v1,")}, 401)
 			r.want("v1a alone", posted{id: "evt_1", body: body, keys: []string{private}}, 401)
-			for _, name := range []string{webhook.HeaderID, webhook.HeaderTimestamp, webhook.HeaderSignature} {
+			for _, name := range []string{signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature} {
 				r.want("without "+name, posted{id: "evt_1", body: body, change: without(name)}, 401)
 			}
 			r.wantStored()
 
 			r.want("a good one", posted{id: "evt_1", body: body}, 204)
 			r.want("the same again", posted{id: "evt_1", body: body, at: time.Now().Add(-time.Minute)}, 204)
-			r.want("one in a rotation", posted{id: "evt_2", body: body, keys: []string{webhook.NewSecret(), r.secret}}, 204)
+			r.want("one in a rotation", posted{id: "evt_2", body: body, keys: []string{signature.NewSecret(), r.secret}}, 204)
 			r.want("v1a besides", posted{id: "evt_3", body: body, keys: []string{private, r.secret}}, 204)
 			large := `{"response":"` + strings.Repeat("ą", 1<<20) + `"}`
 			r.want("a large one", posted{id: "evt_4", body: large}, 204)
@@ -265,8 +266,8 @@ func TestExamplesWantASecret(t *testing.T) {
 					fmt.Fprintf(mac, "evt_1.%d.{}", now.Unix())
 					forged := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
 					r.want("a forgery, with the secret "+secret, posted{
-						id: "evt_1", body: "{}", at: now, keys: []string{webhook.NewSecret()},
-						change: func(h http.Header) { h.Set(webhook.HeaderSignature, forged) },
+						id: "evt_1", body: "{}", at: now, keys: []string{signature.NewSecret()},
+						change: func(h http.Header) { h.Set(signature.HeaderSignature, forged) },
 					}, 503)
 					if e.folder != "php" {
 						t.Errorf("it starts with the secret %q", secret)
@@ -287,7 +288,7 @@ func TestOfficialPackageSigns(t *testing.T) {
 	t.Parallel()
 	dir := examples[1].copied(t)
 	const body = `{"type":"session.succeeded","data":{"message":"Pasirašyta ąčę 🖋"}}`
-	secret := webhook.NewSecret()
+	secret := signature.NewSecret()
 	now := time.Now()
 	script := `import { Webhook } from "standardwebhooks";
 		const [secret, id, seconds, body] = process.argv.slice(2);
@@ -297,22 +298,22 @@ func TestOfficialPackageSigns(t *testing.T) {
 	}
 	command := exec.Command("node", "sign.js", secret, "evt_1", strconv.FormatInt(now.Unix(), 10), body)
 	command.Dir = dir
-	signature, err := command.Output()
+	signed, err := command.Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	header := http.Header{}
-	header.Set(webhook.HeaderID, "evt_1")
-	header.Set(webhook.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
-	header.Set(webhook.HeaderSignature, string(bytes.TrimSpace(signature)))
-	if err := webhook.Verify(header, []byte(body), now, secret); err != nil {
+	header.Set(signature.HeaderID, "evt_1")
+	header.Set(signature.HeaderTimestamp, strconv.FormatInt(now.Unix(), 10))
+	header.Set(signature.HeaderSignature, string(bytes.TrimSpace(signed)))
+	if err := signature.Verify(header, []byte(body), now, secret); err != nil {
 		t.Errorf("Verify = %v", err)
 	}
-	if err := webhook.Verify(header, []byte(body+" "), now, secret); err == nil {
+	if err := signature.Verify(header, []byte(body+" "), now, secret); err == nil {
 		t.Error("Verify takes another body")
 	}
-	if ours, err := webhook.Sign("evt_1", now, []byte(body), secret); err != nil || ours != string(bytes.TrimSpace(signature)) {
-		t.Errorf("Sign = %q, %v; want %q", ours, err, signature)
+	if ours, err := signature.Sign("evt_1", now, []byte(body), secret); err != nil || ours != string(bytes.TrimSpace(signed)) {
+		t.Errorf("Sign = %q, %v; want %q", ours, err, signed)
 	}
 }
 

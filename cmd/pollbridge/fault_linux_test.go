@@ -31,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 		}
 	})
 	d.start()
-	id := d.subscribe(r, "")
+	id := d.subscribe(r)
 	filler := filepath.Join(d.dir, "filler")
 	file, err := os.Create(filler)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 	"pollbridge/simulator"
 )
@@ -67,19 +68,19 @@ func TestKilledDuringCreationAndRotation(t *testing.T) {
 	auth, kind := "Authorization: Bearer "+managementKey, "Content-Type: application/json"
 	made := make(chan string, 10_000)
 	for round := range 3 {
-		api := d.private + "/v1/subscriptions"
+		address := d.private + "/v1/subscriptions"
 		var managing sync.WaitGroup
 		for worker := range 4 {
 			managing.Go(func() {
 				for i := 0; ; i++ {
 					body := fmt.Sprintf(`{"url":"%s/%d/%d/%d"}`, k.URL, round, worker, i)
-					id, ok := k.learn(ask("POST", api, body, auth, kind))
+					id, ok := k.learn(ask("POST", address, body, auth, kind))
 					if !ok {
 						return // killed
 					}
 					made <- id
 					for range 3 {
-						if _, ok := k.learn(ask("POST", api+"/"+id+"/rotate-secret", "", auth)); !ok {
+						if _, ok := k.learn(ask("POST", address+"/"+id+"/rotate-secret", "", auth)); !ok {
 							return
 						}
 					}
@@ -91,21 +92,26 @@ func TestKilledDuringCreationAndRotation(t *testing.T) {
 		d.crash()
 		managing.Wait()
 	}
-	ids := len(made)
+	ids, manage := len(made), d.api()
 	for range ids {
-		path := "/v1/subscriptions/" + <-made
-		d.manage("GET", path, "", 200)
-		if attempt := d.manage("POST", path+"/test", "", 200); attempt["status"] != float64(200) {
-			t.Errorf("%s: %v; want it signed with the secret that was answered last", path, attempt)
+		id := <-made
+		if _, err := manage.Subscription(t.Context(), id); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+		if attempt, err := manage.TestSubscription(t.Context(), id); err != nil || attempt.Status != 200 {
+			t.Errorf("%s: %+v, %v; want it signed with the secret that was answered last", id, attempt, err)
 		}
 	}
 	t.Logf("%d subscriptions", ids)
-	for next := ""; ; {
-		page := d.manage("GET", "/v1/subscriptions?cursor="+url.QueryEscape(next), "", 200)
-		for _, item := range page["items"].([]any) {
-			d.manage("GET", "/v1/subscriptions/"+item.(map[string]any)["id"].(string), "", 200)
+	for p := (api.Page{}); ; {
+		page, err := manage.Subscriptions(t.Context(), p)
+		testkit.NoError(t, err)
+		for _, item := range page.Items {
+			if _, err := manage.Subscription(t.Context(), item.ID); err != nil {
+				t.Errorf("%s is listed: %v", item.ID, err)
+			}
 		}
-		if next, _ = page["next"].(string); next == "" {
+		if p.Cursor = page.Next; p.Cursor == "" {
 			break
 		}
 	}
@@ -152,7 +158,8 @@ func TestEngineDirectoryDeleted(t *testing.T) {
 	sim, upstream := testkit.Simulate(t, func(cfg *simulator.Config) { cfg.FileSize = 8 << 10 })
 	d := launchDurable(t, upstream, "cache: {pending_ttl: 200ms}\n")
 	const hook = "https://hooks.example/"
-	d.manage("POST", "/v1/subscriptions", `{"url":"`+hook+`"}`, 201)
+	_, err := d.api().CreateSubscription(t.Context(), api.NewSubscription{URL: hook})
+	testkit.NoError(t, err)
 	if err := os.RemoveAll(filepath.Join(d.dir, "engine")); err != nil {
 		t.Fatal(err)
 	}
@@ -161,5 +168,6 @@ func TestEngineDirectoryDeleted(t *testing.T) {
 		t.Errorf("SIGTERM: exit code %d after %v", code, took)
 	}
 	d.start()
-	d.manage("POST", "/v1/subscriptions", `{"url":"`+hook+`"}`, 201)
+	_, err = d.api().CreateSubscription(t.Context(), api.NewSubscription{URL: hook})
+	testkit.NoError(t, err)
 }

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 
 	"github.com/dustin/go-humanize/english"
 )
@@ -52,8 +52,8 @@ func checkKey(key string) error {
 	if strings.HasPrefix(key, "whsk_") {
 		return errors.New("whsk_… is the private half, which only the sender may have; accepted: its public half whpk_…, or a secret whsec_…")
 	}
-	probe := http.Header{webhook.HeaderID: {"probe"}, webhook.HeaderTimestamp: {"0"}, webhook.HeaderSignature: {"v1,"}}
-	if err := webhook.Verify(probe, nil, time.Unix(0, 0), key); !errors.Is(err, webhook.ErrSignature) {
+	probe := http.Header{signature.HeaderID: {"probe"}, signature.HeaderTimestamp: {"0"}, signature.HeaderSignature: {"v1,"}}
+	if err := signature.Verify(probe, nil, time.Unix(0, 0), key); !errors.Is(err, signature.ErrMismatch) {
 		return errors.New("not a key (the value is not shown); accepted: whsec_ and the base64 of 24 to 64 bytes, or whpk_ and that of 32")
 	}
 	return nil

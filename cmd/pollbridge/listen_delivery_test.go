@@ -10,11 +10,13 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // deliverer is the part of the bridge that sends webhooks, and may send them to all
@@ -34,7 +36,12 @@ func deliverer(t *testing.T) *webhook.Service {
 		cfg.AllowPorts = append(cfg.AllowPorts, port+1)
 	}
 	cfg.Retries = []time.Duration{10 * time.Millisecond, 10 * time.Millisecond}
-	hooks, err := webhook.New(t.Context(), cfg, webhook.Options{Store: s.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test"})
+	log, registry := slog.New(slog.DiscardHandler), prometheus.NewRegistry()
+	events, err := event.Open(t.Context(), event.Options{Store: s.Store, History: time.Hour, Log: log, Registry: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hooks, err := webhook.New(t.Context(), cfg, webhook.Options{Store: s.Store, Events: events, Log: log, Registry: registry, UserAgent: "pollbridge/test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,9 +53,9 @@ func deliverer(t *testing.T) *webhook.Service {
 }
 
 // change is what the bridge tells of a session's state.
-func change(eventType string, state session.State, body string) webhook.Change {
-	return webhook.Change{
-		Subject: webhook.Subject{Session: "ses_one", Endpoint: "smartid-sign", Account: "acc_one"},
+func change(eventType string, state session.State, body string) event.Change {
+	return event.Change{
+		Subject: event.Subject{Session: "ses_one", Endpoint: "smartid-sign", Account: "acc_one"},
 		Token:   someToken, Locale: "en", Type: eventType, State: state, At: time.Now(),
 		Observation: &session.Observation{Answer: session.Answer{State: state}, At: time.Now(), Content: &session.Content{Status: 200, Body: []byte(body)}},
 	}
@@ -71,14 +78,14 @@ func awaitPrinted(t *testing.T, l *listening, texts ...string) {
 // again is recognised.
 func TestListenToTheBridge(t *testing.T) {
 	t.Parallel()
-	secret := webhook.NewSecret()
+	secret := signature.NewSecret()
 	l := listen(t, "--secret", secret, "--fail-every", "2")
 	hooks := deliverer(t)
-	pending := change(webhook.TypePending, session.Pending, testkit.Waiting)
+	pending := change(event.TypePending, session.Pending, testkit.Waiting)
 	if _, err := hooks.Attach(t.Context(), pending.Subject, webhook.AttachOptions{URL: l.url + "/hook", Secret: secret}); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []webhook.Change{pending, change(webhook.TypeSucceeded, session.Succeeded, `{"status":"ok","file":{"name":"a.pdf","content":"JVBERi0="}}`)} {
+	for _, c := range []event.Change{pending, change(event.TypeSucceeded, session.Succeeded, `{"status":"ok","file":{"name":"a.pdf","content":"JVBERi0="}}`)} {
 		if published, err := hooks.Changed(context.Background(), c); !published || err != nil {
 			t.Fatalf("Changed = %t, %v", published, err)
 		}

@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // webhookInbox answers webhooks and prints a block for each.
@@ -66,7 +66,7 @@ func (b *webhookInbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostWebhook))
-	in := &incoming{at: time.Now(), header: r.Header, body: body, id: r.Header.Get(webhook.HeaderID)}
+	in := &incoming{at: time.Now(), header: r.Header, body: body, id: r.Header.Get(signature.HeaderID)}
 	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
 	case tooLarge:
 		in.problem, in.status = "the body is larger than 100 MiB", http.StatusRequestEntityTooLarge
@@ -85,21 +85,21 @@ func (b *webhookInbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // verify returns the kind of signature that fits, or why none does.
 func (b *webhookInbox) verify(in *incoming) (by, problem string) {
-	for _, name := range []string{webhook.HeaderID, webhook.HeaderTimestamp, webhook.HeaderSignature} {
+	for _, name := range []string{signature.HeaderID, signature.HeaderTimestamp, signature.HeaderSignature} {
 		if in.header.Get(name) == "" {
 			return "", "the header " + strings.ToLower(name) + " is missing"
 		}
 	}
-	seconds, err := strconv.ParseInt(in.header.Get(webhook.HeaderTimestamp), 10, 64)
+	seconds, err := strconv.ParseInt(in.header.Get(signature.HeaderTimestamp), 10, 64)
 	if err != nil {
-		return "", "webhook-timestamp is not a number of seconds: " + plain(in.header.Get(webhook.HeaderTimestamp))
+		return "", "webhook-timestamp is not a number of seconds: " + plain(in.header.Get(signature.HeaderTimestamp))
 	}
 	for _, key := range b.cmd.Secret {
-		err = webhook.Verify(in.header, in.body, in.at, key)
+		err = signature.Verify(in.header, in.body, in.at, key)
 		if err == nil {
 			return signatureKind(key), ""
 		}
-		if errors.Is(err, webhook.ErrTimestamp) {
+		if errors.Is(err, signature.ErrTimestamp) {
 			return "", misdated(in.at.Sub(time.Unix(seconds, 0)))
 		}
 	}
@@ -118,18 +118,18 @@ func misdated(age time.Duration) string {
 	if age < 0 {
 		where = "in the future: one of the clocks is wrong"
 	}
-	return fmt.Sprintf("the signature is valid, but webhook-timestamp is %s %s; at most %s is accepted", age.Abs().Round(time.Second), where, webhook.Tolerance)
+	return fmt.Sprintf("the signature is valid, but webhook-timestamp is %s %s; at most %s is accepted", age.Abs().Round(time.Second), where, signature.Tolerance)
 }
 
 // mismatch guesses why no signature fits: the signature itself cannot tell.
 func (b *webhookInbox) mismatch(in *incoming) string {
-	if missing := b.otherKind(in.header.Get(webhook.HeaderSignature)); missing != "" {
+	if missing := b.otherKind(in.header.Get(signature.HeaderSignature)); missing != "" {
 		return missing
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, in.body) == nil && !bytes.Equal(compact.Bytes(), in.body) {
 		for _, key := range b.cmd.Secret {
-			if webhook.Verify(in.header, compact.Bytes(), in.at, key) == nil {
+			if signature.Verify(in.header, compact.Bytes(), in.at, key) == nil {
 				return "the body was changed on the way: its white space differs from what was signed; verify the bytes as they came, not JSON that was encoded again"
 			}
 		}

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
-	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // listening is a running "listen".
@@ -78,7 +78,7 @@ func (l *listening) post(m mail) (status int, block string) {
 	if m.body == "" {
 		m.body = strings.Replace(anEvent, "OBSERVED", time.Now().Add(-90*time.Second).UTC().Format(time.RFC3339Nano), 1)
 	}
-	signature, err := webhook.Sign(m.id, m.at, []byte(m.body), m.key)
+	signed, err := signature.Sign(m.id, m.at, []byte(m.body), m.key)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func (l *listening) post(m mail) (status int, block string) {
 	}
 	request.Header.Set("webhook-id", m.id)
 	request.Header.Set("webhook-timestamp", strconv.FormatInt(m.at.Unix(), 10))
-	request.Header.Set("webhook-signature", signature)
+	request.Header.Set("webhook-signature", signed)
 	if m.change != nil {
 		m.change(request.Header)
 	}
@@ -124,7 +124,7 @@ func (l *listening) want(m mail, status int, texts ...string) {
 }
 
 func TestListenShowsAWebhook(t *testing.T) {
-	key := webhook.NewSecret()
+	key := signature.NewSecret()
 	l := listen(t, "--secret", key)
 	if !strings.Contains(l.out.String(), "allow_networks: [127.0.0.0/8]") {
 		t.Errorf("the banner does not tell how to send here: %s", l.out.String())
@@ -160,12 +160,12 @@ $`)
 }
 
 func TestListenTellsWhyNot(t *testing.T) {
-	key := webhook.NewSecret()
-	private, public := webhook.NewKeyPair()
+	key := signature.NewSecret()
+	private, public := signature.NewKeyPair()
 	l := listen(t, "--secret", key)
 	without := func(name string) func(http.Header) { return func(h http.Header) { h.Del(name) } }
 	set := func(name, value string) func(http.Header) { return func(h http.Header) { h.Set(name, value) } }
-	l.want(mail{key: webhook.NewSecret()}, 401, "session.succeeded     NOT VERIFIED", "the secret is not the subscription's, or")
+	l.want(mail{key: signature.NewSecret()}, 401, "session.succeeded     NOT VERIFIED", "the secret is not the subscription's, or")
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
 		l.want(mail{key: key, change: without(name)}, 401, "NOT VERIFIED", "the header "+name+" is missing")
 	}
@@ -192,7 +192,7 @@ func TestListenTellsWhyNot(t *testing.T) {
 }
 
 func TestListenShowsNothingHostile(t *testing.T) {
-	key := webhook.NewSecret()
+	key := signature.NewSecret()
 	l := listen(t, "--secret", key)
 	l.want(mail{key: key, body: `{"type":"\u001b[2Ja\r\nb","data":{"session":"x\u202ey\u0000","state":"` + strings.Repeat("x", 10000) + `"}}`}, 204, "·[2Ja··b", "x·y·")
 	l.want(mail{key: key, id: "evt_2", body: "\x1b[31m" + strings.Repeat("ž", 10000)}, 204, "·[31mž")
@@ -207,7 +207,7 @@ func TestListenShowsNothingHostile(t *testing.T) {
 }
 
 func TestListenFailsOnRequest(t *testing.T) {
-	key := webhook.NewSecret()
+	key := signature.NewSecret()
 	for _, c := range []struct {
 		args []string
 		want []int
@@ -225,7 +225,7 @@ func TestListenFailsOnRequest(t *testing.T) {
 			if got, _ := l.post(mail{key: key}); got != want {
 				t.Errorf("%v: webhook %d is answered %d; want %d", c.args, i+1, got, want)
 			}
-			if got, _ := l.post(mail{key: webhook.NewSecret()}); got != 401 {
+			if got, _ := l.post(mail{key: signature.NewSecret()}); got != 401 {
 				t.Errorf("%v: one that is not verified is answered %d", c.args, got)
 			}
 		}
@@ -233,7 +233,7 @@ func TestListenFailsOnRequest(t *testing.T) {
 }
 
 func TestListenBoundsBodies(t *testing.T) {
-	l := listen(t, "--secret", webhook.NewSecret())
+	l := listen(t, "--secret", signature.NewSecret())
 	conn, err := net.Dial("tcp", strings.TrimPrefix(l.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -259,8 +259,8 @@ func TestListenMisused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	private, public := webhook.NewKeyPair()
-	good := webhook.NewSecret()
+	private, public := signature.NewKeyPair()
+	good := signature.NewSecret()
 	for _, c := range []struct {
 		args []string
 		code int

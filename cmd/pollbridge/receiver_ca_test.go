@@ -2,11 +2,11 @@ package main
 
 import (
 	"crypto/tls"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"testing"
 
+	"pollbridge/admin/api"
 	"pollbridge/internal/testkit"
 )
 
@@ -28,18 +28,14 @@ func TestReceiversOfAPrivateAuthority(t *testing.T) {
 		"POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", "POLLBRIDGE_WEBHOOK_ALLOW_PORTS=" + strings.Join(ports, ","), "POLLBRIDGE_ADMIN_KEY=" + key,
 	}, "serve", "--upstream", upstream, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 	p.awaitServing()
-	call := func(path, body string) string {
-		_, answer := ask("POST", p.private+"/v1/subscriptions"+path, body, "Authorization: Bearer "+key, "Content-Type: application/json")
-		return answer
-	}
+	manage, err := api.New(p.private, key, nil)
+	testkit.NoError(t, err)
 	for i, name := range names {
-		var made struct{ ID string }
-		if err := json.Unmarshal([]byte(call("", `{"url":"`+urls[i]+`"}`)), &made); err != nil {
-			t.Fatal(err)
-		}
-		attempt := call("/"+made.ID+"/test", "")
-		if want := name != "nobody"; strings.Contains(attempt, `"success":true`) != want || !want && !strings.Contains(attempt, `"error":"tls"`) {
-			t.Errorf("the receiver of %s: %s", name, attempt)
+		made, err := manage.CreateSubscription(t.Context(), api.NewSubscription{URL: urls[i]})
+		testkit.NoError(t, err)
+		attempt, err := manage.TestSubscription(t.Context(), made.ID)
+		if want := name != "nobody"; err != nil || attempt.Success != want || !want && attempt.Error != "tls" {
+			t.Errorf("the receiver of %s: %+v, %v", name, attempt, err)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/upstream"
 	"pollbridge/webhook"
 
@@ -19,7 +20,7 @@ func (b *bridge) services() *admin.Services {
 	}
 }
 
-func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
+func (b *bridge) stats(ctx context.Context) (api.Stats, error) {
 	hooks, err := b.webhooks.Stats(ctx)
 	entries, bytes := b.statuses.Size()
 	metrics, _ := b.registry.Gather() // what another collector cannot tell is no matter here
@@ -31,11 +32,11 @@ func (b *bridge) stats(ctx context.Context) (admin.Stats, error) {
 	delivered := sum(metrics, "pollbridge_deliveries_total", func(labels map[string]string) bool {
 		return labels["result"] == webhook.StateDelivered
 	})
-	return admin.Stats{
+	return api.Stats{
 		Version: programVersion(), StartedAt: b.started,
-		Polls:    admin.PollStats{Asked: int64(asked), Sent: int64(sent), Saved: int64(max(0, asked-sent))},
+		Polls:    api.PollStats{Asked: int64(asked), Sent: int64(sent), Saved: int64(max(0, asked-sent))},
 		Sessions: b.watcher.States(), Watches: b.watcher.Live() + b.longPolls.Held(),
-		Cache:         admin.CacheStats{Entries: int(entries), Bytes: bytes},
+		Cache:         api.CacheStats{Entries: int(entries), Bytes: bytes},
 		Breaker:       b.upstream.Breaker(),
 		Subscriptions: hooks.Subscriptions,
 		Deliveries: map[string]int{

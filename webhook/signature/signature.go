@@ -1,4 +1,6 @@
-package webhook
+// Package signature signs and verifies webhooks as Standard Webhooks 1.0 has it: v1 with a
+// secret that both sides know, and v1a with a pair of ed25519 keys.
+package signature
 
 import (
 	"crypto/ed25519"
@@ -22,6 +24,12 @@ const (
 	HeaderSignature = "Webhook-Signature"
 )
 
+// The kinds of signatures.
+const (
+	V1  = "v1"  // HMAC-SHA256
+	V1a = "v1a" // ed25519
+)
+
 // Tolerance is how far the timestamp of a webhook may be from the receiver's clock.
 const Tolerance = 5 * time.Minute
 
@@ -32,11 +40,11 @@ const (
 	publicPrefix  = "whpk_"
 )
 
-// Why a webhook cannot be trusted.
+// Why a webhook cannot be trusted, see Verify.
 var (
-	ErrNoSignature = errors.New("webhook: webhook-id, webhook-timestamp or webhook-signature is missing or malformed")
-	ErrSignature   = errors.New("webhook: no signature matches the message and the keys")
-	ErrTimestamp   = errors.New("webhook: the timestamp is too far from now, a replay or a wrong clock")
+	ErrMissing   = errors.New("webhook: webhook-id, webhook-timestamp or webhook-signature is missing or malformed")
+	ErrMismatch  = errors.New("webhook: no signature matches the message and the keys")
+	ErrTimestamp = errors.New("webhook: the timestamp is too far from now, a replay or a wrong clock")
 )
 
 // NewSecret returns a new shared secret: whsec_….
@@ -88,23 +96,23 @@ func signWith(key string, content []byte) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), content)), nil
+		return V1a + "," + base64.StdEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), content)), nil
 	}
 	secret, err := secretKey(key)
 	if err != nil {
 		return "", err
 	}
-	return "v1," + base64.StdEncoding.EncodeToString(mac(secret, content)), nil
+	return V1 + "," + base64.StdEncoding.EncodeToString(mac(secret, content)), nil
 }
 
 // Verify returns nil if a message was signed with one of the keys, whsec_… or whpk_…,
-// no longer than Tolerance before or after now. The errors are ErrNoSignature,
-// ErrSignature and ErrTimestamp, and one about a key that is none.
+// no longer than Tolerance before or after now. The errors are ErrMissing,
+// ErrMismatchand ErrTimestamp, and one about a key that is none.
 func Verify(header http.Header, payload []byte, now time.Time, keys ...string) error {
 	id, timestamp, signatures := header.Get(HeaderID), header.Get(HeaderTimestamp), header.Get(HeaderSignature)
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)
 	if err != nil || id == "" || signatures == "" {
-		return ErrNoSignature
+		return ErrMissing
 	}
 	content := signedContent(id, timestamp, payload)
 	verified := false
@@ -119,7 +127,7 @@ func Verify(header http.Header, payload []byte, now time.Time, keys ...string) e
 	}
 	switch age := now.Sub(time.Unix(seconds, 0)); {
 	case !verified:
-		return ErrSignature
+		return ErrMismatch
 	case age > Tolerance || age < -Tolerance:
 		return ErrTimestamp
 	}
@@ -131,10 +139,10 @@ func verifyWith(key, signature string, content []byte) (bool, error) {
 	given, unreadable := base64.StdEncoding.DecodeString(encoded)
 	if strings.HasPrefix(key, publicPrefix) {
 		public, err := decodeKey(key, publicPrefix, ed25519.PublicKeySize, ed25519.PublicKeySize)
-		return err == nil && unreadable == nil && version == SignatureV1a && ed25519.Verify(public, content, given), err
+		return err == nil && unreadable == nil && version == V1a && ed25519.Verify(public, content, given), err
 	}
 	secret, err := secretKey(key)
-	return err == nil && unreadable == nil && version == SignatureV1 && hmac.Equal(given, mac(secret, content)), err
+	return err == nil && unreadable == nil && version == V1 && hmac.Equal(given, mac(secret, content)), err
 }
 
 func signedContent(id, timestamp string, payload []byte) []byte {
@@ -145,6 +153,13 @@ func mac(secret, content []byte) []byte {
 	h := hmac.New(sha256.New, secret)
 	h.Write(content)
 	return h.Sum(nil)
+}
+
+// IsSecret reports whether a text is a shared secret that can sign: whsec_ and the base64
+// of 24 to 64 bytes.
+func IsSecret(text string) bool {
+	_, err := secretKey(text)
+	return err == nil
 }
 
 func secretKey(secret string) ([]byte, error) { return decodeKey(secret, secretPrefix, 24, 64) }

@@ -1,4 +1,4 @@
-package webhook
+package send
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 	"code.dny.dev/ssrf"
 )
 
-// errRefused means that an address was not dialled because webhooks must not go there.
+// errRefused means that an address is not dialled because webhooks must not go there.
 var errRefused = errors.New("webhooks must not be sent to this address")
 
 // guard decides which addresses webhooks may reach. What is public is what ssrf lets

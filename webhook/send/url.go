@@ -1,7 +1,8 @@
-package webhook
+package send
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -12,12 +13,11 @@ import (
 
 const mostURL = 2048
 
-// checkURL returns a URL that webhooks may go to as far as it alone tells, or a
-// *FieldError. What its name means is checked when it is dialled.
-func (s *sender) checkURL(raw string) (*url.URL, error) {
-	wrong := func(problem string) (*url.URL, error) {
-		return nil, &FieldError{Field: "url", Problem: problem}
-	}
+// CheckURL returns a URL that webhooks may go to as far as it alone tells. The error is
+// about the URL, for whoever gave it ("must be https …"), and repeats none of it. What the
+// host's name means is checked when it is dialled.
+func (s *Sender) CheckURL(raw string) (*url.URL, error) {
+	wrong := func(problem string) (*url.URL, error) { return nil, errors.New(problem) }
 	if len(raw) > mostURL {
 		return wrong("must be at most " + strconv.Itoa(mostURL) + " bytes")
 	}
@@ -59,7 +59,7 @@ const (
 	notAnywhere = "must not have this address: it is not public and not in webhook.allow_networks"
 )
 
-func (s *sender) checkHost(u *url.URL) (problem string) {
+func (s *Sender) checkHost(u *url.URL) (problem string) {
 	host := strings.TrimSuffix(u.Hostname(), ".")
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if strings.HasPrefix(u.Host, "[") == addr.Is4() { // [127.0.0.1], or IPv6 without brackets
@@ -96,8 +96,8 @@ func isName(host string) bool {
 	return len(host) <= 253 && hostName.MatchString(host) && !endsInNumber.MatchString(host)
 }
 
-// hostOf is the host of a URL that was checked, in the form in which configuration
-// names it: in lower case, without port.
-func hostOf(u *url.URL) string {
+// Host is the host of a URL that was checked, in the form in which configuration names it:
+// in lower case, without port.
+func Host(u *url.URL) string {
 	return strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 }

@@ -1,4 +1,4 @@
-package webhook
+package event
 
 import (
 	"bytes"
@@ -42,6 +42,14 @@ type sessionData struct {
 	FileOmitted   bool           `json:"file_omitted"`
 }
 
+// Operational is what an operational event says.
+type Operational struct {
+	Subscription string
+	Description  string
+	Reason       string    // empty: none
+	FailingSince time.Time // zero: it is not failing
+}
+
 // operationalData is about a subscription.
 type operationalData struct {
 	Subscription string  `json:"subscription"`
@@ -51,6 +59,20 @@ type operationalData struct {
 	// Verbatim is in webhook.test only.
 	Verbatim jsontext.Value `json:"verbatim,omitzero"`
 }
+
+func (o Operational) payload(eventType string, at time.Time) ([]byte, error) {
+	data := operationalData{Subscription: o.Subscription, Description: o.Description, FailingSince: stampOf(o.FailingSince)}
+	if o.Reason != "" {
+		data.Reason = &o.Reason
+	}
+	if eventType == TypeTest {
+		data.Verbatim = verbatim
+	}
+	return encode(envelope[operationalData]{eventType, stamp(at), data})
+}
+
+// TestPayload is what webhook.test sends.
+func TestPayload(o Operational, at time.Time) ([]byte, error) { return o.payload(TypeTest, at) }
 
 // verbatim is JSON that no usual library writes as it has read it: a receiver that
 // verifies what it has decoded and encoded anew fails at once, and not one day.
@@ -63,7 +85,7 @@ var asItIs = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.Allow
 func encode[Data any](e envelope[Data]) ([]byte, error) {
 	payload, err := json.Marshal(e, asItIs)
 	if err != nil {
-		return nil, fmt.Errorf("webhook: encoding an event: %w", err)
+		return nil, fmt.Errorf("event: encoding an event: %w", err)
 	}
 	return payload, nil
 }
@@ -126,9 +148,9 @@ func messageIn(body []byte) *string {
 	return new(string(text))
 }
 
-// withFile puts the whole final answer into a payload that was recorded without its
+// WithFile puts the whole final answer into a payload that was recorded without its
 // document, if it is what an event can hold: a JSON object.
-func withFile(payload []byte, o *session.Observation) []byte {
+func WithFile(payload []byte, o *session.Observation) []byte {
 	var recorded envelope[sessionData]
 	if _, _, err := session.WithoutFile(o.Body); err != nil || json.Unmarshal(payload, &recorded, asItIs) != nil {
 		return payload

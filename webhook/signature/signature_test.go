@@ -1,4 +1,4 @@
-package webhook_test
+package signature_test
 
 import (
 	"encoding/base64"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"pollbridge/webhook"
+	"pollbridge/webhook/signature"
 )
 
 // The vectors that the Standard Webhooks project publishes with its libraries.
@@ -41,17 +41,17 @@ func TestSignaturesAreThePublishedOnes(t *testing.T) {
 		{[]string{vectorPrivate}, vectorV1a},
 		{[]string{vectorSecret, vectorPrivate}, vectorV1 + " " + vectorV1a},
 	} {
-		got, err := webhook.Sign(vectorID, at, []byte(vectorPayload), c.keys...)
+		got, err := signature.Sign(vectorID, at, []byte(vectorPayload), c.keys...)
 		if got != c.want || err != nil {
 			t.Errorf("Sign = %q, %v; want %q", got, err, c.want)
 		}
 	}
-	public, err := webhook.PublicKey(vectorPrivate)
+	public, err := signature.PublicKey(vectorPrivate)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, key := range []string{vectorSecret, public} {
-		if err := webhook.Verify(signed(vectorV1+" "+vectorV1a), []byte(vectorPayload), at, key); err != nil {
+		if err := signature.Verify(signed(vectorV1+" "+vectorV1a), []byte(vectorPayload), at, key); err != nil {
 			t.Errorf("Verify with %s… = %v", key[:6], err)
 		}
 	}
@@ -59,8 +59,8 @@ func TestSignaturesAreThePublishedOnes(t *testing.T) {
 
 func TestVerifyRefuses(t *testing.T) {
 	at := time.Unix(vectorSeconds, 0)
-	_, otherPublic := webhook.NewKeyPair()
-	public, _ := webhook.PublicKey(vectorPrivate)
+	_, otherPublic := signature.NewKeyPair()
+	public, _ := signature.PublicKey(vectorPrivate)
 	without := func(name string) http.Header {
 		h := signed(vectorV1)
 		h.Del(name)
@@ -74,23 +74,23 @@ func TestVerifyRefuses(t *testing.T) {
 		key     string
 		want    error
 	}{
-		{"another payload", signed(vectorV1), vectorPayload + " ", at, vectorSecret, webhook.ErrSignature},
-		{"another secret", signed(vectorV1), vectorPayload, at, webhook.NewSecret(), webhook.ErrSignature},
-		{"another public key", signed(vectorV1a), vectorPayload, at, otherPublic, webhook.ErrSignature},
-		{"v1 for a public key", signed(vectorV1), vectorPayload, at, public, webhook.ErrSignature},
-		{"v1a for a secret", signed(vectorV1a), vectorPayload, at, vectorSecret, webhook.ErrSignature},
-		{"the other version's name", signed("v1," + vectorV1a[4:]), vectorPayload, at, public, webhook.ErrSignature},
-		{"half a signature", signed("v1,"), vectorPayload, at, vectorSecret, webhook.ErrSignature},
-		{"no base64", signed("v1,***"), vectorPayload, at, vectorSecret, webhook.ErrSignature},
-		{"no id", without("webhook-id"), vectorPayload, at, vectorSecret, webhook.ErrNoSignature},
-		{"no timestamp", without("webhook-timestamp"), vectorPayload, at, vectorSecret, webhook.ErrNoSignature},
-		{"no signature", without("webhook-signature"), vectorPayload, at, vectorSecret, webhook.ErrNoSignature},
-		{"too old", signed(vectorV1), vectorPayload, at.Add(webhook.Tolerance + time.Second), vectorSecret, webhook.ErrTimestamp},
-		{"too new", signed(vectorV1), vectorPayload, at.Add(-webhook.Tolerance - time.Second), vectorSecret, webhook.ErrTimestamp},
-		{"the last moment", signed(vectorV1), vectorPayload, at.Add(webhook.Tolerance), vectorSecret, nil},
+		{"another payload", signed(vectorV1), vectorPayload + " ", at, vectorSecret, signature.ErrMismatch},
+		{"another secret", signed(vectorV1), vectorPayload, at, signature.NewSecret(), signature.ErrMismatch},
+		{"another public key", signed(vectorV1a), vectorPayload, at, otherPublic, signature.ErrMismatch},
+		{"v1 for a public key", signed(vectorV1), vectorPayload, at, public, signature.ErrMismatch},
+		{"v1a for a secret", signed(vectorV1a), vectorPayload, at, vectorSecret, signature.ErrMismatch},
+		{"the other version's name", signed("v1," + vectorV1a[4:]), vectorPayload, at, public, signature.ErrMismatch},
+		{"half a signature", signed("v1,"), vectorPayload, at, vectorSecret, signature.ErrMismatch},
+		{"no base64", signed("v1,***"), vectorPayload, at, vectorSecret, signature.ErrMismatch},
+		{"no id", without("webhook-id"), vectorPayload, at, vectorSecret, signature.ErrMissing},
+		{"no timestamp", without("webhook-timestamp"), vectorPayload, at, vectorSecret, signature.ErrMissing},
+		{"no signature", without("webhook-signature"), vectorPayload, at, vectorSecret, signature.ErrMissing},
+		{"too old", signed(vectorV1), vectorPayload, at.Add(signature.Tolerance + time.Second), vectorSecret, signature.ErrTimestamp},
+		{"too new", signed(vectorV1), vectorPayload, at.Add(-signature.Tolerance - time.Second), vectorSecret, signature.ErrTimestamp},
+		{"the last moment", signed(vectorV1), vectorPayload, at.Add(signature.Tolerance), vectorSecret, nil},
 		{"one of several", signed("v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc= v2,x " + vectorV1), vectorPayload, at, vectorSecret, nil},
 	} {
-		if err := webhook.Verify(c.header, []byte(c.payload), c.now, c.key); !errors.Is(err, c.want) {
+		if err := signature.Verify(c.header, []byte(c.payload), c.now, c.key); !errors.Is(err, c.want) {
 			t.Errorf("%s: Verify = %v; want %v", c.name, err, c.want)
 		}
 	}
@@ -99,8 +99,8 @@ func TestVerifyRefuses(t *testing.T) {
 func TestKeysAreNotRepeated(t *testing.T) {
 	random := base64.StdEncoding.EncodeToString(make([]byte, 20))
 	for _, key := range []string{"whsec_" + random, "whsk_" + random, "whpk_" + random, random, ""} {
-		_, signing := webhook.Sign("a", time.Now(), nil, key)
-		verifying := webhook.Verify(signed(vectorV1), nil, time.Now(), key)
+		_, signing := signature.Sign("a", time.Now(), nil, key)
+		verifying := signature.Verify(signed(vectorV1), nil, time.Now(), key)
 		for _, err := range []error{signing, verifying} {
 			if err == nil || strings.Contains(err.Error(), random) {
 				t.Errorf("with a key of 20 bytes: %v; want an error that does not show it", err)

@@ -1,0 +1,102 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+
+	"pollbridge/session"
+)
+
+// keepAgainAfter is how long after a failure Finals is asked again to keep an answer.
+const keepAgainAfter = time.Second
+
+// unkept holds the final observations that Finals could not keep, until it can, or until
+// their time is over. The zero value is empty.
+type unkept struct {
+	mu      sync.Mutex
+	answers map[unkeptKey]*session.Variant // guarded by mu
+}
+
+type unkeptKey struct {
+	key string // of the variant
+	o   *session.Observation
+}
+
+func (u *unkept) add(v *session.Variant, o *session.Observation) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.answers == nil {
+		u.answers = map[unkeptKey]*session.Variant{}
+	}
+	u.answers[unkeptKey{v.Key(), o}] = v
+}
+
+// forget drops the answers of a session, whatever was asked.
+func (u *unkept) forget(sessionKey string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	maps.DeleteFunc(u.answers, func(k unkeptKey, _ *session.Variant) bool { return session.SessionKey(k.key) == sessionKey })
+}
+
+func (u *unkept) all() map[unkeptKey]*session.Variant {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return maps.Clone(u.answers)
+}
+
+// drop reports whether the answer was still there.
+func (u *unkept) drop(k unkeptKey) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_, held := u.answers[k]
+	delete(u.answers, k)
+	return held
+}
+
+func (s *Statuses) keepAgainUntilQuit() {
+	ticker := time.NewTicker(keepAgainAfter)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			s.keepAgain()
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// keepAgain tries once more to make durable what could not be, unless it is forgotten.
+func (s *Statuses) keepAgain() {
+	for k, v := range s.unkept.all() {
+		if s.leftOfFinal(k.o, time.Now()) <= 0 {
+			s.unkept.drop(k)
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
+		err := s.options.Finals.Keep(ctx, v, k.o)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) {
+			return // the others would only wait as long
+		}
+		if err == nil && s.unkept.drop(k) {
+			s.keptAfterAll(v)
+		}
+	}
+}
+
+func (s *Statuses) keptAfterAll(v *session.Variant) {
+	shard := s.shard(v.Key())
+	shard.mu.Lock()
+	if slot, busy := shard.slots[v.Key()]; busy {
+		slot.unkept = false
+	}
+	shard.mu.Unlock()
+	s.options.Log.Info("final answer stored after all", "endpoint", v.Endpoint.Name, "token", v.ShortToken())
+	if s.options.Kept != nil {
+		s.options.Kept(nil)
+	}
+}
