@@ -248,7 +248,10 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 // for them record nothing any more.
 func (s *Service) eraseEvents(ctx context.Context, sessionID string) (position uint64, err error) {
 	if position, err = s.events.Erase(ctx, sessionID); err == nil {
+		writes := s.writes.of(sessionID)
+		writes.Lock() // what is being written now is there when deliveries are erased
 		s.erased.add(sessionID, position)
+		writes.Unlock()
 	}
 	return position, err
 }
