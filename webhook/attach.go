@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"time"
 
 	"pollbridge/event"
@@ -25,8 +27,8 @@ const mostBound = 200_000
 // last event (a final one, session.not_found or session.abandoned) was delivered to it,
 // when a final one is not for it and nothing else waits, when the session is erased, and at
 // the latest when Options.History is over. The error is ErrFull where there are too many.
-// The same session and URL make the same subscription: attached again, it stays as it was
-// and has no Secret. If the session's last event came before, it is delivered to it too,
+// The same session and URL make the same subscription: attached again, it is as it was
+// attached the last time, and has no Secret. If the session's last event came before, it is delivered to it too,
 // once. A session that was given up may be watched once more: attached again, the
 // subscription is there until it ends then.
 func (s *Service) Attach(ctx context.Context, subject event.Subject, o AttachOptions) (Subscription, error) {
@@ -52,6 +54,13 @@ func (s *Service) Attach(ctx context.Context, subject event.Subject, o AttachOpt
 // attach fails with ErrNotFound where a subscription goes that was there.
 func (s *Service) attach(ctx context.Context, sub *subscription, tell bool) (Subscription, error) {
 	existing := s.registry.get(sub.ID)
+	if existing != nil && existing.differs(sub, tell) {
+		taken, err := s.takeOver(ctx, sub, tell)
+		if err != nil {
+			return Subscription{}, err
+		}
+		existing = taken
+	}
 	if caughtUp, known := s.caughtUp.Load(sub.ID); known && caughtUp == nil && existing != nil {
 		return existing.view(), nil
 	}
@@ -81,6 +90,30 @@ func (s *Service) attach(ctx context.Context, sub *subscription, tell bool) (Sub
 		return sub.withSecret(), nil
 	}
 	return sub.view(), nil // whoever gave the secret knows it
+}
+
+// differs reports whether what is attached again is to be another subscription than the one
+// that is there. A secret counts if it was given.
+func (sub *subscription) differs(other *subscription, secretMade bool) bool {
+	return sub.IncludeFile != other.IncludeFile || sub.Signature != other.Signature || !secretMade && sub.Secret != other.Secret ||
+		!slices.Equal(sub.Events, other.Events) || !maps.Equal(sub.Headers, other.Headers)
+}
+
+// takeOver has a subscription that is there be as it is attached now. The secret before signs
+// for a while, too, as after a rotation.
+func (s *Service) takeOver(ctx context.Context, attached *subscription, secretMade bool) (*subscription, error) {
+	return s.change(ctx, attached.ID, func(sub *subscription) error {
+		if !sub.differs(attached, secretMade) {
+			return errUnchanged
+		}
+		if secret := sub.Secret; !secretMade && secret != attached.Secret {
+			sub.rotate(time.Now())
+			sub.Secret = attached.Secret
+		}
+		sub.IncludeFile, sub.Signature, sub.Events, sub.Headers = attached.IncludeFile, attached.Signature, attached.Events, attached.Headers
+		sub.completeKeys()
+		return nil
+	})
 }
 
 // catchUp delivers the last event of a session to a subscription that is attached now: it
@@ -215,7 +248,10 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 // for them record nothing any more.
 func (s *Service) eraseEvents(ctx context.Context, sessionID string) (position uint64, err error) {
 	if position, err = s.events.Erase(ctx, sessionID); err == nil {
+		writes := s.writes.of(sessionID)
+		writes.Lock() // what is being written now is there when deliveries are erased
 		s.erased.add(sessionID, position)
+		writes.Unlock()
 	}
 	return position, err
 }

@@ -339,6 +339,32 @@ func TestAllAttachedAreBounded(t *testing.T) {
 	testkit.Eventually(t, "there is room again", func() bool { return attach(3) == nil })
 }
 
+// TestAttachedDifferently: what is attached again is as it was asked for the last time.
+func TestAttachedDifferently(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	before, after := headerSecret(24), headerSecret(32)
+	first, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL, Secret: before, Events: []string{event.TypeRefused}})
+	testkit.NoError(t, err)
+	again, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL, Secret: after, IncludeFile: true, Headers: map[string]string{"X-A": "b"}})
+	testkit.NoError(t, err)
+	if again.ID != first.ID || !again.IncludeFile || len(again.Events) > 0 || len(again.Headers) != 1 {
+		t.Errorf("attached again: %+v", again)
+	}
+	if same, err := b.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: r.URL, IncludeFile: true, Headers: map[string]string{"X-A": "b"}}); err != nil || !same.Updated.Equal(again.Updated) {
+		t.Errorf("attached as it is: %+v, %v; want no change", same, err)
+	}
+	b.changed(change("ses_a", session.Succeeded))
+	got := r.Wait(t, 1)[0]
+	for _, secret := range []string{after, before} { // the one before for a while
+		testkit.NoError(t, signature.Verify(got.Header, got.Body, time.Now(), secret))
+	}
+	if got.Header.Get("X-A") != "b" {
+		t.Errorf("the headers are %v", got.Header)
+	}
+}
+
 // TestAttachWhileItEnds: a session may end at any moment while somebody, or two of them,
 // ask to be told.
 func TestAttachWhileItEnds(t *testing.T) {

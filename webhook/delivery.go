@@ -79,6 +79,9 @@ func readDelivery(r store.Record) (*delivery, error) {
 // writeDelivery makes d durable. It fails with store.ErrConflict if somebody else has
 // changed it since it was read, and does nothing about an event that was erased.
 func (s *Service) writeDelivery(ctx context.Context, d *delivery) error {
+	writes := s.writes.of(d.Session)
+	writes.RLock()
+	defer writes.RUnlock()
 	if s.erased.has(d.Session, d.Position) {
 		return nil
 	}
@@ -341,6 +344,9 @@ func (s *Service) conclude(ctx context.Context, d *delivery, state, reason strin
 // settle keeps the list of dead deliveries true. A delivery that is delivered again
 // stays in it until that is over, so that nobody else has to write there.
 func (s *Service) settle(ctx context.Context, d *delivery) (err error) {
+	writes := s.writes.of(d.Session)
+	writes.RLock()
+	defer writes.RUnlock()
 	switch {
 	case s.erased.has(d.Session, d.Position):
 	case d.State == StateDead:

@@ -11,16 +11,13 @@ import (
 	"pollbridge/store"
 )
 
-// endings orders what is recorded of sessions against the release of what is attached to
-// them: whoever records holds the lock of a session for reading, and whoever finds out that
-// it is over, and lets go of a subscription, holds it for writing.
-type endings [64]sync.RWMutex
+// sessionLocks has a lock for each session, which others may have, too.
+type sessionLocks [64]sync.RWMutex
 
-// of returns the lock of a session, which others may have, too.
-func (e *endings) of(sessionID string) *sync.RWMutex {
+func (l *sessionLocks) of(sessionID string) *sync.RWMutex {
 	hash := fnv.New32a()
 	hash.Write([]byte(sessionID))
-	return &e[hash.Sum32()%uint32(len(e))]
+	return &l[hash.Sum32()%uint32(len(l))]
 }
 
 // delivered lets go of a bound subscription if it has had its last event now.

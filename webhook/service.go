@@ -45,8 +45,9 @@ type Service struct {
 	consumers consumers
 	receivers receiverLog
 	erased    erased
-	caughtUp  sync.Map // ids of bound subscriptions, see Attach; nil: they have
-	endings   endings
+	caughtUp  sync.Map            // ids of bound subscriptions, see Attach; nil: they have
+	endings   sessionLocks        // held for reading by who records, for writing by who lets go of what is attached
+	writes    sessionLocks        // held for reading by who writes of a delivery, for writing by who erases
 	loads     *semaphore.Weighted // bounds how many documents of unknown size are loaded at a time
 	files     *semaphore.Weighted // bounds the memory of documents on their way
 	room      int64               // of files
