@@ -311,10 +311,13 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 		return err == nil && b.BreakersOpen() == 1 && st.AttemptsUnderWay == 0
 	})
 	tried := len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: bad.ID}))
-	st, err := b.Stats(t.Context())
-	if err != nil || tried > 40 || st.BacklogNow+st.BacklogLater != events+20 {
-		t.Errorf("%d tried, %d wait, %d wait for a retry, %v; want %d in all", tried, st.BacklogNow, st.BacklogLater, err, events+20)
+	if tried > 40 {
+		t.Errorf("%d were tried", tried)
 	}
+	testkit.Eventually(t, "all wait, now or for a retry", func() bool { // what is put off may be counted twice for a moment
+		st, err := b.Stats(t.Context())
+		return err == nil && st.BacklogNow+st.BacklogLater == events+20
+	})
 }
 
 // TestNoAnswerHoldsNothing: a status that is no answer is a failure at once, to whoever

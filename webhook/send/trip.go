@@ -54,4 +54,7 @@ func speaksHTTP2(c net.Conn) bool {
 
 // sent reports whether something of the request may have left. It is too careful where
 // others use the connection at the same time, which HTTP/2 allows.
-func (t *trip) sent() bool { return t.conn == nil || t.conn.sent.Load() > t.before }
+func (t *trip) sent() bool {
+	// On one that was spent nothing is, but for what says that TLS ends.
+	return t.conn == nil || !t.conn.spent.Load() && t.conn.sent.Load() > t.before
+}
