@@ -129,8 +129,11 @@ func (s *Service) catchUp(ctx context.Context, sub *subscription) error {
 			return err
 		}
 	}
-	if last.Position > 0 && d.revision == 0 && sub.covers(last) {
+	switch {
+	case last.Position > 0 && d.revision == 0 && sub.covers(last):
 		return s.enqueue(ctx, sub, last, 0)
+	case last.Final && d.State == StateDelivered: // to what was there before, and has gone since
+		return s.release(ctx, sub, last)
 	}
 	return s.releaseUntold(ctx, sub, last)
 }
