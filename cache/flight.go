@@ -23,7 +23,6 @@ type flight struct {
 	known    *record // what is known after it
 	err      error   // why it brought nothing
 	loaded   bool    // Finals knew the answer, the upstream was not asked
-	unkept   bool    // Finals could not keep it
 }
 
 func newFlight(locale int, known *record, origin string) *flight {
@@ -76,7 +75,6 @@ func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) 
 		slot.flight, slot.last = nil, failure{err: err, at: time.Now(), origin: f.origin}
 		if brought != nil {
 			slot.known = brought
-			slot.unkept = slot.unkept || f.unkept
 		}
 		shard.mu.Unlock()
 		close(f.done)
@@ -120,7 +118,7 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		return next, nil // a final record stays what it is
 	}
 	if o.State.Final() {
-		f.unkept = !s.keep(v, o)
+		s.keep(v, o)
 	}
 	if next.other = s.otherFinal(v, f, o); next.other != nil {
 		o = next.other // the session has ended, whatever this variant was told
@@ -139,9 +137,9 @@ func (s *Statuses) observed(v *session.Variant, o *session.Observation) {
 // as none.
 const finalsTimeout = 5 * time.Second
 
-// keep makes a final observation durable and reports whether it is. If not, it is
-// answered all the same: a bridge must not add failures of its own. It is tried again.
-func (s *Statuses) keep(v *session.Variant, o *session.Observation) bool {
+// keep makes a final observation durable. If it cannot, that is answered all the same: a
+// bridge must not add failures of its own. It is tried again.
+func (s *Statuses) keep(v *session.Variant, o *session.Observation) {
 	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
 	defer cancel()
 	err := s.options.Finals.Keep(ctx, v, o)
@@ -152,7 +150,6 @@ func (s *Statuses) keep(v *session.Variant, o *session.Observation) bool {
 	if s.options.Kept != nil {
 		s.options.Kept(err)
 	}
-	return err == nil
 }
 
 // load returns what Finals knows about v's question, or nil.

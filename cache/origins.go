@@ -96,9 +96,6 @@ func (o *origins) poll(key originKey, variant string, window time.Duration) (don
 	if wait = window - time.Since(o.last[variant]); wait > 0 {
 		return nil, false, wait
 	}
-	if len(o.last) >= maxOrigins {
-		maps.DeleteFunc(o.last, func(_ string, at time.Time) bool { return time.Since(at) >= window })
-	}
 	o.last[variant] = time.Now()
 	done = make(chan struct{})
 	o.polls[key] = done

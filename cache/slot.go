@@ -25,7 +25,6 @@ type slot struct {
 	flight *flight // nil when none is under way
 	known  *record // nil when nothing is known
 	last   failure // of the last flight
-	unkept bool    // what is known is final, but Finals could not keep it
 	origin string  // that waits for a poll, so the next one is made for it
 }
 

@@ -339,7 +339,7 @@ func (s *Statuses) Erase(v *session.Variant) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if slot, busy := shard.slots[key]; busy {
-		slot.known, slot.unkept = nil, false
+		slot.known = nil
 		if slot.flight == nil {
 			delete(shard.slots, key)
 		}

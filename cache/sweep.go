@@ -58,7 +58,7 @@ func (s *Statuses) disposable(slot *slot, now time.Time, slots int) bool {
 		return true
 	}
 	s.remember(known)
-	if known.newest.State.Final() && held == nil && !slot.unkept {
+	if known.newest.State.Final() && held == nil && !s.unkept.holds(known) {
 		return true // Finals has it
 	}
 	return slots > maxLingering/shardCount

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +33,14 @@ func (u *unkept) add(v *session.Variant, o *session.Observation) {
 		u.answers = map[unkeptKey]*session.Variant{}
 	}
 	u.answers[unkeptKey{v.Key(), o}] = v
+}
+
+// holds reports whether an observation of the record is one that Finals could not keep.
+func (u *unkept) holds(known *record) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	held := func(o *session.Observation) bool { return u.answers[unkeptKey{known.key, o}] != nil }
+	return held(known.newest) || slices.ContainsFunc(known.others, held)
 }
 
 // forget drops the answers of a session, whatever was asked.
@@ -89,12 +98,6 @@ func (s *Statuses) keepAgain() {
 }
 
 func (s *Statuses) keptAfterAll(v *session.Variant) {
-	shard := s.shard(v.Key())
-	shard.mu.Lock()
-	if slot, busy := shard.slots[v.Key()]; busy {
-		slot.unkept = false
-	}
-	shard.mu.Unlock()
 	s.options.Log.Info("final answer stored after all", "endpoint", v.Endpoint.Name, "token", v.ShortToken())
 	if s.options.Kept != nil {
 		s.options.Kept(nil)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"pollbridge/internal/socket"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -55,18 +57,17 @@ func (s *Streams) Respond(c *fasthttp.RequestCtx, write func(w *bufio.Writer) er
 	head := append([]byte(nil), header.Header()...)
 	s.running.Add(1)
 	var begun atomic.Bool
-	eachBelow(c.Conn(), func(conn net.Conn) bool {
-		closing, ok := conn.(interface{ onClose(func()) })
-		if ok {
+	for conn := range socket.Down(c.Conn()) {
+		if closing, ok := conn.(interface{ onClose(func()) }); ok {
 			closing.onClose(func() {
 				if begun.CompareAndSwap(false, true) {
 					abandon()
 					s.running.Done()
 				}
 			})
+			break
 		}
-		return !ok
-	})
+	}
 	c.HijackSetNoResponse(true)
 	c.Hijack(func(conn net.Conn) {
 		if !begun.CompareAndSwap(false, true) {
@@ -92,25 +93,9 @@ func (s *Streams) Respond(c *fasthttp.RequestCtx, write func(w *bufio.Writer) er
 
 // reset makes the connection end in a reset when it is closed.
 func reset(conn net.Conn) {
-	eachBelow(conn, func(conn net.Conn) bool {
-		c, ok := conn.(interface{ SetLinger(int) error })
-		if ok {
+	for below := range socket.Down(conn) {
+		if c, ok := below.(interface{ SetLinger(int) error }); ok {
 			_ = c.SetLinger(0)
-		}
-		return !ok
-	})
-}
-
-// eachBelow calls f for conn and for each connection that it runs over, until f returns
-// false.
-func eachBelow(conn net.Conn, f func(net.Conn) bool) {
-	for f(conn) {
-		switch c := conn.(type) {
-		case interface{ NetConn() net.Conn }:
-			conn = c.NetConn()
-		case interface{ UnsafeConn() net.Conn }:
-			conn = c.UnsafeConn()
-		default:
 			return
 		}
 	}

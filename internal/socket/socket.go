@@ -1,8 +1,9 @@
 // Package socket tells whether the other side of a connection has hung up or has sent
-// something, without reading a byte of it.
+// something, without reading a byte of it, and what a connection runs over.
 package socket
 
 import (
+	"iter"
 	"net"
 	"syscall"
 )
@@ -32,12 +33,8 @@ type Socket struct {
 
 // Of finds the socket of conn, see At.
 func Of(conn net.Conn) *Socket {
-	for {
-		wrapped, ok := conn.(interface{ NetConn() net.Conn })
-		if !ok {
-			break
-		}
-		conn = wrapped.NetConn()
+	for below := range Down(conn) {
+		conn = below
 	}
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
@@ -48,6 +45,23 @@ func Of(conn net.Conn) *Socket {
 		return &Socket{state: Closed}
 	}
 	return &Socket{raw: raw}
+}
+
+// Down yields conn and then each connection that it runs over, the lowest last: below TLS,
+// below what a listener wraps around it, and below what a handler of fasthttp has hijacked.
+func Down(conn net.Conn) iter.Seq[net.Conn] {
+	return func(yield func(net.Conn) bool) {
+		for yield(conn) {
+			switch c := conn.(type) {
+			case interface{ NetConn() net.Conn }:
+				conn = c.NetConn()
+			case interface{ UnsafeConn() net.Conn }:
+				conn = c.UnsafeConn()
+			default:
+				return
+			}
+		}
+	}
 }
 
 // Look does what At does.

@@ -19,16 +19,12 @@ type conn struct {
 
 // below returns the conn that TLS runs over, or c itself.
 func below(c net.Conn) *conn {
-	for {
+	for c := range socket.Down(c) {
 		if found, ok := c.(*conn); ok {
 			return found
 		}
-		wrapped, ok := c.(interface{ NetConn() net.Conn })
-		if !ok {
-			return nil
-		}
-		c = wrapped.NetConn()
 	}
+	return nil
 }
 
 // begin is called before a request is sent. It returns how much was sent before. A
