@@ -178,17 +178,18 @@ func (l *Log) Knows(ctx context.Context, key string) (bool, error) {
 }
 
 // Follow calls f for each event, in order and one at a time, from where the follower with
-// that name was the last time, until ctx ends. An event is done when f returns nil;
-// otherwise, and after a crash, f gets it again. One that cannot be read is logged and left
-// out.
-func (l *Log) Follow(ctx context.Context, name string, f func(context.Context, *Event) error) error {
-	return l.journal.Follow(ctx, name, func(ctx context.Context, entry store.Entry) error {
+// that name was the last time, until ctx ends. An event is over when f has returned nil and
+// done was called, which may be later and by any goroutine; otherwise, and after a crash, f
+// gets it again. One that cannot be read is logged and left out.
+func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Context, e *Event, done func()) error) error {
+	return l.journal.Follow(ctx, name, func(ctx context.Context, entry store.Entry, done func()) error {
 		e, err := decode(entry)
 		if err != nil {
 			l.log.Error("skipping an unreadable event, it is not delivered", "error", err)
-			return nil // it will not get better
+			done() // it will not get better
+			return nil
 		}
-		return f(ctx, e)
+		return f(ctx, e, done)
 	})
 }
 

@@ -6,48 +6,46 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
-	followBatch   = 256
 	noteInterval  = 250 * time.Millisecond // between notes of where a follower is
 	shortestPause = 50 * time.Millisecond  // before what failed is tried again
 	longestPause  = 5 * time.Second
 )
 
-// Follow calls f for each entry, in order and one at a time, from where the follower
-// with that name was the last time, or from the first entry, until ctx ends; it
-// returns when the last call has. An entry is done when f returns nil; otherwise, and
-// after a crash, f gets it again, and entries before it that were done shortly before
-// the crash. Nobody else may follow with that name at that time. An entry that cannot
-// be decrypted is logged and left out.
-func (j *Journal) Follow(ctx context.Context, name string, f func(context.Context, Entry) error) error {
+// Follow hands each entry to f, in order and one at a time, from where the follower with
+// that name was the last time, or from the first entry, until ctx ends; it returns when the
+// last call has. An entry is over when f has returned nil and done was called, which may be
+// later, by any goroutine, in any order, more than once. After an error of f it gets the
+// entry again at once; after a crash it gets all that were not over, and some that were.
+// What is called done after Follow has returned is not noted: whoever follows next gets it
+// again. Nobody else may follow with that name at that time. An entry that cannot be
+// decrypted is logged and left out.
+func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Context, entry Entry, done func()) error) error {
 	j.s.running.Add(1)
 	defer j.s.running.Done()
-	follower := &follower{j: j, key: j.name + "." + name}
+	follower := &follower{j: j, key: j.name + "." + name, f: f, log: j.s.log.With("journal", j.name, "follower", name)}
 	if err := checkKey(follower.key); err != nil {
 		return err
 	}
 	ctx, cancel := either(ctx, j.s.ctx)
 	defer cancel()
-	log := j.s.log.With("journal", j.name, "follower", name)
-	if !retry(ctx, log, func() error { return follower.arrive(ctx) }) {
+	if !retry(ctx, follower.log, func() error { return follower.arrive(ctx) }) {
 		return nil
 	}
-	defer follower.leave()
-	for {
-		var entries []Entry
-		if !retry(ctx, log, func() (err error) { entries, err = follower.next(ctx); return err }) {
-			return nil
-		}
-		for _, entry := range entries {
-			if !retry(ctx, log, func() error { return f(ctx, entry) }) {
-				return nil
-			}
-			follower.done = entry.Sequence
-			follower.note(ctx)
-		}
-	}
+	noted := make(chan struct{})
+	go func() {
+		defer close(noted)
+		follower.noteUntil(ctx)
+	}()
+	j.s.insist(ctx, follower.round, func(err error) {
+		follower.log.Warn("event follower is not making progress", "error", err)
+	})
+	<-noted
+	return nil
 }
 
 // retry calls f until it returns nil, with longer and longer pauses. It returns false
@@ -74,53 +72,100 @@ func retry(ctx context.Context, log *slog.Logger, f func() error) bool {
 type follower struct {
 	j     *Journal
 	key   string
-	done  uint64 // all up to here is
+	f     func(context.Context, Entry, func()) error
+	log   *slog.Logger
+	given uint64 // all up to here were handed out
+	span  span
 	noted uint64
-	at    time.Time // when that was noted
 }
 
 func (w *follower) arrive(ctx context.Context) error {
 	record, err := w.j.s.followers.Get(ctx, w.key)
-	if errors.Is(err, ErrNotFound) {
-		return nil
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
+	if err == nil {
+		if len(record.Value) != 8 {
+			return ErrDamaged
+		}
+		w.noted = binary.BigEndian.Uint64(record.Value)
+	}
+	w.given = w.noted
+	w.span.begin(w.given)
+	return nil
+}
+
+// round hands out entries while the server runs.
+func (w *follower) round(ctx context.Context) error {
+	create, cancel, err := w.j.s.use(ctx)
 	if err != nil {
 		return err
 	}
-	if len(record.Value) != 8 {
-		return ErrDamaged
+	defer cancel()
+	// When the power failed, and not every write was synced, the note may have come further
+	// than the entries.
+	newest, err := w.j.Newest(create)
+	if err != nil {
+		return err
 	}
-	w.noted = binary.BigEndian.Uint64(record.Value)
-	// When the power failed, and not every write was synced, the note may have come
-	// further than the entries.
-	newest, err := w.j.Newest(ctx)
-	w.done = min(w.noted, newest)
-	return err
+	if w.given > newest {
+		w.given = newest
+		w.span.begin(newest)
+	}
+	consumer, err := w.j.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.given + 1,
+	})
+	if err != nil {
+		return err
+	}
+	return eachMessage(ctx, consumer, func(received jetstream.Msg) error { return w.hand(ctx, received) })
 }
 
-// next waits for entries. While there are none, it notes what was done.
-func (w *follower) next(ctx context.Context) ([]Entry, error) {
-	if w.noted != w.done {
-		defer w.note(ctx)
-		soon, cancel := context.WithTimeout(ctx, noteInterval)
-		defer cancel()
-		ctx = soon
+// hand hands one entry out.
+func (w *follower) hand(ctx context.Context, received jetstream.Msg) error {
+	if err := w.j.s.Err(); err != nil {
+		return err // what cannot be written may be seen, and gone later
 	}
-	return w.j.After(ctx, w.done, followBatch)
+	m, err := receivedMessage(received)
+	if err != nil {
+		return err
+	}
+	entry, err := w.j.entry(m, nil)
+	if err != nil {
+		w.log.Error("journal entry cannot be decrypted, skipping it", "sequence", m.Sequence, "error", err)
+		w.span.add(m.Sequence)()
+		w.given = m.Sequence
+		return nil
+	}
+	done := w.span.add(m.Sequence)
+	if !retry(ctx, w.log, func() error { return w.f(ctx, entry, done) }) {
+		return context.Cause(ctx)
+	}
+	w.given = m.Sequence
+	return nil
+}
+
+// noteUntil notes what is over now and then, and once more when ctx has ended.
+func (w *follower) noteUntil(ctx context.Context) {
+	tick := time.NewTicker(noteInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			w.note(ctx)
+		case <-ctx.Done():
+			w.note(context.Background())
+			return
+		}
+	}
 }
 
 func (w *follower) note(ctx context.Context) {
-	if w.noted == w.done || time.Since(w.at) < noteInterval {
+	over := w.span.over()
+	if over == w.noted {
 		return
 	}
-	w.at = time.Now()
-	if _, err := w.j.s.followers.Put(ctx, w.key, binary.BigEndian.AppendUint64(nil, w.done), 0); err == nil {
-		w.noted = w.done
+	if _, err := w.j.s.followers.Put(ctx, w.key, binary.BigEndian.AppendUint64(nil, over), 0); err == nil {
+		w.noted = over
 	}
-}
-
-// leave notes what was done before the follower stops.
-func (w *follower) leave() {
-	w.at = time.Time{}
-	w.note(context.Background())
 }

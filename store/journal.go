@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,7 +13,7 @@ import (
 type Journal struct {
 	stream
 	name string
-	news atomic.Pointer[chan struct{}] // closed when there is a new entry
+	news news
 }
 
 // JournalConfig describes a journal.
@@ -40,7 +39,6 @@ func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error
 		return nil, err
 	}
 	j := &Journal{stream: opened, name: cfg.Name}
-	j.news.Store(new(make(chan struct{})))
 	known, _ := s.journals.LoadOrStore(id, j)
 	return known.(*Journal), nil
 }
@@ -55,9 +53,7 @@ func (j *Journal) Append(ctx context.Context, key string, value []byte, last uin
 		return 0, err
 	}
 	m := &nats.Msg{Subject: j.subject(key), Data: j.s.keys.encrypt(j.place(key), value)}
-	sequence, err = j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
-	close(*j.news.Swap(new(make(chan struct{})))) // also after an error: the entry may be there
-	return sequence, err
+	return j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
 }
 
 // Last returns the newest entry about a key, or ErrNotFound.
@@ -98,7 +94,7 @@ func (j *Journal) Erase(ctx context.Context, key string) error {
 // returns none and no error. An entry that cannot be decrypted is logged and left out.
 func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entry, error) {
 	for {
-		news := *j.news.Load()
+		news := j.news.next(j)
 		if err := j.s.Err(); err != nil {
 			return nil, err // what cannot be written may be seen, and gone later
 		}

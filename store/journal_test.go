@@ -112,12 +112,13 @@ func TestFollowGoesOnWhereItWas(t *testing.T) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(within(t))
 		defer cancel()
-		err := events.Follow(ctx, "reader", func(_ context.Context, e store.Entry) error {
+		err := events.Follow(ctx, "reader", func(_ context.Context, e store.Entry, done func()) error {
 			if e.Value[0] == 3 && !failed {
 				failed = true
 				return errors.New("try again")
 			}
 			got = append(got, e.Value[0])
+			done()
 			if e.Value[0] == until {
 				cancel()
 			}
@@ -135,5 +136,54 @@ func TestFollowGoesOnWhereItWas(t *testing.T) {
 	follow(events, 10)
 	if want := []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !slices.Equal(got, want) || !failed {
 		t.Errorf("followed %v; want %v", got, want)
+	}
+}
+
+// TestFollowedIsOverWhenAllBeforeItAre: what is called done later is handed out again after
+// the start, with all that came after it.
+func TestFollowedIsOverWhenAllBeforeItAre(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s, shut := open(t, config(dir))
+	events := journal(t, s)
+	for i := range 6 {
+		must(events.Append(within(t), "k", []byte{byte(i)}, uint64(i)))(t)
+	}
+	follow := func(events *store.Journal, want int, use func(entry byte, done func())) (got []byte) {
+		t.Helper()
+		ctx, cancel := context.WithCancel(within(t))
+		defer cancel()
+		err := events.Follow(ctx, "reader", func(_ context.Context, e store.Entry, done func()) error {
+			got = append(got, e.Value[0])
+			use(e.Value[0], done)
+			if len(got) == want {
+				cancel()
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("Follow: %v", err)
+		}
+		return got
+	}
+	var late func()
+	follow(events, 6, func(entry byte, done func()) {
+		switch entry {
+		case 1:
+			late = done
+		case 3: // never
+		case 4:
+			done()
+			late()
+			late()
+		default:
+			done()
+		}
+	})
+	shut()
+	s, _ = open(t, config(dir))
+	got := follow(journal(t, s), 3, func(_ byte, done func()) { done() })
+	if want := []byte{3, 4, 5}; !slices.Equal(got, want) {
+		t.Errorf("after the start, followed %v; want %v", got, want)
 	}
 }

@@ -244,3 +244,15 @@ func eachMessage(ctx context.Context, consumer jetstream.Consumer, f func(jetstr
 		}
 	}
 }
+
+// receivedMessage is what a consumer handed out as a message of its stream.
+func receivedMessage(received jetstream.Msg) (*message, error) {
+	place, err := received.Metadata()
+	if err != nil {
+		return nil, err
+	}
+	return &message{
+		Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
+		Header: received.Headers(), Data: received.Data(),
+	}, nil
+}

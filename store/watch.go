@@ -88,15 +88,12 @@ func (w *watcher) round(ctx context.Context) error {
 		return err
 	}
 	return eachMessage(ctx, consumer, func(received jetstream.Msg) error {
-		place, err := received.Metadata()
+		m, err := receivedMessage(received)
 		if err != nil {
 			return err
 		}
-		w.seen = place.Sequence.Stream
-		w.tell(&message{
-			Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
-			Header: received.Headers(), Data: received.Data(),
-		})
+		w.seen = m.Sequence
+		w.tell(m)
 		return nil
 	})
 }

@@ -31,7 +31,7 @@ func itemName(id string, position uint64, round int) string {
 // fanOut makes items of an event, one for each subscription that covers it. It may be
 // given the same one again. Whoever is attached to a session of which this is the end, and
 // did not ask for it, is let go.
-func (s *Service) fanOut(ctx context.Context, e *event.Event) error {
+func (s *Service) fanOut(ctx context.Context, e *event.Event, done func()) error {
 	for _, sub := range s.registry.matching(e) {
 		if err := s.enqueue(ctx, sub, e, 0); err != nil {
 			return err
@@ -40,6 +40,7 @@ func (s *Service) fanOut(ctx context.Context, e *event.Event) error {
 	if e.Final && !s.erased.has(e.Key, e.Position) {
 		s.releaseAllUntold(ctx, e)
 	}
+	done()
 	return nil
 }
 
