@@ -128,7 +128,7 @@ func BenchmarkHit(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer statuses.Close()
-	longPolls := watch.NewLongPolls(time.Second, nil)
+	longPolls := watch.NewLongPolls(watch.LongPollOptions{Config: watch.DefaultConfig()})
 	defer longPolls.Close()
 	server, err := proxy.New(proxy.DefaultConfig(), proxy.Options{
 		Table: table, Statuses: statuses, Holder: longPolls, Upstream: unused{},

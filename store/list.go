@@ -1,8 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"slices"
 )
 
@@ -86,6 +88,22 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 		}
 		from = m.Sequence
 	}
+}
+
+// Each calls f for all records of a revision higher than after, the ones that changed last
+// at the end. One that changes meanwhile may be left out, or come twice. A record that cannot
+// be decrypted is logged and left out.
+func (t *Table) Each(ctx context.Context, after uint64, f func(Record)) error {
+	err := t.scan(ctx, "", after+1, math.MaxInt, func(m *message) bool {
+		if gone(m) {
+			return true
+		}
+		if record, ok := t.readable(m); ok {
+			f(record)
+		}
+		return true
+	})
+	return cmp.Or(err, context.Cause(ctx))
 }
 
 // readable returns the record of a message, or logs why it cannot be read.

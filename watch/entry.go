@@ -1,12 +1,10 @@
 package watch
 
 import (
-	"slices"
 	"time"
 
 	"pollbridge/event"
 	"pollbridge/session"
-	"pollbridge/store"
 )
 
 // entry is one session that is watched, or whose end is not durable yet. All of it is
@@ -15,17 +13,15 @@ type entry struct {
 	id string
 	record
 
-	// What is not durable yet, in the order in which it is made so.
-	loaded  bool // what the store knows of the session was looked up
-	queued  bool // there is an item in the queue
-	changes []change
-	dirty   bool // the record is not stored as it stands
-
-	item      *store.Item   // nil until it was handed out
-	restart   bool          // watch it once more, should its watch have ended
-	stopped   bool          // there is nothing left to do for it but to end its item
-	finishing bool          // its item is being done
-	settling  chan struct{} // closed when whoever settles it has done so; nil: nobody does
+	revision uint64               // of the record that is stored; 0: none is
+	stored   *session.Observation // the pending answer that is stored with it
+	done     []done               // while none is
+	owed     []change             // events that are not durable yet, in their order
+	dirty    bool                 // the record is not stored as it stands
+	begins   bool                 // nor that it is watched, which is before anything else
+	erased   chan struct{}        // closed when all is erased; nil: nobody erases it
+	settling chan struct{}        // closed when whoever settles it has done so; nil: nobody does
+	queued   bool                 // it waits to be settled
 
 	observed time.Time // the last observation that was taken note of
 	missing  time.Time // since when the upstream does not know it; zero: it does
@@ -45,8 +41,9 @@ type change struct {
 	at          time.Time
 }
 
+// newEntry is of a session that begins to be watched.
 func newEntry(id string, r record) *entry {
-	return &entry{id: id, record: r, place: -1}
+	return &entry{id: id, record: r, begins: true, place: -1}
 }
 
 // note takes note of an observation, and reports whether there is something new about
@@ -54,10 +51,10 @@ func newEntry(id string, r record) *entry {
 func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter time.Duration) bool {
 	final := o.State.Final()
 	switch {
-	case e.stopped, e.end == Final:
+	case e.erased != nil:
 		return false
-	case !final && (e.end != Watching || !o.At.After(e.observed)):
-		return false // it was given up, and only its end is news; or it is old, and only its end is
+	case !final && !o.At.After(e.observed):
+		return false // it is old, and only its end is news
 	case o.State != session.Pending && o.State != session.Succeeded && v.Plain() != v:
 		// What somebody's further field makes of a session must not end it for others.
 		e.doubted = final && e.end == Watching
@@ -66,86 +63,46 @@ func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter t
 	if o.At.After(e.observed) {
 		e.observed = o.At
 	}
+	seen := sighting{v, o, o.At}
 	switch {
 	case final:
-		e.variant = v // whose answer is kept
-		e.endWith(Final, o.State, o)
-		return true
+		return e.take(sawFinal, seen)
 	case o.State == session.NotFound:
 		if e.missing.IsZero() {
 			e.missing = o.At
 		}
-		if o.At.Sub(e.missing) < notFoundAfter {
-			return false
-		}
-		e.endWith(NotFound, o.State, o)
-		return true
+		return o.At.Sub(e.missing) >= notFoundAfter && e.take(missed, seen)
 	}
 	e.missing = time.Time{}
-	if o.State != session.Pending {
-		return false // nobody has described this state: it may still become another one
+	return o.State == session.Pending && e.take(sawPending, seen) // nobody has described others: they may still become another one
+}
+
+// tell has an event say what an input has done. It reports false if there is one that says
+// so.
+func (e *entry) tell(in input, s sighting) bool {
+	c := change{event.TypeOf(e.state), e.state, s.o, s.at}
+	switch in {
+	case sawPending:
+		if e.announced || len(e.owed) > 0 && e.owed[0].kind == event.TypePending {
+			return false
+		}
+	case passed:
+		c.kind = event.TypeAbandoned
 	}
-	changed := e.keepPending(v, o)
-	e.dirty = e.dirty || changed
-	if e.announced {
-		return changed
-	}
-	e.announced = true
-	if e.state != session.Pending {
-		e.state, e.changed, e.dirty = o.State, o.At, true
-	}
-	e.add(o.State, o, o.At)
+	e.owed = append(e.owed, c)
 	return true
 }
 
-// endWith ends the watch in a state that was observed.
-func (e *entry) endWith(end End, state session.State, o *session.Observation) {
-	e.end, e.state, e.changed, e.dirty = end, state, o.At, true
-	e.add(state, o, o.At)
-}
-
-func (e *entry) add(state session.State, o *session.Observation, at time.Time) {
-	e.changes = append(e.changes, change{event.TypeOf(state), state, o, at})
-}
-
-// abandon ends the watch because its deadline has passed; o is the last observation, if
-// there is one.
-func (e *entry) abandon(o *session.Observation, at time.Time) {
-	e.end, e.changed, e.dirty = Abandoned, at, true
-	e.changes = append(e.changes, change{event.TypeAbandoned, e.state, o, at})
-}
-
-// merge is told what the store knows of the session.
-func (e *entry) merge(known record, found bool) {
-	e.loaded = true
+// safe reports whether nothing about the session is lost with the process. A first sight is
+// safe with the record: whoever takes that up tells of it.
+func (e *entry) safe() bool {
 	switch {
-	case !found:
-		e.dirty = true
-	case e.queued && known.generation < e.generation:
-		e.dirty = true // it was being watched once more when the process ended
-	case known.end == Watching:
-		e.created, e.generation = known.created, known.generation
-		fresher := e.pending != nil && (known.pending == nil || e.pending.At.After(known.pending.At) && !sameAnswer(e.pending, known.pending))
-		if !fresher {
-			e.pending = known.pending
-		}
-		if known.announced {
-			e.announced = true
-			e.changes = slices.DeleteFunc(e.changes, func(c change) bool { return c.kind == event.TypePending })
-		}
-		if e.end == Watching && (known.announced || e.state == session.Unknown) {
-			e.state, e.changed, e.dirty = known.state, known.changed, fresher
-		}
-	case known.end != Final && e.end == Final:
-		e.created = known.created // seen after all
-	case known.end != Final && e.restart:
-		e.dirty = true
-	case known.end == NotFound && e.state == session.Pending && len(e.changes) > 0:
-		e.created, e.dirty = known.created, true // it exists after all
-	default:
-		e.record = known
-		e.changes, e.dirty = nil, false
+	case e.end == Watching && e.begins:
+		return false
+	case len(e.owed) == 0:
+		return true
 	}
+	return e.end == Watching && len(e.owed) == 1 && e.owed[0].kind == event.TypePending && e.stored != nil && e.stored == e.owed[0].observation
 }
 
 // describe is what the management API is told.
@@ -155,31 +112,4 @@ func (w *Watcher) describe(id string, r record) Session {
 		ID: id, Account: w.store.ID("acc_", v.Credential), Endpoint: v.Endpoint.Name, Locale: v.Endpoint.Locales[v.Locale].Name, Token: v.Token,
 		State: r.state, End: r.end, Created: r.created, Changed: r.changed, Deadline: r.created.Add(w.cfg.Deadline),
 	}
-}
-
-// dueTimes is a heap of entries, the one that is due first on top.
-type dueTimes []*entry
-
-func (d dueTimes) Len() int           { return len(d) }
-func (d dueTimes) Less(i, j int) bool { return d[i].due.Before(d[j].due) }
-func (d dueTimes) Swap(i, j int) {
-	d[i], d[j] = d[j], d[i]
-	d[i].place, d[j].place = i, j
-}
-
-// Push is for container/heap.
-func (d *dueTimes) Push(x any) {
-	e := x.(*entry)
-	e.place = len(*d)
-	*d = append(*d, e)
-}
-
-// Pop is for container/heap.
-func (d *dueTimes) Pop() any {
-	last := len(*d) - 1
-	e := (*d)[last]
-	(*d)[last] = nil
-	*d = (*d)[:last]
-	e.place = -1
-	return e
 }

@@ -6,16 +6,15 @@ import (
 	"pollbridge/internal/testkit"
 )
 
-// TestErasedBeforeItIsTaken: what was erased is not watched again after a crash, also if its
-// item was not handed out yet.
-func TestErasedBeforeItIsTaken(t *testing.T) {
+// TestErasedIsNotWatchedAgain after a start.
+func TestErasedIsNotWatchedAgain(t *testing.T) {
 	t.Parallel()
 	l := unopened(t)
 	l.prepare()
 	erased, kept := l.watch("erased"), l.watch("kept")
 	testkit.NoError(t, l.w.Delete(t.Context(), erased.ID))
-	if n := l.items(); n != 1 {
-		t.Errorf("the queue has %d items; want that of the other session", n)
+	if n := l.watched(); n != 1 {
+		t.Errorf("%d are watched after a start; want the other session", n)
 	}
 	if n := l.w.Live(); n != 1 {
 		t.Errorf("%d sessions are watched; want one", n)

@@ -3,6 +3,8 @@ package watch
 import (
 	"context"
 	"time"
+
+	"pollbridge/store"
 )
 
 // Due returns when a session is due; false if it is not watched.
@@ -60,13 +62,12 @@ func (w *Watcher) Writes(ctx context.Context) (uint64, error) {
 // Forget erases the record of a session, as happens a while after its end.
 func (w *Watcher) Forget(ctx context.Context, id string) error { return w.sessions.Delete(ctx, id) }
 
-// RestoreLate leaves all pending answers to be restored when their watches are looked at.
-func (w *Watcher) RestoreLate() { w.mostRestored = 0 }
-
-// Taken reports whether the item of a session's watch was handed out.
-func (w *Watcher) Taken(id string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	e := w.live[id]
-	return e != nil && e.item != nil
+// Watched counts the sessions that are watched after a start.
+func (w *Watcher) Watched(ctx context.Context) (n int, err error) {
+	err = w.sessions.Each(ctx, 0, func(row store.Record) {
+		if r, err := w.readRecord(row.Value); err == nil && r.end == Watching {
+			n++
+		}
+	})
+	return n, err
 }

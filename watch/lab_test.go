@@ -228,19 +228,17 @@ func (l *lab) awaitEnd(id, status string) {
 	if err != nil || s.Status() != status {
 		l.t.Fatalf("Get = %+v, %v; want %s", s, err, status)
 	}
-	if n := l.items(); n != 0 {
-		l.t.Errorf("the queue has %d items", n)
+	if n := l.watched(); n != 0 {
+		l.t.Errorf("the store has %d watches", n)
 	}
 }
 
-// items is how many watches the queue has.
-func (l *lab) items() int {
+// watched is how many sessions are, as far as the store knows.
+func (l *lab) watched() int {
 	l.t.Helper()
-	queue, err := l.store.Queue(l.t.Context(), store.QueueConfig{Name: "watches", AckWait: 30 * time.Second})
+	n, err := l.w.Watched(l.t.Context())
 	testkit.NoError(l.t, err)
-	now, _, err := queue.Waiting(l.t.Context(), "watch")
-	testkit.NoError(l.t, err)
-	return now
+	return n
 }
 
 // events is an Events like the real one: a repeat makes no event.

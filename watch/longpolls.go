@@ -12,11 +12,11 @@ import (
 // observation was made, and false if the upstream gave none.
 type Refresh func(ctx context.Context, v *session.Variant) (at time.Time, ok bool)
 
-// LongPolls keeps the sessions fresh for which requests are held. It is safe for concurrent use.
-// Create it with NewLongPolls.
+// LongPolls keeps the sessions fresh for which requests are held: watches in memory only, that
+// end with their clients and make no events. It is safe for concurrent use. Create it with
+// NewLongPolls.
 type LongPolls struct {
-	interval time.Duration
-	refresh  Refresh
+	options LongPollOptions
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -31,10 +31,25 @@ type held struct {
 	cancel context.CancelFunc
 }
 
-// NewLongPolls returns a LongPolls that refreshes what is held an interval after its last
-// observation. The caller must Close it.
-func NewLongPolls(interval time.Duration, refresh Refresh) *LongPolls {
-	l := &LongPolls{interval: interval, refresh: refresh, held: map[string]*held{}}
+// LongPollOptions is what LongPolls needs.
+type LongPollOptions struct {
+	// Config is the schedule by which sessions are refreshed, an hour after the first request
+	// was held as any other that is an hour old.
+	Config Config
+	// Fresh is for how long an observation need not be refreshed, whatever the schedule says.
+	Fresh   time.Duration
+	Refresh Refresh
+	// Polled reports whether somebody else asks a question by the same schedule: then nobody
+	// has to. Nil: nobody does.
+	Polled func(*session.Variant) bool
+}
+
+// NewLongPolls returns a LongPolls. The caller must Close it.
+func NewLongPolls(o LongPollOptions) *LongPolls {
+	if o.Polled == nil {
+		o.Polled = func(*session.Variant) bool { return false }
+	}
+	l := &LongPolls{options: o, held: map[string]*held{}}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	return l
 }
@@ -114,6 +129,7 @@ func (l *LongPolls) Observe(v *session.Variant, o *session.Observation) {
 
 // keepFresh refreshes one session until ctx ends.
 func (l *LongPolls) keepFresh(ctx context.Context, v *session.Variant) {
+	began := time.Now()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -122,11 +138,14 @@ func (l *LongPolls) keepFresh(ctx context.Context, v *session.Variant) {
 			return
 		case <-timer.C:
 		}
-		wait := l.interval
-		if at, ok := l.refresh(ctx, v); ok {
-			// The minimum is for observations that stay fresh for longer than an
-			// interval: there is nothing to be had earlier, so do not spin.
-			wait = max(l.interval/10, time.Until(at.Add(l.interval)))
+		gap := max(l.options.Config.gap(time.Since(began)), l.options.Fresh)
+		wait := gap
+		if !l.options.Polled(v) {
+			if at, ok := l.options.Refresh(ctx, v); ok {
+				// The minimum is for observations that stay fresh for longer than the gap:
+				// there is nothing to be had earlier, so do not spin.
+				wait = max(gap/10, time.Until(at.Add(gap)))
+			}
 		}
 		timer.Reset(wait)
 	}

@@ -52,12 +52,17 @@ func (s *source) asked(token string) []time.Duration {
 	return append([]time.Duration(nil), s.times[token]...)
 }
 
+// everySecond is the default, and nobody else polls.
+func everySecond(refresh watch.Refresh) watch.LongPollOptions {
+	return watch.LongPollOptions{Config: watch.DefaultConfig(), Refresh: refresh}
+}
+
 func now(context.Context) (time.Time, bool) { return time.Now(), true }
 
 func TestHeldSessionsAreRefreshedOnceAnInterval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(now)
-		k := watch.NewLongPolls(time.Second, s.refresh)
+		k := watch.NewLongPolls(everySecond(s.refresh))
 		defer k.Close()
 		a, b := variant(t, "a"), variant(t, "b")
 		var holds []*watch.Hold
@@ -111,7 +116,7 @@ func TestIntervalCountsFromTheObservation(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSource(test.how)
-			k := watch.NewLongPolls(time.Second, s.refresh)
+			k := watch.NewLongPolls(everySecond(s.refresh))
 			k.Hold(variant(t, "a"))
 			time.Sleep(20*time.Second + time.Millisecond)
 			k.Close()
@@ -131,7 +136,7 @@ func TestIntervalCountsFromTheObservation(t *testing.T) {
 func TestNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(now)
-		k := watch.NewLongPolls(time.Second, s.refresh)
+		k := watch.NewLongPolls(everySecond(s.refresh))
 		defer k.Close()
 		a, b := variant(t, "a"), variant(t, "b")
 		first, second, other := k.Hold(a), k.Hold(a.In(1)), k.Hold(b)
@@ -176,7 +181,7 @@ func TestNews(t *testing.T) {
 func TestCloseEndsARefreshment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSource(func(ctx context.Context) (time.Time, bool) { <-ctx.Done(); return time.Time{}, false })
-		k := watch.NewLongPolls(time.Second, s.refresh)
+		k := watch.NewLongPolls(everySecond(s.refresh))
 		hold := k.Hold(variant(t, "a"))
 		k.Hold(variant(t, "b"))
 		synctest.Wait()

@@ -2,10 +2,8 @@ package watch
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"encoding/json"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -20,8 +18,6 @@ const (
 	pendingFor = time.Minute
 	// mostContents bounds the pending answers that are remembered to be shared.
 	mostContents = 1000
-	// mostRestored bounds the pending answers for which a start waits.
-	mostRestored = 10_000
 )
 
 // keepPending keeps a pending answer to the question that the watch asks, to be served
@@ -124,31 +120,6 @@ func (p *pendingAnswers) answer(stored []byte) (answer pendingAnswer, ok bool) {
 	}
 	p.known[string(stored)] = answer
 	return answer, true
-}
-
-// restoreNewest gives the pending answers of the watches that changed last back to
-// memory, before anybody is answered. The others follow when their watches are looked at.
-func (w *Watcher) restoreNewest() {
-	const page, most = 250, 5 * time.Second
-	ctx, cancel := context.WithTimeout(w.ctx, most)
-	defer cancel()
-	w.restored = math.MaxUint64
-	for before, n := uint64(0), 0; n < w.mostRestored; n += page {
-		rows, err := w.sessions.List(ctx, ">", before, page)
-		if err != nil {
-			w.options.Log.Warn("pending answers are restored later", "error", err)
-			return
-		}
-		for _, row := range rows {
-			before, w.restored = row.Revision, row.Revision
-			if known, err := w.readRecord(row.Value); err == nil {
-				w.restore(known)
-			}
-		}
-		if len(rows) < page {
-			return
-		}
-	}
 }
 
 // restore gives the pending answer of one watch back to memory.

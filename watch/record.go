@@ -44,16 +44,15 @@ func (s Session) Status() string {
 	return s.State.String()
 }
 
-// record is what is durable about a session. It is also the value of its item in the
-// queue, from which a watch can be taken up without reading anything else.
+// record is what is durable about a session: the one thing that is written before anybody
+// is told of it, and that its watch is taken up from after a crash.
 type record struct {
 	variant *session.Variant
 	state   session.State
 	end     End
-	// announced means that the event of its first state was made.
-	announced bool
-	// generation tells this watch of the session from earlier ones; it grows.
-	generation       uint64
+	// announced means that the event of its first state is durable. If it is not said, it
+	// may be, all the same.
+	announced        bool
 	created, changed time.Time
 	// pending is what the upstream last said while the session was pending, if that is
 	// known; see keepPending.
@@ -61,8 +60,8 @@ type record struct {
 }
 
 // newRecord is of a session that is watched from now on.
-func newRecord(v *session.Variant, state session.State, seen, now time.Time) record {
-	return record{variant: v, state: state, created: seen, changed: seen, generation: uint64(now.UnixNano())}
+func newRecord(v *session.Variant, state session.State, seen time.Time) record {
+	return record{variant: v, state: state, created: seen, changed: seen}
 }
 
 // The form of a record. The first one has no pending answer.
@@ -79,7 +78,7 @@ func (r record) append(dst []byte) []byte {
 		announced = 1
 	}
 	dst = append(dst, recordVersion, byte(r.end), announced)
-	dst = binary.AppendUvarint(dst, r.generation)
+	dst = binary.AppendUvarint(dst, 0) // told watches of one session apart, once
 	dst = binary.AppendVarint(dst, r.created.UnixNano())
 	dst = binary.AppendVarint(dst, r.changed.UnixNano())
 	name := r.state.String()
@@ -104,7 +103,7 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 	}
 	r := record{end: End(value[1]), announced: value[2] == 1}
 	in := bytes.NewReader(value[3:])
-	generation, err := binary.ReadUvarint(in)
+	_, err := binary.ReadUvarint(in)
 	created, err1 := binary.ReadVarint(in)
 	changed, err2 := binary.ReadVarint(in)
 	name, err3 := readSized(in)
@@ -117,7 +116,7 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 		return record{}, errRecord
 	}
 	r.state = session.StateNamed(string(name))
-	r.generation, r.created, r.changed = generation, time.Unix(0, created), time.Unix(0, changed)
+	r.created, r.changed = time.Unix(0, created), time.Unix(0, changed)
 	if r.variant, err = w.options.Table.ReadDurable(value[len(value)-in.Len():]); err == nil {
 		r.pending = w.pending.read(r.variant, pending)
 	}

@@ -18,24 +18,45 @@ const patience = 2 * time.Second
 // one of these the watch may exist all the same.
 func (w *Watcher) Watch(ctx context.Context, v *session.Variant) (Session, error) {
 	now := time.Now()
-	begun := newEntry(w.store.SessionID(v), newRecord(v, session.Unknown, now, now))
-	begun.restart, begun.due = true, now
-	e, err := w.enter(begun)
-	if err == nil {
-		err = w.settleAndKeep(ctx, e)
+	begun := newEntry(w.store.SessionID(v), newRecord(v, session.Unknown, now))
+	begun.due = now
+	for {
+		e, err := w.register(ctx, begun)
+		if err == nil {
+			err = w.settleAndKeep(ctx, e)
+		}
+		if err != nil {
+			return Session{}, err
+		}
+		w.mu.Lock()
+		if e.erased == nil {
+			defer w.mu.Unlock()
+			return w.describe(e.id, e.record), nil
+		}
+		w.mu.Unlock() // it is erased, and then registered
 	}
-	if err != nil {
-		return Session{}, err
-	}
-	if e != begun && w.givenUp(e) {
-		return w.Watch(ctx, v) // the watch that was there has just ended, and is gone
-	}
+}
+
+// register enters an entry, or registers the session with the one that is there. It waits
+// until nobody erases that.
+func (w *Watcher) register(ctx context.Context, begun *entry) (*entry, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if e.stopped { // by Delete
-		return Session{}, ErrNotFound
+	for {
+		e, err := w.enter(begun, false)
+		if err != nil {
+			return nil, err
+		}
+		if e.erased == nil {
+			if e.take(registered, sighting{v: begun.variant, at: begun.due}) {
+				e.due = begun.due
+			}
+			return e, nil
+		}
+		if err := w.await(ctx, e.erased); err != nil {
+			return nil, err
+		}
 	}
-	return w.describe(e.id, e.record), nil
 }
 
 // Started is told that a call has started v's session. If somebody wants to know about
@@ -48,9 +69,11 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 		return nil
 	}
 	now := time.Now()
-	begun := newEntry(subject.Session, newRecord(v, session.Pending, now, now))
+	begun := newEntry(subject.Session, newRecord(v, session.Pending, now))
 	begun.due = now.Add(w.cfg.gap(0))
-	e, err := w.enter(begun)
+	w.mu.Lock()
+	e, err := w.enter(begun, false)
+	w.mu.Unlock()
 	if err != nil {
 		w.refused(subject.Session, err)
 		return err
@@ -67,71 +90,51 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 // have made up its token.
 func (w *Watcher) Observe(v *session.Variant, o *session.Observation) {
 	id := w.store.SessionID(v)
-	if w.observeWatched(id, v, o) || !o.State.Final() && o.State != session.Pending {
+	e, news := w.observe(id, v, o, false)
+	if e == nil && (o.State.Final() || o.State == session.Pending) && w.options.Events.Wanted(w.subject(id, v)) {
+		e, news = w.observe(id, v, o, true)
+	}
+	if !news {
 		return
 	}
-	if !w.options.Events.Wanted(w.subject(id, v)) {
-		return
-	}
-	begun := newEntry(id, newRecord(v, session.Unknown, o.At, time.Now()))
-	begun.note(v, o, w.cfg.NotFoundAfter)
-	begun.due = w.nextDue(begun, o)
-	switch e, err := w.enter(begun); {
-	case err != nil:
-		w.refused(id, err)
-	case e != begun:
-		w.Observe(v, o) // it has just become watched
-	default:
-		w.settleNow(e)
-	}
-}
-
-// observeWatched does it for a session that is watched; it reports false if v's is not.
-func (w *Watcher) observeWatched(id string, v *session.Variant, o *session.Observation) bool {
-	w.mu.Lock()
-	e, known := w.live[id]
-	news := known && e.note(v, o, w.cfg.NotFoundAfter)
-	asked := known && e.variant != nil && v.Key() == e.variant.Key()
-	if known && e.end == Watching && (news || e.doubted || asked && e.place >= 0 && e.failures == 0) {
-		w.schedule(e, w.nextDue(e, o)) // a client's poll is as good as ours, if it asks the same
-	}
-	if known && e.end == Final && o.State.Final() && o.State != e.state {
-		w.options.Log.Info("another final answer about a session that has ended: the first one counts", "session", id, "state", e.state.String(), "ignored", o.State.String())
-	}
-	w.mu.Unlock()
-	if news {
-		w.settleNow(e)
-	}
-	return known
-}
-
-// settleNow settles an entry while those who asked wait for it. The watcher need not
-// be running.
-func (w *Watcher) settleNow(e *entry) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	w.settleAndKeep(ctx, e) // if that fails, it is logged, and tried again
+	if err := w.settleAndKeep(ctx, e); err != nil {
+		w.complain(e, err)
+	}
 }
 
-// settleAndKeep settles an entry, and makes sure that it becomes due after that.
-func (w *Watcher) settleAndKeep(ctx context.Context, e *entry) error {
-	err := w.settle(ctx, e)
+// observe has the session's entry take note of an observation, and reports whether there is
+// something to be made durable. Where there is no entry, it is nil, or one that begins.
+func (w *Watcher) observe(id string, v *session.Variant, o *session.Observation, begin bool) (e *entry, news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.keep(e, err)
-	return err
-}
-
-// keep makes sure that an entry becomes due after it was settled, or was not. It needs
-// the lock.
-func (w *Watcher) keep(e *entry, err error) {
+	e, known := w.live[id]
 	switch {
-	case w.isGone(e) || e.out:
-	case err != nil:
-		w.retry(e, err)
-	case e.place < 0 && e.end == Watching:
-		w.schedule(e, e.due)
+	case known:
+	case !begin:
+		return nil, false
+	default:
+		e = newEntry(id, newRecord(v, session.Unknown, o.At))
+		if _, err := w.enter(e, o.State.Final()); err != nil {
+			w.refused(id, err)
+			return nil, false
+		}
 	}
+	if e.end == Final && o.State.Final() && o.State != e.state {
+		w.options.Log.Info("another final answer about a session that has ended: the first one counts", "session", id, "state", e.state.String(), "ignored", o.State.String())
+	}
+	news = e.note(v, o, w.cfg.NotFoundAfter) || !known
+	// A client's poll is as good as ours, if it asks the same.
+	asked := e.variant != nil && v.Key() == e.variant.Key()
+	switch {
+	case e.end != Watching:
+	case !known: // it may turn out to have ended
+		e.due = w.nextDue(e, o)
+	case news || e.doubted || asked && e.place >= 0 && e.failures == 0:
+		w.schedule(e, w.nextDue(e, o))
+	}
+	return e, news
 }
 
 // passers bounds the sessions that have ended when they are first seen, and wait for
@@ -139,16 +142,15 @@ func (w *Watcher) keep(e *entry, err error) {
 const passers = 1000
 
 // enter returns the entry of e's session; where there is none that is e, if another watch
-// may begin.
-func (w *Watcher) enter(e *entry) (*entry, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
+// may begin. One that passes needs no watch: what was seen first was its end. It needs the
+// lock.
+func (w *Watcher) enter(e *entry, passes bool) (*entry, error) {
 	if known, is := w.live[e.id]; is {
 		return known, nil
 	}
 	most := w.cfg.Max
 	switch {
-	case e.end == Final: // it needs no watch: what was seen first was its end
+	case passes:
 		most += passers
 	case w.ctx.Err() != nil:
 		return nil, ErrClosed
@@ -158,13 +160,6 @@ func (w *Watcher) enter(e *entry) (*entry, error) {
 	}
 	w.live[e.id] = e
 	return e, nil
-}
-
-// givenUp reports whether an entry is gone whose session was given up.
-func (w *Watcher) givenUp(e *entry) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.isGone(e) && (e.end == Abandoned || e.end == NotFound)
 }
 
 // refused counts a session that is not watched though somebody wants to know about it,

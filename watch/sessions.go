@@ -23,7 +23,7 @@ func (w *Watcher) Get(ctx context.Context, id string) (Session, error) {
 func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 	w.mu.Lock()
 	e, known := w.live[id]
-	if known && e.loaded && e.variant != nil && !e.stopped {
+	if known && e.revision > 0 && e.erased == nil {
 		defer w.mu.Unlock()
 		return e.record, nil
 	}
@@ -31,8 +31,18 @@ func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 	if !store.IsID(id) {
 		return record{}, ErrNotFound
 	}
-	found, _, err := w.stored(ctx, id)
+	found, _, err := w.read(ctx, id)
 	return found, err
+}
+
+// newest is a record that was read, or what is known of the session by now.
+func (w *Watcher) newest(id string, known record) record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e, live := w.live[id]; live && e.revision > 0 && e.erased == nil {
+		return e.record
+	}
+	return known
 }
 
 // mostLookedAt bounds how many sessions one call of List looks at.
@@ -54,7 +64,7 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 			if err != nil {
 				continue // of an endpoint that is not configured any more
 			}
-			if s := w.describe(row.Key, known); status == "" || s.Status() == status {
+			if s := w.describe(row.Key, w.newest(row.Key, known)); status == "" || s.Status() == status {
 				page = append(page, s)
 			}
 			if len(page) == limit {
@@ -110,10 +120,12 @@ func (w *Watcher) Delete(ctx context.Context, id string) error {
 	return err
 }
 
-func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) error {
-	if err := w.stop(ctx, id); err != nil {
+func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) (err error) {
+	e, err := w.stop(ctx, id)
+	if err != nil {
 		return err
 	}
+	defer func() { w.stopped(e, err == nil) }()
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
 	}
@@ -136,17 +148,63 @@ func (w *Watcher) eraseEvents(ctx context.Context, id string) error {
 	return w.options.Events.EraseSession(ctx, id)
 }
 
-// stop ends the watch of a session without an event. When it returns nil, no crash brings
-// that back.
-func (w *Watcher) stop(ctx context.Context, id string) error {
+// stop ends the watch of a session without an event, and keeps it from being watched again
+// until stopped is told of what it returns.
+func (w *Watcher) stop(ctx context.Context, id string) (*entry, error) {
 	w.mu.Lock()
-	e, known := w.live[id]
-	if known {
-		e.stopped, e.end, e.changes, e.dirty = true, Abandoned, nil, false
+	defer w.mu.Unlock()
+	for {
+		e, known := w.live[id]
+		if !known {
+			e = newEntry(id, record{})
+			w.live[id] = e
+		}
+		busy := e.erased
+		if busy == nil {
+			e.erased, busy = make(chan struct{}), e.settling
+			if busy == nil {
+				return e, nil
+			}
+			err := w.await(ctx, busy)
+			if err != nil {
+				w.goOn(e)
+			}
+			return e, err
+		}
+		if err := w.await(ctx, busy); err != nil { // somebody else erases it
+			return nil, err
+		}
 	}
-	w.mu.Unlock()
-	if !known {
-		return nil
+}
+
+// stopped is told whether a session was erased. If it was not, all goes on.
+func (w *Watcher) stopped(e *entry, erased bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !erased && e.variant != nil {
+		w.goOn(e)
+		return
 	}
-	return w.settleAndKeep(ctx, e)
+	w.remove(e)
+	close(e.erased)
+}
+
+// goOn has a session be watched that was to be erased. It needs the lock.
+func (w *Watcher) goOn(e *entry) {
+	close(e.erased)
+	e.erased = nil
+	w.settleLater(e)
+	w.keep(e)
+}
+
+// await waits for a channel that is closed, without the lock. It needs the lock.
+func (w *Watcher) await(ctx context.Context, busy <-chan struct{}) error {
+	return w.unlocked(func() error {
+		select {
+		case <-busy:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	})
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"pollbridge/event"
@@ -15,28 +14,28 @@ import (
 // mostOfStep bounds how long one step of making something durable may take.
 const mostOfStep = 5 * time.Second
 
-// settle makes durable what is new about an entry, step by step: the item that brings
-// the watch back after a crash, then the events, then the record, and when the watch
-// has ended, the end of the item. It returns nil when there is nothing left to be done
-// now, and stops at the first step that fails; done again, it goes on from there.
-func (w *Watcher) settle(ctx context.Context, e *entry) error {
+// level is how much of what is new about an entry has to be durable.
+type level uint8
+
+const (
+	safe   level = iota // enough that nothing is lost with the process: somebody waits for it
+	told                // the events
+	stored              // the record, too: nobody waits for that, and many are written together
+)
+
+// settle makes durable what is new about an entry, step by step. It returns nil when that
+// level is reached, and stops at the first step that fails; done again, it goes on from
+// there.
+func (w *Watcher) settle(ctx context.Context, e *entry, until level) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for e.settling != nil {
-		busy := e.settling
-		err := w.unlocked(func() error {
-			select {
-			case <-busy:
-				return nil
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		})
-		if err != nil {
+		if err := w.await(ctx, e.settling); err != nil {
 			return err
 		}
 	}
-	for step := w.nextStep(e); step != nil; step = w.nextStep(e) {
+	defer w.settleLater(e)
+	for step := w.nextStep(e, until); step != nil; step = w.nextStep(e, until) {
 		if e.settling == nil {
 			settled := make(chan struct{})
 			e.settling = settled
@@ -60,66 +59,112 @@ func (w *Watcher) unlocked(f func() error) error {
 	return f()
 }
 
-// nextStep is what has to be done next for an entry, nil if nothing has. It needs the
-// lock, as what it returns does.
-func (w *Watcher) nextStep(e *entry) func(*Watcher, context.Context, *entry) error {
+// nextStep is what has to be done next for an entry to reach a level, nil if nothing has. It
+// needs the lock, as what it returns does.
+func (w *Watcher) nextStep(e *entry, until level) func(*Watcher, context.Context, *entry) error {
 	switch {
-	case w.isGone(e):
+	case w.isGone(e), e.erased != nil:
 		return nil
-	case e.stopped, e.variant == nil && !time.Now().Before(e.created.Add(w.cfg.Deadline)):
-		return w.nextOfEnd(e)
-	case e.variant == nil:
-		return nil // cannot be asked for with this configuration, but perhaps with the next
-	case !e.loaded:
-		return (*Watcher).load
-	case e.end == Watching && !e.queued:
-		return (*Watcher).enqueue
-	case len(e.changes) > 0:
-		return (*Watcher).publish
-	case e.dirty:
+	case until == safe && e.safe() && e.end == Watching:
+		return nil
+	case e.end == Watching && e.begins:
 		return (*Watcher).write
+	case len(e.owed) > 0:
+		return (*Watcher).publish
+	case e.dirty, e.begins:
+		if until == stored {
+			return (*Watcher).write
+		}
 	case e.end != Watching:
-		return w.nextOfEnd(e)
+		w.remove(e)
 	}
 	return nil
 }
 
-// nextOfEnd is nextStep for a watch that has ended. An item that was not handed out yet
-// comes soon, and settling then goes on.
-func (w *Watcher) nextOfEnd(e *entry) func(*Watcher, context.Context, *entry) error {
-	switch {
-	case !e.queued:
-		w.remove(e)
-		return nil
-	case e.item == nil && e.stopped:
-		return (*Watcher).withdraw
-	case e.item == nil:
-		return nil
-	}
-	return (*Watcher).finish
+// settleAndKeep settles an entry, and makes sure that it becomes due after that.
+func (w *Watcher) settleAndKeep(ctx context.Context, e *entry) error {
+	err := w.settle(ctx, e, safe)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.keep(e)
+	return err
 }
 
-func (w *Watcher) load(ctx context.Context, e *entry) error {
-	var known record
+// keep makes sure that an entry becomes due, unless a worker has it or it has ended. It needs
+// the lock.
+func (w *Watcher) keep(e *entry) {
+	if e.end == Watching && e.erased == nil && e.place < 0 {
+		w.schedule(e, e.due)
+	}
+}
+
+// ttl is how long a record is kept. One that is watched is kept for as long as it may be,
+// and then as long as any other.
+func (w *Watcher) ttl(e *entry) time.Duration {
+	if e.end == Watching {
+		return w.options.Retain + w.cfg.Deadline + time.Hour
+	}
+	return w.options.Retain
+}
+
+// write stores the record of an entry as it stands, unless it is not the one that it follows
+// which is stored.
+func (w *Watcher) write(ctx context.Context, e *entry) error {
+	value, ttl, pending, revision := e.record.append(nil), w.ttl(e), e.pending, e.revision
+	e.dirty = false // what changes from here on is not in value
 	err := w.unlocked(func() (err error) {
-		var revision uint64
-		if known, revision, err = w.stored(ctx, e.id); err == nil && revision < w.restored {
-			w.restore(known)
+		if revision == 0 {
+			revision, err = w.sessions.Create(ctx, e.id, value, ttl)
+		} else {
+			revision, err = w.sessions.Update(ctx, e.id, value, revision, ttl)
 		}
 		return err
 	})
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+	switch {
+	case err == nil:
+		e.revision, e.stored, e.done = revision, pending, nil
+		e.begins = e.begins && e.dirty
+		return nil
+	case errors.Is(err, store.ErrConflict):
+		return w.meet(ctx, e)
 	}
-	if !e.stopped {
-		e.merge(known, err == nil)
+	e.dirty = true
+	return err
+}
+
+// meet reads the record that is in the way of an entry's. Where there is none any more, the
+// session was erased elsewhere.
+func (w *Watcher) meet(ctx context.Context, e *entry) error {
+	var known record
+	var revision uint64
+	err := w.unlocked(func() (err error) {
+		known, revision, err = w.read(ctx, e.id)
+		return err
+	})
+	switch {
+	case errors.Is(err, ErrNotFound) && revision > 0: // it cannot be read: this one takes its place
+		e.revision, e.dirty = revision, true
+	case errors.Is(err, ErrNotFound) && e.revision > 0: // somebody has erased it
+		w.remove(e)
+	case errors.Is(err, ErrNotFound):
+		e.dirty = true // it has just gone
+	case err != nil:
+		e.dirty = true
+		return err
+	case e.revision == 0:
+		e.meet(known, revision)
+		w.restore(known)
+	case known.end == Final: // somebody else has seen its end
+		e.meet(known, revision)
+	default:
+		e.revision, e.dirty = revision, true
 	}
 	return nil
 }
 
-// stored reads a record, with its revision. The error is ErrNotFound where there is none,
-// or none that can be read: then a new one takes its place.
-func (w *Watcher) stored(ctx context.Context, id string) (known record, revision uint64, err error) {
+// read reads a record, with its revision. The error is ErrNotFound where there is none, or
+// none that can be read: then there is a revision all the same.
+func (w *Watcher) read(ctx context.Context, id string) (known record, revision uint64, err error) {
 	row, err := w.sessions.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return record{}, 0, ErrNotFound
@@ -128,23 +173,14 @@ func (w *Watcher) stored(ctx context.Context, id string) (known record, revision
 		return record{}, 0, err
 	}
 	if known, err = w.readRecord(row.Value); err != nil {
-		w.options.Log.Warn("session record cannot be read, replacing it", "session", id, "error", err)
-		return record{}, 0, ErrNotFound
+		w.options.Log.Warn("session record cannot be read", "session", id, "error", err)
+		return record{}, row.Revision, ErrNotFound
 	}
 	return known, row.Revision, nil
 }
 
-func (w *Watcher) enqueue(ctx context.Context, e *entry) error {
-	item := e.record
-	item.pending = nil // the session's own record has it, and there may be very many items
-	name, value := itemName(e.id, e.generation), item.append(nil)
-	err := w.unlocked(func() error { return w.watches.Add(ctx, itemSubject, name, value) })
-	e.queued = e.queued || err == nil
-	return err
-}
-
 func (w *Watcher) publish(ctx context.Context, e *entry) error {
-	c, v := e.changes[0], e.variant
+	c, v := e.owed[0], e.variant
 	err := w.unlocked(func() error {
 		_, err := w.options.Events.Changed(ctx, event.Change{
 			Subject: w.subject(e.id, v), Token: v.Token, Locale: v.Endpoint.Locales[v.Locale].Name,
@@ -152,60 +188,17 @@ func (w *Watcher) publish(ctx context.Context, e *entry) error {
 		})
 		return err
 	})
-	if err == nil && !e.stopped {
-		e.changes = e.changes[1:]
-	}
-	return err
-}
-
-func (w *Watcher) write(ctx context.Context, e *entry) error {
-	// One that is watched is kept for as long as it may be, and then as long as any other.
-	ttl := w.options.Retain
-	if e.end == Watching {
-		ttl += w.cfg.Deadline + time.Hour
-	}
-	value := e.record.append(nil)
-	e.dirty = false // what changes from here on is not in value
-	err := w.unlocked(func() error {
-		_, err := w.sessions.Put(ctx, e.id, value, ttl)
-		return err
-	})
-	e.dirty = e.dirty || err != nil && !e.stopped
-	return err
-}
-
-// finish ends the item of a watch that has ended. After an error the item is kept, to be
-// tried again: nobody knows whether it was removed, and if so, it is never handed out again.
-func (w *Watcher) finish(ctx context.Context, e *entry) error {
-	item := e.item
-	e.finishing = true
-	err := w.unlocked(func() error { return item.DoubleAck(ctx) })
-	e.finishing = false
 	if err != nil {
 		return err
 	}
-	e.item, e.queued = nil, false
-	if len(e.changes) == 0 && !e.dirty { // else its end was seen after all, this moment
-		w.remove(e)
+	if e.owed = e.owed[1:]; len(e.owed) == 0 {
+		e.owed = nil
+	}
+	if c.kind == event.TypePending {
+		e.announced, e.dirty = true, true
 	}
 	return nil
 }
-
-// withdraw removes the item of a session that was erased, which was not handed out yet: after
-// a crash nobody would know that it was erased. It may be on its way all the same.
-func (w *Watcher) withdraw(ctx context.Context, e *entry) error {
-	name := itemName(e.id, e.generation)
-	maps.DeleteFunc(w.withdrawn, func(_ string, at time.Time) bool { return time.Since(at) > withdrawnFor })
-	w.withdrawn[name] = time.Now()
-	err := w.unlocked(func() error { return w.watches.Remove(ctx, itemSubject, name) })
-	if err == nil && e.item == nil {
-		e.queued = false
-	}
-	return err
-}
-
-// withdrawnFor is longer than an item can be on its way.
-const withdrawnFor = time.Minute
 
 // isGone reports whether an entry was removed, and nobody has to do with it any more. It
 // needs the lock.
@@ -217,4 +210,5 @@ func (w *Watcher) remove(e *entry) {
 		heap.Remove(&w.due, e.place)
 	}
 	delete(w.live, e.id)
+	delete(w.unstored, e)
 }

@@ -68,46 +68,38 @@ var (
 // Watcher polls sessions until they end, and makes an event of each change of state.
 // It is safe for concurrent use. Create it with New.
 //
-// A watch is an item of a queue that stays taken until the session has ended: first the
-// item is durable, then the watch exists; first the event of the end is durable, then
-// the record that says so, and then the item is done. So a crash at any moment loses
-// nothing: what was under way is done again, and events that are made again are the
-// same.
+// What there is to know about a watch is in one record, which comes before everything else:
+// first the record is durable, then the watch exists; first the event of the end is durable,
+// then the record says so. So a crash at any moment loses nothing: what was under way is done
+// again, and events that are made again are the same.
 type Watcher struct {
 	cfg      Config
 	options  Options
 	store    *store.Store
 	sessions *store.Table
-	watches  *store.Queue
 	metrics  *metrics
 	pending  pendingAnswers
-	// Start restores no more pending answers than mostRestored, and did so of records of
-	// the revision restored and newer ones.
-	mostRestored int
-	restored     uint64
 
-	ctx      context.Context // ends when the watcher is closed
-	cancel   context.CancelCauseFunc
-	consumer *store.Consumer
-	running  sync.WaitGroup
-	wake     chan struct{} // something became due earlier
-	work     chan *entry
+	ctx     context.Context // ends when the watcher is closed
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
+	wake    chan struct{} // something became due earlier
+	work    chan *entry
+	takenUp chan struct{} // closed when the watches of before were
 
 	closing sync.Once
 
-	mu        sync.Mutex
-	live      map[string]*entry    // by the session's id; guarded by mu, as what it points to
-	withdrawn map[string]time.Time // when items were removed that were not handed out, by name; guarded by mu
-	due       dueTimes             // guarded by mu
+	mu       sync.Mutex
+	live     map[string]*entry   // by the session's id; guarded by mu, as what it points to
+	due      dueTimes            // guarded by mu, as all below
+	untold   []*entry            // have events to be made that nobody waits for
+	more     *sync.Cond          // of untold, or the end
+	unstored map[*entry]struct{} // have records to be stored that nobody waits for
 
 	complaints, refusals rate.Sometimes // of very many
 }
 
 const (
-	itemSubject = "watch"
-	// renewal is how long another replica waits before it takes over the watches of
-	// one that died.
-	renewal = 30 * time.Second
 	// workers bounds the polls under way. More would only wait for the upstream's
 	// own bound.
 	workers = 256
@@ -115,6 +107,8 @@ const (
 	complaining = 10 * time.Second
 	// opening bounds how long opening the store's parts may take.
 	opening = 30 * time.Second
+	// closing bounds how long it may take to store the rest.
+	closing = time.Second
 )
 
 // New opens what is stored. Nothing is polled before Start. The caller must Close it.
@@ -123,128 +117,74 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, withdrawn: map[string]time.Time{}, wake: make(chan struct{}, 1), work: make(chan *entry), mostRestored: mostRestored,
+		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry), takenUp: make(chan struct{}),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
+	w.more = sync.NewCond(&w.mu)
 	var err error
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
-		return nil, fmt.Errorf("watch: %w", err)
-	}
-	if w.watches, err = o.Store.Queue(ctx, store.QueueConfig{Name: "watches", AckWait: renewal}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	return w, nil
 }
 
-// Start takes all watches up again, those of a crash too, and begins to poll. It may
-// be called once.
+// Start takes all watches up again, those of a crash too, and begins to poll. Where there are
+// so many that it takes longer than a moment, the rest are taken up while it has returned. It
+// may be called once.
 func (w *Watcher) Start() error {
-	consumer, err := w.watches.Consume(w.ctx, itemSubject, w.cfg.Max, w.take)
-	if err != nil {
-		return fmt.Errorf("watch: %w", err)
+	w.running.Go(w.takeUp)
+	select {
+	case <-w.takenUp: // polling would take the processor from that, and each of them be late
+	case <-time.After(mostOfStart):
 	}
-	w.consumer = consumer
-	w.restoreNewest() // while items come, and before any is polled
 	w.running.Go(w.dispatch)
 	for range workers {
 		w.running.Go(w.workUntilClosed)
 	}
-	w.running.Go(w.renewUntilClosed)
+	for range tellers {
+		w.running.Go(w.tellUntilClosed)
+	}
+	w.running.Go(w.writeUntilClosed)
 	return nil
 }
 
 // TakenUp returns a channel that is closed when all watches of before were taken up.
-// It must be called after Start.
-func (w *Watcher) TakenUp() <-chan struct{} { return w.consumer.CaughtUp() }
+func (w *Watcher) TakenUp() <-chan struct{} { return w.takenUp }
 
-// Close stops polling and gives the watches back, to be taken up after the next start.
-// Registering fails after it; observations are still made durable. It may be called
-// more than once.
+// Close stops polling; the watches are taken up again after the next start. Registering fails
+// after it; observations are still made durable. It may be called more than once.
 func (w *Watcher) Close() {
 	w.closing.Do(func() {
 		w.cancel(ErrClosed)
-		if w.consumer != nil {
-			w.consumer.Stop()
-		}
+		w.mu.Lock()
+		w.more.Broadcast()
+		w.mu.Unlock()
 		w.running.Wait()
 		w.settleRest()
-		w.giveBack()
 	})
 }
 
-// releaseTime bounds giving back. What is not given back is handed out again all the
-// same, a little later.
-const releaseTime = time.Second
-
-// settleRest tries once more to make durable what no item would bring back.
+// settleRest tries once more to make durable what is not, the events first.
 func (w *Watcher) settleRest() {
-	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
 	w.mu.Lock()
-	var rest []*entry
-	for _, e := range w.live {
-		if !e.queued {
-			rest = append(rest, e)
-		}
-	}
+	rest := w.untold
+	w.untold = nil
 	w.mu.Unlock()
 	for _, e := range rest {
-		if err := w.settle(ctx, e); err != nil {
+		if err := w.settle(ctx, e, told); err != nil && !w.isSafe(e) {
 			w.options.Log.Error("change of a watched session is lost", "session", e.id, "error", err)
 		}
 	}
+	w.writeRecords(ctx) // if that fails, the next start finds out
 }
 
-func (w *Watcher) giveBack() {
-	end := time.Now().Add(releaseTime)
-	for _, item := range w.items() {
-		if time.Now().After(end) {
-			return
-		}
-		if err := item.Nak(); err != nil {
-			w.options.Log.Debug("watch could not be released", "session", item.Name, "error", err)
-		}
-	}
-}
-
-// items are all that were handed out and are not done.
-func (w *Watcher) items() []*store.Item {
+func (w *Watcher) isSafe(e *entry) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	items := make([]*store.Item, 0, len(w.live))
-	for _, e := range w.live {
-		if e.item != nil && !e.finishing {
-			items = append(items, e.item)
-		}
-	}
-	return items
-}
-
-func (w *Watcher) renewUntilClosed() {
-	ticker := time.NewTicker(renewal / 3)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-w.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		failed := 0
-		var last error
-		for _, item := range w.items() {
-			if w.ctx.Err() != nil {
-				return
-			}
-			if err := item.InProgress(); err != nil {
-				failed++
-				last = err
-			}
-		}
-		if failed > 0 {
-			w.options.Log.Warn("watches could not be renewed", "count", failed, "error", last)
-		}
-	}
+	return e.safe() || e.revision > 0 // then it is asked for again
 }
 
 // Live returns how many sessions are watched.
@@ -260,11 +200,20 @@ func (w *Watcher) States() map[string]int {
 	defer w.mu.Unlock()
 	counts := map[string]int{}
 	for _, e := range w.live {
-		if e.variant != nil {
+		if e.variant != nil { // nil: it is being erased
 			counts[Session{State: e.state, End: e.end}.Status()]++
 		}
 	}
 	return counts
+}
+
+// Polls reports whether v's session is watched by asking just that: whoever waits for news of
+// it need not ask.
+func (w *Watcher) Polls(v *session.Variant) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, known := w.live[w.store.SessionID(v)]
+	return known && e.end == Watching && e.erased == nil && e.variant.Key() == v.Key()
 }
 
 // Subject is what events about v's session are about.

@@ -230,8 +230,8 @@ func TestOneSessionIsWatchedOnce(t *testing.T) {
 	// If a start call came first, the first question is an hour away.
 	l.w.Observe(l.variant("tok"), observation(session.Pending))
 	l.next(event.TypePending)
-	if l.w.Live() != 1 || l.items() != 1 {
-		t.Errorf("%d sessions are watched, the queue has %d items; want 1", l.w.Live(), l.items())
+	if l.w.Live() != 1 || l.watched() != 1 {
+		t.Errorf("%d sessions are watched, %d after a start; want 1", l.w.Live(), l.watched())
 	}
 	if n := l.questions("tok"); n > 2 {
 		t.Errorf("the upstream was asked %d times", n)
@@ -291,8 +291,8 @@ func TestStoppedEventsComeLater(t *testing.T) {
 			l.w.Observe(l.variant("tok"), observation(session.Succeeded))
 		}
 		testkit.Eventually(t, "two attempts", func() bool { return l.events.failures() >= 2 })
-		if id != "" && l.items() != 1 {
-			t.Errorf("%s: the item was done before the event was durable", through)
+		if id != "" && l.watched() != 1 {
+			t.Errorf("%s: the watch was over before the event was durable", through)
 		}
 		testkit.Eventually(t, "failures are counted", func() bool {
 			return testkit.Metrics(t, l.registry)["pollbridge_watch_store_failures_total"] >= 2
@@ -320,9 +320,9 @@ func TestObservationsOfSessionsThatNobodyWatches(t *testing.T) {
 
 	v := l.variant("pending")
 	l.w.Observe(v, observation(session.Pending))
-	l.next(event.TypePending) // durable before Observe returned
-	if l.w.Live() != 1 || l.items() != 1 {
-		t.Errorf("%d are watched, the queue has %d items", l.w.Live(), l.items())
+	l.next(event.TypePending)
+	if l.w.Live() != 1 || l.watched() != 1 {
+		t.Errorf("%d are watched, %d after a start", l.w.Live(), l.watched())
 	}
 	l.w.Observe(v, observation(session.Pending))
 	l.quiet()
@@ -430,8 +430,8 @@ func TestManyWatches(t *testing.T) {
 	if types[event.TypeSucceeded] != many {
 		t.Errorf("%v; want %d succeeded", types, many)
 	}
-	if n := l.items(); n != 0 {
-		t.Errorf("the queue has %d items", n)
+	if n := l.watched(); n != 0 {
+		t.Errorf("%d are watched after a start", n)
 	}
 	if s, err := l.w.Get(t.Context(), ids[many/2]); err != nil || s.Status() != "succeeded" {
 		t.Errorf("Get = %+v, %v", s, err)
@@ -499,7 +499,7 @@ func TestEndpointsThatAreNotConfigured(t *testing.T) {
 	l.table, err = session.NewTable(endpoints)
 	testkit.NoError(t, err)
 	l.open()
-	testkit.Eventually(t, "the watch to be looked at", func() bool { return l.w.Live() == 1 && strings.Contains(l.log.String(), "cannot be resumed") })
+	testkit.Eventually(t, "the watch to be looked at", func() bool { return strings.Contains(l.log.String(), "cannot be resumed") })
 	if _, err := l.w.Get(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v; want ErrNotFound", err)
 	}
@@ -522,7 +522,7 @@ func TestUpstreamDown(t *testing.T) {
 	l.next(event.TypeSucceeded)
 }
 
-// TestAnEndBetweenTwoSteps: the item is durable, the event is not. It is made after the
+// TestAnEndBetweenTwoSteps: the record is durable, the event is not. It is made after the
 // next start.
 func TestAnEndBetweenTwoSteps(t *testing.T) {
 	t.Parallel()
@@ -540,11 +540,11 @@ func TestAnEndBetweenTwoSteps(t *testing.T) {
 	l.open()
 	l.awaitQuestions("final", 1)
 	came := map[string]bool{}
-	for range 2 {
+	for range 3 {
 		c := testkit.Receive(t, "an event", l.events.came)
 		came[c.Token+" "+c.Type] = true
 	}
-	if !came["pending "+event.TypePending] || !came["final "+event.TypeRefused] {
-		t.Errorf("%v came; want pending and refused", came)
+	if !came["pending "+event.TypePending] || !came["final "+event.TypePending] || !came["final "+event.TypeRefused] {
+		t.Errorf("%v came; want two first sights, and that one was refused", came)
 	}
 }

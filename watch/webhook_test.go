@@ -72,9 +72,7 @@ func TestEventsOfTheRealService(t *testing.T) {
 	_, err := l.service.Create(t.Context(), webhook.NewSubscription{URL: "https://hook.example.com/", Account: secret})
 	testkit.NoError(t, err)
 	l.w.Observe(v, observation(session.Pending))
-	if types := l.types(); !slices.Equal(types, []string{"pending"}) {
-		t.Errorf("after the first sight: %v", types)
-	}
+	testkit.Eventually(t, "the event of the first sight", func() bool { return slices.Equal(l.types(), []string{"pending"}) })
 	l.awaitQuestions("tok", 2)
 	l.stop()
 	l.start()

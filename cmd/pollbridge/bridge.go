@@ -154,7 +154,10 @@ func (b *bridge) makeWebhooks() (err error) {
 }
 
 func (b *bridge) makeWatches() (err error) {
-	b.longPolls = watch.NewLongPolls(max(b.cfg.Watch.Interval, b.cfg.Cache.PendingTTL), b.refreshHeld)
+	b.longPolls = watch.NewLongPolls(watch.LongPollOptions{
+		Config: b.cfg.Watch, Fresh: b.cfg.Cache.PendingTTL, Refresh: b.refreshHeld,
+		Polled: func(v *session.Variant) bool { return b.watcher.Polls(v) },
+	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
 		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,

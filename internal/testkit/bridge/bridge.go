@@ -78,7 +78,7 @@ func Start(t testing.TB, upstreamURL string, changes ...func(*Settings)) *Bridge
 	testkit.NoError(t, err)
 	b.Upstream, err = upstream.New(s.Upstream, s.Breaker, upstream.Options{Log: log, Registry: b.registry, UserAgent: "pollbridge/test"})
 	testkit.NoError(t, err)
-	b.LongPolls = watch.NewLongPolls(max(s.Interval, s.Cache.PendingTTL), b.refresh)
+	b.LongPolls = watch.NewLongPolls(watch.LongPollOptions{Config: watch.Config{Schedule: watch.Fixed, Interval: s.Interval}, Fresh: s.Cache.PendingTTL, Refresh: b.refresh})
 	b.statuses, err = cache.New(s.Cache, cache.Options{
 		Poller: b.Upstream, Finals: &testkit.Finals{}, Log: log, Observe: b.LongPolls.Observe,
 	})

@@ -1,0 +1,93 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"pollbridge/event"
+	"pollbridge/session"
+	"pollbridge/store"
+)
+
+const (
+	// mostOfStart is for how long a start waits until all watches are taken up.
+	mostOfStart = 2 * time.Second
+	// againAfter is how long after a failure they are looked for again.
+	againAfter = 250 * time.Millisecond
+)
+
+// takeUp takes up all that were watched before. While they cannot be read it goes on.
+func (w *Watcher) takeUp() {
+	defer close(w.takenUp)
+	for after := uint64(0); ; {
+		err := w.sessions.Each(w.ctx, after, func(row store.Record) {
+			after = row.Revision
+			w.takeUpOne(row)
+		})
+		if err == nil {
+			break
+		}
+		w.complaints.Do(func() {
+			w.options.Log.Error("watches cannot be taken up yet", "error", err)
+		})
+		if !w.pause(againAfter) {
+			return
+		}
+	}
+	w.takeUpItems()
+}
+
+func (w *Watcher) takeUpOne(row store.Record) {
+	known, err := w.readRecord(row.Value)
+	if err != nil {
+		if known.end == Watching {
+			w.options.Log.Error("watch cannot be resumed", "session", row.Key, "error", err)
+		}
+		return
+	}
+	if known.end != Watching {
+		return
+	}
+	w.restore(known)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.live[row.Key] != nil {
+		return // somebody was quicker
+	}
+	e := &entry{id: row.Key, record: known, revision: row.Revision, stored: known.pending, place: -1}
+	w.live[e.id] = e
+	if known.state == session.Pending && !known.announced && known.pending != nil {
+		e.owed = []change{{event.TypePending, session.Pending, known.pending, known.changed}}
+		w.settleLater(e)
+	}
+	// Not all at the same moment: this may be one of very many.
+	w.schedule(e, time.Now().Add(rand.N(min(w.cfg.Interval, time.Second))))
+}
+
+// takeUpItems takes up what a version that had a queue of watches has left of it: those whose
+// record it had no time to write.
+func (w *Watcher) takeUpItems() {
+	err := w.store.TakeOverQueue(w.ctx, "watches", func(ctx context.Context, name string, value []byte) error {
+		id, _, _ := strings.Cut(name, "-")
+		known, err := w.readRecord(value)
+		if err != nil {
+			w.options.Log.Error("watch cannot be resumed", "session", id, "error", err)
+			return nil
+		}
+		if _, _, err := w.read(ctx, id); !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		e := newEntry(id, known)
+		w.mu.Lock()
+		w.live[id] = e
+		w.schedule(e, time.Now())
+		w.mu.Unlock()
+		return w.settle(ctx, e, safe)
+	})
+	if err != nil && w.ctx.Err() == nil {
+		w.options.Log.Error("watches of an earlier version cannot be taken up", "error", err)
+	}
+}
