@@ -26,6 +26,7 @@ type elsewhere struct {
 func (e *elsewhere) Conn() *nats.Conn        { return e.nc }
 func (e *elsewhere) Usable() context.Context { return *e.usable.Load() }
 func (e *elsewhere) Up() context.Context     { return context.Background() }
+func (e *elsewhere) SyncsEach() bool         { return false }
 func (e *elsewhere) Report(err error)        { e.reported.Store(&err) }
 
 // TestStoreOverAnyConnection: what is stored is behind a connection, whose word counts on

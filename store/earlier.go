@@ -22,7 +22,7 @@ func (s *Store) TakeOverQueue(ctx context.Context, name string, f func(ctx conte
 	if err != nil {
 		return s.failed("read", err)
 	}
-	st := stream{s, js, id}
+	st := stream{s: s, js: js, id: id}
 	var failed error
 	err = st.scan(ctx, id+".do.>", 1, math.MaxInt, func(m *message) bool {
 		subject, item, _ := strings.Cut(strings.TrimPrefix(m.Subject, id+".do."), ".")

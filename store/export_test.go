@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"math"
 
 	"pollbridge/session"
 )
@@ -69,4 +70,15 @@ func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
 func PlaceKeys(secret []byte) func(place string) []byte {
 	k := newKeys(secret)
 	return func(p string) []byte { return k.keyOf(place(p)) }
+}
+
+// Batches is how many of the records that are kept were the first of a batch.
+func (t *Table) Batches(ctx context.Context) (n int, err error) {
+	err = t.scan(ctx, "", 1, math.MaxInt, func(m *message) bool {
+		if m.Header.Get("Nats-Batch-Sequence") == "1" {
+			n++
+		}
+		return true
+	})
+	return n, err
 }

@@ -128,7 +128,12 @@ func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err
 }
 
 func (f *Finals) write(ctx context.Context, subject string, content []byte, options ...jetstream.PublishOpt) error {
-	_, err := f.s.publish(ctx, &nats.Msg{Subject: subject, Data: f.s.keys.encrypt(placeOf("final", subject), content)}, options...)
+	m := &nats.Msg{Subject: subject, Data: f.s.keys.encrypt(placeOf("final", subject), content)}
+	if len(options) > 0 {
+		_, err := f.s.publish(ctx, m, options...)
+		return err
+	}
+	_, err := f.writes.put(ctx, m)
 	return err
 }
 

@@ -52,8 +52,9 @@ func (j *Journal) Append(ctx context.Context, key string, value []byte, last uin
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
-	m := &nats.Msg{Subject: j.subject(key), Data: j.s.keys.encrypt(j.place(key), value)}
-	return j.s.publish(ctx, m, jetstream.WithExpectLastSequencePerSubject(last))
+	m := nats.NewMsg(j.subject(key))
+	m.Data = j.s.keys.encrypt(j.place(key), value)
+	return j.writes.put(ctx, expecting(m, last))
 }
 
 // Last returns the newest entry about a key, or ErrNotFound.

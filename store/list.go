@@ -1,11 +1,11 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"math"
 	"slices"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // The server reads a stream forwards only, so a listing that starts with the newest
@@ -90,20 +90,48 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 	}
 }
 
-// Each calls f for all records of a revision higher than after, the ones that changed last
-// at the end. One that changes meanwhile may be left out, or come twice. A record that cannot
-// be decrypted is logged and left out.
+// Each calls f for all records of a revision higher than after, in the order of their last
+// changes; one that changes meanwhile may come twice. A record that cannot be decrypted is
+// logged and left out. Where there are very many, that is faster than List.
 func (t *Table) Each(ctx context.Context, after uint64, f func(Record)) error {
-	err := t.scan(ctx, "", after+1, math.MaxInt, func(m *message) bool {
-		if gone(m) {
-			return true
-		}
-		if record, ok := t.readable(m); ok {
-			f(record)
-		}
-		return true
+	ctx, cancel := either(ctx, t.s.ctx)
+	defer cancel()
+	info, err := t.js.Info(ctx)
+	if err != nil {
+		return t.s.failed("read", err)
+	}
+	if info.State.Msgs == 0 || info.State.LastSeq <= after {
+		return nil
+	}
+	consumer, err := t.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 	})
-	return cmp.Or(err, context.Cause(ctx))
+	if err != nil {
+		return t.s.failed("read", err)
+	}
+	if pending := consumer.CachedInfo(); pending != nil && pending.NumPending == 0 {
+		return nil
+	}
+	over := errors.New("no more")
+	err = eachMessage(ctx, consumer, func(received jetstream.Msg) error {
+		m, left, err := receivedMessage(received)
+		if err != nil {
+			return err
+		}
+		if !gone(m) {
+			if record, ok := t.readable(m); ok {
+				f(record)
+			}
+		}
+		if left == 0 {
+			return over
+		}
+		return nil
+	}, jetstream.PullMaxMessages(4096))
+	if errors.Is(err, over) {
+		return nil
+	}
+	return t.s.failed("read", err)
 }
 
 // readable returns the record of a message, or logs why it cannot be read.

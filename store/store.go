@@ -24,6 +24,9 @@ type Connection interface {
 	// Up returns a context that lasts while what the server does not keep on the disk, such
 	// as consumers, is there.
 	Up() context.Context
+	// SyncsEach reports whether each write is synced by itself before it is acknowledged, so
+	// that many at a time take as long as one after the other.
+	SyncsEach() bool
 	// Report tells that the server failed to write what was asked of it.
 	Report(error)
 }
@@ -45,6 +48,7 @@ type Store struct {
 	sweepOnce sync.Once         // later, what looks unfinished may be under way
 	keeping   [64]chan struct{} // each held by who changes the final answers of a session
 	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
+	groups    sync.Map          // each *group by its stream
 	queues    sync.Map          // each *Queue by its stream: one for all, which knows what is out
 
 	followers *Table // where followers of journals are

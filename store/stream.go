@@ -18,6 +18,8 @@ type stream struct {
 	s  *Store
 	js jetstream.Stream
 	id string
+	// writes is for what very many may write at a time.
+	writes *group
 }
 
 // maxValue is the size of the largest single value. What is around it fits into what a
@@ -44,12 +46,13 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 		return stream{}, err
 	}
 	defer cancel()
-	cfg.Storage, cfg.Replicas, cfg.AllowDirect = jetstream.FileStorage, 1, true
+	cfg.Storage, cfg.Replicas, cfg.AllowDirect, cfg.AllowAtomicPublish = jetstream.FileStorage, 1, true, true
 	js, err := s.js.CreateOrUpdateStream(ctx, cfg)
 	if err != nil {
 		return stream{}, s.failed("open "+cfg.Name, err)
 	}
-	return stream{s, js, cfg.Name}, nil
+	writes, _ := s.groups.LoadOrStore(cfg.Name, &group{s: s})
+	return stream{s, js, cfg.Name, writes.(*group)}, nil
 }
 
 // publish writes a message durably and returns its sequence.
@@ -67,6 +70,13 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.P
 		return 0, s.failed("write", err)
 	}
 	return ack.Sequence, nil
+}
+
+// expecting has a message written only if the newest one of its subject has that sequence (0:
+// there is none), else with ErrConflict.
+func expecting(m *nats.Msg, sequence uint64) *nats.Msg {
+	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(sequence, 10))
+	return m
 }
 
 // failed says what went wrong. The server's own failure counts more than how it
@@ -245,14 +255,15 @@ func eachMessage(ctx context.Context, consumer jetstream.Consumer, f func(jetstr
 	}
 }
 
-// receivedMessage is what a consumer handed out as a message of its stream.
-func receivedMessage(received jetstream.Msg) (*message, error) {
+// receivedMessage is what a consumer handed out as a message of its stream. left is how many
+// more there are.
+func receivedMessage(received jetstream.Msg) (m *message, left uint64, err error) {
 	place, err := received.Metadata()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	return &message{
 		Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
 		Header: received.Headers(), Data: received.Data(),
-	}, nil
+	}, place.NumPending, nil
 }

@@ -76,7 +76,7 @@ func (t *Table) Create(ctx context.Context, key string, value []byte, ttl time.D
 	// There may be a marker of an earlier value, which may go meanwhile.
 	var marker uint64
 	for range 3 {
-		revision, err = t.write(ctx, key, value, ttl, jetstream.WithExpectLastSequencePerSubject(marker))
+		revision, err = t.write(ctx, key, value, ttl, func(m *nats.Msg) { expecting(m, marker) })
 		if !errors.Is(err, ErrConflict) {
 			return revision, err
 		}
@@ -97,22 +97,25 @@ func (t *Table) Create(ctx context.Context, key string, value []byte, ttl time.D
 // Update replaces the value that has that revision; else it fails with ErrConflict.
 // ttl is as in Create; 0 takes an earlier one away.
 func (t *Table) Update(ctx context.Context, key string, value []byte, revision uint64, ttl time.Duration) (uint64, error) {
-	return t.write(ctx, key, value, ttl, jetstream.WithExpectLastSequencePerSubject(revision))
+	return t.write(ctx, key, value, ttl, func(m *nats.Msg) { expecting(m, revision) })
 }
 
 // Put stores a value whatever there was. ttl is as in Create.
 func (t *Table) Put(ctx context.Context, key string, value []byte, ttl time.Duration) (revision uint64, err error) {
-	return t.write(ctx, key, value, ttl)
+	return t.write(ctx, key, value, ttl, func(*nats.Msg) {})
 }
 
-func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Duration, options ...jetstream.PublishOpt) (uint64, error) {
+func (t *Table) write(ctx context.Context, key string, value []byte, ttl time.Duration, condition func(*nats.Msg)) (uint64, error) {
 	if err := checkKey(key); err != nil {
 		return 0, err
 	}
+	m := nats.NewMsg(t.subject(key))
+	m.Data = t.s.keys.encrypt(t.place(key), value)
 	if ttl > 0 {
-		options = append(options, jetstream.WithMsgTTL(max(time.Second, ttl.Truncate(time.Second))))
+		m.Header.Set(jetstream.MsgTTLHeader, max(time.Second, ttl.Truncate(time.Second)).String())
 	}
-	return t.s.publish(ctx, &nats.Msg{Subject: t.subject(key), Data: t.s.keys.encrypt(t.place(key), value)}, options...)
+	condition(m)
+	return t.writes.put(ctx, m)
 }
 
 // Delete erases a key and its value; it is no error if there is none. Watchers are

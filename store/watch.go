@@ -88,7 +88,7 @@ func (w *watcher) round(ctx context.Context) error {
 		return err
 	}
 	return eachMessage(ctx, consumer, func(received jetstream.Msg) error {
-		m, err := receivedMessage(received)
+		m, _, err := receivedMessage(received)
 		if err != nil {
 			return err
 		}

@@ -194,6 +194,9 @@ func (d doorway) InProcessConn() (net.Conn, error) {
 // started anew; what was not sent at that moment has failed.
 func (e *Engine) Conn() *nats.Conn { return e.nc }
 
+// SyncsEach reports whether each write is synced by itself before it is acknowledged.
+func (e *Engine) SyncsEach() bool { return e.cfg.Sync == SyncAlways }
+
 // Close stops the server in good order. Whoever uses the connection must have stopped
 // before. It may be called once. What a server leaves that has failed is checked by the
 // next Open, as after a kill.

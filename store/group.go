@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
+)
+
+const (
+	mostSingle = 8        // messages that are written one by one at a time
+	leastBatch = 16       // messages; fewer are written one by one as soon
+	mostBatch  = 256      // messages
+	mostOfOne  = 64 << 10 // bytes of a message in a batch
+)
+
+// group writes messages of one stream. A server that syncs each message by itself writes a few
+// thousand a second, however many wait for it; a batch it syncs as one, which takes as long as
+// ten messages or so. So where many wait they become a batch, and where few do none waits for
+// others. Whoever waits first writes the batch.
+//
+// There are no batches where the server syncs later, or copies what it writes to others: it
+// takes together what comes then.
+type group struct {
+	s *Store
+
+	mu      sync.Mutex
+	single  int      // how many messages are being written one by one; guarded by mu, as below
+	batch   bool     // one is being written
+	waiting []*write // in the order in which they came
+}
+
+// write is a message that waits for its turn.
+type write struct {
+	m    *nats.Msg
+	turn chan []*write // gets what it has to write: itself, or a batch that it is the first of
+	done chan struct{} // closed when another one has written it
+
+	sequence uint64 // set by then, as is err
+	err      error
+}
+
+// put writes a message durably, and returns its sequence. If ctx ends while it waits, it is not
+// written.
+func (g *group) put(ctx context.Context, m *nats.Msg) (uint64, error) {
+	if !g.s.conn.SyncsEach() || len(m.Data) > mostOfOne {
+		return g.s.publish(ctx, m)
+	}
+	w := &write{m: m, turn: make(chan []*write, 1), done: make(chan struct{})}
+	g.enter(w)
+	var batch []*write
+	select {
+	case batch = <-w.turn:
+	case <-w.done:
+	case <-ctx.Done():
+		if g.leave(w) {
+			return 0, context.Cause(ctx)
+		}
+		select {
+		case batch = <-w.turn:
+		case <-w.done:
+		}
+	}
+	switch len(batch) {
+	case 0: // somebody else has written it
+	case 1:
+		w.sequence, w.err = g.s.publish(ctx, m)
+		g.over(false)
+	default:
+		g.putBatch(batch)
+		g.over(true)
+	}
+	return w.sequence, w.err
+}
+
+func (g *group) enter(w *write) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = append(g.waiting, w)
+	g.goOnLocked()
+}
+
+// leave reports whether a message still waited for its turn, and does not any more.
+func (g *group) leave(w *write) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.waiting, w)
+	if i < 0 {
+		return false
+	}
+	g.waiting = slices.Delete(g.waiting, i, i+1)
+	return true
+}
+
+func (g *group) over(batch bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if batch {
+		g.batch = false
+	} else {
+		g.single--
+	}
+	g.goOnLocked()
+}
+
+// goOnLocked gives those their turn who need not wait longer.
+func (g *group) goOnLocked() {
+	for len(g.waiting) > 0 && !g.batch {
+		n := 1
+		switch {
+		case g.single < mostSingle:
+			g.single++
+		case len(g.waiting) >= leastBatch:
+			n, g.batch = min(len(g.waiting), mostBatch), true
+		default:
+			return
+		}
+		next := slices.Clone(g.waiting[:n])
+		g.waiting = slices.Delete(g.waiting, 0, n)
+		next[0].turn <- next
+	}
+}
+
+// putBatch writes a batch for all who wait for it.
+func (g *group) putBatch(batch []*write) {
+	messages := make([]*nats.Msg, len(batch))
+	for i, w := range batch {
+		messages[i] = &nats.Msg{Subject: w.m.Subject, Data: w.m.Data, Header: nats.Header{}}
+		maps.Copy(messages[i].Header, w.m.Header)
+	}
+	sequence, err := g.s.publishBatch(messages)
+	var api *jetstream.APIError
+	if errors.As(err, &api) || errors.Is(err, ErrConflict) {
+		// One of them cannot be written, and so none was. They are told apart one by one.
+		for i, w := range batch {
+			w.sequence, w.err = g.s.publish(g.s.ctx, w.m)
+			if i > 0 {
+				close(w.done)
+			}
+		}
+		return
+	}
+	for i, w := range batch {
+		w.sequence, w.err = sequence-uint64(len(batch)-1-i), err
+		if i > 0 {
+			close(w.done)
+		}
+	}
+}
+
+// publishBatch writes messages durably, all or none, and returns the sequence of the last one.
+func (s *Store) publishBatch(messages []*nats.Msg) (uint64, error) {
+	ctx, cancel, err := s.use(s.ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer cancel()
+	ack, err := jetstreamext.PublishMsgBatch(ctx, s.js, messages)
+	if err != nil {
+		return 0, s.failed("write", err)
+	}
+	return ack.Sequence, nil
+}
