@@ -65,7 +65,7 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	if o.Size() > maxFinal {
 		return ErrTooLarge
 	}
-	a, head := f.answerTo(v, o), appendHead(nil, o)
+	a, head := f.answerTo(v, o), appendHead(nil, v, o)
 	if len(o.Body) < leastShared {
 		return f.keepBody(ctx, a, head, o.Body)
 	}
@@ -237,19 +237,25 @@ func (f *Finals) isOver(o *session.Observation) bool {
 // open decrypts the message of an answer. Where that is not whole, size is that of the
 // body, which is elsewhere.
 func (f *Finals) open(a answer, m *message, locale int) (o *session.Observation, size uint64, err error) {
-	content, err := f.s.keys.decrypt(nil, placeOf("final", m.Subject), m.Data)
+	content, size, err := f.content(a, m)
 	if err != nil {
 		return nil, 0, err
 	}
-	if a.inChunks() {
-		n := 0
-		if size, n = binary.Uvarint(content); n <= 0 || size > maxFinal {
-			return nil, 0, ErrDamaged
-		}
-		content = content[n:]
-	}
 	o, err = readObservation(content, locale)
 	return o, size, err
+}
+
+// content decrypts the message of an answer: a head, and the body where that is whole.
+func (f *Finals) content(a answer, m *message) (content []byte, size uint64, err error) {
+	content, err = f.s.keys.decrypt(nil, placeOf("final", m.Subject), m.Data)
+	if err != nil || !a.inChunks() {
+		return content, 0, err
+	}
+	size, n := binary.Uvarint(content)
+	if n <= 0 || size > maxFinal {
+		return nil, 0, ErrDamaged
+	}
+	return content[n:], size, nil
 }
 
 // chunks returns the body of a large answer.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -242,5 +243,38 @@ func TestHalfWrittenFinalsAreNone(t *testing.T) {
 	loads(t, f, good, large)
 	if chunks := must(f.Chunks(within(t)))(t); chunks != 3+2+2 {
 		t.Errorf("%d chunks are left; want those of the answers that were kept", chunks)
+	}
+}
+
+// TestRecent: answers come back with what was asked, whatever their size, but not those of
+// long before.
+func TestRecent(t *testing.T) {
+	t.Parallel()
+	s := fresh(t)
+	answers := must(s.Finals(within(t)))(t)
+	endpoints, _ := session.Dialect("marksign")
+	table := must(session.NewTable(endpoints))(t)
+	got := map[string]int{}
+	recent := func(before time.Duration) {
+		t.Helper()
+		clear(got)
+		err := answers.Recent(within(t), before, table.ReadDurable, func(v *session.Variant, o *session.Observation) { got[v.Token+" "+v.Credential] = len(o.Body) })
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if recent(time.Minute); len(got) != 0 {
+		t.Errorf("%v when nothing was kept", got)
+	}
+	small, large := answer(lt, "signed"), answer(lt, strings.Repeat("x", 9<<20))
+	keep(t, answers, ask(t, "small"), small)
+	keep(t, answers, ask(t, "large"), large)
+	recent(time.Minute)
+	want := map[string]int{"small " + ask(t, "small").Credential: len(small.Body), "large " + ask(t, "large").Credential: len(large.Body)}
+	if !maps.Equal(got, want) {
+		t.Errorf("kept a moment ago: %v, want %v", got, want)
+	}
+	if recent(0); len(got) != 1 {
+		t.Errorf("in no time before the newest: %v, want that one", got)
 	}
 }

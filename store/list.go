@@ -94,44 +94,16 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 // changes; one that changes meanwhile may come twice. A record that cannot be decrypted is
 // logged and left out. Where there are very many, that is faster than List.
 func (t *Table) Each(ctx context.Context, after uint64, f func(Record)) error {
-	ctx, cancel := either(ctx, t.s.ctx)
-	defer cancel()
-	info, err := t.js.Info(ctx)
-	if err != nil {
-		return t.s.failed("read", err)
-	}
-	if info.State.Msgs == 0 || info.State.LastSeq <= after {
-		return nil
-	}
-	consumer, err := t.js.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+	return t.consume(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
+	}, func(m *message) {
+		if gone(m) {
+			return
+		}
+		if record, ok := t.readable(m); ok {
+			f(record)
+		}
 	})
-	if err != nil {
-		return t.s.failed("read", err)
-	}
-	if pending := consumer.CachedInfo(); pending != nil && pending.NumPending == 0 {
-		return nil
-	}
-	over := errors.New("no more")
-	err = eachMessage(ctx, consumer, func(received jetstream.Msg) error {
-		m, left, err := receivedMessage(received)
-		if err != nil {
-			return err
-		}
-		if !gone(m) {
-			if record, ok := t.readable(m); ok {
-				f(record)
-			}
-		}
-		if left == 0 {
-			return over
-		}
-		return nil
-	}, jetstream.PullMaxMessages(4096))
-	if errors.Is(err, over) {
-		return nil
-	}
-	return t.s.failed("read", err)
 }
 
 // readable returns the record of a message, or logs why it cannot be read.

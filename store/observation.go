@@ -17,13 +17,18 @@ type written struct {
 	Code         int32       `json:"code,omitempty"`
 	Status       int         `json:"status"`
 	Header       [][2][]byte `json:"header,omitempty"`
+	Variant      []byte      `json:"variant,omitempty"` // what was asked, in its durable form; not known of all
 }
 
-// appendHead appends all of an observation that stands before its body.
-func appendHead(dst []byte, o *session.Observation) []byte {
+// appendHead appends all of an observation that stands before its body, and what was asked,
+// which may be nil.
+func appendHead(dst []byte, v *session.Variant, o *session.Observation) []byte {
 	w := written{
 		At: o.At.UTC(), State: o.State.String(), CallersFault: o.CallersFault, Localized: o.Localized, Code: o.Code,
 		Status: o.Status,
+	}
+	if v != nil {
+		w.Variant = v.AppendDurable(nil)
 	}
 	for _, field := range o.Header {
 		w.Header = append(w.Header, [2][]byte{field.Name, field.Value})
@@ -36,14 +41,9 @@ func appendHead(dst []byte, o *session.Observation) []byte {
 // readObservation reads what stands in front of a body, which is the rest of content
 // and which the observation shares. The error is ErrDamaged.
 func readObservation(content []byte, locale int) (*session.Observation, error) {
-	size, n := binary.Uvarint(content)
-	if n <= 0 || size > uint64(len(content)-n) {
-		return nil, ErrDamaged
-	}
-	head, body := content[n:n+int(size)], content[n+int(size):]
-	var w written
-	if err := json.Unmarshal(head, &w); err != nil {
-		return nil, ErrDamaged
+	w, body, err := readHead(content)
+	if err != nil {
+		return nil, err
 	}
 	o := &session.Observation{
 		At:      w.At,
@@ -55,4 +55,16 @@ func readObservation(content []byte, locale int) (*session.Observation, error) {
 		o.Header = append(o.Header, session.Field{Name: field[0], Value: field[1]})
 	}
 	return o, nil
+}
+
+func readHead(content []byte) (w written, body []byte, err error) {
+	size, n := binary.Uvarint(content)
+	if n <= 0 || size > uint64(len(content)-n) {
+		return w, nil, ErrDamaged
+	}
+	head, body := content[n:n+int(size)], content[n+int(size):]
+	if err := json.Unmarshal(head, &w); err != nil {
+		return w, nil, ErrDamaged
+	}
+	return w, body, nil
 }

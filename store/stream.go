@@ -157,6 +157,40 @@ func (st stream) scan(ctx context.Context, match string, from uint64, limit int,
 	return nil
 }
 
+// consume calls f for each message that a consumer with that configuration is handed, up to
+// the last one that is there. Of very many messages, scan is much slower.
+func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfig, f func(*message)) error {
+	ctx, cancel := either(ctx, st.s.ctx)
+	defer cancel()
+	consumer, err := st.js.OrderedConsumer(ctx, cfg)
+	if err != nil {
+		return st.s.failed("read", err)
+	}
+	info, err := consumer.Info(ctx)
+	if err != nil {
+		return st.s.failed("read", err)
+	}
+	if info.NumPending == 0 {
+		return nil
+	}
+	last := errors.New("there are no more")
+	err = eachMessage(ctx, consumer, func(received jetstream.Msg) error {
+		m, left, err := receivedMessage(received)
+		if err != nil {
+			return err
+		}
+		f(m)
+		if left == 0 {
+			return last
+		}
+		return nil
+	}, jetstream.PullMaxMessages(4096))
+	if errors.Is(err, last) {
+		return nil
+	}
+	return st.s.failed("read", err)
+}
+
 const (
 	maxBatch      = 256
 	maxBatchBytes = 4 << 20 // and one value

@@ -112,3 +112,19 @@ func TestAnotherEndIsLogged(t *testing.T) {
 		t.Error("the log says nothing of the other one")
 	}
 }
+
+// TestEndsOfWhichNobodyWasTold: the process was killed when a final answer was stored, which
+// was the first that was seen of its session, and nobody asks again.
+func TestEndsOfWhichNobodyWasTold(t *testing.T) {
+	t.Parallel()
+	l := unopened(t)
+	l.events.want(true)
+	l.finals.recent = map[*session.Variant]*session.Observation{l.variant("tok"): observation(session.Succeeded)}
+	l.open()
+	l.next(event.TypeSucceeded)
+	l.awaitEnd(l.id("tok"), "succeeded")
+	l.restart()
+	<-l.w.TakenUp()
+	l.quiet()
+	l.close()
+}

@@ -339,12 +339,21 @@ type finals struct {
 	mu        sync.Mutex
 	kept      []*session.Observation // guarded by mu, as below
 	forgotten map[string]bool
+
+	recent map[*session.Variant]*session.Observation // kept before the start
 }
 
 func (f *finals) Load(context.Context, *session.Variant) ([]*session.Observation, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.kept, nil
+}
+
+func (f *finals) Recent(_ context.Context, _ time.Duration, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {
+	for v, o := range f.recent {
+		use(v, o)
+	}
+	return nil
 }
 
 func (f *finals) Forget(_ context.Context, id string) error {

@@ -21,7 +21,14 @@ const (
 
 // takeUp takes up all that were watched before. While they cannot be read it goes on.
 func (w *Watcher) takeUp() {
-	defer close(w.takenUp)
+	if w.takeUpAll() {
+		close(w.takenUp)
+		w.tellEnds()
+	}
+}
+
+// takeUpAll returns false if the watcher was closed meanwhile.
+func (w *Watcher) takeUpAll() bool {
 	for after := uint64(0); ; {
 		err := w.sessions.Each(w.ctx, after, func(row store.Record) {
 			after = row.Revision
@@ -34,10 +41,11 @@ func (w *Watcher) takeUp() {
 			w.options.Log.Error("watches cannot be taken up yet", "error", err)
 		})
 		if !w.pause(againAfter) {
-			return
+			return false
 		}
 	}
 	w.takeUpItems()
+	return true
 }
 
 func (w *Watcher) takeUpOne(row store.Record) {
@@ -89,5 +97,23 @@ func (w *Watcher) takeUpItems() {
 	})
 	if err != nil && w.ctx.Err() == nil {
 		w.options.Log.Error("watches of an earlier version cannot be taken up", "error", err)
+	}
+}
+
+// untoldFor is longer than it takes to make an event of a final answer that is stored.
+const untoldFor = time.Minute
+
+// tellEnds tells of final answers that were stored just before a process was killed: where a
+// session was over when it was first seen, there is no watch that would ask for it again.
+func (w *Watcher) tellEnds() {
+	err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) {
+		known, _, err := w.read(w.ctx, w.store.SessionID(v))
+		if err == nil && known.end == Final || w.ctx.Err() != nil {
+			return
+		}
+		w.Observe(v, o) // if that was told, it makes no other event
+	})
+	if err != nil && w.ctx.Err() == nil {
+		w.options.Log.Error("final answers of which nobody was told cannot be looked for", "error", err)
 	}
 }
