@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"pollbridge/session"
 	"pollbridge/store"
 )
 
@@ -70,4 +71,9 @@ func (w *Watcher) Watched(ctx context.Context) (n int, err error) {
 		}
 	})
 	return n, err
+}
+
+// Item is what a version with a queue of watches had there.
+func (w *Watcher) Item(v *session.Variant) []byte {
+	return newRecord(v, session.Unknown, time.Now()).append(nil)
 }
