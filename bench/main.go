@@ -51,6 +51,7 @@ func scenarios() (all []scenario) {
 		scenario{"transfer", "a document of 40 MB each way", []string{nginx, caddy}, runTransfer},
 		scenario{"memory", "one million pending sessions", nil, runMemory},
 		scenario{"prompt", "from the change of a session to its webhook", nil, runPrompt},
+		scenario{"sight", "a client's first poll of a session that is wanted", nil, runSight},
 		scenario{"deliveries", "durable events a second, end to end", nil, runDeliveries},
 		scenario{"watches", "what a watched session costs", nil, runWatches},
 		scenario{"takeover", "from a crash to all watches", nil, runTakeover},

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	mostBehind = 2        // the same, of those that nobody waits for
 	mostSingle = 8        // messages that are written one by one at a time
 	leastBatch = 16       // messages; fewer are written one by one as soon
 	mostBatch  = 256      // messages
@@ -27,7 +28,8 @@ const (
 // There are no batches where the server syncs later, or copies what it writes to others: it
 // takes together what comes then.
 type group struct {
-	s *Store
+	s          *Store
+	mostSingle int
 
 	mu      sync.Mutex
 	single  int      // how many messages are being written one by one; guarded by mu, as below
@@ -43,6 +45,12 @@ type write struct {
 
 	sequence uint64 // set by then, as is err
 	err      error
+}
+
+// group returns the one of a name.
+func (s *Store) group(name string, most int) *group {
+	g, _ := s.groups.LoadOrStore(name, &group{s: s, mostSingle: most})
+	return g.(*group)
 }
 
 // put writes a message durably, and returns its sequence. If ctx ends while it waits, it is not
@@ -113,7 +121,7 @@ func (g *group) goOnLocked() {
 	for len(g.waiting) > 0 && !g.batch {
 		n := 1
 		switch {
-		case g.single < mostSingle:
+		case g.single < g.mostSingle:
 			g.single++
 		case len(g.waiting) >= leastBatch:
 			n, g.batch = min(len(g.waiting), mostBatch), true

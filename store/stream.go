@@ -15,11 +15,10 @@ import (
 
 // stream is where the server keeps messages.
 type stream struct {
-	s  *Store
-	js jetstream.Stream
-	id string
-	// writes is for what very many may write at a time.
-	writes *group
+	s      *Store
+	js     jetstream.Stream
+	id     string
+	writes *group // for what very many may write at a time
 }
 
 // maxValue is the size of the largest single value. What is around it fits into what a
@@ -51,8 +50,7 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 	if err != nil {
 		return stream{}, s.failed("open "+cfg.Name, err)
 	}
-	writes, _ := s.groups.LoadOrStore(cfg.Name, &group{s: s})
-	return stream{s, js, cfg.Name, writes.(*group)}, nil
+	return stream{s, js, cfg.Name, s.group(cfg.Name, mostSingle)}, nil
 }
 
 // publish writes a message durably and returns its sequence.

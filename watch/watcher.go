@@ -78,6 +78,7 @@ type Watcher struct {
 	options  Options
 	store    *store.Store
 	sessions *store.Table
+	behind   *store.Table // the same, for writes that nobody waits for
 	metrics  *metrics
 	pending  pendingAnswers
 
@@ -126,6 +127,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
+	w.behind = w.sessions.Behind()
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	return w, nil
 }
