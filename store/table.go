@@ -56,7 +56,8 @@ func (t *Table) Behind() *Table {
 
 func (t *Table) place(key string) place { return placeOf("table", t.id, key) }
 
-// Get returns the value of a key. The error is ErrNotFound where there is none.
+// Get returns the value of a key. The error is ErrNotFound where there is none. With
+// ErrDamaged the record has all but its value.
 func (t *Table) Get(ctx context.Context, key string) (Record, error) {
 	if err := checkKey(key); err != nil {
 		return Record{}, err

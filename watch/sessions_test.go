@@ -144,3 +144,24 @@ func TestResponse(t *testing.T) {
 		t.Errorf("Response = %v, %v; want the one in its locale", o, err)
 	}
 }
+
+// TestRecordsThatCannotBeRead make way for what is seen of their sessions.
+func TestRecordsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	for _, token := range []string{"observed", "registered"} {
+		_, err := l.store.Engine.Conn().Request("TABLE_sessions."+l.id(token), []byte("nobody has sealed this"), testkit.Timeout)
+		testkit.NoError(t, err)
+	}
+	l.say("registered", session.Succeeded)
+	l.watch("registered")
+	l.next(event.TypeSucceeded)
+	l.awaitEnd(l.id("registered"), "succeeded")
+	l.events.want(true)
+	l.w.Observe(l.variant("observed"), observation(session.Refused))
+	l.next(event.TypeRefused)
+	l.awaitEnd(l.id("observed"), "refused")
+	if !strings.Contains(l.log.String(), "session record cannot be read") {
+		t.Error("the log says nothing of them")
+	}
+}

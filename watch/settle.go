@@ -162,7 +162,7 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 		return err
 	case e.revision == 0:
 		e.meet(known, revision)
-		w.restore(known)
+		w.unlocked(func() error { w.restore(known); return nil })
 	case known.end == Final: // somebody else has seen its end
 		e.meet(known, revision)
 	default:
@@ -175,13 +175,15 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 // none that can be read: then there is a revision all the same.
 func (w *Watcher) read(ctx context.Context, id string) (known record, revision uint64, err error) {
 	row, err := w.sessions.Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
 		return record{}, 0, ErrNotFound
-	}
-	if err != nil {
+	case err == nil:
+		known, err = w.readRecord(row.Value)
+	case !errors.Is(err, store.ErrDamaged):
 		return record{}, 0, err
 	}
-	if known, err = w.readRecord(row.Value); err != nil {
+	if err != nil {
 		w.options.Log.Warn("session record cannot be read", "session", id, "error", err)
 		return record{}, row.Revision, ErrNotFound
 	}
