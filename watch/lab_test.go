@@ -249,6 +249,7 @@ type events struct {
 	wanted bool // guarded by mu, as all below
 	err    error
 	failed int
+	calls  int // of Changed
 	made   map[string]bool
 	erased map[string]bool
 }
@@ -284,6 +285,7 @@ func (e *events) Wanted(s event.Subject) bool {
 func (e *events) Changed(_ context.Context, c event.Change) (bool, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.calls++
 	if e.err != nil {
 		e.failed++
 		return false, e.err

@@ -79,6 +79,7 @@ func (w *Watcher) writeUntilClosed() {
 		if !w.pause(wait) {
 			return
 		}
+		w.noteTold(w.ctx)
 		if w.writeRecords(w.ctx) {
 			failures = 0
 		} else {

@@ -121,6 +121,7 @@ func (w *Watcher) writeBehind(ctx context.Context, e *entry) error {
 func (w *Watcher) writeTo(ctx context.Context, table *store.Table, e *entry) error {
 	value, ttl, pending, revision := e.record.append(nil), w.ttl(e), e.pending, e.revision
 	e.dirty = false // what changes from here on is not in value
+	w.sights.begin(e)
 	err := w.unlocked(func() (err error) {
 		if revision == 0 {
 			revision, err = table.Create(ctx, e.id, value, ttl)
@@ -129,6 +130,7 @@ func (w *Watcher) writeTo(ctx context.Context, table *store.Table, e *entry) err
 		}
 		return err
 	})
+	w.sights.end(e, err, revision)
 	switch {
 	case err == nil:
 		e.revision, e.stored, e.done = revision, pending, nil
@@ -206,7 +208,8 @@ func (w *Watcher) publish(ctx context.Context, e *entry) error {
 		e.owed = nil
 	}
 	if c.kind == event.TypePending {
-		e.announced, e.dirty = true, true
+		e.announced = true
+		w.sights.over(e)
 	}
 	return nil
 }
@@ -222,4 +225,5 @@ func (w *Watcher) remove(e *entry) {
 	}
 	delete(w.live, e.id)
 	delete(w.unstored, e)
+	w.sights.over(e)
 }

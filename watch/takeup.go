@@ -30,10 +30,13 @@ func (w *Watcher) takeUp() {
 // takeUpAll returns false if the watcher was closed meanwhile.
 func (w *Watcher) takeUpAll() bool {
 	for after := uint64(0); ; {
-		err := w.sessions.Each(w.ctx, after, func(row store.Record) {
-			after = row.Revision
-			w.takeUpOne(row)
-		})
+		upTo, err := w.readTold(w.ctx)
+		if err == nil {
+			err = w.sessions.Each(w.ctx, after, func(row store.Record) {
+				after = row.Revision
+				w.takeUpOne(row, row.Revision <= upTo)
+			})
+		}
 		if err == nil {
 			break
 		}
@@ -48,7 +51,8 @@ func (w *Watcher) takeUpAll() bool {
 	return true
 }
 
-func (w *Watcher) takeUpOne(row store.Record) {
+// takeUpOne takes up what is watched. toldOf says that its first sight is an event.
+func (w *Watcher) takeUpOne(row store.Record, toldOf bool) {
 	known, err := w.readRecord(row.Value)
 	if err != nil {
 		if known.end == Watching {
@@ -67,7 +71,12 @@ func (w *Watcher) takeUpOne(row store.Record) {
 	}
 	e := &entry{id: row.Key, record: known, revision: row.Revision, stored: known.pending, place: -1}
 	w.live[e.id] = e
-	if known.state == session.Pending && !known.announced && known.pending != nil {
+	w.sights.newest = max(w.sights.newest, row.Revision)
+	if known.state == session.Pending && known.pending != nil {
+		e.announced = e.announced || toldOf
+	}
+	if known.state == session.Pending && known.pending != nil && !e.announced {
+		w.sights.behind[e] = row.Revision - 1
 		e.owed = []change{{event.TypePending, session.Pending, known.pending, known.changed}}
 		w.settleLater(e)
 	}

@@ -79,6 +79,7 @@ type Watcher struct {
 	store    *store.Store
 	sessions *store.Table
 	behind   *store.Table // the same, for writes that nobody waits for
+	marks    *store.Table
 	metrics  *metrics
 	pending  pendingAnswers
 
@@ -92,9 +93,10 @@ type Watcher struct {
 	closing sync.Once
 
 	mu       sync.Mutex
-	live     map[string]*entry   // by the session's id; guarded by mu, as what it points to
-	due      dueTimes            // guarded by mu, as all below
-	untold   []*entry            // have events to be made that nobody waits for
+	live     map[string]*entry // by the session's id; guarded by mu, as what it points to
+	due      dueTimes          // guarded by mu, as all below
+	untold   []*entry          // have events to be made that nobody waits for
+	sights   firstSights
 	more     *sync.Cond          // of untold, or the end
 	unstored map[*entry]struct{} // have records to be stored that nobody waits for
 
@@ -122,9 +124,12 @@ func New(cfg Config, o Options) (*Watcher, error) {
 		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry), takenUp: make(chan struct{}),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
-	w.more = sync.NewCond(&w.mu)
+	w.more, w.sights.behind = sync.NewCond(&w.mu), map[*entry]uint64{}
 	var err error
 	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	if w.marks, err = o.Store.Table(ctx, store.TableConfig{Name: "marks"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	w.behind = w.sessions.Behind()
@@ -181,6 +186,7 @@ func (w *Watcher) settleRest() {
 			w.options.Log.Error("change of a watched session is lost", "session", e.id, "error", err)
 		}
 	}
+	w.noteTold(ctx)
 	w.writeRecords(ctx) // if that fails, the next start finds out
 }
 
