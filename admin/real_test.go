@@ -25,6 +25,7 @@ import (
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/signature"
 )
 
@@ -227,7 +228,7 @@ func TestRealServices(t *testing.T) {
 	wantRefused(t, "events after nonsense", err, 422, "query.after")
 
 	t.Log("the delivery is listed, and can be made again")
-	filter := api.DeliveryFilter{Subscription: sub.ID, Session: registered.ID, State: webhook.StateDelivered}
+	filter := api.DeliveryFilter{Subscription: sub.ID, Session: registered.ID, State: delivery.Delivered}
 	var delivery api.Delivery
 	testkit.Eventually(t, "the delivery is listed", func() bool {
 		page, err := m.api.Deliveries(ctx, filter, api.Page{})

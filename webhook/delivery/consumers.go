@@ -1,4 +1,4 @@
-package webhook
+package delivery
 
 import (
 	"context"
@@ -19,11 +19,11 @@ type consumers struct {
 }
 
 // start opens those for which there is something left to do.
-func (cs *consumers) start() {
+func (cs *consumers) start(names []string) {
 	cs.mu.Lock()
 	cs.started = true
 	cs.mu.Unlock()
-	cs.s.background.Go(func() { cs.resume(cs.s.registry.consumers()...) })
+	cs.s.background.Go(func() { cs.resume(names...) })
 }
 
 // ensure sees to it that a consumer is there, now or soon. Whoever adds an item calls it
@@ -98,12 +98,4 @@ func (cs *consumers) close(name string) {
 func (cs *consumers) remove(ctx context.Context, name string) error {
 	cs.close(name)
 	return cs.s.queue.Purge(ctx, name)
-}
-
-// underWay is how many attempts are.
-func (cs *consumers) underWay() (attempts int) {
-	for _, c := range cs.list() {
-		attempts += len(c.slots)
-	}
-	return attempts
 }

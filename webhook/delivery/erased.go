@@ -1,6 +1,7 @@
-package webhook
+package delivery
 
 import (
+	"hash/fnv"
 	"sync"
 	"time"
 )
@@ -43,4 +44,13 @@ func (e *erased) has(session string, position uint64) bool {
 	defer e.mu.Unlock()
 	erasure, was := e.up[session]
 	return was && position <= erasure.position && time.Since(erasure.at) < erasedFor
+}
+
+// sessionLocks has a lock for each session, which others may have, too.
+type sessionLocks [64]sync.RWMutex
+
+func (l *sessionLocks) of(sessionID string) *sync.RWMutex {
+	hash := fnv.New32a()
+	hash.Write([]byte(sessionID))
+	return &l[hash.Sum32()%uint32(len(l))]
 }

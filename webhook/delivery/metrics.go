@@ -1,4 +1,4 @@
-package webhook
+package delivery
 
 import (
 	"context"
@@ -33,8 +33,8 @@ func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pollbridge_deliveries_dead",
 			Help: "Deliveries that were given up and can be redelivered.",
-		}, func() float64 { return float64(s.deadCount()) }))
-	for _, result := range []string{StateDelivered, StateDead, StateSuperseded, "retried"} {
+		}, func() float64 { return float64(s.records.deadCount()) }))
+	for _, result := range []string{Delivered, Dead, Superseded, "retried"} {
 		m.deliveries.WithLabelValues(result) // from 0, so that rates can be seen
 	}
 	return m

@@ -1,4 +1,4 @@
-package webhook
+package delivery
 
 import (
 	"context"
@@ -29,37 +29,27 @@ func itemName(id string, position uint64, round int) string {
 }
 
 // fanOut makes items of an event, one for each subscription that covers it. It may be
-// given the same one again. Whoever is attached to a session of which this is the end, and
-// did not ask for it, is let go.
+// given the same one again.
 func (s *Service) fanOut(ctx context.Context, e *event.Event, done func()) error {
-	for _, sub := range s.registry.matching(e) {
+	for _, sub := range s.subscriptions.Matching(e) {
 		if err := s.enqueue(ctx, sub, e, 0); err != nil {
 			return err
 		}
 	}
-	if e.Final && !s.erased.has(e.Key, e.Position) {
-		s.releaseAllUntold(ctx, e)
+	if !s.records.erased.has(e.Key, e.Position) {
+		s.subscriptions.FannedOut(ctx, e)
 	}
 	done()
 	return nil
 }
 
-// releaseAllUntold lets go of those attached to a session that do not want to be told of its
-// end.
-func (s *Service) releaseAllUntold(ctx context.Context, e *event.Event) {
-	attached, _ := s.registry.boundTo(e.Key)
-	for _, sub := range attached {
-		s.tellRelease(sub, s.releaseUntold(ctx, sub, e))
-	}
-}
-
 // enqueue makes it durable that an event is to be delivered to a subscription.
-func (s *Service) enqueue(ctx context.Context, sub *subscription, e *event.Event, round int) error {
+func (s *Service) enqueue(ctx context.Context, sub *Subscription, e *event.Event, round int) error {
 	value := encoded(work{sub.ID, e.Key, e.ID, e.Position, round, false})
-	if err := s.queue.Add(ctx, sub.consumer, itemName(s.deliveryID(sub.ID, e.ID), e.Position, round), value); err != nil {
+	if err := s.queue.Add(ctx, sub.Consumer, itemName(s.records.id(sub.ID, e.ID), e.Position, round), value); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
-	s.consumers.ensure(sub.consumer)
+	s.consumers.ensure(sub.Consumer)
 	return nil
 }
 

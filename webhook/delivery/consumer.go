@@ -1,4 +1,4 @@
-package webhook
+package delivery
 
 import (
 	"context"
@@ -52,7 +52,7 @@ type job struct {
 // sent is an attempt that was made.
 type sent struct {
 	send.Outcome
-	sub *subscription // to which; it may be gone since
+	sub *Subscription // to which; it may be gone since
 }
 
 var (
