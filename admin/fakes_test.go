@@ -195,12 +195,15 @@ func (f *fakes) Test(_ context.Context, wanted string) (send.Attempt, error) {
 	return send.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
 }
 
-func (f *fakes) Recover(_ context.Context, wanted string, since time.Time) (int, error) {
+func (f *fakes) Recover(_ context.Context, wanted string, since time.Time, from string) (int, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, err := f.find(wanted)
 	f.recovered = since
-	return 3, err
+	if from == "" {
+		return 3, "17", err
+	}
+	return 2, "", err
 }
 
 func (f *fakes) Deliveries(_ context.Context, filter delivery.Filter, before string, limit int) ([]delivery.Delivery, string, error) {

@@ -196,6 +196,9 @@ func TestSubscriptionsStory(t *testing.T) {
 	}
 	if a := m.do("POST", path+"/recover", `{"since":"2026-11-20T00:00:00+02:00"}`); a.Status != 202 || decode[object](t, a)["redelivered"] != 3.0 {
 		t.Errorf("recover = %d %s", a.Status, a.Body)
+	} else if a = m.do("POST", path+"/recover", fmt.Sprintf(`{"since":"2026-11-20T00:00:00+02:00","continue_from":"%v"}`, decode[object](t, a)["continue_from"])); a.Status != 202 ||
+		decode[object](t, a)["redelivered"] != 2.0 || decode[object](t, a)["continue_from"] != nil {
+		t.Errorf("then recover = %d %s", a.Status, a.Body)
 	}
 	if want := time.Date(2026, 11, 19, 22, 0, 0, 0, time.UTC); !m.recovered.Equal(want) {
 		t.Errorf("recovered since %v, want %v", m.recovered, want)

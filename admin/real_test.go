@@ -261,7 +261,7 @@ func TestRealServices(t *testing.T) {
 	if err != nil || changed.Enabled || changed.Description != "off" || changed.Signature != webhook.SignatureV1 || changed.Account != "" || changed.URL != hook {
 		t.Errorf("patched to %+v, %v", changed, err)
 	}
-	_, err = m.api.RecoverSubscription(ctx, sub.ID, time.Now().Add(-time.Hour))
+	_, err = m.api.RecoverSubscription(ctx, sub.ID, api.Recover{Since: time.Now().Add(-time.Hour)})
 	wantRefused(t, "recover while disabled", err, 409, "")
 	if rotated, err := m.api.RotateSecret(ctx, sub.ID); err != nil || !strings.HasPrefix(rotated.Secret, "whsec_") || rotated.Secret == sub.Secret {
 		t.Errorf("rotated to %+v, %v", rotated, err)

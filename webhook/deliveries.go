@@ -49,16 +49,21 @@ func (s *Service) Redeliver(ctx context.Context, id string) (delivery.Delivery, 
 }
 
 // Recover delivers what a subscription has missed since a time: events that are dead,
-// and those that came while it was disabled. It returns how many there are; called
-// again after an error it goes on. The error is ErrNotFound or ErrDisabled where there
-// is nobody to deliver to.
-func (s *Service) Recover(ctx context.Context, id string, since time.Time) (count int, err error) {
+// and those that came while it was disabled. It returns how many there are. Where there are
+// more than one call has time for, next is what to call it with, as from, to go on; empty,
+// it was all. The error is ErrNotFound or ErrDisabled where there is nobody to deliver to,
+// and a *FieldError where from cannot be used.
+func (s *Service) Recover(ctx context.Context, id string, since time.Time, from string) (count int, next string, err error) {
 	sub, err := s.subs.stored(ctx, id)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if sub.DisabledReason != "" {
-		return 0, ErrDisabled
+		return 0, "", ErrDisabled
 	}
-	return s.deliveries.Recover(ctx, sub.receiver(), sub.covers, since)
+	count, next, err = s.deliveries.Recover(ctx, sub.receiver(), delivery.Recovery{Since: since, Covers: sub.covers, From: from})
+	if errors.Is(err, delivery.ErrCursor) {
+		err = cursorError("continue_from")
+	}
+	return count, next, err
 }

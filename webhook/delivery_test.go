@@ -320,7 +320,7 @@ func TestRecover(t *testing.T) {
 	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(false)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Recover(t.Context(), sub.ID, since); err != webhook.ErrDisabled {
+	if _, _, err := b.Recover(t.Context(), sub.ID, since, ""); err != webhook.ErrDisabled {
 		t.Errorf("Recover while disabled = %v", err)
 	}
 	b.changed(change("ses_missed", session.Succeeded))
@@ -333,7 +333,7 @@ func TestRecover(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.Count()
-	count, err := b.Recover(t.Context(), sub.ID, since)
+	count, _, err := b.Recover(t.Context(), sub.ID, since, "")
 	if count != 2 || err != nil {
 		t.Errorf("Recover = %d, %v; want the dead one and the missed one", count, err)
 	}
@@ -469,7 +469,7 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 	if got, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil || !got.Enabled || !got.FailingSince.IsZero() {
 		t.Errorf("enabled again: %+v, %v", got, err)
 	}
-	if n, err := b.Recover(t.Context(), sub.ID, d.Created.Add(-time.Minute)); n != 1 || err != nil {
+	if n, _, err := b.Recover(t.Context(), sub.ID, d.Created.Add(-time.Minute), ""); n != 1 || err != nil {
 		t.Errorf("Recover = %d, %v", n, err)
 	}
 	b.ended(sub, delivery.Delivered)

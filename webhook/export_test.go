@@ -20,6 +20,9 @@ func (o *Options) SetTimes(disableAfter, openFor time.Duration) {
 // SetIdle sets after which time a consumer without work is closed.
 func (o *Options) SetIdle(idle time.Duration) { o.idle = idle }
 
+// SetRecovering sets how long one call of Recover may take.
+func (o *Options) SetRecovering(most time.Duration) { o.recovering = most }
+
 // Bound is how many subscriptions are attached to sessions.
 func (s *Service) Bound() int { _, all := s.subs.registry.boundTo(""); return all }
 

@@ -311,7 +311,12 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.OpenBreakers == 1 && st.AttemptsUnderWay == 0
 	})
-	tried := len(b.deliveriesOf(delivery.Filter{Subscription: bad.ID}))
+	tried := 0
+	for _, d := range b.deliveriesOf(delivery.Filter{Subscription: bad.ID}) {
+		if len(d.Attempts) > 0 {
+			tried++
+		}
+	}
 	if tried > 40 {
 		t.Errorf("%d were tried", tried)
 	}

@@ -66,7 +66,7 @@ func TestStoreIsGone(t *testing.T) {
 		},
 		"Delivery":  func() error { _, err := b.Delivery(ctx, d.ID); return err },
 		"Redeliver": func() error { _, err := b.Redeliver(ctx, d.ID); return err },
-		"Recover":   func() error { _, err := b.Recover(ctx, sub.ID, time.Time{}); return err },
+		"Recover":   func() error { _, _, err := b.Recover(ctx, sub.ID, time.Time{}, ""); return err },
 		"Stats":     func() error { _, err := b.Stats(ctx); return err },
 	} {
 		if err := call(); err == nil || errors.Is(err, webhook.ErrNotFound) {

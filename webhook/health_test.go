@@ -16,15 +16,15 @@ import (
 // fails lets a subscription fail once, which has no retries.
 func (b *bridge) fails(sub webhook.Subscription) {
 	b.t.Helper()
-	underWay := func() int {
+	waiting := func() int {
 		st, err := b.Stats(b.t.Context())
 		testkit.NoError(b.t, err)
-		return st.AttemptsUnderWay
+		return st.BacklogNow
 	}
-	n, others := len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})), underWay()
+	n, others := len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})), waiting()
 	b.changed(change(fmt.Sprintf("ses_%d", time.Now().UnixNano()), session.Succeeded))
 	testkit.Eventually(b.t, "one more is dead, and what that means for the subscription is noted", func() bool {
-		return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == n+1 && underWay() <= others
+		return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == n+1 && waiting() <= others
 	})
 }
 

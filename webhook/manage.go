@@ -169,7 +169,11 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, er
 	return sub.withSecret(), nil
 }
 
-// Delete removes a subscription and what waits for it; ErrNotFound if there is none.
+// deleteTime is how long deleting a subscription waits until what waits for it has ended,
+// which goes on after that.
+const deleteTime = 5 * time.Second
+
+// Delete removes a subscription; ErrNotFound if there is none. What waits for it is dead.
 // Its deliveries stay to be read until their time is over.
 func (s *Service) Delete(ctx context.Context, id string) error {
 	sub, err := s.subs.stored(ctx, id)
@@ -179,9 +183,8 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if err := s.subs.drop(ctx, sub); err != nil {
 		return err
 	}
-	s.deliveries.Ends(sub.receiver())
-	if sub.Bound {
-		return nil // the consumer is not its own: what waits there finds nobody to go to
-	}
-	return s.deliveries.Remove(ctx, sub.receiver())
+	soon, cancel := context.WithTimeout(ctx, deleteTime)
+	defer cancel()
+	s.deliveries.Deleted(soon, sub.receiver())
+	return nil
 }

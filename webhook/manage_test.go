@@ -161,7 +161,7 @@ func TestSubscriptionsAreKept(t *testing.T) {
 		_, updating := b.Update(t.Context(), id, webhook.SubscriptionPatch{})
 		_, rotating := b.RotateSecret(t.Context(), id)
 		_, testing := b.Test(t.Context(), id)
-		_, recovering := b.Recover(t.Context(), id, time.Time{})
+		_, _, recovering := b.Recover(t.Context(), id, time.Time{}, "")
 		for _, err := range []error{getting, updating, rotating, testing, recovering, b.Delete(t.Context(), id)} {
 			if !errors.Is(err, webhook.ErrNotFound) {
 				t.Errorf("%q: %v; want ErrNotFound", id, err)

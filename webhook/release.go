@@ -192,6 +192,13 @@ func (a *attached) fannedOut(ctx context.Context, e *event.Event) {
 		return
 	}
 	found, _ := a.subs.registry.boundTo(e.Key)
+	if len(found) == 0 {
+		return
+	}
+	// If the session was erased, those are attached to the same one registered again.
+	if last, err := a.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
+		return // they expire
+	}
 	for _, sub := range found {
 		a.tellRelease(sub, a.releaseUntold(ctx, sub, e))
 	}

@@ -54,6 +54,7 @@ type Options struct {
 	disableAfter time.Duration
 	openFor      time.Duration
 	idle         time.Duration
+	recovering   time.Duration
 	room         int64
 	mostBound    int
 }
@@ -83,7 +84,7 @@ func (s *Service) open(ctx context.Context, o Options, history time.Duration) (e
 	s.deliveries, err = delivery.New(ctx, s.cfg.Config, delivery.Options{
 		Store: o.Store, Events: o.Events, Subscriptions: receivers{s}, Log: o.Log, Registry: o.Registry, UserAgent: o.UserAgent,
 		History: history, Quiet: s.health.quiet(), Response: o.Response,
-		Resolver: o.resolver, Roots: o.roots, OpenFor: o.openFor, Idle: o.idle, Room: o.room,
+		Resolver: o.resolver, Roots: o.roots, OpenFor: o.openFor, Idle: o.idle, Recover: o.recovering, Room: o.room,
 	})
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
-	return s.deliveries.Start(s.subs.registry.consumers())
+	return s.deliveries.Start()
 }
 
 // Close stops delivering. Attempts under way get a moment to end; what is not done is

@@ -15,32 +15,47 @@ import (
 	"pollbridge/webhook/send"
 )
 
-// freshFor is less than the time for which the queue does not add the same item twice.
-const freshFor = time.Minute
+// deliver deals with a job: it makes an attempt, or finds out that there is none to
+// make. What came of it is durable when it returns nil; after an error the job has to
+// be dealt with again. Each step may be followed by a crash: it comes back then, and the
+// record says what was done. Where an attempt was made and could not be recorded, that is
+// all that is tried again. free is called when the receiver is not needed any more.
+func (s *Service) deliver(c *consumer, j *job, free func()) error {
+	if j.event == nil && j.work.Event == "" {
+		if err := json.Unmarshal(c.value(j), &j.work); err != nil {
+			s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
+			return nil
+		}
+	}
+	const often = 10 // nobody is that unlucky
+	for range often {
+		err := s.step(c, j, free)
+		switch {
+		case errors.Is(err, errErased):
+			return nil
+		case !errors.Is(err, store.ErrConflict):
+			return err
+		}
+		j.look = true // somebody else has written of it: what that says counts
+	}
+	return errNotNow
+}
 
-// deliver deals with an item: it makes an attempt, or finds out that there is none to
-// make. What came of it is durable when it returns nil; after an error the item has to
-// be dealt with again. Each step may be followed by a crash: the item comes back then,
-// and the record says what was done. Where an attempt was made and could not be recorded,
-// that is all that is tried again.
-func (s *Service) deliver(c *consumer, j *job) error {
-	var w work
-	if err := json.Unmarshal(j.Value, &w); err != nil {
-		s.log.Error("skipping an unreadable item of the delivery queue", "item", j.Name, "error", err)
-		return nil
-	}
-	e, d, err := s.read(w, j.first)
-	if err != nil {
-		return err
-	}
-	select {
-	case c.slots <- struct{}{}:
-		defer func() { <-c.slots }()
-	case <-c.living.Done():
-		return errNotNow
-	}
+// step finds out what is to be done of a job, and does it.
+func (s *Service) step(c *consumer, j *job, free func()) error {
 	ctx, cancel := storeContext()
 	defer cancel()
+	w := j.work
+	if err := s.read(ctx, j); err != nil {
+		return err
+	}
+	e, d := j.event, newDelivery(s.records.id(w.Subscription, w.Event), w)
+	if j.look {
+		var err error
+		if d, err = s.records.of(ctx, w); err != nil {
+			return err
+		}
+	}
 	sub := s.subscriptions.Subscription(w.Subscription)
 	switch {
 	case w.Position < d.Position, w.Round < d.Round:
@@ -50,21 +65,19 @@ func (s *Service) deliver(c *consumer, j *job) error {
 	case w.Round > d.Round:
 		d.begin(w.Round)
 	}
-	switch gone := e.Recorded.IsZero() || s.records.erased.has(e.Key, e.Position); {
-	case gone && d.revision == 0:
-		return nil // erased, and nobody knows of it
-	case gone:
+	switch {
+	case e == nil && s.records.forgets(d):
 		return s.conclude(ctx, d, Dead, reasonForgotten)
+	case e == nil:
+		return errErased
 	case j.sent != nil && !d.has(j.sent.Attempt):
-		return s.note(ctx, j, e, d)
-	case sub == nil && d.revision == 0:
-		return nil
+		return s.note(ctx, c, j, d)
 	case sub == nil:
 		return s.conclude(ctx, d, Dead, reasonDeleted)
 	case sub.Disabled:
 		return s.conclude(ctx, d, Dead, reasonDisabled)
 	case time.Until(d.Next) > 10*time.Millisecond:
-		return s.later(ctx, j.Item, d)
+		return s.later(ctx, c, j, d)
 	case d.Tries > 0 && !e.Final && !e.Operational():
 		over, err := s.finalDelivered(ctx, d)
 		if err != nil {
@@ -74,33 +87,27 @@ func (s *Service) deliver(c *consumer, j *job) error {
 			return s.conclude(ctx, d, Superseded, "")
 		}
 	}
-	return s.attempt(c, j, sub, e, d)
+	return s.attempt(c, j, sub, d, free)
 }
 
-// read returns the event of an item, without a time if it is not kept any more, and the
-// delivery as it is stored, else a new one.
-func (s *Service) read(w work, first bool) (e *event.Event, d *delivery, err error) {
-	if recent, ok := s.events.Recent(w.Subject, w.Position); ok && first && !s.mayHaveRecord(w, recent) {
-		e = recent
-		return e, newDelivery(s.records.id(w.Subscription, e.ID), w.Subscription, e), nil
+// read reads the event of a job, unless memory has it. There is none where it was erased, or
+// is not kept any more.
+func (s *Service) read(ctx context.Context, j *job) error {
+	e, ok := s.events.Recent(j.work.Subject, j.work.Position)
+	if !ok {
+		var err error
+		if e, err = s.events.Get(ctx, j.work.Position); errors.Is(err, store.ErrNotFound) {
+			e, err = nil, nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	ctx, cancel := storeContext()
-	defer cancel()
-	if e, err = s.events.Get(ctx, w.Position); errors.Is(err, store.ErrNotFound) {
-		e, err = &event.Event{ID: w.Event, Key: w.Subject, Position: w.Position}, nil
+	j.event = e
+	if e != nil && j.work.Recorded.IsZero() { // an item of an earlier version
+		j.work.Type, j.work.Recorded = e.Type, e.Recorded
 	}
-	if err == nil {
-		d, err = s.records.of(ctx, w.Subscription, e)
-	}
-	return e, d, err
-}
-
-// mayHaveRecord reports whether something can be stored about a delivery whose item is
-// handed out for the first time: from a try before, or of an item that was added twice.
-// Should something be stored all the same, it cannot be overwritten: it is read then,
-// after an attempt too many.
-func (s *Service) mayHaveRecord(w work, e *event.Event) bool {
-	return w.Tried || w.Round > 0 || time.Since(e.Recorded) > freshFor
+	return nil
 }
 
 func storeContext() (context.Context, context.CancelFunc) {
@@ -108,19 +115,21 @@ func storeContext() (context.Context, context.CancelFunc) {
 }
 
 // attempt sends the event and notes what came of it, even while the service closes.
-func (s *Service) attempt(c *consumer, j *job, sub *Subscription, e *event.Event, d *delivery) error {
+func (s *Service) attempt(c *consumer, j *job, sub *Subscription, d *delivery, free func()) error {
+	e := j.event
 	payload, finish, err := s.files.payload(sub, e)
 	if err != nil {
 		return err
 	}
 	defer finish()
 	if s.store.Err() != nil {
-		return errNotNow // since this item was entered
+		return errNotNow // since this was begun
 	}
 	o, err := c.send(s.sending, messageTo(sub, e.ID, payload))
 	if err != nil {
 		return err
 	}
+	free()
 	s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", hostOf(sub.URL), "event", e.Type,
 		"status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
 	s.tell(c, sub, o)
@@ -128,7 +137,7 @@ func (s *Service) attempt(c *consumer, j *job, sub *Subscription, e *event.Event
 
 	ctx, cancel := storeContext()
 	defer cancel()
-	return s.note(ctx, j, e, d)
+	return s.note(ctx, c, j, d)
 }
 
 // has reports whether an attempt is recorded.
@@ -137,15 +146,15 @@ func (d *delivery) has(a send.Attempt) bool {
 }
 
 // note records the attempt that was made of a job.
-func (s *Service) note(ctx context.Context, j *job, e *event.Event, d *delivery) error {
+func (s *Service) note(ctx context.Context, c *consumer, j *job, d *delivery) error {
 	d.Tries++
 	d.Attempts = append(d.Attempts, j.sent.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
 	if j.sent.Succeeded() {
-		return s.succeeded(ctx, j.sent.sub, e, d)
+		return s.succeeded(ctx, j.sent.sub, j.event, d)
 	}
-	return s.failed(ctx, j, d)
+	return s.failed(ctx, c, j, d)
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
@@ -170,13 +179,13 @@ func (s *Service) settleAgain(ctx context.Context, sub *Subscription, e *event.E
 	if err := s.records.settle(ctx, d); err != nil {
 		return err
 	}
-	if sub != nil && d.State == Delivered {
+	if sub != nil && e != nil && d.State == Delivered {
 		s.subscriptions.Delivered(ctx, sub.ID, e)
 	}
 	return nil
 }
 
-func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
+func (s *Service) failed(ctx context.Context, c *consumer, j *job, d *delivery) error {
 	sub, o := j.sent.sub, j.sent.Outcome
 	if o.Gone {
 		if err := s.subscriptions.Gone(ctx, sub.ID, d.ID); err != nil {
@@ -192,14 +201,20 @@ func (s *Service) failed(ctx context.Context, j *job, d *delivery) error {
 		s.receivers.gaveUp(sub)
 		return nil
 	}
+	if s.subscriptions.Subscription(sub.ID) == nil {
+		return s.conclude(ctx, d, Dead, reasonDeleted)
+	}
 	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.RetryAfter)
 	d.Next = o.At.Add(o.Duration + wait)
 	if err := s.records.write(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)
 	}
-	s.subscriptions.Failed(ctx, sub.ID)
 	s.metrics.deliveries.WithLabelValues("retried").Inc()
-	return s.later(ctx, j.Item, d)
+	s.subscriptions.Failed(ctx, sub.ID)
+	if err := s.records.settle(ctx, d); err != nil {
+		return err
+	}
+	return s.later(ctx, c, j, d)
 }
 
 // conclude notes that a delivery is over.
@@ -222,6 +237,6 @@ func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error)
 	if err != nil || !last.Final {
 		return false, err
 	}
-	final, err := s.records.of(ctx, d.Subscription, last)
+	final, err := s.records.of(ctx, workOf(d.Subscription, last, 0))
 	return err == nil && final.State == Delivered, err
 }

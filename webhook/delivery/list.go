@@ -5,25 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"time"
 
 	"pollbridge/store"
 )
 
-// show is what people may see of a delivery.
-func (s *Service) show(d *delivery) Delivery {
-	v := d.Delivery
-	if v.State == Waiting && s.subscriptions.Subscription(v.Subscription) == nil {
-		v.State, v.Reason, v.Next = Dead, reasonDeleted, time.Time{}
-	}
-	return v
-}
-
 // List returns up to limit deliveries, those that changed last first. before is
 // what the page before returned as next, or empty. next is empty at the end; a page
 // may be shorter than limit, even empty, and yet not the last. A delivery is listed
-// once something has happened to it: its first attempt, in general. The error is
+// once something has happened to it, and otherwise after a second or two. The error is
 // ErrCursor where before cannot be used.
 func (s *Service) List(ctx context.Context, f Filter, before string, limit int) (page []Delivery, next string, err error) {
 	match := cmp.Or(f.Subscription, "*") + "." + cmp.Or(f.Session, "*") + ".*"
@@ -52,8 +41,8 @@ func (s *Service) List(ctx context.Context, f Filter, before string, limit int) 
 			case err != nil:
 				return nil, "", fmt.Errorf("webhook: listing deliveries: %w", err)
 			default:
-				if v := s.show(d); f.State == "" || v.State == f.State {
-					page = append(page, v)
+				if f.State == "" || d.State == f.State {
+					page = append(page, d.Delivery)
 				}
 			}
 			if len(page) == limit {
@@ -67,21 +56,11 @@ func (s *Service) List(ctx context.Context, f Filter, before string, limit int) 
 	return page, cursor(revision), nil
 }
 
-// cursor is where a list goes on.
-func cursor(revision uint64) string { return strconv.FormatUint(revision, 10) }
-
-func readCursor(text string) (uint64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	return strconv.ParseUint(text, 10, 63)
-}
-
 // Get returns a delivery, or ErrNotFound.
 func (s *Service) Get(ctx context.Context, id string) (Delivery, error) {
 	d, err := s.records.find(ctx, id)
 	if err != nil {
 		return Delivery{}, err
 	}
-	return s.show(d), nil
+	return d.Delivery, nil
 }

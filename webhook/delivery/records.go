@@ -15,20 +15,19 @@ import (
 
 // records keeps what became of deliveries. It is safe for concurrent use.
 type records struct {
-	store *store.Store
-	table *store.Table
-	dead  *store.Table // the keys of dead deliveries, so that they are found and counted
-
-	writes sessionLocks // held for reading by who writes of a delivery, for writing by who erases
-	erased erased
+	store   *store.Store
+	events  *event.Log
+	history time.Duration
+	table   *store.Table
+	dead    *store.Table // the keys of dead deliveries, so that they are found and counted
 
 	mu       sync.Mutex
-	deadKeys map[string]struct{} // guarded by mu
+	deadKeys map[string]struct{} // as the table has them; guarded by mu
 }
 
 // openRecords opens the tables. watching is for how long what is dead is counted.
-func openRecords(ctx, watching context.Context, s *store.Store, history time.Duration) (*records, error) {
-	r := &records{store: s, deadKeys: map[string]struct{}{}}
+func openRecords(ctx, watching context.Context, s *store.Store, events *event.Log, history time.Duration) (*records, error) {
+	r := &records{store: s, events: events, history: history, deadKeys: map[string]struct{}{}}
 	var errs [2]error
 	r.table, errs[0] = s.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: history})
 	r.dead, errs[1] = s.Table(ctx, store.TableConfig{Name: "dead", MaxAge: history})
@@ -58,17 +57,17 @@ func (r *records) id(subscriptionID, eventID string) string {
 	return r.store.ID("dlv_", eventID, subscriptionID)
 }
 
-// of returns the delivery of an event as it is stored, else a new one. What is stored of
-// an earlier event with the same id, which is not kept any more, makes way.
-func (r *records) of(ctx context.Context, subscriptionID string, e *event.Event) (*delivery, error) {
-	d := newDelivery(r.id(subscriptionID, e.ID), subscriptionID, e)
+// of returns the delivery that work is about as it is stored, else a new one. What is stored
+// of an earlier event with the same id, which is not kept any more, makes way.
+func (r *records) of(ctx context.Context, w work) (*delivery, error) {
+	d := newDelivery(r.id(w.Subscription, w.Event), w)
 	stored, err := r.get(ctx, d.key())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return d, nil
 	case err != nil:
 		return nil, fmt.Errorf("reading a delivery: %w", err)
-	case stored.Position >= e.Position:
+	case stored.Position >= w.Position:
 		return stored, nil
 	}
 	d.revision = stored.revision
@@ -109,29 +108,75 @@ func (r *records) find(ctx context.Context, id string) (*delivery, error) {
 	return readDelivery(found[0])
 }
 
+// errErased means that the session of an event was erased: nothing is recorded of it.
+var errErased = errors.New("the event was erased")
+
 // write makes d durable. It fails with store.ErrConflict if somebody else has changed it
-// since it was read, and does nothing about an event that was erased.
+// since it was read. After it settle is called.
 func (r *records) write(ctx context.Context, d *delivery) error {
-	writes := r.writes.of(d.Session)
-	writes.RLock()
-	defer writes.RUnlock()
-	if r.erased.has(d.Session, d.Position) {
-		return nil
+	var revision uint64
+	var err error
+	if value := encoded(d); d.revision == 0 {
+		revision, err = r.table.Create(ctx, d.key(), value, 0)
+	} else {
+		revision, err = r.table.Update(ctx, d.key(), value, d.revision, 0)
 	}
-	value := encoded(d)
-	write := func() (err error) {
-		if d.revision == 0 {
-			_, err = r.table.Create(ctx, d.key(), value, 0)
-		} else {
-			_, err = r.table.Update(ctx, d.key(), value, d.revision, 0)
-		}
-		return err
-	}
-	err := write()
-	if errors.Is(err, store.ErrConflict) && r.isBehind(ctx, d) {
-		err = write()
+	if err == nil {
+		d.revision = revision
 	}
 	return err
+}
+
+// settle keeps the list of dead deliveries true to what was written, and takes both back
+// with errErased if the event was erased. It may be called again.
+func (r *records) settle(ctx context.Context, d *delivery) error {
+	if err := r.list(ctx, d); err != nil {
+		return fmt.Errorf("updating the list of dead deliveries: %w", err)
+	}
+	if erased, err := r.isErased(ctx, d); err != nil || !erased {
+		return err
+	}
+	err := r.table.DeleteIf(ctx, d.key(), d.revision)
+	if errors.Is(err, store.ErrConflict) {
+		return errErased // whoever has written since takes that back
+	}
+	return errors.Join(errErased, err, r.dead.Delete(ctx, d.key()))
+}
+
+// list enters a dead delivery into their list. One that is delivered again stays in it until
+// that is over, so that nobody else has to write there.
+func (r *records) list(ctx context.Context, d *delivery) (err error) {
+	switch {
+	case d.State == Dead:
+		_, err = r.dead.Put(ctx, d.key(), []byte{'1'}, 0)
+	case d.over() && d.Round > 0:
+		err = r.dead.Delete(ctx, d.key())
+	}
+	return err
+}
+
+// isErased reports whether the event of d was erased. It is asked after a record was
+// written: whoever erases a session erases its events, and after that looks for records. So
+// one of the two always sees what the other has done.
+func (r *records) isErased(ctx context.Context, d *delivery) (bool, error) {
+	_, err := r.events.Get(ctx, d.Position)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return !r.forgets(d), nil
+	case errors.Is(err, store.ErrDamaged):
+		return false, nil
+	}
+	return false, err
+}
+
+// forgets reports whether the event of d is as old as events become. That is no reason to
+// forget what became of it, too.
+func (r *records) forgets(d *delivery) bool {
+	recorded := d.Recorded
+	if recorded.IsZero() && d.revision > 0 {
+		recorded = d.Created // nearly the same
+	}
+	return !recorded.IsZero() && time.Since(recorded) > r.history-time.Second
 }
 
 // encoded is the JSON of a record or of an item.
@@ -143,48 +188,8 @@ func encoded(v any) []byte {
 	return value
 }
 
-// isBehind reports whether what is stored says less than d: it is about an earlier event
-// with the same id, or a redelivery was noted while its attempt was under way already. d
-// then has the revision of that.
-func (r *records) isBehind(ctx context.Context, d *delivery) bool {
-	stored, err := r.get(ctx, d.key())
-	if err != nil {
-		return false
-	}
-	earlier := stored.Position < d.Position
-	if !earlier && (d.Round == 0 || stored.Round != d.Round || stored.Tries >= d.Tries) {
-		return false
-	}
-	d.revision = stored.revision
-	return true
-}
-
-// settle keeps the list of dead deliveries true. A delivery that is delivered again
-// stays in it until that is over, so that nobody else has to write there.
-func (r *records) settle(ctx context.Context, d *delivery) (err error) {
-	writes := r.writes.of(d.Session)
-	writes.RLock()
-	defer writes.RUnlock()
-	switch {
-	case r.erased.has(d.Session, d.Position):
-	case d.State == Dead:
-		_, err = r.dead.Put(ctx, d.key(), []byte{'1'}, 0)
-	case d.Round > 0:
-		err = r.dead.Delete(ctx, d.key())
-	}
-	if err != nil {
-		return fmt.Errorf("updating the list of dead deliveries: %w", err)
-	}
-	return nil
-}
-
-// erase erases the deliveries of a session's events up to a position. Attempts under way for
-// them record nothing any more.
+// erase erases the deliveries of a session's events up to a position.
 func (r *records) erase(ctx context.Context, sessionID string, position uint64) error {
-	writes := r.writes.of(sessionID)
-	writes.Lock() // what is being written now is there when deliveries are erased
-	r.erased.add(sessionID, position)
-	writes.Unlock()
 	for before := uint64(0); ; {
 		found, err := r.table.List(ctx, "*."+sessionID+".*", before, 100)
 		if err != nil || len(found) == 0 {
@@ -195,7 +200,11 @@ func (r *records) erase(ctx context.Context, sessionID string, position uint64) 
 			if d, err := readDelivery(record); err == nil && d.Position > position {
 				continue
 			}
-			if err := errors.Join(r.table.Delete(ctx, record.Key), r.dead.Delete(ctx, record.Key)); err != nil {
+			err := r.table.DeleteIf(ctx, record.Key, record.Revision)
+			if errors.Is(err, store.ErrConflict) {
+				continue // whoever has written it since sees that the event was erased
+			}
+			if err := errors.Join(err, r.dead.Delete(ctx, record.Key)); err != nil {
 				return err
 			}
 		}

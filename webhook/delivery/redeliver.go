@@ -37,7 +37,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	if err := s.redeliver(ctx, sub, e, d); err != nil {
 		return Delivery{}, err
 	}
-	return s.show(d), nil
+	return d.Delivery, nil
 }
 
 // redeliver begins another round. The item comes first: the record alone would say
@@ -45,81 +45,41 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 // its round that the record is behind.
 func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
 	round := d.Round + 1
-	if err := s.enqueue(ctx, sub, e, round); err != nil {
+	if err := s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, round)); err != nil {
 		return err
 	}
 	d.begin(round)
-	if err := s.records.write(ctx, d); err != nil && !errors.Is(err, store.ErrConflict) { // else the attempt was quicker
+	err := s.records.write(ctx, d)
+	if err == nil {
+		err = s.records.settle(ctx, d)
+	}
+	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, errErased) { // else the attempt was quicker
 		return fmt.Errorf("webhook: noting a redelivery: %w", err)
 	}
 	return nil
 }
 
-// Recover delivers what a subscription has missed since a time: events that are dead,
-// and those that came while it was disabled. covers tells which events go to it. It returns
-// how many there are; called again after an error it goes on.
-func (s *Service) Recover(ctx context.Context, sub *Subscription, covers func(*event.Event) bool, since time.Time) (count int, err error) {
-	newest, err := s.events.Newest(ctx)
-	if err != nil {
-		return 0, err
-	}
-	for position := uint64(0); position < newest; {
-		soon, cancel := context.WithTimeout(ctx, time.Second) // the newest ones may be gone
-		events, next, err := s.events.After(soon, position, 256)
-		cancel()
-		if err != nil {
-			return count, err
-		}
-		if next == position {
-			return count, context.Cause(ctx)
-		}
-		for _, e := range events {
-			if e.Recorded.Before(since) || e.Position > newest || !covers(e) {
-				continue
-			}
-			recovered, err := s.recoverOne(ctx, sub, e)
-			if err != nil {
-				return count, err
-			}
-			if recovered {
-				count++
-			}
-		}
-		position = next
-	}
-	return count, nil
-}
-
-func (s *Service) recoverOne(ctx context.Context, sub *Subscription, e *event.Event) (bool, error) {
-	d, err := s.records.of(ctx, sub.ID, e)
-	switch {
-	case err != nil:
-		return false, fmt.Errorf("webhook: %w", err)
-	case d.State == Dead:
-		return true, s.redeliver(ctx, sub, e, d)
-	case d.State == Waiting && d.Tries == 0 && d.Round == 0:
-		return true, s.enqueue(ctx, sub, e, 0) // never tried, or about to be: then this adds nothing
-	}
-	return false, nil
-}
-
 // Deliver makes it durable that an event is to be delivered to a subscription, if it was
 // not.
 func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event) error {
-	return s.enqueue(ctx, sub, e, 0)
+	return s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, 0))
 }
 
-// Supersede ends what waits of events for a subscription, also what was never tried.
+// Supersede ends what waits of an event for a subscription, also what was never tried.
 func (s *Service) Supersede(ctx context.Context, sub *Subscription, e *event.Event) error {
-	d, err := s.records.of(ctx, sub.ID, e)
+	d, err := s.records.of(ctx, workOf(sub.ID, e, 0))
 	if err != nil || d.over() {
 		return err
 	}
-	if err := s.queue.Remove(ctx, sub.Consumer, itemName(d.ID, d.Position, d.Round)); err != nil {
+	name := itemName(d.ID, d.Position, d.Round)
+	if c := s.consumers.get(sub.Consumer); c != nil {
+		c.drop(name)
+	}
+	if err := s.queue.Remove(ctx, sub.Consumer, name); err != nil {
 		return err
 	}
 	err = s.conclude(ctx, d, Superseded, "")
-	if errors.Is(err, store.ErrConflict) { // its attempt was under way, and tells more
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, errErased) { // its attempt was under way, and tells more
 		return nil
 	}
 	return err

@@ -30,17 +30,19 @@ type Service struct {
 	events        *event.Log
 	subscriptions Subscriptions
 
-	records   *records
-	queue     *store.Queue
-	renewal   time.Duration // of the queue
-	sender    *send.Sender
-	files     *files
-	metrics   *metrics
-	consumers consumers
-	receivers receiverLog
-	openFor   time.Duration // how long a consumer's breaker stays open
-	idle      time.Duration // how long a consumer without work is kept
-	quiet     time.Duration // after which a receiver is forgotten
+	records     *records
+	queue       *store.Queue
+	renewal     time.Duration // of the queue
+	sender      *send.Sender
+	files       *files
+	metrics     *metrics
+	consumers   consumers
+	fanOut      *fanOut
+	receivers   receiverLog
+	openFor     time.Duration // how long a consumer's breaker stays open
+	recoverTime time.Duration
+	idle        time.Duration // how long a consumer without work is kept
+	quiet       time.Duration // after which a receiver is forgotten
 
 	living     context.Context // ends when Close begins
 	end        context.CancelFunc
@@ -68,6 +70,7 @@ type Options struct {
 	Roots    *x509.CertPool // see send.Options
 	OpenFor  time.Duration  // how long a breaker stays open; 0: 5 s
 	Idle     time.Duration  // after which a consumer without work is closed; 0: a minute
+	Recover  time.Duration  // that one call of Recover may take; 0: 15 s
 	Room     int64          // for documents on their way; 0: 256 MiB
 }
 
@@ -85,9 +88,9 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		cfg: cfg, store: o.Store, log: o.Log, events: o.Events, subscriptions: o.Subscriptions,
 		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: sender,
 		receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
-		openFor:   cmp.Or(o.OpenFor, 5*time.Second), idle: cmp.Or(o.Idle, idleAfter), quiet: o.Quiet,
+		openFor:   cmp.Or(o.OpenFor, 5*time.Second), idle: cmp.Or(o.Idle, idleAfter), quiet: o.Quiet, recoverTime: cmp.Or(o.Recover, recoverTime),
 	}
-	s.consumers = consumers{s: s, all: map[string]*consumer{}}
+	s.consumers, s.fanOut = consumers{s: s, all: map[string]*consumer{}}, newFanOut(s)
 	s.living, s.end = context.WithCancel(context.Background())
 	s.sending, s.cut = context.WithCancel(context.Background())
 	room := cmp.Or(o.Room, mostFiles)
@@ -96,7 +99,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		loads: semaphore.NewWeighted(mostLoads), bytes: semaphore.NewWeighted(room),
 	}
 	var errs [2]error
-	s.records, errs[0] = openRecords(ctx, s.living, o.Store, o.History)
+	s.records, errs[0] = openRecords(ctx, s.living, o.Store, o.Events, o.History)
 	s.queue, errs[1] = o.Store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: s.renewal})
 	if err := errors.Join(errs[:]...); err != nil {
 		s.end()
@@ -107,19 +110,17 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	return s, nil
 }
 
-// Start begins to deliver: what was left undone comes first. It may be called once. The
-// consumers are those of all subscriptions.
-func (s *Service) Start(consumers []string) error {
+// Start begins to deliver: what was left undone comes first. It may be called once.
+func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
-	s.consumers.start(consumers)
-	s.background.Go(func() {
-		if err := s.events.Follow(s.living, "fanout", s.fanOut); err != nil && s.living.Err() == nil {
-			s.log.Error("event delivery has stopped", "error", err)
-		}
-	})
+	s.consumers.start()
+	ctx, cancel := storeContext()
+	defer cancel()
+	s.fanOut.start(ctx)
 	s.background.Go(s.tidy)
+	s.background.Go(s.renew)
 	return nil
 }
 
@@ -133,6 +134,22 @@ func (s *Service) tidy() {
 		case <-tick.C:
 			s.consumers.closeIdle(s.idle)
 			s.receivers.sweep(s.quiet)
+		}
+	}
+}
+
+// renew keeps the items that wait in memory.
+func (s *Service) renew() {
+	tick := time.NewTicker(s.renewal / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.living.Done():
+			return
+		case <-tick.C:
+			for _, c := range s.consumers.list() {
+				c.renew()
+			}
 		}
 	}
 }
@@ -169,17 +186,8 @@ func (s *Service) Begins(sub *Subscription) {
 	s.consumers.ensure(sub.Consumer)
 }
 
-// Ends is told that nothing is sent to a subscription any more: it was disabled or deleted.
+// Ends is told that nothing is sent to a subscription any more.
 func (s *Service) Ends(sub *Subscription) { s.receivers.forget(sub) }
-
-// Remove removes what waits for a subscription that was deleted, and shares its consumer
-// with nobody.
-func (s *Service) Remove(ctx context.Context, sub *Subscription) error {
-	if err := s.consumers.remove(ctx, sub.Consumer); err != nil {
-		return fmt.Errorf("webhook: removing what waits for a subscription: %w", err)
-	}
-	return nil
-}
 
 // Erase erases the deliveries of a session's events up to a position of the log, with all
 // that was kept of the receivers' answers. The events were erased before.
@@ -193,7 +201,7 @@ func (s *Service) Erase(ctx context.Context, sessionID string, position uint64) 
 // Of returns the delivery of an event to a subscription; known is false where nothing is
 // recorded of it.
 func (s *Service) Of(ctx context.Context, subscriptionID string, e *event.Event) (d Delivery, known bool, err error) {
-	found, err := s.records.of(ctx, subscriptionID, e)
+	found, err := s.records.of(ctx, workOf(subscriptionID, e, 0))
 	if err != nil {
 		return Delivery{}, false, fmt.Errorf("webhook: %w", err)
 	}
@@ -206,14 +214,24 @@ func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	st := Stats{Dead: s.records.deadCount()}
 	for _, c := range s.consumers.list() {
 		st.Consumers++
-		st.AttemptsUnderWay += len(c.slots)
+		st.AttemptsUnderWay += c.underWay()
 		if c.breaker.State() != gobreaker.StateClosed {
 			st.OpenBreakers++
 		}
 	}
 	var err error
-	if st.BacklogNow, st.BacklogLater, err = s.queue.Waiting(ctx, ""); err != nil {
+	if st.BacklogNow, st.BacklogLater, err = s.waiting(ctx); err != nil {
 		return st, fmt.Errorf("webhook: counting deliveries: %w", err)
 	}
 	return st, nil
+}
+
+// waiting is how many deliveries are not over: to be tried now, or later.
+func (s *Service) waiting(ctx context.Context) (now, later int, err error) {
+	coming, err := s.fanOut.waiting(ctx) // first, or what goes on to the queue would be missed
+	if err != nil {
+		return 0, 0, err
+	}
+	now, later, err = s.queue.Waiting(ctx, "")
+	return now + coming, later, err
 }

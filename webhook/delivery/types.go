@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"pollbridge/event"
 	"pollbridge/webhook/send"
 )
 
@@ -73,20 +72,21 @@ type Stats struct {
 const mostAttempts = 32
 
 // delivery is a record of the table of deliveries; its key is made of subscription,
-// session and id. It is written when something has happened to the delivery: until
-// then the item of the queue is all there is.
+// session and id. It is written when something has happened to the delivery, or when that
+// takes longer than a moment.
 type delivery struct {
 	Delivery
-	Position uint64 `json:"place"`           // of the event in the log
-	Round    int    `json:"round,omitempty"` // counts the redeliveries
-	Tries    int    `json:"tries,omitempty"` // in this round
+	Position uint64    `json:"place"`             // of the event in the log
+	Recorded time.Time `json:"recorded,omitzero"` // when the event was; zero in records of earlier versions
+	Round    int       `json:"round,omitempty"`   // counts the redeliveries
+	Tries    int       `json:"tries,omitempty"`   // in this round
 
 	revision uint64 // 0: not stored
 }
 
-func newDelivery(id, subscriptionID string, e *event.Event) *delivery {
-	return &delivery{Position: e.Position, Delivery: Delivery{
-		ID: id, Subscription: subscriptionID, Session: e.Key, Event: e.ID, Type: e.Type, State: Waiting, Created: time.Now(),
+func newDelivery(id string, w work) *delivery {
+	return &delivery{Position: w.Position, Recorded: w.Recorded, Delivery: Delivery{
+		ID: id, Subscription: w.Subscription, Session: w.Subject, Event: w.Event, Type: w.Type, State: Waiting, Created: time.Now(),
 	}}
 }
 
