@@ -84,7 +84,7 @@ func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (S
 	sub, err := s.subs.change(ctx, id, func(sub *subscription) error {
 		before := *sub
 		s.apply(sub, p)
-		return cmp.Or(s.check.all(sub), s.checkBound(&before, sub))
+		return cmp.Or(s.check.all(sub), checkBound(&before, sub))
 	})
 	if err != nil {
 		return Subscription{}, err
@@ -95,14 +95,14 @@ func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (S
 	return sub.view(), nil
 }
 
-// checkBound returns a *FieldError if a bound subscription would move: what waits for it
-// would not find it any more.
-func (s *Service) checkBound(before, after *subscription) error {
+// checkBound returns a *FieldError if a bound subscription would move: whoever has attached
+// it did so for that session and that receiver.
+func checkBound(before, after *subscription) error {
 	switch {
 	case !before.Bound:
 	case after.Session != before.Session:
 		return &FieldError{"session", "cannot be changed: the subscription was made for its session and ends with it"}
-	case s.subs.consumerOf(after) != s.subs.consumerOf(before):
+	case origin(after.URL) != origin(before.URL):
 		return &FieldError{"url", "must keep its scheme, host and port: the subscription was made for one session; create another one instead"}
 	}
 	return nil

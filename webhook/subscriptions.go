@@ -124,7 +124,8 @@ func (s *subscriptions) ttlOf(sub *subscription) time.Duration {
 }
 
 // consumerOf names the consumer that delivers to a subscription: its own, but those of
-// single sessions share the one of their host, so that no signing makes its own.
+// single sessions share the one of their receiver, so that no signing makes its own. One
+// host may have several of them, of which one fails and another does not.
 func (s *subscriptions) consumerOf(sub *subscription) string {
 	if !sub.Bound {
 		return sub.ID
@@ -133,5 +134,14 @@ func (s *subscriptions) consumerOf(sub *subscription) string {
 	if err != nil {
 		return sub.ID
 	}
-	return s.store.ID("host_", u.Scheme, send.Host(u), u.Port())
+	return s.store.ID("url_", u.Scheme, send.Host(u), u.Port(), u.EscapedPath())
+}
+
+// origin is the scheme, host and port of a URL.
+func origin(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	return u.Scheme + "://" + send.Host(u) + ":" + u.Port()
 }

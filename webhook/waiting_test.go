@@ -59,7 +59,7 @@ func TestWhatWaitsIsListed(t *testing.T) {
 // TestBacklogTellsOfWhatIsNotFannedOut: from the moment an event is recorded.
 func TestBacklogTellsOfWhatIsNotFannedOut(t *testing.T) {
 	t.Parallel()
-	const many, events = 300, 16
+	const many, events = 60, 16
 	r, end := hanging(t)
 	b := newBridge(t, func(b *bridge) { b.cfg.Timeout = time.Hour }, r)
 	for range many {
@@ -136,4 +136,40 @@ func TestDeletedWhileItIsToldOf(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, "the gauge says the same", func() bool { return b.metric("pollbridge_deliveries_dead", "") == float64(len(all)) })
+}
+
+// TestOnePathHangsAndAnotherDoesNot: sessions attached to a path that hangs do not hold up
+// the first attempt at another path of that host.
+func TestOnePathHangsAndAnotherDoesNot(t *testing.T) {
+	t.Parallel()
+	stop := make(chan struct{})
+	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, got testkit.Webhook, _ int) {
+		if got.Header.Get("X-Hangs") != "" {
+			<-stop
+		}
+	})
+	t.Cleanup(func() { close(stop) }) // before the receiver closes, which waits for it
+	b := newBridge(t, func(b *bridge) { b.cfg.Timeout = time.Hour }, r)
+	for i := range 16 {
+		id := fmt.Sprintf("ses_%d", i)
+		b.attach(id, webhook.AttachOptions{URL: r.URL + "/hang", Headers: map[string]string{"X-Hangs": "1"}})
+		b.changed(change(id, session.Succeeded))
+	}
+	r.Wait(t, b.cfg.Concurrency)
+	sub := b.attach("ses_ok", webhook.AttachOptions{URL: r.URL + "/ok"})
+	b.changed(change("ses_ok", session.Succeeded))
+	b.ended(sub, delivery.Delivered)
+}
+
+// TestErasedWhileItWaits: nothing is left in the backlog of what was erased.
+func TestErasedWhileItWaits(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	b.ended(sub, delivery.Waiting)
+	testkit.Eventually(t, "it waits for its retry", func() bool { return b.stats().BacklogLater == 1 })
+	testkit.NoError(t, b.EraseSession(t.Context(), "ses_a"))
+	b.idle()
 }

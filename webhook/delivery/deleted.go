@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -60,7 +61,6 @@ func (s *Service) abandon(ctx context.Context, sub *Subscription) error {
 }
 
 func (s *Service) abandonOne(ctx context.Context, sub *Subscription, d *delivery) error {
-	name := itemName(d.ID, d.Position, d.Round)
 	err := s.conclude(ctx, d, Dead, reasonDeleted)
 	switch {
 	case errors.Is(err, store.ErrConflict): // it is found again if it still waits
@@ -69,7 +69,7 @@ func (s *Service) abandonOne(ctx context.Context, sub *Subscription, d *delivery
 		return err
 	}
 	// The record comes first: without it the item would be missed after a crash.
-	if err := s.queue.Remove(ctx, sub.Consumer, name); err != nil {
+	if err := s.queue.Remove(ctx, cmp.Or(d.Consumer, sub.Consumer), itemName(d.ID, d.Position, d.Round)); err != nil {
 		return fmt.Errorf("removing what waits for a subscription: %w", err)
 	}
 	return nil

@@ -205,7 +205,7 @@ func (s *Service) failed(ctx context.Context, c *consumer, j *job, d *delivery) 
 		return s.conclude(ctx, d, Dead, reasonDeleted)
 	}
 	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.RetryAfter)
-	d.Next = o.At.Add(o.Duration + wait)
+	d.Next, d.Consumer = o.At.Add(o.Duration+wait), c.name
 	if err := s.records.write(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)
 	}

@@ -211,6 +211,7 @@ func (s *Service) enqueue(ctx context.Context, consumer string, w work) error {
 		return nil // it is listed, and whoever begins the round says so
 	}
 	d := newDelivery(id, w)
+	d.Consumer = consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
 		err = s.records.settle(ctx, d)

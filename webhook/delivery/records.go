@@ -187,26 +187,3 @@ func encoded(v any) []byte {
 	}
 	return value
 }
-
-// erase erases the deliveries of a session's events up to a position.
-func (r *records) erase(ctx context.Context, sessionID string, position uint64) error {
-	for before := uint64(0); ; {
-		found, err := r.table.List(ctx, "*."+sessionID+".*", before, 100)
-		if err != nil || len(found) == 0 {
-			return err
-		}
-		for _, record := range found {
-			before = record.Revision
-			if d, err := readDelivery(record); err == nil && d.Position > position {
-				continue
-			}
-			err := r.table.DeleteIf(ctx, record.Key, record.Revision)
-			if errors.Is(err, store.ErrConflict) {
-				continue // whoever has written it since sees that the event was erased
-			}
-			if err := errors.Join(err, r.dead.Delete(ctx, record.Key)); err != nil {
-				return err
-			}
-		}
-	}
-}

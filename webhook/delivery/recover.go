@@ -36,15 +36,12 @@ func (s *Service) Recover(ctx context.Context, sub *Subscription, r Recovery) (c
 		return 0, "", ErrCursor
 	}
 	for began := time.Now(); position < until; {
-		if time.Since(began) > s.recoverTime {
-			return count, cursor(position), nil
-		}
 		events, last, err := s.page(ctx, position)
 		if err != nil || last == position {
 			return count, "", err
 		}
-		for _, e := range events {
-			if time.Since(began) > s.recoverTime {
+		for i, e := range events {
+			if i > 0 && time.Since(began) > s.recoverTime { // each call comes further
 				return count, cursor(e.Position - 1), nil
 			}
 			if e.Position > until || e.Recorded.Before(r.Since) || !r.Covers(e) {
@@ -58,7 +55,9 @@ func (s *Service) Recover(ctx context.Context, sub *Subscription, r Recovery) (c
 				count++
 			}
 		}
-		position = last
+		if position = last; position < until && time.Since(began) > s.recoverTime {
+			return count, cursor(position), nil
+		}
 	}
 	return count, "", nil
 }
@@ -76,11 +75,13 @@ func (s *Service) fannedOut(ctx context.Context) (uint64, error) {
 // page returns some events after a position, and the position to go on from: the same where
 // there are none any more.
 func (s *Service) page(ctx context.Context, position uint64) (events []*event.Event, last uint64, err error) {
-	soon, cancel := context.WithTimeout(ctx, time.Second) // the newest ones may be gone
-	defer cancel()
-	events, last, err = s.events.After(soon, position, 256)
+	left, err := s.events.CountAfter(ctx, position)
+	if err != nil || left == 0 { // the newest ones may be gone
+		return nil, position, err
+	}
+	events, last, err = s.events.After(ctx, position, 256)
 	if err == nil {
-		err = context.Cause(ctx)
+		err = context.Cause(ctx) // or they might have been missed
 	}
 	return events, last, err
 }

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,7 @@ func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Eve
 		return err
 	}
 	d.begin(round)
+	d.Consumer = sub.Consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
 		err = s.records.settle(ctx, d)
@@ -75,7 +77,7 @@ func (s *Service) Supersede(ctx context.Context, sub *Subscription, e *event.Eve
 	if c := s.consumers.get(sub.Consumer); c != nil {
 		c.drop(name)
 	}
-	if err := s.queue.Remove(ctx, sub.Consumer, name); err != nil {
+	if err := s.queue.Remove(ctx, cmp.Or(d.Consumer, sub.Consumer), name); err != nil {
 		return err
 	}
 	err = s.conclude(ctx, d, Superseded, "")

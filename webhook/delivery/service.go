@@ -189,15 +189,6 @@ func (s *Service) Begins(sub *Subscription) {
 // Ends is told that nothing is sent to a subscription any more.
 func (s *Service) Ends(sub *Subscription) { s.receivers.forget(sub) }
 
-// Erase erases the deliveries of a session's events up to a position of the log, with all
-// that was kept of the receivers' answers. The events were erased before.
-func (s *Service) Erase(ctx context.Context, sessionID string, position uint64) error {
-	if err := s.records.erase(ctx, sessionID, position); err != nil {
-		return fmt.Errorf("webhook: erasing deliveries: %w", err)
-	}
-	return nil
-}
-
 // Of returns the delivery of an event to a subscription; known is false where nothing is
 // recorded of it.
 func (s *Service) Of(ctx context.Context, subscriptionID string, e *event.Event) (d Delivery, known bool, err error) {

@@ -76,10 +76,11 @@ const mostAttempts = 32
 // takes longer than a moment.
 type delivery struct {
 	Delivery
-	Position uint64    `json:"place"`             // of the event in the log
-	Recorded time.Time `json:"recorded,omitzero"` // when the event was; zero in records of earlier versions
-	Round    int       `json:"round,omitempty"`   // counts the redeliveries
-	Tries    int       `json:"tries,omitempty"`   // in this round
+	Position uint64    `json:"place"`              // of the event in the log
+	Recorded time.Time `json:"recorded,omitzero"`  // when the event was; zero in records of earlier versions
+	Consumer string    `json:"consumer,omitempty"` // that has its item, if it has one
+	Round    int       `json:"round,omitempty"`    // counts the redeliveries
+	Tries    int       `json:"tries,omitempty"`    // in this round
 
 	revision uint64 // 0: not stored
 }
