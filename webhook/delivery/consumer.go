@@ -284,7 +284,7 @@ func (c *consumer) process(j *job, slot bool) {
 			c.wakeUp()
 		}
 	})
-	err := c.s.deliver(c, j, free)
+	err := worker{c.s}.deliver(c, j, free)
 	free()
 	if err != nil && !errors.Is(err, errNotNow) {
 		c.s.log.Warn("cannot process a delivery, trying again", "item", j.name, "error", err)

@@ -15,21 +15,24 @@ import (
 	"pollbridge/webhook/send"
 )
 
+// worker deals with jobs, one step after the other. It has no state of its own.
+type worker struct{ s *Service }
+
 // deliver deals with a job: it makes an attempt, or finds out that there is none to
 // make. What came of it is durable when it returns nil; after an error the job has to
 // be dealt with again. Each step may be followed by a crash: it comes back then, and the
 // record says what was done. Where an attempt was made and could not be recorded, that is
 // all that is tried again. free is called when the receiver is not needed any more.
-func (s *Service) deliver(c *consumer, j *job, free func()) error {
+func (w worker) deliver(c *consumer, j *job, free func()) error {
 	if j.event == nil && j.work.Event == "" {
 		if err := json.Unmarshal(c.value(j), &j.work); err != nil {
-			s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
+			w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
 			return nil
 		}
 	}
 	const often = 10 // nobody is that unlucky
 	for range often {
-		err := s.step(c, j, free)
+		err := w.step(c, j, free)
 		switch {
 		case errors.Is(err, errErased):
 			return nil
@@ -42,61 +45,61 @@ func (s *Service) deliver(c *consumer, j *job, free func()) error {
 }
 
 // step finds out what is to be done of a job, and does it.
-func (s *Service) step(c *consumer, j *job, free func()) error {
+func (w worker) step(c *consumer, j *job, free func()) error {
 	ctx, cancel := storeContext()
 	defer cancel()
-	w := j.work
-	if err := s.read(ctx, j); err != nil {
+	todo := j.work
+	if err := w.read(ctx, j); err != nil {
 		return err
 	}
-	e, d := j.event, newDelivery(s.records.id(w.Subscription, w.Event), w)
+	e, d := j.event, newDelivery(w.s.records.id(todo.Subscription, todo.Event), todo)
 	if j.look {
 		var err error
-		if d, err = s.records.of(ctx, w); err != nil {
+		if d, err = w.s.records.of(ctx, todo); err != nil {
 			return err
 		}
 	}
-	sub := s.subscriptions.Subscription(w.Subscription)
+	sub := w.s.subscriptions.Subscription(todo.Subscription)
 	switch {
-	case w.Position < d.Position, w.Round < d.Round:
+	case todo.Position < d.Position, todo.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
-	case w.Round == d.Round && d.over():
-		return s.settleAgain(ctx, sub, e, d)
-	case w.Round > d.Round:
-		d.begin(w.Round)
+	case todo.Round == d.Round && d.over():
+		return w.settleAgain(ctx, sub, e, d)
+	case todo.Round > d.Round:
+		d.begin(todo.Round)
 	}
 	switch {
-	case e == nil && s.records.forgets(d):
-		return s.conclude(ctx, d, Dead, reasonForgotten)
+	case e == nil && w.s.records.forgets(d):
+		return w.s.conclude(ctx, d, Dead, reasonForgotten)
 	case e == nil:
 		return errErased
 	case j.sent != nil && !d.has(j.sent.Attempt):
-		return s.note(ctx, c, j, d)
+		return w.note(ctx, c, j, d)
 	case sub == nil:
-		return s.conclude(ctx, d, Dead, reasonDeleted)
+		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	case sub.Disabled:
-		return s.conclude(ctx, d, Dead, reasonDisabled)
+		return w.s.conclude(ctx, d, Dead, reasonDisabled)
 	case time.Until(d.Next) > 10*time.Millisecond:
-		return s.later(ctx, c, j, d)
+		return w.s.later(ctx, c, j, d)
 	case d.Tries > 0 && !e.Final && !e.Operational():
-		over, err := s.finalDelivered(ctx, d)
+		over, err := w.finalDelivered(ctx, d)
 		if err != nil {
 			return err
 		}
 		if over {
-			return s.conclude(ctx, d, Superseded, "")
+			return w.s.conclude(ctx, d, Superseded, "")
 		}
 	}
-	return s.attempt(c, j, sub, d, free)
+	return w.attempt(c, j, sub, d, free)
 }
 
 // read reads the event of a job, unless memory has it. There is none where it was erased, or
 // is not kept any more.
-func (s *Service) read(ctx context.Context, j *job) error {
-	e, ok := s.events.Recent(j.work.Subject, j.work.Position)
+func (w worker) read(ctx context.Context, j *job) error {
+	e, ok := w.s.events.Recent(j.work.Subject, j.work.Position)
 	if !ok {
 		var err error
-		if e, err = s.events.Get(ctx, j.work.Position); errors.Is(err, store.ErrNotFound) {
+		if e, err = w.s.events.Get(ctx, j.work.Position); errors.Is(err, store.ErrNotFound) {
 			e, err = nil, nil
 		}
 		if err != nil {
@@ -115,29 +118,29 @@ func storeContext() (context.Context, context.CancelFunc) {
 }
 
 // attempt sends the event and notes what came of it, even while the service closes.
-func (s *Service) attempt(c *consumer, j *job, sub *Subscription, d *delivery, free func()) error {
+func (w worker) attempt(c *consumer, j *job, sub *Subscription, d *delivery, free func()) error {
 	e := j.event
-	payload, finish, err := s.files.payload(sub, e)
+	payload, finish, err := w.s.files.payload(sub, e)
 	if err != nil {
 		return err
 	}
 	defer finish()
-	if s.store.Err() != nil {
+	if w.s.store.Err() != nil {
 		return errNotNow // since this was begun
 	}
-	o, err := c.send(s.sending, messageTo(sub, e.ID, payload))
+	o, err := c.send(w.s.sending, messageTo(sub, e.ID, payload))
 	if err != nil {
 		return err
 	}
 	free()
-	s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", hostOf(sub.URL), "event", e.Type,
+	w.s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", hostOf(sub.URL), "event", e.Type,
 		"status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
-	s.tell(c, sub, o)
+	w.tell(c, sub, o)
 	j.sent = &sent{o, sub}
 
 	ctx, cancel := storeContext()
 	defer cancel()
-	return s.note(ctx, c, j, d)
+	return w.note(ctx, c, j, d)
 }
 
 // has reports whether an attempt is recorded.
@@ -146,97 +149,84 @@ func (d *delivery) has(a send.Attempt) bool {
 }
 
 // note records the attempt that was made of a job.
-func (s *Service) note(ctx context.Context, c *consumer, j *job, d *delivery) error {
+func (w worker) note(ctx context.Context, c *consumer, j *job, d *delivery) error {
 	d.Tries++
 	d.Attempts = append(d.Attempts, j.sent.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
 	if j.sent.Succeeded() {
-		return s.succeeded(ctx, j.sent.sub, j.event, d)
+		return w.succeeded(ctx, j.sent.sub, j.event, d)
 	}
-	return s.failed(ctx, c, j, d)
+	return w.failed(ctx, c, j, d)
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
-func (s *Service) tell(c *consumer, sub *Subscription, o send.Outcome) {
-	if now := s.subscriptions.Subscription(sub.ID); now == nil || now.Disabled || o.Gone && !sub.Shared {
+func (w worker) tell(c *consumer, sub *Subscription, o send.Outcome) {
+	if now := w.s.subscriptions.Subscription(sub.ID); now == nil || now.Disabled || o.Gone && !sub.Shared {
 		return
 	}
-	s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
+	w.s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
 }
 
-func (s *Service) succeeded(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
-	if err := s.conclude(ctx, d, Delivered, ""); err != nil {
+func (w worker) succeeded(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
+	if err := w.s.conclude(ctx, d, Delivered, ""); err != nil {
 		return err
 	}
-	s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
-	s.subscriptions.Delivered(ctx, sub.ID, e)
+	w.s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
+	w.s.subscriptions.Delivered(ctx, sub.ID, e)
 	return nil
 }
 
 // settleAgain does what follows the end of a delivery: a crash may have come before that.
-func (s *Service) settleAgain(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
-	if err := s.records.settle(ctx, d); err != nil {
+func (w worker) settleAgain(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
+	if err := w.s.records.settle(ctx, d); err != nil {
 		return err
 	}
 	if sub != nil && e != nil && d.State == Delivered {
-		s.subscriptions.Delivered(ctx, sub.ID, e)
+		w.s.subscriptions.Delivered(ctx, sub.ID, e)
 	}
 	return nil
 }
 
-func (s *Service) failed(ctx context.Context, c *consumer, j *job, d *delivery) error {
+func (w worker) failed(ctx context.Context, c *consumer, j *job, d *delivery) error {
 	sub, o := j.sent.sub, j.sent.Outcome
 	if o.Gone {
-		if err := s.subscriptions.Gone(ctx, sub.ID, d.ID); err != nil {
+		if err := w.s.subscriptions.Gone(ctx, sub.ID, d.ID); err != nil {
 			return fmt.Errorf("disabling a subscription whose receiver answered 410: %w", err)
 		}
-		return s.conclude(ctx, d, Dead, reasonGone)
+		return w.s.conclude(ctx, d, Dead, reasonGone)
 	}
-	if d.Tries > len(s.cfg.Retries) {
-		if err := s.conclude(ctx, d, Dead, reasonNoRetries); err != nil {
+	if d.Tries > len(w.s.cfg.Retries) {
+		if err := w.s.conclude(ctx, d, Dead, reasonNoRetries); err != nil {
 			return err
 		}
-		s.subscriptions.Failed(ctx, sub.ID)
-		s.receivers.gaveUp(sub)
+		w.s.subscriptions.Failed(ctx, sub.ID)
+		w.s.receivers.gaveUp(sub)
 		return nil
 	}
-	if s.subscriptions.Subscription(sub.ID) == nil {
-		return s.conclude(ctx, d, Dead, reasonDeleted)
+	if w.s.subscriptions.Subscription(sub.ID) == nil {
+		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	}
-	wait := max(jitter(s.cfg.Retries[d.Tries-1]), o.RetryAfter)
+	wait := max(jitter(w.s.cfg.Retries[d.Tries-1]), o.RetryAfter)
 	d.Next, d.Consumer = o.At.Add(o.Duration+wait), c.name
-	if err := s.records.write(ctx, d); err != nil {
+	if err := w.s.records.write(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)
 	}
-	s.metrics.deliveries.WithLabelValues("retried").Inc()
-	s.subscriptions.Failed(ctx, sub.ID)
-	if err := s.records.settle(ctx, d); err != nil {
+	w.s.metrics.deliveries.WithLabelValues("retried").Inc()
+	w.s.subscriptions.Failed(ctx, sub.ID)
+	if err := w.s.records.settle(ctx, d); err != nil {
 		return err
 	}
-	return s.later(ctx, c, j, d)
-}
-
-// conclude notes that a delivery is over.
-func (s *Service) conclude(ctx context.Context, d *delivery, state, reason string) error {
-	d.State, d.Reason, d.Next = state, reason, time.Time{}
-	if err := s.records.write(ctx, d); err != nil {
-		return fmt.Errorf("storing the end of a delivery: %w", err)
-	}
-	s.metrics.deliveries.WithLabelValues(state).Inc()
-	if state == Dead {
-		s.log.Debug("webhook delivery is dead", "subscription", d.Subscription, "delivery", d.ID, "event", d.Type, "reason", reason, "attempts", d.Tries)
-	}
-	return s.records.settle(ctx, d)
+	return w.s.later(ctx, c, j, d)
 }
 
 // finalDelivered reports whether the same subscription has had the final event of the
 // same session, which is the last one about it.
-func (s *Service) finalDelivered(ctx context.Context, d *delivery) (bool, error) {
-	last, err := s.events.Last(ctx, d.Session)
+func (w worker) finalDelivered(ctx context.Context, d *delivery) (bool, error) {
+	last, err := w.s.events.Last(ctx, d.Session)
 	if err != nil || !last.Final {
 		return false, err
 	}
-	final, err := s.records.of(ctx, workOf(d.Subscription, last, 0))
+	final, err := w.s.records.of(ctx, workOf(d.Subscription, last, 0))
 	return err == nil && final.State == Delivered, err
 }

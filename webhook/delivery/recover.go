@@ -27,7 +27,7 @@ type Recovery struct {
 // an error, too, what was recovered is on its way, and is not found again. The error is
 // ErrCursor where From cannot be used.
 func (s *Service) Recover(ctx context.Context, sub *Subscription, r Recovery) (count int, next string, err error) {
-	until, err := s.fannedOut(ctx)
+	until, err := s.fanOut.upTo(ctx)
 	if err != nil {
 		return 0, "", err
 	}
@@ -62,11 +62,11 @@ func (s *Service) Recover(ctx context.Context, sub *Subscription, r Recovery) (c
 	return count, "", nil
 }
 
-// fannedOut is up to which position of the log events are on their way, if they are: the
+// upTo is the position of the log up to which events are on their way, if they are: the
 // others will be.
-func (s *Service) fannedOut(ctx context.Context) (uint64, error) {
-	newest, err := s.events.Newest(ctx)
-	if handed := s.fanOut.handed.Load(); handed != unknown {
+func (f *fanOut) upTo(ctx context.Context) (uint64, error) {
+	newest, err := f.s.events.Newest(ctx)
+	if handed := f.handed.Load(); handed != unknown {
 		newest = min(newest, handed)
 	}
 	return newest, err
