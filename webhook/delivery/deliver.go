@@ -48,10 +48,10 @@ func (w worker) deliver(c *consumer, j *job, free func()) error {
 func (w worker) step(c *consumer, j *job, free func()) error {
 	ctx, cancel := storeContext()
 	defer cancel()
-	todo := j.work
 	if err := w.read(ctx, j); err != nil {
 		return err
 	}
+	todo := j.work
 	e, d := j.event, newDelivery(w.s.records.id(todo.Subscription, todo.Event), todo)
 	if j.look {
 		var err error
@@ -96,6 +96,9 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 // read reads the event of a job, unless memory has it. There is none where it was erased, or
 // is not kept any more.
 func (w worker) read(ctx context.Context, j *job) error {
+	if j.sent != nil {
+		return nil // what came of it is recorded in any case, or taken back after that
+	}
 	e, ok := w.s.events.Recent(j.work.Subject, j.work.Position)
 	if !ok {
 		var err error
