@@ -17,6 +17,7 @@ const (
 	ofDeliveries    = 'd'
 	ofSessions      = 'w'
 	ofEvents        = 'e'
+	ofRecoveries    = 'r'
 )
 
 // position reads a cursor; location is where it came from.

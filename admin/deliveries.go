@@ -8,18 +8,18 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"pollbridge/admin/api"
-	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/send"
 )
 
 // Deliveries keeps what was, is and will be sent to webhooks: a [*webhook.Service].
 type Deliveries interface {
-	Deliveries(ctx context.Context, f webhook.DeliveryFilter, before string, limit int) (page []webhook.Delivery, next string, err error)
-	Delivery(ctx context.Context, id string) (webhook.Delivery, error)
-	Redeliver(ctx context.Context, id string) (webhook.Delivery, error)
+	Deliveries(ctx context.Context, f delivery.Filter, before string, limit int) (page []delivery.Delivery, next string, err error)
+	Delivery(ctx context.Context, id string) (delivery.Delivery, error)
+	Redeliver(ctx context.Context, id string) (delivery.Delivery, error)
 }
 
-func shownDelivery(d webhook.Delivery) api.Delivery {
+func shownDelivery(d delivery.Delivery) api.Delivery {
 	return api.Delivery{
 		ID: d.ID, Subscription: d.Subscription, Event: d.Event, Type: d.Type, Session: d.Session, State: d.State, Reason: d.Reason,
 		AttemptCount: len(d.Attempts), NextAttemptAt: d.Next, CreatedAt: d.Created, UpdatedAt: d.Updated,
@@ -52,7 +52,7 @@ func (m *management) registerDeliveries(h huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			wanted := webhook.DeliveryFilter{Subscription: in.Subscription, Session: in.Session, State: in.State}
+			wanted := delivery.Filter{Subscription: in.Subscription, Session: in.Session, State: in.State}
 			found, next, err := m.Deliveries.Deliveries(ctx, wanted, before, in.Limit)
 			return &answered[api.List[api.Delivery]]{listOf(found, shownDelivery, ofDeliveries, next)}, err
 		})

@@ -18,6 +18,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/send"
 )
 
@@ -33,7 +34,7 @@ type fakes struct {
 	sessions      []watch.Session
 	credentials   []string // of the sessions
 	full          error    // what watching returns
-	deliveries    []webhook.Delivery
+	deliveries    []delivery.Delivery
 	filters       []string
 	kept          []string // the sessions of filters, as they came
 	recovered     time.Time
@@ -194,15 +195,18 @@ func (f *fakes) Test(_ context.Context, wanted string) (send.Attempt, error) {
 	return send.Attempt{At: someTime, Duration: 12 * time.Millisecond, Status: 500, Error: "status", Answer: "no \xff thanks"}, nil
 }
 
-func (f *fakes) Recover(_ context.Context, wanted string, since time.Time) (int, error) {
+func (f *fakes) Recover(_ context.Context, wanted string, since time.Time, from string) (int, string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, err := f.find(wanted)
 	f.recovered = since
-	return 3, err
+	if from == "" {
+		return 3, "17", err
+	}
+	return 2, "", err
 }
 
-func (f *fakes) Deliveries(_ context.Context, filter webhook.DeliveryFilter, before string, limit int) ([]webhook.Delivery, string, error) {
+func (f *fakes) Deliveries(_ context.Context, filter delivery.Filter, before string, limit int) ([]delivery.Delivery, string, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
@@ -213,11 +217,11 @@ func (f *fakes) Deliveries(_ context.Context, filter webhook.DeliveryFilter, bef
 	return newest(f.deliveries, before, limit)
 }
 
-func (f *fakes) Delivery(_ context.Context, wanted string) (webhook.Delivery, error) {
+func (f *fakes) Delivery(_ context.Context, wanted string) (delivery.Delivery, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
-		return webhook.Delivery{}, err
+		return delivery.Delivery{}, err
 	}
 	for _, d := range f.deliveries {
 		if d.ID == wanted {
@@ -225,15 +229,15 @@ func (f *fakes) Delivery(_ context.Context, wanted string) (webhook.Delivery, er
 			return d, nil
 		}
 	}
-	return webhook.Delivery{}, webhook.ErrNotFound
+	return delivery.Delivery{}, webhook.ErrNotFound
 }
 
-func (f *fakes) Redeliver(ctx context.Context, wanted string) (webhook.Delivery, error) {
+func (f *fakes) Redeliver(ctx context.Context, wanted string) (delivery.Delivery, error) {
 	d, err := f.Delivery(ctx, wanted)
-	if err == nil && d.State == webhook.StateWaiting {
+	if err == nil && d.State == delivery.Waiting {
 		return d, webhook.ErrUnderWay
 	}
-	d.State = webhook.StateWaiting
+	d.State = delivery.Waiting
 	return d, err
 }
 

@@ -24,6 +24,7 @@ import (
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // managed is a server with a management API.
@@ -195,6 +196,9 @@ func TestSubscriptionsStory(t *testing.T) {
 	}
 	if a := m.do("POST", path+"/recover", `{"since":"2026-11-20T00:00:00+02:00"}`); a.Status != 202 || decode[object](t, a)["redelivered"] != 3.0 {
 		t.Errorf("recover = %d %s", a.Status, a.Body)
+	} else if a = m.do("POST", path+"/recover", fmt.Sprintf(`{"since":"2026-11-20T00:00:00+02:00","continue_from":"%v"}`, decode[object](t, a)["continue_from"])); a.Status != 202 ||
+		decode[object](t, a)["redelivered"] != 2.0 || decode[object](t, a)["continue_from"] != nil {
+		t.Errorf("then recover = %d %s", a.Status, a.Body)
 	}
 	if want := time.Date(2026, 11, 19, 22, 0, 0, 0, time.UTC); !m.recovered.Equal(want) {
 		t.Errorf("recovered since %v, want %v", m.recovered, want)
@@ -255,7 +259,7 @@ func TestSessionsThatCannotBeWatched(t *testing.T) {
 func TestDeliveriesStory(t *testing.T) {
 	m := manage(t)
 	for n := range 5 {
-		m.deliveries = append(m.deliveries, webhook.Delivery{ID: id("dlv_", n), State: []string{"dead", "waiting"}[n%2], Created: someTime})
+		m.deliveries = append(m.deliveries, delivery.Delivery{ID: id("dlv_", n), State: []string{"dead", "waiting"}[n%2], Created: someTime})
 	}
 	a := m.do("GET", "/v1/deliveries?limit=2&subscription=sub_1&state=dead&session=ses_1", "")
 	if got := decode[struct{ Items []struct{ ID string } }](t, a); a.Status != 200 || len(got.Items) != 2 || got.Items[0].ID != id("dlv_", 4) {
@@ -357,7 +361,7 @@ func TestListsArePaged(t *testing.T) {
 	m := manage(t)
 	for n := range 120 {
 		m.subscriptions = append(m.subscriptions, webhook.Subscription{ID: id("sub_", n)})
-		m.deliveries = append(m.deliveries, webhook.Delivery{ID: id("dlv_", n)})
+		m.deliveries = append(m.deliveries, delivery.Delivery{ID: id("dlv_", n)})
 		m.sessions = append(m.sessions, watch.Session{ID: id("ses_", n)})
 	}
 	for _, kind := range []string{"subscriptions", "deliveries", "sessions"} {

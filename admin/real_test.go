@@ -25,6 +25,7 @@ import (
 	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/signature"
 )
 
@@ -227,7 +228,7 @@ func TestRealServices(t *testing.T) {
 	wantRefused(t, "events after nonsense", err, 422, "query.after")
 
 	t.Log("the delivery is listed, and can be made again")
-	filter := api.DeliveryFilter{Subscription: sub.ID, Session: registered.ID, State: webhook.StateDelivered}
+	filter := api.DeliveryFilter{Subscription: sub.ID, Session: registered.ID, State: delivery.Delivered}
 	var delivery api.Delivery
 	testkit.Eventually(t, "the delivery is listed", func() bool {
 		page, err := m.api.Deliveries(ctx, filter, api.Page{})
@@ -260,7 +261,7 @@ func TestRealServices(t *testing.T) {
 	if err != nil || changed.Enabled || changed.Description != "off" || changed.Signature != webhook.SignatureV1 || changed.Account != "" || changed.URL != hook {
 		t.Errorf("patched to %+v, %v", changed, err)
 	}
-	_, err = m.api.RecoverSubscription(ctx, sub.ID, time.Now().Add(-time.Hour))
+	_, err = m.api.RecoverSubscription(ctx, sub.ID, api.Recover{Since: time.Now().Add(-time.Hour)})
 	wantRefused(t, "recover while disabled", err, 409, "")
 	if rotated, err := m.api.RotateSecret(ctx, sub.ID); err != nil || !strings.HasPrefix(rotated.Secret, "whsec_") || rotated.Secret == sub.Secret {
 		t.Errorf("rotated to %+v, %v", rotated, err)

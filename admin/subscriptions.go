@@ -24,7 +24,7 @@ type Subscriptions interface {
 	Delete(ctx context.Context, id string) error
 	RotateSecret(ctx context.Context, id string) (webhook.Subscription, error)
 	Test(ctx context.Context, id string) (send.Attempt, error)
-	Recover(ctx context.Context, id string, since time.Time) (count int, err error)
+	Recover(ctx context.Context, id string, since time.Time, from string) (count int, next string, err error)
 	Attach(ctx context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
 	// Check returns what is wrong with the fields that are not empty.
 	Check(webhook.Subscription) error
@@ -146,7 +146,7 @@ func (m *management) registerSubscriptions(h huma.API) {
 			return &answered[api.Subscription]{shownSubscription(s)}, err
 		})
 	route(m, h, operation(http.MethodDelete, "/v1/subscriptions/{id}", "delete-subscription", tagSubscriptions, "Delete a subscription",
-		"Deliveries that are still waiting are dropped.", http.StatusNoContent, 404),
+		"Deliveries that are still waiting are dead: they are listed and counted, and not tried any more.", http.StatusNoContent, 404),
 		"path", func(ctx context.Context, in *SubscriptionPath) (*struct{}, error) {
 			return nil, m.Subscriptions.Delete(ctx, in.ID)
 		})
@@ -176,9 +176,14 @@ func (m *management) registerSubscriptionActions(h huma.API) {
 		Body api.Recover
 	}
 	route(m, h, operation(http.MethodPost, "/v1/subscriptions/{id}/recover", "recover-subscription", tagSubscriptions, "Recover missed events",
-		"Delivers again what is dead, and what came while the subscription was disabled.", http.StatusAccepted, 404, 409, 413, 415),
+		"Delivers again what is dead, and what came while the subscription was disabled. Where there is more than one call has time for, "+
+			"the answer has continue_from: call again with it, and the same since, until it has none.", http.StatusAccepted, 404, 409, 413, 415),
 		"body", func(ctx context.Context, in *recoverInput) (*answered[api.Recovered], error) {
-			n, err := m.Subscriptions.Recover(ctx, in.ID, in.Body.Since)
-			return &answered[api.Recovered]{api.Recovered{Redelivered: n}}, err
+			from, err := position(ofRecoveries, "body.continue_from", in.Body.ContinueFrom)
+			if err != nil {
+				return nil, err
+			}
+			n, next, err := m.Subscriptions.Recover(ctx, in.ID, in.Body.Since, from)
+			return &answered[api.Recovered]{api.Recovered{Redelivered: n, ContinueFrom: cursor(ofRecoveries, next)}}, err
 		})
 }

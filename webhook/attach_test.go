@@ -14,6 +14,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/signature"
 )
 
@@ -149,7 +150,7 @@ func TestAttachedShareAConsumer(t *testing.T) {
 		b.changed(change(id, session.Succeeded))
 	}
 	r.Wait(t, sessions)
-	testkit.Eventually(t, "all have ended", func() bool { return b.Bound() == 0 && b.Consumers() == 1 })
+	testkit.Eventually(t, "all have ended", func() bool { return b.Bound() == 0 && b.stats().Consumers == 1 })
 }
 
 // TestAttachedPendingIsSuperseded: with the session's end nothing stays behind.
@@ -166,10 +167,10 @@ func TestAttachedPendingIsSuperseded(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.changed(change("ses_a", session.Pending))
-	b.ended(sub, webhook.StateWaiting)
+	b.ended(sub, delivery.Waiting)
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateDelivered)
-	b.ended(sub, webhook.StateSuperseded)
+	b.ended(sub, delivery.Delivered)
+	b.ended(sub, delivery.Superseded)
 	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 }
 
@@ -193,7 +194,7 @@ func TestEraseDuringAnAttempt(t *testing.T) {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogNow+st.AttemptsUnderWay == 0
 	})
-	if left := b.deliveriesOf(webhook.DeliveryFilter{}); len(left) != 0 {
+	if left := b.deliveriesOf(delivery.Filter{}); len(left) != 0 {
 		t.Errorf("left: %+v", left)
 	}
 }
@@ -236,8 +237,8 @@ func TestAttachedIsOvertaken(t *testing.T) {
 	b.changed(change("ses_a", session.Pending))
 	r.Wait(t, 1)
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateDelivered)
-	b.ended(sub, webhook.StateSuperseded)
+	b.ended(sub, delivery.Delivered)
+	b.ended(sub, delivery.Superseded)
 	close(final)
 	testkit.Eventually(t, "nothing waits", func() bool {
 		st, err := b.Stats(t.Context())
@@ -259,7 +260,7 @@ func TestEraseSession(t *testing.T) {
 	}
 	b.changed(change("ses_a", session.Succeeded))
 	b.changed(change("ses_b", session.Succeeded))
-	testkit.Eventually(t, "three attempts are noted", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 3 })
+	testkit.Eventually(t, "three attempts are noted", func() bool { return len(b.deliveriesOf(delivery.Filter{})) == 3 })
 	if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
 		t.Fatal(err)
 	}
@@ -267,10 +268,10 @@ func TestEraseSession(t *testing.T) {
 		t.Errorf("the attached subscription: %v", err)
 	}
 	testkit.Eventually(t, "the other one is dead", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, Session: "ses_b", State: webhook.StateDead})) == 1
+		return len(b.deliveriesOf(delivery.Filter{Subscription: sub.ID, Session: "ses_b", State: delivery.Dead})) == 1
 	})
 	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
-	if left := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a"}); len(left) != 0 {
+	if left := b.deliveriesOf(delivery.Filter{Session: "ses_a"}); len(left) != 0 {
 		t.Errorf("%d deliveries are left: %+v", len(left), left)
 	}
 	events, _, err := b.Events(t.Context(), "", 10, 0)
@@ -392,7 +393,7 @@ func TestAttachWhileItEnds(t *testing.T) {
 	if all := r.Wait(t, sessions); len(all) != sessions {
 		t.Errorf("%d webhooks for %d sessions", len(all), sessions)
 	}
-	testkit.Eventually(t, "nothing is remembered", func() bool { return b.Bound()+b.CaughtUp()+b.Remembered() == 0 })
+	testkit.Eventually(t, "nothing is remembered", func() bool { return b.Bound()+b.Remembered() == 0 })
 }
 
 // abandoned is what package watch says when it gives a session up.
@@ -482,7 +483,7 @@ func TestAttachedAgainWhileTheEndWaits(t *testing.T) {
 		t.Errorf("attached again: %+v", again)
 	}
 	close(answer)
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	b.idle()
 	if _, err := b.Get(t.Context(), sub.ID); err != nil {
 		t.Fatalf("Get = %v; want it there, as its session is watched", err)
@@ -523,10 +524,10 @@ func TestAttachedSeenToSucceedAfterAll(t *testing.T) {
 	b.changed(change("ses_a", session.Succeeded))
 	r.Wait(t, 2)
 	close(first)
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	close(last)
 	testkit.Eventually(t, "both are delivered", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == 2
+		return len(b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered})) == 2
 	})
 	b.released()
 	if n := r.Count(); n != 3 {
@@ -552,7 +553,7 @@ func TestAttachedWithoutTheEnd(t *testing.T) {
 	b.changed(change("ses_b", session.Succeeded))
 	testkit.Eventually(t, "only who waits for something is left", func() bool { return b.Bound() == 1 })
 	r.Set(nil)
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	b.released()
 
 	// What was before it was attached is not for it.

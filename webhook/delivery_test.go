@@ -16,6 +16,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/send"
 	"pollbridge/webhook/signature"
 )
@@ -48,7 +49,7 @@ func TestEventsArrive(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, "two deliveries", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDelivered, Session: "ses_a"})) == 2
+		return len(b.deliveriesOf(delivery.Filter{State: delivery.Delivered, Session: "ses_a"})) == 2
 	})
 	testkit.Eventually(t, "metrics", func() bool {
 		return b.metric("pollbridge_deliveries_total", "delivered") == 2 && b.metric("pollbridge_delivery_seconds", "") == 2 &&
@@ -266,7 +267,7 @@ func TestRetriesUntilDead(t *testing.T) {
 	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
-	d := b.ended(sub, webhook.StateDead)
+	d := b.ended(sub, delivery.Dead)
 	if len(d.Attempts) != 3 || r.Count() != 3 || d.Type != event.TypeSucceeded || d.Session != "ses_a" || d.Reason == "" {
 		t.Errorf("dead after %d attempts, %d requests: %+v", len(d.Attempts), r.Count(), d)
 	}
@@ -282,16 +283,16 @@ func TestRetriesUntilDead(t *testing.T) {
 
 	r.Set(nil)
 	again, err := b.Redeliver(t.Context(), d.ID)
-	if err != nil || again.State != webhook.StateWaiting {
+	if err != nil || again.State != delivery.Waiting {
 		t.Fatalf("Redeliver = %+v, %v", again, err)
 	}
-	d = b.ended(sub, webhook.StateDelivered)
+	d = b.ended(sub, delivery.Delivered)
 	all := r.Wait(t, 4)
 	if len(d.Attempts) != 4 || all[0].ID() != all[3].ID() || all[0].ID() != d.Event {
 		t.Errorf("delivered after %d attempts, ids %s and %s", len(d.Attempts), all[0].ID(), all[3].ID())
 	}
 	testkit.Eventually(t, "the dead are counted down", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 0 })
-	if dead := b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead}); len(dead) != 0 {
+	if dead := b.deliveriesOf(delivery.Filter{State: delivery.Dead}); len(dead) != 0 {
 		t.Errorf("%d dead deliveries are listed", len(dead))
 	}
 	if _, err := b.Redeliver(t.Context(), d.ID); err != nil { // also what was delivered
@@ -309,17 +310,17 @@ func TestRecover(t *testing.T) {
 	b := newBridge(t, func(b *bridge) { b.cfg.Retries = nil }, r, witness)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Endpoints: []string{"smartid-sign"}})
 	b.changed(change("ses_long_ago", session.Succeeded))
-	b.ended(sub, webhook.StateDead)
+	b.ended(sub, delivery.Dead)
 	since := time.Now()
 	b.changed(change("ses_dead", session.Succeeded))
-	testkit.Eventually(t, "two are dead", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
+	testkit.Eventually(t, "two are dead", func() bool { return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == 2 })
 	r.Set(nil)
 	b.changed(change("ses_delivered", session.Succeeded))
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	if _, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(false)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.Recover(t.Context(), sub.ID, since); err != webhook.ErrDisabled {
+	if _, _, err := b.Recover(t.Context(), sub.ID, since, ""); err != webhook.ErrDisabled {
 		t.Errorf("Recover while disabled = %v", err)
 	}
 	b.changed(change("ses_missed", session.Succeeded))
@@ -332,7 +333,7 @@ func TestRecover(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := r.Count()
-	count, err := b.Recover(t.Context(), sub.ID, since)
+	count, _, err := b.Recover(t.Context(), sub.ID, since, "")
 	if count != 2 || err != nil {
 		t.Errorf("Recover = %d, %v; want the dead one and the missed one", count, err)
 	}
@@ -358,10 +359,10 @@ func TestSuperseded(t *testing.T) {
 	b := newBridge(t, nil, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Pending))
-	b.ended(sub, webhook.StateWaiting)
+	b.ended(sub, delivery.Waiting)
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateDelivered)
-	if d := b.ended(sub, webhook.StateSuperseded); len(d.Attempts) != 1 || d.Type != event.TypePending {
+	b.ended(sub, delivery.Delivered)
+	if d := b.ended(sub, delivery.Superseded); len(d.Attempts) != 1 || d.Type != event.TypePending {
 		t.Errorf("superseded after %d attempts: %s", len(d.Attempts), d.Type)
 	}
 	if n := r.Count(); n != 2 {
@@ -400,7 +401,7 @@ func TestRetryAfter(t *testing.T) {
 			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r)
 			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 			b.changed(change("ses_a", session.Succeeded))
-			d := b.ended(sub, webhook.StateWaiting)
+			d := b.ended(sub, delivery.Waiting)
 			wait := d.Next.Sub(d.Attempts[0].At)
 			if wait < c.least || wait > c.most+5*time.Second {
 				t.Errorf("the next attempt is after %v; want %v to %v", wait, c.least, c.most)
@@ -416,7 +417,7 @@ func TestGone(t *testing.T) {
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{event.TypeSucceeded, event.TypeDisabled}})
 	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{event.TypeDisabled}})
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateDead)
+	b.ended(sub, delivery.Dead)
 	got, err := b.Get(t.Context(), sub.ID)
 	if err != nil || got.Enabled || got.DisabledReason != webhook.DisabledGone || got.DisabledAt.IsZero() {
 		t.Errorf("after 410: %+v, %v", got, err)
@@ -427,7 +428,7 @@ func TestGone(t *testing.T) {
 	}
 	b.changed(change("ses_b", session.Succeeded))
 	b.changed(change("ses_b", session.Pending))
-	if _, err := b.Redeliver(t.Context(), b.ended(sub, webhook.StateDead).ID); err != webhook.ErrDisabled {
+	if _, err := b.Redeliver(t.Context(), b.ended(sub, delivery.Dead).ID); err != webhook.ErrDisabled {
 		t.Errorf("Redeliver = %v; want ErrDisabled", err)
 	}
 	if n := r.Count(); n != 1 {
@@ -451,7 +452,7 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL, Events: []string{event.TypeSucceeded, event.TypeFailing}})
 	b.subscribe(webhook.NewSubscription{URL: listener.URL, Events: []string{event.TypeDisabled, event.TypeFailing}})
 	b.changed(change("ses_a", session.Succeeded))
-	d := b.ended(sub, webhook.StateDead)
+	d := b.ended(sub, delivery.Dead)
 	told := listener.Wait(t, 2)
 	if told[0].Type != event.TypeFailing || told[1].Type != event.TypeDisabled || told[0].Data["failing_since"] != told[1].Data["failing_since"] {
 		t.Errorf("told %s and %s", told[0].Body, told[1].Body)
@@ -468,10 +469,10 @@ func TestFailingIsToldAndDisabled(t *testing.T) {
 	if got, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)}); err != nil || !got.Enabled || !got.FailingSince.IsZero() {
 		t.Errorf("enabled again: %+v, %v", got, err)
 	}
-	if n, err := b.Recover(t.Context(), sub.ID, d.Created.Add(-time.Minute)); n != 1 || err != nil {
+	if n, _, err := b.Recover(t.Context(), sub.ID, d.Created.Add(-time.Minute), ""); n != 1 || err != nil {
 		t.Errorf("Recover = %d, %v", n, err)
 	}
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	if n := listener.Count(); n != 2 {
 		t.Errorf("%d operational events; want 2", n)
 	}
@@ -629,12 +630,12 @@ func TestRedeliverBeforeTheRetry(t *testing.T) {
 	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{2 * time.Second} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
-	d := b.ended(sub, webhook.StateWaiting)
+	d := b.ended(sub, delivery.Waiting)
 	r.Set(nil)
 	if _, err := b.Redeliver(t.Context(), d.ID); err != nil {
 		t.Fatal(err)
 	}
-	if d = b.ended(sub, webhook.StateDelivered); len(d.Attempts) != 2 {
+	if d = b.ended(sub, delivery.Delivered); len(d.Attempts) != 2 {
 		t.Errorf("%d attempts; want 2", len(d.Attempts))
 	}
 	testkit.Eventually(t, "the scheduled retry is gone", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })

@@ -10,6 +10,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // TestErasedAndThereAgain: what was erased is silent, and the same session registered
@@ -28,7 +29,7 @@ func TestErasedAndThereAgain(t *testing.T) {
 				t.Errorf("round %d: %s was not published", round, state)
 			}
 			testkit.Eventually(t, "it is delivered to both, and listed", func() bool {
-				return len(b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a", State: webhook.StateDelivered})) == 2*(i+1)
+				return len(b.deliveriesOf(delivery.Filter{Session: "ses_a", State: delivery.Delivered})) == 2*(i+1)
 			})
 		}
 		all := r.Wait(t, 4*(round+1))
@@ -41,7 +42,7 @@ func TestErasedAndThereAgain(t *testing.T) {
 		if err := b.EraseSession(t.Context(), "ses_a"); err != nil {
 			t.Fatal(err)
 		}
-		if left := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_a"}); len(left) != 0 {
+		if left := b.deliveriesOf(delivery.Filter{Session: "ses_a"}); len(left) != 0 {
 			t.Errorf("round %d: left: %+v", round, left)
 		}
 	}
@@ -79,9 +80,9 @@ func TestErasedDuringAnAttemptAndThereAgain(t *testing.T) {
 	}
 	b.changed(change("ses_a", session.Succeeded))
 	close(there)
-	d := b.ended(sub, webhook.StateDead)
+	d := b.ended(sub, delivery.Dead)
 	testkit.Eventually(t, "nothing waits", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
-	if d = b.ended(sub, webhook.StateDead); len(d.Attempts) != 2 || d.Attempts[0].Answer != "" || d.Reason != "no retries left" {
+	if d = b.ended(sub, delivery.Dead); len(d.Attempts) != 2 || d.Attempts[0].Answer != "" || d.Reason != "no retries left" {
 		t.Errorf("%+v; want the two attempts after it was erased", d)
 	}
 	if n := r.Count(); n != 3 {
@@ -119,10 +120,10 @@ func TestErasedWhileItBegins(t *testing.T) {
 	}
 	for _, e := range left {
 		testkit.Eventually(t, e.Type+" of "+e.Subject+" is delivered", func() bool {
-			return len(b.deliveriesOf(webhook.DeliveryFilter{Session: e.Subject, State: webhook.StateDelivered})) == 1
+			return len(b.deliveriesOf(delivery.Filter{Session: e.Subject, State: delivery.Delivered})) == 1
 		})
 	}
-	if all := b.deliveriesOf(webhook.DeliveryFilter{}); len(all) != len(left) {
+	if all := b.deliveriesOf(delivery.Filter{}); len(all) != len(left) {
 		t.Errorf("%d deliveries are listed; want those of the %d events that are left", len(all), len(left))
 	}
 }

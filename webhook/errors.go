@@ -3,20 +3,22 @@ package webhook
 import (
 	"errors"
 	"fmt"
+
+	"pollbridge/webhook/delivery"
 )
 
 // Errors that callers branch on.
 var (
 	// ErrNotFound means that there is no such subscription or delivery, or not any
 	// more.
-	ErrNotFound = errors.New("webhook: not found")
+	ErrNotFound = delivery.ErrNotFound
 	// ErrDisabled means that nothing is sent to a subscription that is disabled.
-	ErrDisabled = errors.New("webhook: the subscription is disabled, enable it first")
+	ErrDisabled = delivery.ErrDisabled
 	// ErrFull means that as many subscriptions are attached to sessions as can be. Each
 	// ends with its session.
 	ErrFull = errors.New("webhook: too many sessions have their own webhook, try again later")
 	// ErrUnderWay means that a delivery is not over, so it cannot be started again.
-	ErrUnderWay = errors.New("webhook: the delivery is in progress")
+	ErrUnderWay = delivery.ErrUnderWay
 )
 
 // FieldError is a value that cannot be used, in the words of whoever gave it. It

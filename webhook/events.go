@@ -3,29 +3,10 @@ package webhook
 import (
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
 	"pollbridge/event"
 )
-
-// Changed records a change of state, see event.Log: whoever is attached to the session is let
-// go in order.
-func (s *Service) Changed(ctx context.Context, c event.Change) (recorded bool, err error) {
-	ending := s.endings.of(c.Session)
-	ending.RLock()
-	recorded, err = s.events.Record(ctx, c)
-	ending.RUnlock()
-	if err == nil && (c.Type == event.TypeNotFound || c.Type == event.TypeAbandoned) {
-		s.givenUp(ctx, c.Session, recorded)
-	}
-	return recorded, err
-}
-
-// Knows reports whether there are events of a session.
-func (s *Service) Knows(ctx context.Context, sessionID string) (bool, error) {
-	return s.events.Knows(ctx, sessionID)
-}
 
 // Events returns up to limit events that follow a cursor, in their order, and the
 // cursor to go on from. An empty cursor is the beginning. Where there is no event it
@@ -50,14 +31,4 @@ func (s *Service) NewestEvent(ctx context.Context) (string, error) {
 
 func cursorError(field string) error {
 	return &FieldError{Field: field, Problem: "must be a cursor that the API returned"}
-}
-
-// cursor is where a list of deliveries goes on.
-func cursor(revision uint64) string { return strconv.FormatUint(revision, 10) }
-
-func readCursor(text string) (uint64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	return strconv.ParseUint(text, 10, 63)
 }

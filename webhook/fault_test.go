@@ -18,6 +18,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/send"
 )
 
@@ -109,9 +110,9 @@ func TestHostileReceivers(t *testing.T) {
 			}, r)
 			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 			b.changed(change("ses_a", session.Succeeded))
-			state := webhook.StateDelivered
+			state := delivery.Delivered
 			if c.class != "" {
-				state = webhook.StateDead
+				state = delivery.Dead
 			}
 			d := b.ended(sub, state)
 			if a := d.Attempts[0]; len(d.Attempts) != 1 || a.Error != c.class || a.Status != c.status || len(a.Answer) > 4096 || a.Duration > b.cfg.Timeout/2+2*time.Second {
@@ -205,11 +206,11 @@ func TestExpiredCertificate(t *testing.T) {
 	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("https://hooks.example:%d/", r.Port())})
 	b.changed(change("ses_a", session.Succeeded))
 	testkit.Eventually(t, "it is tried again", func() bool {
-		all := b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID})
+		all := b.deliveriesOf(delivery.Filter{Subscription: sub.ID})
 		return len(all) == 1 && len(all[0].Attempts) >= 2
 	})
 	shown.Store(&renewed.Certificate)
-	for _, a := range slices.Backward(b.ended(sub, webhook.StateDelivered).Attempts) {
+	for _, a := range slices.Backward(b.ended(sub, delivery.Delivered).Attempts) {
 		if !a.Succeeded() && (a.Error != send.ErrorTLS || !strings.Contains(a.Detail, "expired")) {
 			t.Errorf("an attempt failed with %q (%s); want that the certificate has expired", a.Error, a.Detail)
 		}
@@ -235,7 +236,7 @@ func TestAddressThatBecomesPrivate(t *testing.T) {
 	}, inside)
 	sub := b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("http://rebinding.example:%d/", port)})
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	inside.CloseClientConnections() // so that it is dialled again
 	for _, address2 := range []string{"127.0.0.2", "10.0.0.1", "169.254.169.254", "::1", "::ffff:127.0.0.2"} {
 		address.Store(address2)
@@ -245,7 +246,7 @@ func TestAddressThatBecomesPrivate(t *testing.T) {
 		}
 	}
 	b.changed(change("ses_b", session.Succeeded))
-	if a := b.ended(sub, webhook.StateDead).Attempts[0]; a.Error != send.ErrorRefused {
+	if a := b.ended(sub, delivery.Dead).Attempts[0]; a.Error != send.ErrorRefused {
 		t.Errorf("the delivery failed with %q (%s); want it refused", a.Error, a.Detail)
 	}
 	if n := inside.Count(); n != 1 {
@@ -308,9 +309,14 @@ func TestADeadEndpointDelaysNobody(t *testing.T) {
 	// The breaker opens: most of the 10,000 are not tried, and none is lost.
 	testkit.Eventually(t, "the breaker is open", func() bool {
 		st, err := b.Stats(t.Context())
-		return err == nil && b.BreakersOpen() == 1 && st.AttemptsUnderWay == 0
+		return err == nil && st.OpenBreakers == 1 && st.AttemptsUnderWay == 0
 	})
-	tried := len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: bad.ID}))
+	tried := 0
+	for _, d := range b.deliveriesOf(delivery.Filter{Subscription: bad.ID}) {
+		if len(d.Attempts) > 0 {
+			tried++
+		}
+	}
 	if tried > 40 {
 		t.Errorf("%d were tried", tried)
 	}
@@ -343,7 +349,7 @@ func TestNoAnswerHoldsNothing(t *testing.T) {
 			b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 		}
 		testkit.Eventually(t, "each is given up", func() bool {
-			return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 3
+			return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == 3
 		})
 		b.close()
 		if took := time.Since(start); took > testkit.Timeout/2 {
@@ -370,9 +376,9 @@ func TestRecoveryOfAReceiver(t *testing.T) {
 	r.Wait(t, 20)
 	r.Set(nil)
 	testkit.Eventually(t, "all are delivered", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == events
+		return len(b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered})) == events
 	})
-	if st, err := b.Stats(t.Context()); err != nil || b.BreakersOpen() != 0 || st.Dead != 0 {
+	if st, err := b.Stats(t.Context()); err != nil || st.OpenBreakers != 0 || st.Dead != 0 {
 		t.Errorf("%+v, %v", st, err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // TestDocumentsWaitForRoom: few are loaded at a time, however many receivers want one,
@@ -114,7 +115,7 @@ func TestADocumentThatCannotBeReadNow(t *testing.T) {
 		}
 	}
 	testkit.Eventually(t, "all are delivered", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == len(sessions)
+		return len(b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered})) == len(sessions)
 	})
 	if n := r.Count(); n != len(sessions) {
 		t.Errorf("%d webhooks; want %d", n, len(sessions))

@@ -13,6 +13,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // TestStoreIsGone: nobody is told that something was done which was not, and what only
@@ -28,7 +29,7 @@ func TestStoreIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.changed(change("ses_b", session.Succeeded))
-	d := b.ended(sub, webhook.StateDelivered)
+	d := b.ended(sub, delivery.Delivered)
 	if known, err := b.Knows(ctx, "ses_b"); err != nil || !known {
 		t.Errorf("Knows = %v, %v", known, err)
 	}
@@ -56,16 +57,16 @@ func TestStoreIsGone(t *testing.T) {
 		"Events":       func() error { _, _, err := b.Events(ctx, "", 10, 0); return err },
 		"NewestEvent":  func() error { _, err := b.NewestEvent(ctx); return err },
 		"Deliveries": func() error {
-			_, _, err := b.Deliveries(ctx, webhook.DeliveryFilter{}, "", 10)
+			_, _, err := b.Deliveries(ctx, delivery.Filter{}, "", 10)
 			return err
 		},
 		"dead deliveries": func() error {
-			_, _, err := b.Deliveries(ctx, webhook.DeliveryFilter{State: webhook.StateDead}, "", 10)
+			_, _, err := b.Deliveries(ctx, delivery.Filter{State: delivery.Dead}, "", 10)
 			return err
 		},
 		"Delivery":  func() error { _, err := b.Delivery(ctx, d.ID); return err },
 		"Redeliver": func() error { _, err := b.Redeliver(ctx, d.ID); return err },
-		"Recover":   func() error { _, err := b.Recover(ctx, sub.ID, time.Time{}); return err },
+		"Recover":   func() error { _, _, err := b.Recover(ctx, sub.ID, time.Time{}, ""); return err },
 		"Stats":     func() error { _, err := b.Stats(ctx); return err },
 	} {
 		if err := call(); err == nil || errors.Is(err, webhook.ErrNotFound) {
@@ -121,8 +122,8 @@ func TestUnreadableRecords(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateDelivered)
-	if all := b.deliveriesOf(webhook.DeliveryFilter{}); len(all) != 1 {
+	b.ended(sub, delivery.Delivered)
+	if all := b.deliveriesOf(delivery.Filter{}); len(all) != 1 {
 		t.Errorf("%d deliveries are listed; want the one that can be read", len(all))
 	}
 	if events, _, err := b.Events(ctx, "", 10, 0); err != nil || len(events) != 1 {

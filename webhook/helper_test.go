@@ -3,6 +3,7 @@ package webhook_test
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/netip"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // bridge is a service on a real store, which can be closed and opened again.
@@ -161,9 +163,9 @@ func (b *bridge) changed(c event.Change) bool {
 }
 
 // deliveries returns the deliveries that match, the one that changed last first.
-func (b *bridge) deliveriesOf(f webhook.DeliveryFilter) []webhook.Delivery {
+func (b *bridge) deliveriesOf(f delivery.Filter) []delivery.Delivery {
 	b.t.Helper()
-	var all []webhook.Delivery
+	var all []delivery.Delivery
 	for next := ""; ; {
 		page, after, err := b.Deliveries(b.t.Context(), f, next, 100)
 		if err != nil {
@@ -176,12 +178,37 @@ func (b *bridge) deliveriesOf(f webhook.DeliveryFilter) []webhook.Delivery {
 	}
 }
 
-// ended waits until a subscription's only delivery is in a state.
-func (b *bridge) ended(sub webhook.Subscription, state string) webhook.Delivery {
+// stats are the figures that memory has, also where the store cannot be asked.
+func (b *bridge) stats() webhook.Stats {
+	st, _ := b.Stats(b.t.Context())
+	return st
+}
+
+// comeBack adds the item of a delivery again, as after a crash before it was done. The
+// queue takes it for another one.
+func (b *bridge) comeBack(d delivery.Delivery) {
 	b.t.Helper()
-	var d []webhook.Delivery
+	table, err := b.store.Table(b.t.Context(), store.TableConfig{Name: "deliveries", MaxAge: store.DefaultConfig().History})
+	testkit.NoError(b.t, err)
+	record, err := table.Get(b.t.Context(), d.Subscription+"."+d.Session+"."+d.ID)
+	testkit.NoError(b.t, err)
+	var stored struct {
+		Position uint64 `json:"place"`
+	}
+	testkit.NoError(b.t, json.Unmarshal(record.Value, &stored))
+	queue, err := b.store.Queue(b.t.Context(), store.QueueConfig{Name: "deliveries", AckWait: 2 * time.Minute})
+	testkit.NoError(b.t, err)
+	item, err := json.Marshal(map[string]any{"s": d.Subscription, "k": d.Session, "e": d.Event, "p": stored.Position})
+	testkit.NoError(b.t, err)
+	testkit.NoError(b.t, queue.Add(b.t.Context(), d.Subscription, d.ID+"-back", item))
+}
+
+// ended waits until a subscription's only delivery is in a state.
+func (b *bridge) ended(sub webhook.Subscription, state string) delivery.Delivery {
+	b.t.Helper()
+	var d []delivery.Delivery
 	testkit.Eventually(b.t, "a delivery that is "+state, func() bool {
-		d = b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: state})
+		d = b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: state})
 		return len(d) > 0
 	})
 	return d[0]

@@ -4,14 +4,10 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
-
-	"pollbridge/store"
 )
 
 // Create makes a subscription; the result has its Secret. Where n cannot be used the
@@ -25,10 +21,10 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 	if n.Disabled {
 		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, sub.Created
 	}
-	if err := s.check(sub); err != nil {
+	if err := s.check.all(sub); err != nil {
 		return Subscription{}, err
 	}
-	if err := s.create(ctx, sub, 0); err != nil {
+	if err := s.subs.create(ctx, sub); err != nil {
 		return Subscription{}, err
 	}
 	return sub.withSecret(), nil
@@ -38,21 +34,9 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 // empty: a *FieldError for each that cannot be used, joined.
 func (s *Service) Check(v Subscription) error {
 	if v.URL == "" {
-		return s.checkOthers(draft(v))
+		return s.check.others(draft(v))
 	}
-	return s.check(draft(v))
-}
-
-// create stores a new subscription; ttl is as in store.Table.
-func (s *Service) create(ctx context.Context, sub *subscription, ttl time.Duration) error {
-	defer s.registry.writing(sub.ID)()
-	revision, err := s.subscriptions.Create(ctx, sub.ID, encoded(sub), ttl)
-	if err != nil {
-		return fmt.Errorf("webhook: storing a subscription: %w", err)
-	}
-	sub.revision, sub.consumer = revision, s.consumerOf(sub)
-	s.registry.put(sub)
-	return nil
+	return s.check.all(draft(v))
 }
 
 func (s *Service) accountOf(credential string) string {
@@ -67,7 +51,7 @@ func (s *Service) AccountID(credential string) string { return s.store.ID("acc_"
 
 // Get returns a subscription, or ErrNotFound.
 func (s *Service) Get(_ context.Context, id string) (Subscription, error) {
-	sub := s.registry.get(id)
+	sub := s.subs.registry.get(id)
 	if sub == nil {
 		return Subscription{}, ErrNotFound
 	}
@@ -77,7 +61,7 @@ func (s *Service) Get(_ context.Context, id string) (Subscription, error) {
 // List returns up to limit subscriptions, the newest first, without bound ones; after
 // is the id of the last one of the page before, or empty. next is empty at the end.
 func (s *Service) List(_ context.Context, after string, limit int) (page []Subscription, next string, err error) {
-	all := s.registry.list()
+	all := s.subs.registry.list()
 	if after != "" {
 		last := slices.IndexFunc(all, func(sub *subscription) bool { return sub.ID == after })
 		if last < 0 {
@@ -97,29 +81,28 @@ func (s *Service) List(_ context.Context, after string, limit int) (page []Subsc
 // Update changes a subscription. Errors are as in Create and Get. One that is bound stays
 // with its session, and its receiver with its host.
 func (s *Service) Update(ctx context.Context, id string, p SubscriptionPatch) (Subscription, error) {
-	sub, err := s.change(ctx, id, func(sub *subscription) error {
+	sub, err := s.subs.change(ctx, id, func(sub *subscription) error {
 		before := *sub
 		s.apply(sub, p)
-		return cmp.Or(s.check(sub), s.checkBound(&before, sub))
+		return cmp.Or(s.check.all(sub), checkBound(&before, sub))
 	})
 	if err != nil {
 		return Subscription{}, err
 	}
 	if p.Enabled != nil && *p.Enabled {
-		s.receivers.forget(sub)
-		s.consumers.ensure(sub.consumer)
+		s.deliveries.Begins(sub.receiver())
 	}
 	return sub.view(), nil
 }
 
-// checkBound returns a *FieldError if a bound subscription would move: what waits for it
-// would not find it any more.
-func (s *Service) checkBound(before, after *subscription) error {
+// checkBound returns a *FieldError if a bound subscription would move: whoever has attached
+// it did so for that session and that receiver.
+func checkBound(before, after *subscription) error {
 	switch {
 	case !before.Bound:
 	case after.Session != before.Session:
 		return &FieldError{"session", "cannot be changed: the subscription was made for its session and ends with it"}
-	case s.consumerOf(after) != s.consumerOf(before):
+	case origin(after.URL) != origin(before.URL):
 		return &FieldError{"url", "must keep its scheme, host and port: the subscription was made for one session; create another one instead"}
 	}
 	return nil
@@ -176,7 +159,7 @@ func set[T any](field, value *T) {
 // RotateSecret gives a subscription a new secret, which the result has; the old one
 // signs too for 24 hours, but no more than eight old keys do.
 func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, error) {
-	sub, err := s.change(ctx, id, func(sub *subscription) error {
+	sub, err := s.subs.change(ctx, id, func(sub *subscription) error {
 		sub.rotate(time.Now())
 		return nil
 	})
@@ -186,80 +169,22 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, er
 	return sub.withSecret(), nil
 }
 
-// errUnchanged leaves a subscription as it is, see change.
-var errUnchanged = errors.New("nothing to change")
+// deleteTime is how long deleting a subscription waits until what waits for it has ended,
+// which goes on after that.
+const deleteTime = 5 * time.Second
 
-// change stores what f makes of a copy of a subscription, unless f returns an error.
-// Whoever else changes it meanwhile comes first, and f is called again.
-func (s *Service) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
-	defer s.registry.writing(id)()
-	for {
-		sub, err := s.stored(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		sub = sub.clone()
-		if err := f(sub); errors.Is(err, errUnchanged) {
-			return sub, nil
-		} else if err != nil {
-			return nil, err
-		}
-		sub.Updated = time.Now()
-		sub.consumer = s.consumerOf(sub)
-		revision, err := s.subscriptions.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
-		switch {
-		case err == nil:
-			sub.revision = revision
-			s.registry.put(sub)
-			return sub, nil
-		case !errors.Is(err, store.ErrConflict):
-			return nil, fmt.Errorf("webhook: storing a subscription: %w", err)
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-// stored reads a subscription from the engine: what is in memory may be a moment old.
-func (s *Service) stored(ctx context.Context, id string) (*subscription, error) {
-	if !store.IsID(id) {
-		return nil, ErrNotFound
-	}
-	r, err := s.subscriptions.Get(ctx, id)
-	if errors.Is(err, store.ErrNotFound) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, fmt.Errorf("webhook: reading a subscription: %w", err)
-	}
-	return s.readSubscription(r)
-}
-
-// Delete removes a subscription and what waits for it; ErrNotFound if there is none.
+// Delete removes a subscription; ErrNotFound if there is none. What waits for it is dead.
 // Its deliveries stay to be read until their time is over.
 func (s *Service) Delete(ctx context.Context, id string) error {
-	sub, err := s.stored(ctx, id)
+	sub, err := s.subs.stored(ctx, id)
 	if err != nil {
 		return err
 	}
-	if err := s.drop(ctx, sub); err != nil {
+	if err := s.subs.drop(ctx, sub); err != nil {
 		return err
 	}
-	if sub.Bound {
-		return nil // the consumer is not its own: what waits there finds nobody to go to
-	}
-	if err := s.consumers.remove(ctx, sub.consumer); err != nil {
-		return fmt.Errorf("webhook: removing what waits for a subscription: %w", err)
-	}
-	return nil
-}
-
-// drop deletes a subscription, in the engine and then in memory.
-func (s *Service) drop(ctx context.Context, sub *subscription) error {
-	if err := s.subscriptions.Delete(ctx, sub.ID); err != nil {
-		return fmt.Errorf("webhook: deleting a subscription: %w", err)
-	}
-	s.registry.remove(sub.ID, sub.revision, false)
-	s.receivers.forget(sub)
+	soon, cancel := context.WithTimeout(ctx, deleteTime)
+	defer cancel()
+	s.deliveries.Deleted(soon, sub.receiver())
 	return nil
 }

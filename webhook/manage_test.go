@@ -12,6 +12,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/send"
 )
 
@@ -160,7 +161,7 @@ func TestSubscriptionsAreKept(t *testing.T) {
 		_, updating := b.Update(t.Context(), id, webhook.SubscriptionPatch{})
 		_, rotating := b.RotateSecret(t.Context(), id)
 		_, testing := b.Test(t.Context(), id)
-		_, recovering := b.Recover(t.Context(), id, time.Time{})
+		_, _, recovering := b.Recover(t.Context(), id, time.Time{}, "")
 		for _, err := range []error{getting, updating, rotating, testing, recovering, b.Delete(t.Context(), id)} {
 			if !errors.Is(err, webhook.ErrNotFound) {
 				t.Errorf("%q: %v; want ErrNotFound", id, err)
@@ -176,7 +177,7 @@ func TestDeleteWithWork(t *testing.T) {
 	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_a", session.Succeeded))
-	b.ended(sub, webhook.StateWaiting)
+	b.ended(sub, delivery.Waiting)
 	testkit.Eventually(t, "it waits for its retry", func() bool {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogLater == 1 && st.BacklogNow == 0
@@ -187,8 +188,8 @@ func TestDeleteWithWork(t *testing.T) {
 	if n := b.metric("pollbridge_delivery_backlog", ""); n != 0 {
 		t.Errorf("%v still wait", n)
 	}
-	d := b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID})
-	if len(d) != 1 || d[0].State != webhook.StateDead || d[0].Reason == "" {
+	d := b.deliveriesOf(delivery.Filter{Subscription: sub.ID})
+	if len(d) != 1 || d[0].State != delivery.Dead || d[0].Reason == "" {
 		t.Errorf("deliveries = %+v", d)
 	}
 	if _, err := b.Redeliver(t.Context(), d[0].ID); !errors.Is(err, webhook.ErrNotFound) {
@@ -208,10 +209,10 @@ func TestDeliveryLists(t *testing.T) {
 	for i := range 20 {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	testkit.Eventually(t, "all are over", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{})) == 20 })
+	testkit.Eventually(t, "all are over", func() bool { return len(b.deliveriesOf(delivery.Filter{})) == 20 })
 	seen := map[string]bool{}
 	for next, pages := "", 0; ; pages++ {
-		page, after, err := b.Deliveries(t.Context(), webhook.DeliveryFilter{Subscription: sub.ID}, next, 7)
+		page, after, err := b.Deliveries(t.Context(), delivery.Filter{Subscription: sub.ID}, next, 7)
 		if err != nil || len(page) > 7 || pages > 4 {
 			t.Fatalf("page %d: %d, %v", pages, len(page), err)
 		}
@@ -228,21 +229,21 @@ func TestDeliveryLists(t *testing.T) {
 	if len(seen) != 20 {
 		t.Errorf("%d were listed; want 20", len(seen))
 	}
-	testkit.Eventually(t, "the dead are listed", func() bool { return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == 2 })
-	if d := b.deliveriesOf(webhook.DeliveryFilter{Session: "ses_3"}); len(d) != 1 || d[0].State != webhook.StateDead {
+	testkit.Eventually(t, "the dead are listed", func() bool { return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == 2 })
+	if d := b.deliveriesOf(delivery.Filter{Session: "ses_3"}); len(d) != 1 || d[0].State != delivery.Dead {
 		t.Errorf("of ses_3: %+v", d)
 	} else if got, err := b.Delivery(t.Context(), d[0].ID); err != nil || got.ID != d[0].ID || len(got.Attempts) != 1 {
 		t.Errorf("Delivery = %+v, %v", got, err)
 	}
 	for _, c := range []struct {
-		f      webhook.DeliveryFilter
+		f      delivery.Filter
 		before string
 		want   string
 	}{
-		{webhook.DeliveryFilter{State: "done"}, "", "state"},
-		{webhook.DeliveryFilter{Subscription: "*"}, "", "subscription"},
-		{webhook.DeliveryFilter{Session: "a.>"}, "", "session"},
-		{webhook.DeliveryFilter{}, "x", "before"},
+		{delivery.Filter{State: "done"}, "", "state"},
+		{delivery.Filter{Subscription: "*"}, "", "subscription"},
+		{delivery.Filter{Session: "a.>"}, "", "session"},
+		{delivery.Filter{}, "x", "before"},
 	} {
 		_, _, err := b.Deliveries(t.Context(), c.f, c.before, 10)
 		if field := new(webhook.FieldError); !errors.As(err, &field) || field.Field != c.want {
@@ -308,7 +309,7 @@ func TestNoSecretIsLogged(t *testing.T) {
 	c := change("ses_a", session.Succeeded)
 	c.Account = b.AccountID("account-secret")
 	b.changed(c)
-	b.ended(sub, webhook.StateDead)
+	b.ended(sub, delivery.Dead)
 	unreachable := b.subscribe(webhook.NewSubscription{URL: strings.Replace(r.URL, "127.0.0.1", "127.0.0.99", 1) + "/path-secret"})
 	r.Close()
 	a, err := b.Test(t.Context(), unreachable.ID)

@@ -3,7 +3,6 @@ package webhook
 import (
 	"cmp"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -187,15 +186,4 @@ func (r *registry) list() (found []*subscription) {
 		return cmp.Or(b.Created.Compare(a.Created), strings.Compare(b.ID, a.ID))
 	})
 	return found
-}
-
-// consumers returns the names of the consumers of all subscriptions, each once.
-func (r *registry) consumers() []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	names := map[string]bool{}
-	for _, sub := range r.all {
-		names[sub.consumer] = true
-	}
-	return slices.Collect(maps.Keys(names))
 }

@@ -9,6 +9,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // TestRestartWithUndeliveredWork: what was recorded, queued, under way or waiting for
@@ -36,7 +37,7 @@ func TestRestartWithUndeliveredWork(t *testing.T) {
 	r.Set(nil)
 	b.open()
 	testkit.Eventually(t, "all are delivered", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == events
+		return len(b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered})) == events
 	})
 	testkit.Eventually(t, "nothing is left", func() bool { return b.metric("pollbridge_delivery_backlog", "") == 0 })
 	n := r.Count()
@@ -68,7 +69,7 @@ func TestCloseDuringAttempts(t *testing.T) {
 		t.Errorf("Close took %v", took)
 	}
 	b.open()
-	if d := b.ended(sub, webhook.StateDelivered); len(d.Attempts) != 1 {
+	if d := b.ended(sub, delivery.Delivered); len(d.Attempts) != 1 {
 		t.Errorf("%d attempts; want the one that was not cut", len(d.Attempts))
 	}
 }
@@ -78,14 +79,14 @@ func TestCloseDuringAttempts(t *testing.T) {
 func TestConsumersClose(t *testing.T) {
 	t.Parallel()
 	r := testkit.NewReceiver(t, nil)
-	b := newBridge(t, nil, r)
+	b := newBridge(t, func(b *bridge) { b.options.SetIdle(50 * time.Millisecond) }, r)
 	for i := range 3 {
 		b.subscribe(webhook.NewSubscription{URL: fmt.Sprintf("%s/%d", r.URL, i)})
 	}
 	for round := range 3 {
 		b.changed(change(fmt.Sprintf("ses_%d", round), session.Succeeded))
 		r.Wait(t, 3*(round+1))
-		testkit.Eventually(t, "there is no consumer", func() bool { b.Sweep(); return b.Consumers() == 0 })
+		testkit.Eventually(t, "there is no consumer", func() bool { return b.stats().Consumers == 0 })
 	}
 }
 
@@ -102,12 +103,10 @@ func TestItemsThatComeBack(t *testing.T) {
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	b.changed(change("ses_delivered", session.Succeeded))
 	b.changed(change("ses_waiting", session.Succeeded))
-	ended := []webhook.Delivery{b.ended(sub, webhook.StateDelivered), b.ended(sub, webhook.StateWaiting)}
+	ended := []delivery.Delivery{b.ended(sub, delivery.Delivered), b.ended(sub, delivery.Waiting)}
 	b.reopen()
 	for _, d := range ended {
-		if err := b.ComeBack(t.Context(), d.ID); err != nil {
-			t.Fatal(err)
-		}
+		b.comeBack(d)
 	}
 	testkit.Eventually(t, "the items are put away again", func() bool {
 		st, err := b.Stats(t.Context())
@@ -116,7 +115,7 @@ func TestItemsThatComeBack(t *testing.T) {
 	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks; want 2: one was delivered, the other waits for its time", n)
 	}
-	if d := b.ended(sub, webhook.StateWaiting); len(d.Attempts) != 1 {
+	if d := b.ended(sub, delivery.Waiting); len(d.Attempts) != 1 {
 		t.Errorf("%d attempts; want 1", len(d.Attempts))
 	}
 }

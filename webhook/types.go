@@ -3,7 +3,6 @@ package webhook
 import (
 	"time"
 
-	"pollbridge/webhook/send"
 	"pollbridge/webhook/signature"
 )
 
@@ -78,50 +77,13 @@ type SubscriptionPatch struct {
 	Enabled     *bool
 }
 
-// The states of a delivery.
-const (
-	StateWaiting    = "waiting"    // to be tried, or tried again
-	StateDelivered  = "delivered"  // answered 2xx
-	StateDead       = "dead"       // given up; can be delivered again
-	StateSuperseded = "superseded" // not tried, or not again, because the session's final event was delivered
-)
-
-var states = []string{StateWaiting, StateDelivered, StateDead, StateSuperseded}
-
-// Delivery is one event for one subscription. Its JSON is the form in which it is stored.
-type Delivery struct {
-	ID           string         `json:"id"` // dlv_…
-	Subscription string         `json:"-"`
-	Event        string         `json:"event"` // evt_…, which is the webhook-id
-	Type         string         `json:"type"`  // of the event
-	Session      string         `json:"-"`     // ses_…; for operational events the subscription that they are about
-	State        string         `json:"state"`
-	Reason       string         `json:"reason,omitempty"` // why it is dead
-	Attempts     []send.Attempt `json:"attempts,omitempty"`
-	Next         time.Time      `json:"next,omitzero"` // of the next attempt, not before; zero: none, or at once
-	Created      time.Time      `json:"created"`
-	Updated      time.Time      `json:"-"`
-}
-
-// DeliveryFilter selects deliveries; empty fields select all.
-type DeliveryFilter struct{ Subscription, Session, State string }
-
-// Event is an entry of the journal as it is pulled.
+// Event is an entry of the log as it is pulled.
 type Event struct {
 	ID      string // evt_…
 	Cursor  string // to read on after it
 	Type    string
 	Subject string // the session, or the subscription of an operational event
 	Payload []byte // the JSON object that is sent, without the file
-}
-
-// Stats is what there is to know at a glance.
-type Stats struct {
-	Subscriptions    int // without bound ones
-	BacklogNow       int // deliveries that could be tried now
-	BacklogLater     int // deliveries that wait for a retry
-	Dead             int
-	AttemptsUnderWay int
 }
 
 // AttachOptions says where the events of one session go.

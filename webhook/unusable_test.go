@@ -12,6 +12,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // TestAttemptsWhileTheStoreIsUnusable: what came of those under way is written later, and
@@ -48,15 +49,15 @@ func TestAttemptsWhileTheStoreIsUnusable(t *testing.T) {
 	}
 	testkit.Eventually(t, "it is noticed", func() bool { return b.store.Err() != nil })
 	close(answer)
-	testkit.Eventually(t, "the attempts are over", func() bool { return b.UnderWay() == 0 })
+	testkit.Eventually(t, "the attempts are over", func() bool { return b.stats().AttemptsUnderWay == 0 })
 	if err := os.Rename(elsewhere, engine); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "it can be used again", func() bool { return b.store.Err() == nil })
 	testkit.Eventually(t, "all are delivered", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID, State: webhook.StateDelivered})) == len(want)
+		return len(b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered})) == len(want)
 	})
-	for _, d := range b.deliveriesOf(webhook.DeliveryFilter{Subscription: sub.ID}) {
+	for _, d := range b.deliveriesOf(delivery.Filter{Subscription: sub.ID}) {
 		if len(d.Attempts) != want[d.Session] {
 			t.Errorf("%d attempts of %s are noted; want %d", len(d.Attempts), d.Session, want[d.Session])
 		}

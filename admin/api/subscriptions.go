@@ -68,12 +68,14 @@ type SubscriptionPatch struct {
 
 // Recover says which events are to be delivered again.
 type Recover struct {
-	Since time.Time `json:"since" doc:"Events since this time. They are stored for 7 days (store.history)." example:"2026-11-23T08:15:30Z"`
+	Since        time.Time `json:"since" doc:"Events since this time. They are stored for 7 days (store.history)." example:"2026-11-23T08:15:30Z"`
+	ContinueFrom string    `json:"continue_from,omitempty" maxLength:"512" doc:"Where to continue: the continue_from of the previous answer."`
 }
 
 // Recovered is what recovering has begun.
 type Recovered struct {
-	Redelivered int `json:"redelivered" doc:"The number of deliveries that are tried again."`
+	Redelivered  int    `json:"redelivered" doc:"The number of deliveries that this call has begun again."`
+	ContinueFrom string `json:"continue_from,omitempty" doc:"There may be more: call again with this. Left out: that was all."`
 }
 
 // CreateSubscription makes a subscription.
@@ -96,7 +98,7 @@ func (c *Client) UpdateSubscription(ctx context.Context, id string, p Subscripti
 	return send[Subscription](ctx, c, http.MethodPatch, p, subscriptions, id)
 }
 
-// DeleteSubscription removes a subscription. What still waits for it is dropped.
+// DeleteSubscription removes a subscription. What still waits for it is dead.
 func (c *Client) DeleteSubscription(ctx context.Context, id string) error {
 	return c.remove(ctx, subscriptions, id)
 }
@@ -112,7 +114,8 @@ func (c *Client) TestSubscription(ctx context.Context, id string) (Attempt, erro
 }
 
 // RecoverSubscription delivers again what is dead, or came while the subscription was
-// disabled.
-func (c *Client) RecoverSubscription(ctx context.Context, id string, since time.Time) (Recovered, error) {
-	return send[Recovered](ctx, c, http.MethodPost, Recover{since}, subscriptions, id, "recover")
+// disabled. Where there is more than one call has time for, the answer has ContinueFrom, to
+// call it again with.
+func (c *Client) RecoverSubscription(ctx context.Context, id string, r Recover) (Recovered, error) {
+	return send[Recovered](ctx, c, http.MethodPost, r, subscriptions, id, "recover")
 }

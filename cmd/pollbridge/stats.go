@@ -7,7 +7,7 @@ import (
 	"pollbridge/admin"
 	"pollbridge/admin/api"
 	"pollbridge/upstream"
-	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -30,7 +30,7 @@ func (b *bridge) stats(ctx context.Context) (api.Stats, error) {
 		return labels["endpoint"] != "passthrough" && !slices.Contains(notSent, labels["outcome"])
 	})
 	delivered := sum(metrics, "pollbridge_deliveries_total", func(labels map[string]string) bool {
-		return labels["result"] == webhook.StateDelivered
+		return labels["result"] == delivery.Delivered
 	})
 	return api.Stats{
 		Version: programVersion(), StartedAt: b.started,
@@ -40,7 +40,7 @@ func (b *bridge) stats(ctx context.Context) (api.Stats, error) {
 		Breaker:       b.upstream.Breaker(),
 		Subscriptions: hooks.Subscriptions,
 		Deliveries: map[string]int{
-			webhook.StateWaiting: hooks.BacklogNow + hooks.BacklogLater, webhook.StateDead: hooks.Dead, webhook.StateDelivered: int(delivered),
+			delivery.Waiting: hooks.BacklogNow + hooks.BacklogLater, delivery.Dead: hooks.Dead, delivery.Delivered: int(delivered),
 		},
 		Queues: map[string]int{"deliveries": hooks.BacklogNow, "retries": hooks.BacklogLater, "attempts": hooks.AttemptsUnderWay},
 	}, err

@@ -1,4 +1,4 @@
-package webhook
+package delivery
 
 import (
 	"log/slog"
@@ -49,10 +49,10 @@ type condition struct {
 const failingBefore = "before the start"
 
 // attempted notes an attempt. heldBack means that the next ones wait for the breaker.
-func (r *receiverLog) attempted(sub *subscription, a send.Attempt, heldBack bool) {
+func (r *receiverLog) attempted(sub *Subscription, a send.Attempt, heldBack bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.by[sub.consumer]
+	s := r.by[sub.Consumer]
 	if s == nil {
 		if a.Succeeded() && sub.FailingSince.IsZero() {
 			return
@@ -62,10 +62,10 @@ func (r *receiverLog) attempted(sub *subscription, a send.Attempt, heldBack bool
 			s.is.failure = failingBefore
 			s.told = s.is
 		}
-		r.by[sub.consumer] = s
+		r.by[sub.Consumer] = s
 	}
 	s.last = r.now()
-	s.subscription, s.host, s.attempt = sub.ID, hostOfURL(sub.URL), a
+	s.subscription, s.host, s.attempt = sub.ID, hostOf(sub.URL), a
 	if a.Succeeded() {
 		s.is = condition{}
 	} else {
@@ -79,10 +79,10 @@ func (r *receiverLog) attempted(sub *subscription, a send.Attempt, heldBack bool
 }
 
 // gaveUp notes that a delivery has no retry left.
-func (r *receiverLog) gaveUp(sub *subscription) {
+func (r *receiverLog) gaveUp(sub *Subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if s := r.by[sub.consumer]; s != nil && s.is.failure != "" {
+	if s := r.by[sub.Consumer]; s != nil && s.is.failure != "" {
 		s.is.givingUp = true
 		r.tellLocked(s)
 	}
@@ -112,13 +112,13 @@ func (r *receiverLog) tellLocked(s *receiverState) {
 }
 
 // forget is called when a subscription starts over, or nothing is sent to it any more.
-func (r *receiverLog) forget(sub *subscription) {
-	if sub.Bound {
+func (r *receiverLog) forget(sub *Subscription) {
+	if sub.Shared {
 		return // the consumer is not its own
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.by, sub.consumer)
+	delete(r.by, sub.Consumer)
 }
 
 // sweep tells what had to wait, and forgets receivers that work, and those without an

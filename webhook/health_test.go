@@ -10,20 +10,21 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 )
 
 // fails lets a subscription fail once, which has no retries.
 func (b *bridge) fails(sub webhook.Subscription) {
 	b.t.Helper()
-	underWay := func() int {
+	waiting := func() int {
 		st, err := b.Stats(b.t.Context())
 		testkit.NoError(b.t, err)
-		return st.AttemptsUnderWay
+		return st.BacklogNow
 	}
-	n, others := len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})), underWay()
+	n, others := len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})), waiting()
 	b.changed(change(fmt.Sprintf("ses_%d", time.Now().UnixNano()), session.Succeeded))
 	testkit.Eventually(b.t, "one more is dead, and what that means for the subscription is noted", func() bool {
-		return len(b.deliveriesOf(webhook.DeliveryFilter{State: webhook.StateDead})) == n+1 && underWay() <= others
+		return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == n+1 && waiting() <= others
 	})
 }
 
@@ -122,7 +123,7 @@ func TestASlowSuccessIsSeen(t *testing.T) {
 	}
 	close(slow)
 	testkit.Eventually(t, "it works", func() bool { return b.seen(sub).FailingSince.IsZero() })
-	b.ended(sub, webhook.StateDelivered)
+	b.ended(sub, delivery.Delivered)
 	b.reopen()
 	if since := b.seen(sub).FailingSince; !since.IsZero() {
 		t.Errorf("after a restart it fails since %v", since)

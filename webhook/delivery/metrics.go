@@ -1,4 +1,4 @@
-package webhook
+package delivery
 
 import (
 	"context"
@@ -28,13 +28,13 @@ func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 	registry.MustRegister(m.deliveries, m.seconds,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pollbridge_delivery_backlog",
-			Help: "Deliveries that are not finished: due now, or waiting for a retry.",
+			Help: "Deliveries that are not finished: not fanned out yet, under way, due now, or waiting for a retry.",
 		}, s.backlog),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "pollbridge_deliveries_dead",
 			Help: "Deliveries that were given up and can be redelivered.",
-		}, func() float64 { return float64(s.deadCount()) }))
-	for _, result := range []string{StateDelivered, StateDead, StateSuperseded, "retried"} {
+		}, func() float64 { return float64(s.records.deadCount()) }))
+	for _, result := range []string{Delivered, Dead, Superseded, "retried"} {
 		m.deliveries.WithLabelValues(result) // from 0, so that rates can be seen
 	}
 	return m
@@ -44,7 +44,7 @@ func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 func (s *Service) backlog() float64 {
 	ctx, cancel := context.WithTimeout(s.living, time.Second)
 	defer cancel()
-	now, later, err := s.queue.Waiting(ctx, "")
+	now, later, err := s.waiting(ctx)
 	if err != nil {
 		return math.NaN()
 	}

@@ -1,0 +1,37 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Count returns how many entries follow a sequence.
+func (j *Journal) Count(ctx context.Context, sequence uint64) (n int, err error) {
+	err = j.scan(ctx, "", sequence+1, 1, func(m *message) bool {
+		n = 1 + left(m)
+		return false
+	})
+	return n, err
+}
+
+// Subjects returns the subjects of which there are items, now or later.
+func (q *Queue) Subjects(ctx context.Context) ([]string, error) {
+	ctx, cancel := q.s.look(ctx)
+	defer cancel()
+	info, err := q.js.Info(ctx, jetstream.WithSubjectFilter(q.id+".>"))
+	if err != nil {
+		return nil, q.s.failed("read", err)
+	}
+	found := map[string]bool{}
+	for subject := range info.State.Subjects {
+		tokens := strings.Split(strings.TrimPrefix(subject, q.id+"."), ".") // do or at, subject, name
+		if len(tokens) == 3 {
+			found[tokens[1]] = true
+		}
+	}
+	return slices.Collect(maps.Keys(found)), nil
+}

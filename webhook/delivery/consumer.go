@@ -1,0 +1,497 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+
+	"pollbridge/store"
+	"pollbridge/webhook/send"
+)
+
+const (
+	// storeTimeout bounds what is asked of the engine about one delivery.
+	storeTimeout = 5 * time.Second
+	// idleAfter is how long a consumer without work is kept.
+	idleAfter = time.Minute
+	// againAfter is how long something waits that could not be done.
+	againAfter = time.Second
+	// lookAfter is how long a consumer waits before it counts again what is in the queue.
+	lookAfter = 100 * time.Millisecond
+	// failuresToOpen is how many attempts in a row must fail before a receiver is left
+	// alone for a moment: one that fails now and then gets there hardly ever.
+	failuresToOpen = 10
+	// mostInHand is how many jobs of a consumer are dealt with at a time, of which
+	// Config.Concurrency are attempted: the others are being recorded. It is also how many
+	// items of the queue are out.
+	mostInHand = 64
+	// mostInLine is how many jobs from the log wait for a consumer in memory.
+	mostInLine = 1024
+)
+
+// consumer delivers to one receiver. What it has to do stands in line in memory: a few items
+// of the queue, and what comes from the log while nothing older waits in the queue. An
+// attempt has one of Config.Concurrency slots, and gives it back before it is recorded.
+// While the receiver fails and the breaker is open, what comes goes to the queue, and waits
+// there.
+type consumer struct {
+	s       *Service
+	name    string
+	breaker *gobreaker.CircuitBreaker[send.Outcome]
+	living  context.Context // ends when nothing is begun any more
+	end     context.CancelFunc
+	stopped chan struct{} // closed when nothing is taken any more
+	wake    chan struct{} // has an element when there may be something to begin
+
+	mu       sync.Mutex
+	jobs     map[string]*job // all of them, by name; guarded by mu, as all below
+	line     []*job          // those that wait for their turn, in order
+	inHand   int             // jobs that are dealt with
+	attempts int             // slots that are taken
+	items    int             // that are out
+	wanted   bool            // there is something in the queue, now or later
+	behind   bool            // something may wait in the queue that has not come into line
+	spilling int             // jobs that are about to be put there
+	added    uint64          // counts what was put there
+	looked   time.Time       // when it was counted what is there
+	lastUsed time.Time
+}
+
+func newConsumer(s *Service, name string) *consumer {
+	c := &consumer{s: s, name: name, stopped: make(chan struct{}), wake: make(chan struct{}, 1), jobs: map[string]*job{}, lastUsed: time.Now()}
+	c.living, c.end = context.WithCancel(s.living)
+	c.breaker = gobreaker.NewCircuitBreaker[send.Outcome](gobreaker.Settings{
+		Name:        name,
+		MaxRequests: 1, // while half-open
+		Timeout:     s.openFor,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresToOpen },
+		IsExcluded:  func(err error) bool { return errors.Is(err, errNotNow) },
+	})
+	return c
+}
+
+// run begins what can be begun, until the consumer is closed.
+func (c *consumer) run() {
+	defer close(c.stopped)
+	defer c.giveBack()
+	var taking *store.Consumer
+	defer func() {
+		if taking != nil {
+			taking.Stop()
+		}
+	}()
+	for c.living.Err() == nil {
+		pause := c.begin()
+		if taking == nil && c.wants() {
+			if taking = c.take(); taking == nil {
+				pause = min(pause, againAfter)
+			}
+		}
+		pause = min(pause, c.catchUp())
+		select {
+		case <-c.living.Done():
+		case <-c.wake:
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (c *consumer) wakeUp() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *consumer) wants() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wanted
+}
+
+// take begins to take items off the queue; nil if that does not work now.
+func (c *consumer) take() *store.Consumer {
+	ctx, cancel := context.WithTimeout(c.living, storeTimeout)
+	defer cancel()
+	taking, err := c.s.queue.Consume(ctx, c.name, mostInHand, c.put)
+	if err != nil {
+		if c.living.Err() == nil {
+			c.s.log.Warn("cannot open a delivery queue, deliveries wait", "queue", c.name, "error", err)
+		}
+		return nil
+	}
+	return taking
+}
+
+// put takes an item of the queue in. If its job is there already, it ends with that.
+func (c *consumer) put(item *store.Item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.items++
+	j := c.jobs[item.Name]
+	if j == nil {
+		j = &job{name: item.Name, look: true}
+		c.jobs[j.name] = j
+		c.line = append(c.line, j)
+		c.wakeUp()
+	}
+	if j.stays {
+		j.late = append(j.late, item)
+		return
+	}
+	j.items = append(j.items, item)
+}
+
+// offer takes a job from the log in, unless it has to wait: for what is older and in the
+// queue, for a receiver that fails, or because there are too many.
+func (c *consumer) offer(j *job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.living.Err() != nil {
+		return false
+	}
+	if known := c.jobs[j.name]; known != nil {
+		if known.done != nil {
+			first, second := known.done, j.done
+			known.done = func() { first(); second() }
+		} else {
+			known.done, known.since = j.done, j.since
+		}
+		return true
+	}
+	if c.behind || len(c.line) >= mostInLine || c.breaker.State() != gobreaker.StateClosed {
+		return false
+	}
+	c.jobs[j.name] = j
+	c.line = append(c.line, j)
+	c.wakeUp()
+	return true
+}
+
+// catchUp finds out whether something still waits in the queue that has not come into line,
+// if that may have changed. It returns after which time it should be called again.
+func (c *consumer) catchUp() (again time.Duration) {
+	c.mu.Lock()
+	added := c.added
+	soon := lookAfter - time.Since(c.looked)
+	if !c.behind || c.spilling > 0 || c.items >= mostInHand {
+		soon = time.Hour // whoever changes that wakes the consumer up
+	}
+	c.mu.Unlock()
+	if soon > 0 {
+		return soon
+	}
+	ctx, cancel := context.WithTimeout(c.living, storeTimeout)
+	defer cancel()
+	now, _, err := c.s.queue.Waiting(ctx, c.name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looked = time.Now()
+	if err == nil && now <= c.items && added == c.added && c.spilling == 0 {
+		c.behind = false
+	}
+	return lookAfter
+}
+
+// spill is told that a job goes to the queue, and so does what comes after it.
+func (c *consumer) spill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spilling++
+	c.wanted, c.behind = true, true
+}
+
+// spilled is told that it is there.
+func (c *consumer) spilled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spilling--
+	c.lastUsed = time.Now()
+	c.wakeUp()
+}
+
+// scheduled is told that something was put into the queue that is due later.
+func (c *consumer) scheduled() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wanted = true
+	c.wakeUp()
+}
+
+// queued is told that something was put into the queue.
+func (c *consumer) queued() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.added++
+	c.wanted, c.behind = true, true
+	c.wakeUp()
+}
+
+// begin begins jobs in their order: not while the store is unusable, where nothing of them
+// could be recorded, nor while the breaker is open, nor beside another one while it is
+// half-open. What was attempted does not wait for the receiver any more. It returns after
+// which time it should be called again if nothing happens.
+func (c *consumer) begin() (again time.Duration) {
+	const nothing = time.Hour
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.living.Err() == nil && c.inHand < mostInHand && len(c.line) > 0 {
+		if c.s.store.Err() != nil {
+			return againAfter / 4
+		}
+		next := 0
+		if wait, may := c.mayAttempt(); !may {
+			if next = slices.IndexFunc(c.line, func(j *job) bool { return j.sent != nil }); next < 0 {
+				return wait
+			}
+		}
+		j := c.line[next]
+		c.line = slices.Delete(c.line, next, next+1)
+		c.inHand++
+		j.inHand = true
+		slot := j.sent == nil
+		if slot {
+			c.attempts++
+		}
+		c.s.attempts.Go(func() { c.process(j, slot) })
+	}
+	return nothing
+}
+
+// mayAttempt reports whether another attempt may begin, or after which time that should be
+// asked again if none ends. c.mu is held.
+func (c *consumer) mayAttempt() (again time.Duration, may bool) {
+	switch state := c.breaker.State(); {
+	case state == gobreaker.StateOpen:
+		return c.s.openFor / 4, false
+	case state == gobreaker.StateHalfOpen && c.attempts > 0, c.attempts >= c.s.cfg.Concurrency:
+		return time.Hour, false
+	}
+	return 0, true
+}
+
+// process deals with a job once.
+func (c *consumer) process(j *job, slot bool) {
+	free := sync.OnceFunc(func() {
+		if slot {
+			c.mu.Lock()
+			c.attempts--
+			c.mu.Unlock()
+			c.wakeUp()
+		}
+	})
+	err := worker{c.s}.deliver(c, j, free)
+	free()
+	if err != nil && !errors.Is(err, errNotNow) {
+		c.s.log.Warn("cannot process a delivery, trying again", "item", j.name, "error", err)
+	}
+	if err != nil {
+		c.putOff(j)
+		return
+	}
+	c.finish(j)
+}
+
+// value is what the item of a job says.
+func (c *consumer) value(j *job) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return j.items[0].Value
+}
+
+// finish ends a job of which the record says all. That is enough, unless nobody takes any
+// more who could tell the engine that the item is done.
+func (c *consumer) finish(j *job) {
+	c.mu.Lock()
+	delete(c.jobs, j.name)
+	items, done := j.items, j.done
+	c.leaveLocked(j)
+	c.mu.Unlock()
+	c.wakeUp()
+	for _, item := range items {
+		err := error(nil)
+		if c.living.Err() == nil {
+			err = item.Ack()
+		} else {
+			ctx, cancel := storeContext()
+			err = item.DoubleAck(ctx)
+			cancel()
+		}
+		if err != nil {
+			c.s.log.Warn("cannot acknowledge a finished delivery, it will come back", "item", j.name, "error", err)
+		}
+	}
+	if done != nil {
+		done()
+	}
+}
+
+func (c *consumer) leaveLocked(j *job) {
+	c.inHand--
+	c.items -= len(j.items)
+	if len(j.late) > 0 {
+		again := &job{name: j.name, look: true, items: j.late}
+		c.jobs[j.name] = again
+		c.line = append(c.line, again)
+	}
+	c.lastUsed = time.Now()
+}
+
+// leaves reports whether an item of a job is in the queue, or will be, and can be left there:
+// it says as much as another one would.
+func (c *consumer) leaves(j *job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	j.stays = j.queued && len(j.items) == 0
+	return j.stays
+}
+
+// putOff has a job stand in line again after a moment, at its head: it came before the
+// others.
+func (c *consumer) putOff(j *job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inHand--
+	j.inHand, j.away = false, true
+	if c.living.Err() != nil {
+		c.giveBackLocked(j)
+		return
+	}
+	time.AfterFunc(min(againAfter, c.s.openFor/4), func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.jobs[j.name] == j && j.away {
+			j.away = false
+			c.line = slices.Insert(c.line, 0, j)
+			c.wakeUp()
+		}
+	})
+	c.wakeUp()
+}
+
+// giveBack returns what was not begun, when nothing is begun any more: items to the queue,
+// and of the rest the log knows.
+func (c *consumer) giveBack() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.line = nil
+	for _, j := range c.jobs {
+		if !j.inHand {
+			c.giveBackLocked(j)
+		}
+	}
+}
+
+func (c *consumer) giveBackLocked(j *job) {
+	delete(c.jobs, j.name)
+	for _, item := range slices.Concat(j.items, j.late) {
+		item.Nak()
+		c.items--
+	}
+	j.items, j.late, j.away = nil, nil, false
+}
+
+// overdue returns the jobs from the log that are not over after a time, and which the queue
+// has to have, too. Those that were not begun are no longer jobs until they come from there.
+func (c *consumer) overdue(after time.Duration) (found []*job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.living.Err() != nil {
+		return nil
+	}
+	for _, j := range c.jobs {
+		if j.done == nil || time.Since(j.since) < after {
+			continue
+		}
+		found = append(found, &job{name: j.name, work: j.work, done: j.done, since: j.since})
+		j.done, j.queued = nil, true
+		if !j.inHand && j.sent == nil && len(j.items) == 0 {
+			delete(c.jobs, j.name)
+			j.away = false
+		}
+	}
+	if len(found) > 0 {
+		c.wanted, c.behind = true, true
+		c.line = slices.DeleteFunc(c.line, func(j *job) bool { return c.jobs[j.name] != j })
+		slices.SortFunc(found, func(a, b *job) int { return a.since.Compare(b.since) })
+	}
+	return found
+}
+
+// drop ends a job from the log that was not begun, if there is one.
+func (c *consumer) drop(name string) {
+	c.mu.Lock()
+	j := c.jobs[name]
+	if j == nil || j.inHand || j.sent != nil || len(j.items) > 0 {
+		c.mu.Unlock()
+		return
+	}
+	delete(c.jobs, name)
+	c.line = slices.DeleteFunc(c.line, func(waiting *job) bool { return waiting == j })
+	done := j.done
+	j.done, j.away = nil, false
+	c.mu.Unlock()
+	if done != nil {
+		done()
+	}
+}
+
+// has reports whether a delivery is in hand or in line.
+func (c *consumer) has(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.jobs[name] != nil
+}
+
+// underWay is how many attempts are.
+func (c *consumer) underWay() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.attempts
+}
+
+// renew keeps the items that are out.
+func (c *consumer) renew() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, j := range c.jobs {
+		for _, item := range slices.Concat(j.items, j.late) {
+			item.InProgress() // if that fails, the item comes back, and its record says what to do
+		}
+	}
+}
+
+// send makes an attempt unless the breaker forbids it; the error is errNotNow then, and
+// where the attempt was cut short, which says nothing about the receiver.
+func (c *consumer) send(ctx context.Context, m send.Message) (send.Outcome, error) {
+	o, err := c.breaker.Execute(func() (send.Outcome, error) {
+		o := c.s.sender.Send(ctx, m)
+		switch {
+		case o.Succeeded():
+			return o, nil
+		case ctx.Err() != nil:
+			return o, errNotNow
+		}
+		return o, errFailed
+	})
+	if err == nil || errors.Is(err, errFailed) {
+		return o, nil
+	}
+	return o, errNotNow
+}
+
+// closeIfIdle closes a consumer that had nothing to do for a while. Nothing is offered to it
+// any more when it returns true.
+func (c *consumer) closeIfIdle(after time.Duration) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.jobs)+c.spilling > 0 || time.Since(c.lastUsed) <= after {
+		return false
+	}
+	c.end()
+	return true
+}

@@ -1,0 +1,76 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"pollbridge/store"
+)
+
+// Deleted ends what waits for a subscription that was deleted: each delivery that did not
+// arrive is dead, and listed and counted like any other, so that nothing vanishes with a
+// subscription. Where that takes longer than ctx it goes on. What a crash leaves, or is
+// under way, ends so when it comes out of the queue.
+func (s *Service) Deleted(ctx context.Context, sub *Subscription) {
+	s.receivers.forget(sub)
+	done := make(chan struct{})
+	s.consumers.background(func() {
+		defer close(done)
+		if err := s.abandon(s.living, sub); err != nil && s.living.Err() == nil {
+			s.log.Warn("cannot end what waits for a deleted subscription, it ends when it is due", "subscription", sub.ID, "error", err)
+		}
+	})
+	select {
+	case <-done:
+	case <-s.living.Done():
+	case <-ctx.Done():
+	}
+}
+
+// abandon looks for what waits until there is nothing any more: what changes meanwhile is
+// listed anew.
+func (s *Service) abandon(ctx context.Context, sub *Subscription) error {
+	for {
+		found := false
+		for before := uint64(0); ; {
+			page, err := s.records.table.List(ctx, sub.ID+".*.*", before, 100)
+			if err != nil {
+				return err
+			}
+			if len(page) == 0 {
+				break
+			}
+			before = page[len(page)-1].Revision
+			for _, record := range page {
+				d, err := readDelivery(record)
+				if err != nil || d.over() {
+					continue
+				}
+				found = true
+				if err := s.abandonOne(ctx, sub, d); err != nil {
+					return err
+				}
+			}
+		}
+		if !found {
+			return nil
+		}
+	}
+}
+
+func (s *Service) abandonOne(ctx context.Context, sub *Subscription, d *delivery) error {
+	err := s.conclude(ctx, d, Dead, reasonDeleted)
+	switch {
+	case errors.Is(err, store.ErrConflict): // it is found again if it still waits
+		return nil
+	case err != nil && !errors.Is(err, errErased):
+		return err
+	}
+	// The record comes first: without it the item would be missed after a crash.
+	if err := s.queue.Remove(ctx, cmp.Or(d.Consumer, sub.Consumer), itemName(d.ID, d.Position, d.Round)); err != nil {
+		return fmt.Errorf("removing what waits for a subscription: %w", err)
+	}
+	return nil
+}

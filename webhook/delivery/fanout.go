@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"pollbridge/event"
+	"pollbridge/store"
+)
+
+const (
+	// patience is after which time the queue has to have what came from the log and is not
+	// over: so the log's follower is never far behind, whatever receivers do.
+	patience = time.Second
+	// mostMemory is how many bytes of events may wait in memory, for all receivers together.
+	mostMemory = 64 << 20
+	// spills is how many jobs are put into the queue at a time, and spillLine how many wait
+	// for each of them. Beyond it the log waits.
+	spills    = 16
+	spillLine = 1024
+)
+
+// fanOut hands events from the log to consumers, in memory. What a consumer cannot deal with
+// soon becomes an item of the queue.
+type fanOut struct {
+	s      *Service
+	began  uint64        // events up to here may have been handed out before
+	handed atomic.Uint64 // the position of the last event that was handed out
+	open   atomic.Int64  // jobs that are neither over nor in the queue
+	memory atomic.Int64  // about how much they take
+	spill  [spills]chan spilling
+}
+
+// unknown is the position of the last event that was handed out before the log is followed.
+const unknown = math.MaxUint64
+
+func newFanOut(s *Service) *fanOut {
+	f := &fanOut{s: s}
+	f.handed.Store(unknown)
+	for i := range f.spill {
+		f.spill[i] = make(chan spilling, spillLine)
+	}
+	return f
+}
+
+// start follows the log.
+func (f *fanOut) start(ctx context.Context) {
+	f.begin(ctx) // so that what is recorded from now on is in the backlog at once
+	for _, jobs := range f.spill {
+		f.s.background.Go(func() { f.spillAll(jobs) })
+	}
+	f.s.background.Go(f.watch)
+	f.s.background.Go(f.follow)
+}
+
+func (f *fanOut) follow() {
+	ctx := f.s.living
+	for f.handed.Load() == unknown && ctx.Err() == nil && !f.begin(ctx) {
+		wait(ctx, againAfter)
+	}
+	if err := f.s.events.Follow(ctx, "fanout", f.event); err != nil && ctx.Err() == nil {
+		f.s.log.Error("event delivery has stopped", "error", err)
+	}
+}
+
+// begin finds out which events may have been handed out before.
+func (f *fanOut) begin(ctx context.Context) bool {
+	newest, err := f.s.events.Newest(ctx)
+	if err == nil {
+		f.began = newest
+		f.handed.Store(newest) // until it is known better
+	}
+	return err == nil
+}
+
+// event hands an event to the consumers of all subscriptions that match. It may be given the
+// same one again. done is called when each of its deliveries is safe: its record says how it
+// went, or an item of the queue is there.
+func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
+	matching := f.s.subscriptions.Matching(e)
+	left := atomic.Int64{}
+	left.Store(int64(len(matching)) + 1)
+	over := func() {
+		if left.Add(-1) == 0 {
+			done()
+		}
+	}
+	f.open.Add(int64(len(matching)))
+	f.handed.Store(e.Position)
+	for _, sub := range matching {
+		f.hand(ctx, sub, e, over)
+	}
+	f.s.subscriptions.FannedOut(ctx, e)
+	over()
+	return nil
+}
+
+func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, over func()) {
+	j := &job{
+		name: itemName(f.s.records.id(sub.ID, e.ID), e.Position, 0), work: workOf(sub.ID, e, 0), event: e, since: time.Now(),
+		// An attached subscription may have been caught up with the event before.
+		look: e.Position <= f.began || sub.Shared,
+	}
+	size := j.size()
+	f.memory.Add(size)
+	j.done = func() {
+		f.memory.Add(-size)
+		f.open.Add(-1)
+		over()
+	}
+	if f.memory.Load() > mostMemory || !f.s.consumers.offer(ctx, sub.Consumer, j) {
+		f.queue(sub.Consumer, j)
+	}
+}
+
+// queue has a job put into the queue, after those of its session that came before.
+func (f *fanOut) queue(consumer string, j *job) {
+	c, _ := f.s.consumers.open(consumer)
+	if c == nil {
+		return // everything ends, and the log knows of it
+	}
+	c.spill()
+	hash := fnv.New32a()
+	hash.Write([]byte(j.work.Subject))
+	select {
+	case f.spill[hash.Sum32()%spills] <- spilling{j, c}:
+	case <-f.s.living.Done():
+	}
+}
+
+// spilling is a job on its way into the queue.
+type spilling struct {
+	*job
+	consumer *consumer
+}
+
+func (f *fanOut) spillAll(jobs <-chan spilling) {
+	for {
+		select {
+		case <-f.s.living.Done():
+			return
+		case j := <-jobs:
+			f.spillOne(j)
+		}
+	}
+}
+
+// spillOne makes an item of a job, as often as it takes.
+func (f *fanOut) spillOne(j spilling) {
+	defer j.consumer.spilled()
+	for ctx := f.s.living; ctx.Err() == nil; {
+		err := f.s.enqueue(ctx, j.consumer.name, j.work)
+		if err == nil {
+			j.done()
+			return
+		}
+		if ctx.Err() == nil {
+			f.s.log.Warn("cannot put a delivery into the queue, trying again", "item", j.name, "error", err)
+		}
+		wait(ctx, againAfter)
+	}
+}
+
+// watch puts into the queue what takes too long.
+func (f *fanOut) watch() {
+	tick := time.NewTicker(patience / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.s.living.Done():
+			return
+		case <-tick.C:
+		}
+		if f.open.Load() == 0 {
+			continue
+		}
+		for _, c := range f.s.consumers.list() {
+			for _, j := range c.overdue(patience) {
+				f.queue(c.name, j)
+			}
+		}
+	}
+}
+
+// waiting is how many deliveries have not come so far that their record or the queue tells
+// of them. An event that was not handed out yet counts as one.
+func (f *fanOut) waiting(ctx context.Context) (int, error) {
+	coming := 0
+	if handed := f.handed.Load(); handed != unknown { // first, or what is handed out meanwhile would be missed
+		var err error
+		if coming, err = f.s.events.CountAfter(ctx, handed); err != nil {
+			return 0, err
+		}
+	}
+	return coming + int(f.open.Load()), nil
+}
+
+// enqueue makes it durable that an event is to be delivered, and lists it.
+func (s *Service) enqueue(ctx context.Context, consumer string, w work) error {
+	id := s.records.id(w.Subscription, w.Event)
+	if err := s.queue.Add(ctx, consumer, itemName(id, w.Position, w.Round), encoded(w)); err != nil {
+		return fmt.Errorf("webhook: adding a delivery: %w", err)
+	}
+	s.consumers.ensure(consumer)
+	if w.Round > 0 {
+		return nil // it is listed, and whoever begins the round says so
+	}
+	d := newDelivery(id, w)
+	d.Consumer = consumer
+	err := s.records.write(ctx, d)
+	if err == nil {
+		err = s.records.settle(ctx, d)
+	}
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, errErased) { // or its attempt was quicker
+		return nil
+	}
+	return err
+}
+
+// later puts a job away until the time of its next attempt.
+func (s *Service) later(ctx context.Context, c *consumer, j *job, d *delivery) error {
+	if c.leaves(j) {
+		return nil // when it comes it is put away
+	}
+	if err := s.queue.AddAt(ctx, c.name, j.name, encoded(j.work), d.Next); err != nil {
+		return fmt.Errorf("scheduling a retry: %w", err)
+	}
+	c.scheduled()
+	if s.subscriptions.Subscription(d.Subscription) != nil {
+		return nil
+	}
+	// Whoever has deleted it may have looked for what waits before this did.
+	if err := s.queue.Remove(ctx, c.name, j.name); err != nil {
+		return err
+	}
+	return s.conclude(ctx, d, Dead, reasonDeleted)
+}

@@ -1,0 +1,189 @@
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"pollbridge/event"
+	"pollbridge/store"
+)
+
+// records keeps what became of deliveries. It is safe for concurrent use.
+type records struct {
+	store   *store.Store
+	events  *event.Log
+	history time.Duration
+	table   *store.Table
+	dead    *store.Table // the keys of dead deliveries, so that they are found and counted
+
+	mu       sync.Mutex
+	deadKeys map[string]struct{} // as the table has them; guarded by mu
+}
+
+// openRecords opens the tables. watching is for how long what is dead is counted.
+func openRecords(ctx, watching context.Context, s *store.Store, events *event.Log, history time.Duration) (*records, error) {
+	r := &records{store: s, events: events, history: history, deadKeys: map[string]struct{}{}}
+	var errs [2]error
+	r.table, errs[0] = s.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: history})
+	r.dead, errs[1] = s.Table(ctx, store.TableConfig{Name: "dead", MaxAge: history})
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	return r, r.dead.Watch(watching, ">", r.deadChanged)
+}
+
+func (r *records) deadChanged(c store.Change) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c.Gone {
+		delete(r.deadKeys, c.Key)
+		return
+	}
+	r.deadKeys[c.Key] = struct{}{}
+}
+
+func (r *records) deadCount() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.deadKeys)
+}
+
+func (r *records) id(subscriptionID, eventID string) string {
+	return r.store.ID("dlv_", eventID, subscriptionID)
+}
+
+// of returns the delivery that work is about as it is stored, else a new one. What is stored
+// of an earlier event with the same id, which is not kept any more, makes way.
+func (r *records) of(ctx context.Context, w work) (*delivery, error) {
+	d := newDelivery(r.id(w.Subscription, w.Event), w)
+	stored, err := r.get(ctx, d.key())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return d, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading a delivery: %w", err)
+	case stored.Position >= w.Position:
+		return stored, nil
+	}
+	d.revision = stored.revision
+	return d, nil
+}
+
+// get returns a stored delivery, or store.ErrNotFound.
+func (r *records) get(ctx context.Context, key string) (*delivery, error) {
+	record, err := r.table.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return readDelivery(record)
+}
+
+func readDelivery(r store.Record) (*delivery, error) {
+	d := &delivery{revision: r.Revision}
+	tokens := strings.Split(r.Key, ".")
+	if err := json.Unmarshal(r.Value, d); err != nil || len(tokens) != 3 {
+		return nil, fmt.Errorf("%w: delivery %s", store.ErrDamaged, r.Key)
+	}
+	d.Subscription, d.Session, d.Updated = tokens[0], tokens[1], r.At
+	return d, nil
+}
+
+// find returns the delivery with that id, or ErrNotFound.
+func (r *records) find(ctx context.Context, id string) (*delivery, error) {
+	if !store.IsID(id) {
+		return nil, ErrNotFound
+	}
+	found, err := r.table.List(ctx, "*.*."+id, 0, 1)
+	if err != nil {
+		return nil, fmt.Errorf("webhook: reading a delivery: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, ErrNotFound
+	}
+	return readDelivery(found[0])
+}
+
+// errErased means that the session of an event was erased: nothing is recorded of it.
+var errErased = errors.New("the event was erased")
+
+// write makes d durable. It fails with store.ErrConflict if somebody else has changed it
+// since it was read. After it settle is called.
+func (r *records) write(ctx context.Context, d *delivery) error {
+	var revision uint64
+	var err error
+	if value := encoded(d); d.revision == 0 {
+		revision, err = r.table.Create(ctx, d.key(), value, 0)
+	} else {
+		revision, err = r.table.Update(ctx, d.key(), value, d.revision, 0)
+	}
+	if err == nil {
+		d.revision = revision
+	}
+	return err
+}
+
+// settle keeps the list of dead deliveries true to what was written, and takes both back
+// with errErased if the event was erased. It may be called again.
+func (r *records) settle(ctx context.Context, d *delivery) error {
+	if err := r.list(ctx, d); err != nil {
+		return fmt.Errorf("updating the list of dead deliveries: %w", err)
+	}
+	if erased, err := r.isErased(ctx, d); err != nil || !erased {
+		return err
+	}
+	err := r.table.DeleteIf(ctx, d.key(), d.revision)
+	if errors.Is(err, store.ErrConflict) {
+		return errErased // whoever has written since takes that back
+	}
+	return errors.Join(errErased, err, r.dead.Delete(ctx, d.key()))
+}
+
+// list enters a dead delivery into their list. One that is delivered again stays in it until
+// that is over, so that nobody else has to write there.
+func (r *records) list(ctx context.Context, d *delivery) (err error) {
+	switch {
+	case d.State == Dead:
+		_, err = r.dead.Put(ctx, d.key(), []byte{'1'}, 0)
+	case d.over() && d.Round > 0:
+		err = r.dead.Delete(ctx, d.key())
+	}
+	return err
+}
+
+// isErased reports whether the event of d was erased. It is asked after a record was
+// written: whoever erases a session erases its events, and after that looks for records. So
+// one of the two always sees what the other has done.
+func (r *records) isErased(ctx context.Context, d *delivery) (bool, error) {
+	_, err := r.events.Get(ctx, d.Position)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return !r.forgets(d), nil
+	case errors.Is(err, store.ErrDamaged):
+		return false, nil
+	}
+	return false, err
+}
+
+// forgets reports whether the event of d is as old as events become. That is no reason to
+// forget what became of it, too.
+func (r *records) forgets(d *delivery) bool {
+	recorded := d.Recorded
+	if recorded.IsZero() && d.revision > 0 {
+		recorded = d.Created // nearly the same
+	}
+	return !recorded.IsZero() && time.Since(recorded) > r.history-time.Second
+}
+
+// encoded is the JSON of a record or of an item.
+func encoded(v any) []byte {
+	value, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types always have one
+	}
+	return value
+}

@@ -1,0 +1,88 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"pollbridge/event"
+	"pollbridge/store"
+)
+
+// Redeliver delivers an event again, with all its retries: one that was delivered,
+// superseded or given up, or waits for a retry. Errors are ErrNotFound, ErrUnderWay
+// and ErrDisabled.
+func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
+	d, err := s.records.find(ctx, id)
+	if err != nil {
+		return Delivery{}, err
+	}
+	sub := s.subscriptions.Subscription(d.Subscription)
+	switch {
+	case sub == nil:
+		return Delivery{}, ErrNotFound
+	case sub.Disabled:
+		return Delivery{}, ErrDisabled
+	case d.State == Waiting && !d.Next.After(time.Now()):
+		return Delivery{}, ErrUnderWay
+	}
+	e, err := s.events.Get(ctx, d.Position)
+	if errors.Is(err, store.ErrNotFound) {
+		return Delivery{}, ErrNotFound
+	}
+	if err != nil {
+		return Delivery{}, err
+	}
+	if err := s.redeliver(ctx, sub, e, d); err != nil {
+		return Delivery{}, err
+	}
+	return d.Delivery, nil
+}
+
+// redeliver begins another round. The item comes first: the record alone would say
+// that the delivery waits when nothing will ever come. Whoever takes the item sees by
+// its round that the record is behind.
+func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
+	round := d.Round + 1
+	if err := s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, round)); err != nil {
+		return err
+	}
+	d.begin(round)
+	d.Consumer = sub.Consumer
+	err := s.records.write(ctx, d)
+	if err == nil {
+		err = s.records.settle(ctx, d)
+	}
+	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, errErased) { // else the attempt was quicker
+		return fmt.Errorf("webhook: noting a redelivery: %w", err)
+	}
+	return nil
+}
+
+// Deliver makes it durable that an event is to be delivered to a subscription, if it was
+// not.
+func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event) error {
+	return s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, 0))
+}
+
+// Supersede ends what waits of an event for a subscription, also what was never tried.
+func (s *Service) Supersede(ctx context.Context, sub *Subscription, e *event.Event) error {
+	d, err := s.records.of(ctx, workOf(sub.ID, e, 0))
+	if err != nil || d.over() {
+		return err
+	}
+	name := itemName(d.ID, d.Position, d.Round)
+	if c := s.consumers.get(sub.Consumer); c != nil {
+		c.drop(name)
+	}
+	if err := s.queue.Remove(ctx, cmp.Or(d.Consumer, sub.Consumer), name); err != nil {
+		return err
+	}
+	err = s.conclude(ctx, d, Superseded, "")
+	if errors.Is(err, store.ErrConflict) || errors.Is(err, errErased) { // its attempt was under way, and tells more
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,50 @@
+package delivery
+
+import (
+	"context"
+	"net/url"
+	"time"
+
+	"pollbridge/event"
+	"pollbridge/webhook/send"
+)
+
+// Subscription is what a delivery needs to know of a subscription, in its form of the
+// moment. It is shared: nobody may change it.
+type Subscription struct {
+	ID           string
+	Consumer     string // the name of the one that delivers to it, which others may share
+	URL          string
+	Headers      map[string]string
+	IncludeFile  bool
+	Disabled     bool
+	Shared       bool      // others have the same consumer
+	FailingSince time.Time // zero: the last attempt went well
+	// Keys are what signs for it at a time.
+	Keys func(time.Time) []string
+}
+
+// Subscriptions knows who events go to, and is told how they went. What it is told may
+// come again for the same delivery, after a crash.
+type Subscriptions interface {
+	// Subscription returns one, or nil if there is none, or not any more.
+	Subscription(id string) *Subscription
+	// Matching returns those to which an event goes.
+	Matching(e *event.Event) []*Subscription
+	// FannedOut is told that the deliveries of an event are on their way.
+	FannedOut(ctx context.Context, e *event.Event)
+	// Delivered is told that an event has arrived.
+	Delivered(ctx context.Context, id string, e *event.Event)
+	// Failed is told of a failed attempt.
+	Failed(ctx context.Context, id string)
+	// Gone is told that a receiver wants no more. After an error the delivery goes on.
+	Gone(ctx context.Context, id, deliveryID string) error
+}
+
+func hostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return send.Host(u)
+}

@@ -1,0 +1,147 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"time"
+
+	"pollbridge/store"
+	"pollbridge/webhook/send"
+)
+
+// subscriptions are the records of all subscriptions, with what memory knows of them. It
+// is safe for concurrent use.
+type subscriptions struct {
+	store    *store.Store
+	table    *store.Table
+	registry *registry
+	log      *slog.Logger
+	history  time.Duration
+}
+
+// openSubscriptions reads all subscriptions, and hears of changes while watching lasts.
+func openSubscriptions(ctx, watching context.Context, s *store.Store, log *slog.Logger, history time.Duration) (*subscriptions, error) {
+	table, err := s.Table(ctx, store.TableConfig{Name: "subscriptions"})
+	if err != nil {
+		return nil, err
+	}
+	subs := &subscriptions{store: s, table: table, registry: newRegistry(), log: log, history: history}
+	return subs, table.Watch(watching, ">", subs.changed)
+}
+
+func (s *subscriptions) changed(c store.Change) {
+	if c.Gone {
+		s.registry.remove(c.Key, c.Revision, true)
+		return
+	}
+	sub, err := s.read(c.Record)
+	if err != nil {
+		s.log.Error("skipping an unreadable subscription", "error", err)
+		return
+	}
+	s.registry.put(sub)
+}
+
+// create stores a new subscription.
+func (s *subscriptions) create(ctx context.Context, sub *subscription) error {
+	defer s.registry.writing(sub.ID)()
+	revision, err := s.table.Create(ctx, sub.ID, encoded(sub), s.ttlOf(sub))
+	if err != nil {
+		return fmt.Errorf("webhook: storing a subscription: %w", err)
+	}
+	sub.revision, sub.consumer = revision, s.consumerOf(sub)
+	s.registry.put(sub)
+	return nil
+}
+
+// errUnchanged leaves a subscription as it is, see change.
+var errUnchanged = errors.New("nothing to change")
+
+// change stores what f makes of a copy of a subscription, unless f returns an error.
+// Whoever else changes it meanwhile comes first, and f is called again.
+func (s *subscriptions) change(ctx context.Context, id string, f func(*subscription) error) (*subscription, error) {
+	defer s.registry.writing(id)()
+	for {
+		sub, err := s.stored(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		sub = sub.clone()
+		if err := f(sub); errors.Is(err, errUnchanged) {
+			return sub, nil
+		} else if err != nil {
+			return nil, err
+		}
+		sub.Updated = time.Now()
+		sub.consumer = s.consumerOf(sub)
+		revision, err := s.table.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
+		switch {
+		case err == nil:
+			sub.revision = revision
+			s.registry.put(sub)
+			return sub, nil
+		case !errors.Is(err, store.ErrConflict):
+			return nil, fmt.Errorf("webhook: storing a subscription: %w", err)
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// stored reads a subscription from the engine: what is in memory may be a moment old.
+func (s *subscriptions) stored(ctx context.Context, id string) (*subscription, error) {
+	if !store.IsID(id) {
+		return nil, ErrNotFound
+	}
+	r, err := s.table.Get(ctx, id)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, fmt.Errorf("webhook: reading a subscription: %w", err)
+	}
+	return s.read(r)
+}
+
+// drop deletes a subscription, in the engine and then in memory.
+func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
+	if err := s.table.Delete(ctx, sub.ID); err != nil {
+		return fmt.Errorf("webhook: deleting a subscription: %w", err)
+	}
+	s.registry.remove(sub.ID, sub.revision, false)
+	return nil
+}
+
+// ttlOf is how long a subscription is kept, as store.Table has it.
+func (s *subscriptions) ttlOf(sub *subscription) time.Duration {
+	if !sub.Bound {
+		return 0
+	}
+	return max(time.Second, time.Until(sub.Created.Add(s.history)))
+}
+
+// consumerOf names the consumer that delivers to a subscription: its own, but those of
+// single sessions share the one of their receiver, so that no signing makes its own. One
+// host may have several of them, of which one fails and another does not.
+func (s *subscriptions) consumerOf(sub *subscription) string {
+	if !sub.Bound {
+		return sub.ID
+	}
+	u, err := url.Parse(sub.URL)
+	if err != nil {
+		return sub.ID
+	}
+	return s.store.ID("url_", u.Scheme, send.Host(u), u.Port(), u.EscapedPath())
+}
+
+// origin is the scheme, host and port of a URL.
+func origin(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return raw
+	}
+	return u.Scheme + "://" + send.Host(u) + ":" + u.Port()
+}
