@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,12 +14,38 @@ import (
 )
 
 const (
-	mostBehind = 2        // the same, of those that nobody waits for
-	mostSingle = 8        // messages that are written one by one at a time
+	mostSingle = 2        // messages that are written one by one at a time
 	leastBatch = 16       // messages; fewer are written one by one as soon
 	mostBatch  = 256      // messages
 	mostOfOne  = 64 << 10 // bytes of a message in a batch
+
+	// What nobody waits for is collected, where there is much of it: so many messages, or for
+	// so long.
+	worthWaiting = 128
+	collecting   = 25 * time.Millisecond
 )
+
+// Unhurried returns a context for writes that nobody waits for: they are as durable, but where
+// many write they are collected for a moment, and leave the way to others.
+func Unhurried(ctx context.Context) context.Context { return context.WithValue(ctx, unhurried{}, true) }
+
+type unhurried struct{}
+
+// writes is what is written to one stream: by those who are waited for, and the others.
+type writes struct{ hurried, unhurried group }
+
+func newWrites(s *Store) *writes {
+	return &writes{group{s: s, least: leastBatch}, group{s: s, least: worthWaiting, collecting: collecting}}
+}
+
+// put writes a message durably, and returns its sequence. If ctx ends while it waits, it is not
+// written.
+func (w *writes) put(ctx context.Context, m *nats.Msg) (uint64, error) {
+	if ctx.Value(unhurried{}) != nil {
+		return w.unhurried.put(ctx, m)
+	}
+	return w.hurried.put(ctx, m)
+}
 
 // group writes messages of one stream. A server that syncs each message by itself writes a few
 // thousand a second, however many wait for it; a batch it syncs as one, which takes as long as
@@ -29,17 +56,20 @@ const (
 // takes together what comes then.
 type group struct {
 	s          *Store
-	mostSingle int
+	least      int           // of a batch
+	collecting time.Duration // after which a smaller one will do
 
 	mu      sync.Mutex
 	single  int      // how many messages are being written one by one; guarded by mu, as below
 	batch   bool     // one is being written
 	waiting []*write // in the order in which they came
+	timer   bool     // runs
 }
 
 // write is a message that waits for its turn.
 type write struct {
 	m    *nats.Msg
+	at   time.Time
 	turn chan []*write // gets what it has to write: itself, or a batch that it is the first of
 	done chan struct{} // closed when another one has written it
 
@@ -47,19 +77,11 @@ type write struct {
 	err      error
 }
 
-// group returns the one of a name.
-func (s *Store) group(name string, most int) *group {
-	g, _ := s.groups.LoadOrStore(name, &group{s: s, mostSingle: most})
-	return g.(*group)
-}
-
-// put writes a message durably, and returns its sequence. If ctx ends while it waits, it is not
-// written.
 func (g *group) put(ctx context.Context, m *nats.Msg) (uint64, error) {
 	if !g.s.conn.SyncsEach() || len(m.Data) > mostOfOne {
 		return g.s.publish(ctx, m)
 	}
-	w := &write{m: m, turn: make(chan []*write, 1), done: make(chan struct{})}
+	w := &write{m: m, at: time.Now(), turn: make(chan []*write, 1), done: make(chan struct{})}
 	g.enter(w)
 	var batch []*write
 	select {
@@ -121,17 +143,40 @@ func (g *group) goOnLocked() {
 	for len(g.waiting) > 0 && !g.batch {
 		n := 1
 		switch {
-		case g.single < g.mostSingle:
+		case g.single < mostSingle:
 			g.single++
-		case len(g.waiting) >= leastBatch:
+		case len(g.waiting) >= g.leastLocked():
 			n, g.batch = min(len(g.waiting), mostBatch), true
 		default:
+			g.wakeLocked()
 			return
 		}
 		next := slices.Clone(g.waiting[:n])
 		g.waiting = slices.Delete(g.waiting, 0, n)
 		next[0].turn <- next
 	}
+}
+
+// leastLocked is how many have to wait for a batch.
+func (g *group) leastLocked() int {
+	if time.Since(g.waiting[0].at) >= g.collecting {
+		return leastBatch
+	}
+	return g.least
+}
+
+// wakeLocked has it looked again when there was time to collect.
+func (g *group) wakeLocked() {
+	if g.timer || g.collecting == 0 || len(g.waiting) < leastBatch {
+		return
+	}
+	g.timer = true
+	time.AfterFunc(g.collecting-time.Since(g.waiting[0].at), func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.timer = false
+		g.goOnLocked()
+	})
 }
 
 // putBatch writes a batch for all who wait for it.

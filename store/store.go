@@ -48,7 +48,7 @@ type Store struct {
 	sweepOnce sync.Once         // later, what looks unfinished may be under way
 	keeping   [64]chan struct{} // each held by who changes the final answers of a session
 	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
-	groups    sync.Map          // each *group by its name
+	writing   sync.Map          // each *writes by its stream
 	queues    sync.Map          // each *Queue by its stream: one for all, which knows what is out
 
 	followers *Table // where followers of journals are

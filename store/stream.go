@@ -18,7 +18,7 @@ type stream struct {
 	s      *Store
 	js     jetstream.Stream
 	id     string
-	writes *group // for what very many may write at a time
+	writes *writes
 }
 
 // maxValue is the size of the largest single value. What is around it fits into what a
@@ -50,7 +50,8 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 	if err != nil {
 		return stream{}, s.failed("open "+cfg.Name, err)
 	}
-	return stream{s, js, cfg.Name, s.group(cfg.Name, mostSingle)}, nil
+	writing, _ := s.writing.LoadOrStore(cfg.Name, newWrites(s))
+	return stream{s, js, cfg.Name, writing.(*writes)}, nil
 }
 
 // publish writes a message durably and returns its sequence.

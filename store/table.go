@@ -46,14 +46,6 @@ func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (
 	return &Table{opened}, err
 }
 
-// Behind returns the same table for writes that nobody waits for: they are as durable, but leave
-// the way to those of others where many write.
-func (t *Table) Behind() *Table {
-	behind := t.stream
-	behind.writes = t.s.group(t.id+" behind", mostBehind)
-	return &Table{behind}
-}
-
 func (t *Table) place(key string) place { return placeOf("table", t.id, key) }
 
 // Get returns the value of a key. The error is ErrNotFound where there is none. With

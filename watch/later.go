@@ -9,11 +9,11 @@ import (
 
 const (
 	// tellers make events that nobody waits for, while all workers may wait for the upstream.
-	tellers = 32
+	tellers = 128
 	// writeAfter is how long records are collected that nobody waits for.
 	writeAfter = 200 * time.Millisecond
 	// writers is how many of them are written at a time.
-	writers = 128
+	writers = 512
 )
 
 // settleLater has the rest of what is new about an entry made durable soon. It needs the

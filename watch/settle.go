@@ -35,6 +35,9 @@ func (w *Watcher) settle(ctx context.Context, e *entry, until level) error {
 		}
 	}
 	defer w.settleLater(e)
+	if until != safe {
+		ctx = store.Unhurried(ctx)
+	}
 	for step := w.nextStep(e, until); step != nil; step = w.nextStep(e, until) {
 		if e.settling == nil {
 			settled := make(chan struct{})
@@ -73,7 +76,7 @@ func (w *Watcher) nextStep(e *entry, until level) func(*Watcher, context.Context
 		return (*Watcher).publish
 	case e.dirty, e.begins:
 		if until == stored {
-			return (*Watcher).writeBehind
+			return (*Watcher).write
 		}
 	case e.end != Watching:
 		w.remove(e)
@@ -110,23 +113,14 @@ func (w *Watcher) ttl(e *entry) time.Duration {
 // write stores the record of an entry as it stands, unless it is not the one that it follows
 // which is stored.
 func (w *Watcher) write(ctx context.Context, e *entry) error {
-	return w.writeTo(ctx, w.sessions, e)
-}
-
-// writeBehind is write when nobody waits for it.
-func (w *Watcher) writeBehind(ctx context.Context, e *entry) error {
-	return w.writeTo(ctx, w.behind, e)
-}
-
-func (w *Watcher) writeTo(ctx context.Context, table *store.Table, e *entry) error {
 	value, ttl, pending, revision := e.record.append(nil), w.ttl(e), e.pending, e.revision
 	e.dirty = false // what changes from here on is not in value
 	w.sights.begin(e)
 	err := w.unlocked(func() (err error) {
 		if revision == 0 {
-			revision, err = table.Create(ctx, e.id, value, ttl)
+			revision, err = w.sessions.Create(ctx, e.id, value, ttl)
 		} else {
-			revision, err = table.Update(ctx, e.id, value, revision, ttl)
+			revision, err = w.sessions.Update(ctx, e.id, value, revision, ttl)
 		}
 		return err
 	})

@@ -78,7 +78,6 @@ type Watcher struct {
 	options  Options
 	store    *store.Store
 	sessions *store.Table
-	behind   *store.Table // the same, for writes that nobody waits for
 	marks    *store.Table
 	metrics  *metrics
 	pending  pendingAnswers
@@ -132,7 +131,6 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	if w.marks, err = o.Store.Table(ctx, store.TableConfig{Name: "marks"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	w.behind = w.sessions.Behind()
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	return w, nil
 }

@@ -26,9 +26,10 @@ const (
 	// alone for a moment: one that fails now and then gets there hardly ever.
 	failuresToOpen = 10
 	// mostInHand is how many jobs of a consumer are dealt with at a time, of which
-	// Config.Concurrency are attempted: the others are being recorded. It is also how many
-	// items of the queue are out.
-	mostInHand = 64
+	// Config.Concurrency are attempted: the others are being recorded.
+	mostInHand = 256
+	// mostOut is how many items of the queue are out at a time.
+	mostOut = 64
 	// mostInLine is how many jobs from the log wait for a consumer in memory.
 	mostInLine = 1024
 )
@@ -117,7 +118,7 @@ func (c *consumer) wants() bool {
 func (c *consumer) take() *store.Consumer {
 	ctx, cancel := context.WithTimeout(c.living, storeTimeout)
 	defer cancel()
-	taking, err := c.s.queue.Consume(ctx, c.name, mostInHand, c.put)
+	taking, err := c.s.queue.Consume(ctx, c.name, mostOut, c.put)
 	if err != nil {
 		if c.living.Err() == nil {
 			c.s.log.Warn("cannot open a delivery queue, deliveries wait", "queue", c.name, "error", err)
@@ -178,7 +179,7 @@ func (c *consumer) catchUp() (again time.Duration) {
 	c.mu.Lock()
 	added := c.added
 	soon := lookAfter - time.Since(c.looked)
-	if !c.behind || c.spilling > 0 || c.items >= mostInHand {
+	if !c.behind || c.spilling > 0 || c.items >= mostOut {
 		soon = time.Hour // whoever changes that wakes the consumer up
 	}
 	c.mu.Unlock()

@@ -172,7 +172,7 @@ func (w worker) tell(c *consumer, sub *Subscription, o send.Outcome) {
 }
 
 func (w worker) succeeded(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
-	if err := w.s.conclude(ctx, d, Delivered, ""); err != nil {
+	if err := w.s.conclude(store.Unhurried(ctx), d, Delivered, ""); err != nil {
 		return err
 	}
 	w.s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
