@@ -43,7 +43,7 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 	opened, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: finalsID, Subjects: []string{finalsID + ".answer.>", finalsID + ".chunk.>"},
 		MaxAge: s.cfg.Retain + s.spare(), AllowMsgTTL: true, MaxMsgsPerSubject: 1,
-	})
+	}, collectingRecords)
 	if err != nil {
 		return nil, err
 	}

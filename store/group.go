@@ -20,9 +20,10 @@ const (
 	mostOfOne  = 64 << 10 // bytes of a message in a batch
 
 	// What nobody waits for is collected, where there is much of it: so many messages, or for
-	// so long.
-	worthWaiting = 128
-	collecting   = 25 * time.Millisecond
+	// so long. An event is news to somebody, a record is not.
+	worthWaiting      = mostBatch
+	collectingEvents  = 25 * time.Millisecond
+	collectingRecords = 100 * time.Millisecond
 )
 
 // Unhurried returns a context for writes that nobody waits for: they are as durable, but where
@@ -34,7 +35,7 @@ type unhurried struct{}
 // writes is what is written to one stream: by those who are waited for, and the others.
 type writes struct{ hurried, unhurried group }
 
-func newWrites(s *Store) *writes {
+func newWrites(s *Store, collecting time.Duration) *writes {
 	return &writes{group{s: s, least: leastBatch}, group{s: s, least: worthWaiting, collecting: collecting}}
 }
 

@@ -34,7 +34,7 @@ type Entry struct {
 // applied.
 func (s *Store) Journal(ctx context.Context, cfg JournalConfig) (*Journal, error) {
 	id := "JOURNAL_" + cfg.Name
-	opened, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge})
+	opened, err := s.openStream(ctx, jetstream.StreamConfig{Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge}, collectingEvents)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	opened, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: id, Subjects: []string{id + ".do.>", id + ".at.>"}, Retention: jetstream.WorkQueuePolicy,
 		AllowMsgSchedules: true, AllowRollup: true, Duplicates: addedOnce,
-	})
+	}, collectingRecords)
 	if err != nil {
 		return nil, err
 	}

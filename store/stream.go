@@ -38,8 +38,9 @@ const (
 	operationPurge  = "PURGE" // the server leaves no marker for a marker
 )
 
-// openStream makes a stream, or gives one that is there a changed configuration.
-func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (stream, error) {
+// openStream makes a stream, or gives one that is there a changed configuration. collecting is
+// how long unhurried writes may wait for others.
+func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig, collecting time.Duration) (stream, error) {
 	ctx, cancel, err := s.use(ctx)
 	if err != nil {
 		return stream{}, err
@@ -50,7 +51,7 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig) (str
 	if err != nil {
 		return stream{}, s.failed("open "+cfg.Name, err)
 	}
-	writing, _ := s.writing.LoadOrStore(cfg.Name, newWrites(s))
+	writing, _ := s.writing.LoadOrStore(cfg.Name, newWrites(s, collecting))
 	return stream{s, js, cfg.Name, writing.(*writes)}, nil
 }
 

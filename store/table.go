@@ -42,7 +42,7 @@ func (s *Store) openTable(ctx context.Context, cfg TableConfig, prefix string) (
 	opened, err := s.openStream(ctx, jetstream.StreamConfig{
 		Name: id, Subjects: []string{id + ".>"}, MaxAge: cfg.MaxAge, MaxMsgsPerSubject: 1,
 		AllowRollup: true, AllowMsgTTL: true, SubjectDeleteMarkerTTL: markerAge,
-	})
+	}, collectingRecords)
 	return &Table{opened}, err
 }
 
