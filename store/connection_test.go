@@ -51,7 +51,7 @@ func TestStoreOverAnyConnection(t *testing.T) {
 	key := must(store.LoadKey(cfg, dir, true))(t)
 	s := must(store.Open(within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler)}))(t)
 	defer s.Close()
-	things := must(s.Table(within(t), store.TableConfig{Name: "things"}))(t)
+	things := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
 	must(things.Put(within(t), "a", []byte("1"), 0))(t)
 	events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
 	must(events.Append(within(t), "a", nil, 0))(t)
@@ -75,7 +75,7 @@ func TestStoreOverAnyConnection(t *testing.T) {
 		t.Errorf("Put: %v, Err() = %v; want ErrUnusable, and why", err, s.Err())
 	}
 	if record := must(things.Get(within(t), "a"))(t); string(record.Value) != "1" {
-		t.Errorf("the table has %q; want 1, which can still be read", record.Value)
+		t.Errorf("the bucket has %q; want 1, which can still be read", record.Value)
 	}
 	there.usable.Store(new(context.Background()))
 	must(things.Put(within(t), "a", []byte("2"), 0))(t)

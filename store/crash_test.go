@@ -49,7 +49,7 @@ func writeUntilKilled(dir, round string) {
 	cfg.Engine.Sync = engine.SyncAlways
 	s, err := teststore.Open(ctx, cfg.Engine, cfg.Config, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	check(err)
-	things, err := s.Table(ctx, store.TableConfig{Name: "things"})
+	things, err := s.Bucket(ctx, store.BucketConfig{Name: "things"})
 	check(err)
 	events, err := s.Journal(ctx, store.JournalConfig{Name: "events", MaxAge: time.Hour})
 	check(err)
@@ -173,13 +173,13 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	}
 }
 
-// survived checks what was acknowledged of a table, a journal and the final answers.
+// survived checks what was acknowledged of a bucket, a journal and the final answers.
 func survived(t *testing.T, s *teststore.Store, round string, counts map[string]int) {
 	t.Helper()
 	if counts["table"] > 0 {
-		record := must(table(t, s, 0).Get(within(t), "count."+round))(t)
+		record := must(bucket(t, s, 0).Get(within(t), "count."+round))(t)
 		if got := string(record.Value); got != fmt.Sprint(counts["table"]) && got != fmt.Sprint(counts["table"]+1) {
-			t.Errorf("the table has %s; %d was acknowledged", got, counts["table"])
+			t.Errorf("the bucket has %s; %d was acknowledged", got, counts["table"])
 		}
 	}
 	events, next, last := journal(t, s), 1, uint64(0)

@@ -28,7 +28,7 @@ func TestDamagedFilesAreSurvived(t *testing.T) {
 	t.Parallel()
 	sound := t.TempDir()
 	s, shut := open(t, config(sound))
-	things, events, work, answers := table(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
+	things, events, work, answers := bucket(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
 	for i := range damageRecords {
 		key := fmt.Sprint("k", i)
 		must(things.Put(within(t), key, []byte(key), time.Hour))(t)
@@ -119,7 +119,7 @@ func openDamaged(t *testing.T, dir string) {
 
 // readAll counts the values that are there, and looks at them.
 func readAll(ctx context.Context, t *testing.T, s *teststore.Store) (found int, err error) {
-	things, err := s.Table(ctx, store.TableConfig{Name: "things"})
+	things, err := s.Bucket(ctx, store.BucketConfig{Name: "things"})
 	if err != nil {
 		return 0, err
 	}
@@ -217,7 +217,7 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		things := table(t, s, 0)
+		things := bucket(t, s, 0)
 		must(things.Put(within(t), "first", []byte("1"), 0))(t)
 		for i := range 12 {
 			must(things.Put(within(t), fmt.Sprint(i%5), make([]byte, 2<<20), 0))(t)
@@ -247,7 +247,7 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	table(t, s, 0)
+	bucket(t, s, 0)
 	if !strings.Contains(log.String(), `level=ERROR msg="data is damaged: records are lost`) {
 		t.Errorf("the log says\n%s", log.String())
 	}
@@ -259,7 +259,7 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
-	ctx, things, events, work, answers := within(t), table(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
+	ctx, things, events, work, answers := within(t), bucket(t, s, 0), journal(t, s), queue(t, s, time.Minute), finals(t, s)
 	for i := range 5 {
 		key := fmt.Sprint("k", i)
 		must(things.Put(ctx, key, nil, time.Second))(t)
@@ -283,7 +283,7 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 		if n := must(journal(t, s).Newest(ctx))(t); n != newest {
 			t.Errorf("the journal ends at %d; want %d", n, newest)
 		}
-		table(t, s, 0)
+		bucket(t, s, 0)
 		queue(t, s, time.Minute)
 		finals(t, s)
 		if err := s.Close(); err != nil || strings.Contains(log.String(), "level=ERROR") {

@@ -1,5 +1,5 @@
 // Package store is durable data over a connection to NATS JetStream, wherever that
-// runs: tables, journals, queues and final answers, each a stream.
+// runs: buckets, journals, queues and final answers, each a stream.
 //
 // What a call reports as done was acknowledged by the server, which has it on the disk
 // then (where it is told to sync always), so that it survives the death of the process.

@@ -28,12 +28,12 @@ func TestDirectoryOfAnEarlierVersion(t *testing.T) {
 		cfg.Retain = 80 * 365 * 24 * time.Hour
 		for round := range 2 {
 			s, shut := open(t, cfg)
-			things, answers := table(t, s, 0), finals(t, s)
+			things, answers := bucket(t, s, 0), finals(t, s)
 			events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: cfg.Retain}))(t)
 			for i := range 3 {
 				key := fmt.Sprint("k", i)
 				if got := string(must(things.Get(within(t), key))(t).Value); got != key {
-					t.Errorf("the table has %q for %s", got, key)
+					t.Errorf("the bucket has %q for %s", got, key)
 				}
 				if got := string(must(events.Last(within(t), key))(t).Value); got != key {
 					t.Errorf("the journal has %q for %s", got, key)

@@ -48,12 +48,12 @@ func (f *Finals) Chunks(ctx context.Context) (int, error) {
 }
 
 // MoveValue puts what is stored for one key in the place of another's.
-func (t *Table) MoveValue(ctx context.Context, from, to string) error {
-	m, err := t.last(ctx, t.subject(from))
+func (b *Bucket) MoveValue(ctx context.Context, from, to string) error {
+	m, err := b.last(ctx, b.subject(from))
 	if err != nil {
 		return err
 	}
-	_, err = t.s.js.Publish(ctx, t.subject(to), bytes.Clone(m.Data))
+	_, err = b.s.js.Publish(ctx, b.subject(to), bytes.Clone(m.Data))
 	return err
 }
 
@@ -73,8 +73,8 @@ func PlaceKeys(secret []byte) func(place string) []byte {
 }
 
 // Batches is how many of the records that are kept were the first of a batch.
-func (t *Table) Batches(ctx context.Context) (n int, err error) {
-	err = t.scan(ctx, "", 1, math.MaxInt, func(m *message) bool {
+func (b *Bucket) Batches(ctx context.Context) (n int, err error) {
+	err = b.scan(ctx, "", 1, math.MaxInt, func(m *message) bool {
 		if m.Header.Get("Nats-Batch-Sequence") == "1" {
 			n++
 		}

@@ -67,7 +67,7 @@ func retry(ctx context.Context, log *slog.Logger, f func() error) bool {
 	return false
 }
 
-// follower knows how far a journal was followed. It notes that in a table now and
+// follower knows how far a journal was followed. It notes that in a bucket now and
 // then: a note costs as much as an entry.
 type follower struct {
 	j     *Journal

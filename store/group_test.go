@@ -19,14 +19,14 @@ func TestManyWriteAtOnce(t *testing.T) {
 		cfg := config(t.TempDir())
 		cfg.Engine.Sync = sync
 		s, shut := open(t, cfg)
-		things := must(s.Table(within(t), store.TableConfig{Name: "things"}))(t)
+		things := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
 		must(things.Create(within(t), "key-0", []byte("before"), 0))(t)
 		const writers, each = 200, 5
 		revisions := writeAll(t, things, writers, each)
 		if batches := must(things.Batches(within(t)))(t); (batches > 0) != (sync == engine.SyncAlways) {
 			t.Errorf("sync %s: %d batches", sync, batches)
 		}
-		check := func(things *store.Table) {
+		check := func(things *store.Bucket) {
 			t.Helper()
 			for i := range writers * each {
 				key, want := "key-"+strconv.Itoa(i), strconv.Itoa(i)
@@ -42,12 +42,12 @@ func TestManyWriteAtOnce(t *testing.T) {
 		check(things)
 		shut()
 		s, _ = open(t, cfg)
-		check(must(s.Table(within(t), store.TableConfig{Name: "things"}))(t))
+		check(must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t))
 	}
 }
 
 // writeAll creates records, all at once, of which the first is there already.
-func writeAll(t *testing.T, things *store.Table, writers, each int) []uint64 {
+func writeAll(t *testing.T, things *store.Bucket, writers, each int) []uint64 {
 	t.Helper()
 	revisions, failed := make([]uint64, writers*each), make([]error, writers*each)
 	var writing sync.WaitGroup
@@ -75,7 +75,7 @@ func BenchmarkWrites(b *testing.B) {
 			cfg := config(b.TempDir())
 			cfg.Engine.Sync = engine.SyncAlways
 			s, _ := open(b, cfg)
-			things := must(s.Table(within(b), store.TableConfig{Name: "things"}))(b)
+			things := must(s.Bucket(within(b), store.BucketConfig{Name: "things"}))(b)
 			value := make([]byte, 300)
 			b.ResetTimer()
 			var writing sync.WaitGroup

@@ -35,7 +35,7 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	cfg := config(filepath.Join(dir, "data"))
 	cfg.Engine.Sync = engine.SyncAlways
 	s, shut := open(t, cfg)
-	ctx, things, q := within(t), table(t, s, 0), queue(t, s, time.Hour)
+	ctx, things, q := within(t), bucket(t, s, 0), queue(t, s, time.Hour)
 	items, consumer := take(t, q, "a", 10)
 	told := make(chan store.Change, 1000)
 	if err := things.Watch(ctx, ">", func(c store.Change) { told <- c }); err != nil {
@@ -172,7 +172,7 @@ func TestMissingDirectoryIsNoticed(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, _ := open(t, config(dir))
-	things := table(t, s, 0)
+	things := bucket(t, s, 0)
 	if err := s.Err(); err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // Journal is an ordered, encrypted record of what happened; each entry is about a key
-// (see Table for what keys are, and for the size of values). Entries never change.
+// (see Bucket for what keys are, and for the size of values). Entries never change.
 type Journal struct {
 	stream
 	name string

@@ -23,11 +23,11 @@ const (
 // revision of the last record. match is a key in which * stands for one token and a >
 // at the end for all further ones. A record that cannot be decrypted is logged and
 // left out.
-func (t *Table) List(ctx context.Context, match string, before uint64, limit int) ([]Record, error) {
+func (b *Bucket) List(ctx context.Context, match string, before uint64, limit int) ([]Record, error) {
 	if err := checkMatch(match); err != nil {
 		return nil, err
 	}
-	newest, oldest, err := t.bounds(ctx)
+	newest, oldest, err := b.bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (t *Table) List(ctx context.Context, match string, before uint64, limit int
 			from = newest - window + 1
 		}
 		most := 2*(limit-len(records)) + firstWindow
-		found, err := t.window(ctx, match, from, newest, most)
+		found, err := b.window(ctx, match, from, newest, most)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func (t *Table) List(ctx context.Context, match string, before uint64, limit int
 			continue
 		}
 		for _, m := range slices.Backward(found) {
-			if record, ok := t.readable(m); ok && len(records) < limit {
+			if record, ok := b.readable(m); ok && len(records) < limit {
 				records = append(records, record)
 			}
 		}
@@ -64,7 +64,7 @@ func (t *Table) List(ctx context.Context, match string, before uint64, limit int
 
 // window returns what matches between two sequences. If that is more than most, it
 // returns some of it that is, unless the window is as narrow as the first.
-func (t *Table) window(ctx context.Context, match string, from, to uint64, most int) (found []*message, err error) {
+func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most int) (found []*message, err error) {
 	keep := func(m *message) bool {
 		if m.Sequence > to {
 			return false
@@ -75,11 +75,11 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 		return len(found) <= most
 	}
 	if match == ">" {
-		err = t.scan(ctx, "", from, int(to-from+1), keep)
+		err = b.scan(ctx, "", from, int(to-from+1), keep)
 		return found, err
 	}
 	for ; ; from++ {
-		m, err := t.next(ctx, from, t.subject(match))
+		m, err := b.next(ctx, from, b.subject(match))
 		if errors.Is(err, ErrNotFound) || err == nil && !keep(m) {
 			return found, nil
 		}
@@ -93,24 +93,24 @@ func (t *Table) window(ctx context.Context, match string, from, to uint64, most 
 // Each calls f for all records of a revision higher than after, in the order of their last
 // changes; one that changes meanwhile may come twice. A record that cannot be decrypted is
 // logged and left out. Where there are very many, that is faster than List.
-func (t *Table) Each(ctx context.Context, after uint64, f func(Record)) error {
-	return t.consume(ctx, jetstream.OrderedConsumerConfig{
+func (b *Bucket) Each(ctx context.Context, after uint64, f func(Record)) error {
+	return b.consume(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 	}, func(m *message) {
 		if gone(m) {
 			return
 		}
-		if record, ok := t.readable(m); ok {
+		if record, ok := b.readable(m); ok {
 			f(record)
 		}
 	})
 }
 
 // readable returns the record of a message, or logs why it cannot be read.
-func (t *Table) readable(m *message) (Record, bool) {
-	record, err := t.record(m)
+func (b *Bucket) readable(m *message) (Record, bool) {
+	record, err := b.record(m)
 	if err != nil {
-		t.s.log.Error("record cannot be decrypted, skipping it", "table", t.id, "key", record.Key, "error", err)
+		b.s.log.Error("record cannot be decrypted, skipping it", "bucket", b.id, "key", record.Key, "error", err)
 	}
 	return record, err == nil
 }

@@ -93,7 +93,7 @@ func TestCopiesCanBeOpened(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
-	must(table(t, s, 0).Put(within(t), "a", []byte("1"), 0))(t)
+	must(bucket(t, s, 0).Put(within(t), "a", []byte("1"), 0))(t)
 	shut()
 
 	whole := filepath.Join(t.TempDir(), "copy")
@@ -101,7 +101,7 @@ func TestCopiesCanBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ = open(t, config(whole))
-	if record := must(table(t, s, 0).Get(within(t), "a"))(t); string(record.Value) != "1" {
+	if record := must(bucket(t, s, 0).Get(within(t), "a"))(t); string(record.Value) != "1" {
 		t.Errorf("the copy has %q; want 1", record.Value)
 	}
 
@@ -117,7 +117,7 @@ func TestCopiesCanBeOpened(t *testing.T) {
 	refuses(t, config(dir), store.ErrDamaged, key, "another key")
 	write(t, key, content)
 	s, _ = open(t, config(dir))
-	must(table(t, s, 0).Get(within(t), "a"))(t)
+	must(bucket(t, s, 0).Get(within(t), "a"))(t)
 }
 
 func TestNothingIsStoredInClear(t *testing.T) {
@@ -125,7 +125,7 @@ func TestNothingIsStoredInClear(t *testing.T) {
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
 	secret := []byte("planted-secret")
-	must(table(t, s, 0).Put(within(t), "a", secret, 0))(t)
+	must(bucket(t, s, 0).Put(within(t), "a", secret, 0))(t)
 	must(journal(t, s).Append(within(t), "a", secret, 0))(t)
 	q := queue(t, s, time.Minute)
 	if err := errors.Join(q.Add(within(t), "a", "1", secret), q.AddAt(within(t), "a", "2", secret, time.Now().Add(time.Hour))); err != nil {
@@ -155,7 +155,7 @@ func TestNothingIsStoredInClear(t *testing.T) {
 // another.
 func TestMovedRecordsCannotBeRead(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), table(t, fresh(t), 0)
+	ctx, things := within(t), bucket(t, fresh(t), 0)
 	must(things.Put(ctx, "a", []byte("1"), 0))(t)
 	if err := things.MoveValue(ctx, "a", "b"); err != nil {
 		t.Fatal(err)

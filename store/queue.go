@@ -11,7 +11,7 @@ import (
 
 // Queue hands out items of work until they are acknowledged, also after a crash. An item
 // has a subject, which a consumer asks for, a name, which tells it from others of its
-// subject, and an encrypted value. Subjects and names are single tokens of keys, see Table.
+// subject, and an encrypted value. Subjects and names are single tokens of keys, see Bucket.
 type Queue struct {
 	stream
 	name    string

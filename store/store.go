@@ -51,8 +51,8 @@ type Store struct {
 	writing   sync.Map          // each *writes by its stream
 	queues    sync.Map          // each *Queue by its stream: one for all, which knows what is out
 
-	followers *Table // where followers of journals are
-	own       *Table // what the store keeps about itself
+	followers *Bucket // where followers of journals are
+	own       *Bucket // what the store keeps about itself
 }
 
 // Options is what a Store needs besides its configuration. All of it is needed.
@@ -93,13 +93,13 @@ func (s *Store) open(ctx context.Context, key Key) (err error) {
 	if s.js, err = jetstream.New(s.conn.Conn()); err != nil {
 		return err
 	}
-	if s.own, err = s.openTable(ctx, TableConfig{Name: "own"}, "OWN_"); err != nil {
+	if s.own, err = s.openBucket(ctx, BucketConfig{Name: "own"}, "OWN_"); err != nil {
 		return err
 	}
 	if err := s.checkKey(ctx, key); err != nil {
 		return err
 	}
-	s.followers, err = s.openTable(ctx, TableConfig{Name: "followers"}, "OWN_")
+	s.followers, err = s.openBucket(ctx, BucketConfig{Name: "followers"}, "OWN_")
 	return err
 }
 

@@ -34,7 +34,7 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 	}
 	for i := range 20 {
 		key := fmt.Sprint("k", i)
-		must(table(t, s, 0).Put(within(t), key, []byte(key), time.Hour))(t)
+		must(bucket(t, s, 0).Put(within(t), key, []byte(key), time.Hour))(t)
 		must(journal(t, s).Append(within(t), key, []byte(key), 0))(t)
 		if err := queue(t, s, time.Minute).AddAt(within(t), "later", key, nil, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
@@ -59,7 +59,7 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 			journal(t, s)
 			queue(t, s, time.Minute)
 			finals(t, s)
-			if n := len(must(table(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
+			if n := len(must(bucket(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
 				t.Errorf("%d records of 20 are left", n)
 			}
 			if err := s.Close(); err != nil {
@@ -101,7 +101,7 @@ func TestClosedWhileUnusable(t *testing.T) {
 	dir := t.TempDir()
 	engine, elsewhere := filepath.Join(dir, "engine"), filepath.Join(dir, "elsewhere")
 	s, shut := open(t, config(dir))
-	must(table(t, s, 0).Put(within(t), "a", nil, 0))(t)
+	must(bucket(t, s, 0).Put(within(t), "a", nil, 0))(t)
 	if err := os.Rename(engine, elsewhere); err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestClosedWhileUnusable(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		must(table(t, s, 0).Get(within(t), "a"))(t)
+		must(bucket(t, s, 0).Get(within(t), "a"))(t)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

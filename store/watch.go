@@ -2,12 +2,11 @@ package store
 
 import (
 	"context"
-	"math"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Change is what a watcher of a table is told: a record, or that a key has none any
+// Change is what a watcher of a bucket is told: a record, or that a key has none any
 // more (then only Key and Revision are set).
 type Change struct {
 	Record
@@ -19,37 +18,30 @@ type Change struct {
 // record that cannot be decrypted is logged and left out.
 //
 // Of several changes of one key in quick succession, f may see the last one only.
-func (t *Table) Watch(ctx context.Context, match string, f func(Change)) error {
+func (b *Bucket) Watch(ctx context.Context, match string, f func(Change)) error {
 	if err := checkMatch(match); err != nil {
 		return err
 	}
-	newest, _, err := t.bounds(ctx)
+	newest, _, err := b.bounds(ctx)
 	if err != nil {
 		return err
 	}
-	w := &watcher{t: t, match: t.subject(match), f: f, seen: newest}
-	filter := w.match
-	if match == ">" {
-		filter = ""
-	}
-	err = t.scan(ctx, filter, 1, math.MaxInt, func(m *message) bool {
-		if m.Sequence > newest {
-			return false // comes as a change
-		}
+	w := &watcher{b: b, match: b.subject(match), f: f, seen: newest}
+	err = b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(m *message) {
+		w.seen = max(w.seen, m.Sequence)
 		if !gone(m) {
 			w.tell(m)
 		}
-		return m.Sequence < newest && ctx.Err() == nil
 	})
 	if err != nil {
 		return err
 	}
-	t.s.running.Go(func() { w.follow(ctx) })
+	b.s.running.Go(func() { w.follow(ctx) })
 	return nil
 }
 
 type watcher struct {
-	t     *Table
+	b     *Bucket
 	match string
 	f     func(Change)
 	seen  uint64 // all up to here was told
@@ -57,31 +49,31 @@ type watcher struct {
 
 func (w *watcher) tell(m *message) {
 	if gone(m) {
-		w.f(Change{Record: Record{Key: w.t.key(m), Revision: m.Sequence}, Gone: true})
+		w.f(Change{Record: Record{Key: w.b.key(m), Revision: m.Sequence}, Gone: true})
 		return
 	}
-	if record, ok := w.t.readable(m); ok {
+	if record, ok := w.b.readable(m); ok {
 		w.f(Change{Record: record})
 	}
 }
 
 // follow tells of changes until ctx or the store ends.
 func (w *watcher) follow(ctx context.Context) {
-	ctx, cancel := either(ctx, w.t.s.ctx)
+	ctx, cancel := either(ctx, w.b.s.ctx)
 	defer cancel()
-	w.t.s.insist(ctx, w.round, func(err error) {
-		w.t.s.log.Warn("table changes are delayed", "table", w.t.id, "error", err)
+	w.b.s.insist(ctx, w.round, func(err error) {
+		w.b.s.log.Warn("changes of a bucket are delayed", "bucket", w.b.id, "error", err)
 	})
 }
 
 // round tells of changes while the server runs.
 func (w *watcher) round(ctx context.Context) error {
-	create, cancel, err := w.t.s.use(ctx)
+	create, cancel, err := w.b.s.use(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	consumer, err := w.t.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+	consumer, err := w.b.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
 	})
 	if err != nil {

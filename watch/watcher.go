@@ -77,8 +77,8 @@ type Watcher struct {
 	cfg      Config
 	options  Options
 	store    *store.Store
-	sessions *store.Table
-	marks    *store.Table
+	sessions *store.Bucket
+	marks    *store.Bucket
 	metrics  *metrics
 	pending  pendingAnswers
 
@@ -125,10 +125,10 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	}
 	w.more, w.sights.behind = sync.NewCond(&w.mu), map[*entry]uint64{}
 	var err error
-	if w.sessions, err = o.Store.Table(ctx, store.TableConfig{Name: "sessions"}); err != nil {
+	if w.sessions, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "sessions"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
-	if w.marks, err = o.Store.Table(ctx, store.TableConfig{Name: "marks"}); err != nil {
+	if w.marks, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "marks"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())

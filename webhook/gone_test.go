@@ -99,11 +99,11 @@ func TestUnreadableRecords(t *testing.T) {
 	ctx := t.Context()
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for _, name := range []string{"subscriptions", "deliveries"} {
-		table, err := b.store.Table(ctx, store.TableConfig{Name: name, MaxAge: b.options.History})
+		bucket, err := b.store.Bucket(ctx, store.BucketConfig{Name: name, MaxAge: b.options.History})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := table.Put(ctx, "sub_x.ses_x.dlv_x", []byte("{"), 0); err != nil {
+		if _, err := bucket.Put(ctx, "sub_x.ses_x.dlv_x", []byte("{"), 0); err != nil {
 			t.Fatal(err)
 		}
 	}

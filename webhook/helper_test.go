@@ -188,7 +188,7 @@ func (b *bridge) stats() webhook.Stats {
 // queue takes it for another one.
 func (b *bridge) comeBack(d delivery.Delivery) {
 	b.t.Helper()
-	table, err := b.store.Table(b.t.Context(), store.TableConfig{Name: "deliveries", MaxAge: store.DefaultConfig().History})
+	table, err := b.store.Bucket(b.t.Context(), store.BucketConfig{Name: "deliveries", MaxAge: store.DefaultConfig().History})
 	testkit.NoError(b.t, err)
 	record, err := table.Get(b.t.Context(), d.Subscription+"."+d.Session+"."+d.ID)
 	testkit.NoError(b.t, err)

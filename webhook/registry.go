@@ -43,7 +43,7 @@ func (sub *subscription) indexKey() string {
 }
 
 // put takes in a subscription unless a newer form of it is known. Whoever wrote it
-// and whoever watches the table both tell, in any order.
+// and whoever watches the bucket both tell, in any order.
 func (r *registry) put(sub *subscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

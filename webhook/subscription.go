@@ -26,7 +26,7 @@ type oldKey struct {
 	Until time.Time `json:"until"`
 }
 
-// subscription is a record of the table of subscriptions. One that others can see is
+// subscription is a record of the bucket of subscriptions. One that others can see is
 // never changed: changes are made to a copy.
 type subscription struct {
 	Subscription

@@ -16,7 +16,7 @@ import (
 // is safe for concurrent use.
 type subscriptions struct {
 	store    *store.Store
-	table    *store.Table
+	table    *store.Bucket
 	registry *registry
 	log      *slog.Logger
 	history  time.Duration
@@ -24,7 +24,7 @@ type subscriptions struct {
 
 // openSubscriptions reads all subscriptions, and hears of changes while watching lasts.
 func openSubscriptions(ctx, watching context.Context, s *store.Store, log *slog.Logger, history time.Duration) (*subscriptions, error) {
-	table, err := s.Table(ctx, store.TableConfig{Name: "subscriptions"})
+	table, err := s.Bucket(ctx, store.BucketConfig{Name: "subscriptions"})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +115,7 @@ func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
 	return nil
 }
 
-// ttlOf is how long a subscription is kept, as store.Table has it.
+// ttlOf is how long a subscription is kept, as store.Bucket has it.
 func (s *subscriptions) ttlOf(sub *subscription) time.Duration {
 	if !sub.Bound {
 		return 0

@@ -18,8 +18,8 @@ type records struct {
 	store   *store.Store
 	events  *event.Log
 	history time.Duration
-	table   *store.Table
-	dead    *store.Table // the keys of dead deliveries, so that they are found and counted
+	table   *store.Bucket
+	dead    *store.Bucket // the keys of dead deliveries, so that they are found and counted
 
 	mu       sync.Mutex
 	deadKeys map[string]struct{} // as the table has them; guarded by mu
@@ -29,8 +29,8 @@ type records struct {
 func openRecords(ctx, watching context.Context, s *store.Store, events *event.Log, history time.Duration) (*records, error) {
 	r := &records{store: s, events: events, history: history, deadKeys: map[string]struct{}{}}
 	var errs [2]error
-	r.table, errs[0] = s.Table(ctx, store.TableConfig{Name: "deliveries", MaxAge: history})
-	r.dead, errs[1] = s.Table(ctx, store.TableConfig{Name: "dead", MaxAge: history})
+	r.table, errs[0] = s.Bucket(ctx, store.BucketConfig{Name: "deliveries", MaxAge: history})
+	r.dead, errs[1] = s.Bucket(ctx, store.BucketConfig{Name: "dead", MaxAge: history})
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}

@@ -14,14 +14,14 @@ import (
 	"pollbridge/store"
 )
 
-func table(t testing.TB, s *teststore.Store, maxAge time.Duration) *store.Table {
+func bucket(t testing.TB, s *teststore.Store, maxAge time.Duration) *store.Bucket {
 	t.Helper()
-	return must(s.Table(within(t), store.TableConfig{Name: "things", MaxAge: maxAge}))(t)
+	return must(s.Bucket(within(t), store.BucketConfig{Name: "things", MaxAge: maxAge}))(t)
 }
 
 func TestTableKeepsTheLastValue(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), table(t, fresh(t), 0)
+	ctx, things := within(t), bucket(t, fresh(t), 0)
 	if _, err := things.Get(ctx, "a.b"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of what is not there: %v; want ErrNotFound", err)
 	}
@@ -61,7 +61,7 @@ func TestTableKeepsTheLastValue(t *testing.T) {
 
 func TestTableRefusesKeysAndSizes(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), table(t, fresh(t), 0)
+	ctx, things := within(t), bucket(t, fresh(t), 0)
 	for _, key := range []string{"", ".", "a.", ".a", "a..b", "*", "a.>", "a b", "a\r\nb", "ä", "a/b", strings.Repeat("a", 256)} {
 		_, get := things.Get(ctx, key)
 		_, put := things.Put(ctx, key, nil, 0)
@@ -82,7 +82,7 @@ func TestTableRefusesKeysAndSizes(t *testing.T) {
 
 func TestTableForgetsAfterTTL(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), table(t, fresh(t), 0)
+	ctx, things := within(t), bucket(t, fresh(t), 0)
 	gone := func(key string) func() bool {
 		return func() bool {
 			_, err := things.Get(ctx, key)
@@ -107,9 +107,9 @@ func TestTableForgetsAfterTTL(t *testing.T) {
 func TestTableForgetsAfterMaxAge(t *testing.T) {
 	t.Parallel()
 	ctx, s := within(t), fresh(t)
-	things := table(t, s, 0)
+	things := bucket(t, s, 0)
 	must(things.Put(ctx, "a", nil, 0))(t)
-	table(t, s, 100*time.Millisecond)
+	bucket(t, s, 100*time.Millisecond)
 	testkit.Eventually(t, "a changed MaxAge is applied", func() bool {
 		_, err := things.Get(ctx, "a")
 		return errors.Is(err, store.ErrNotFound)
@@ -118,7 +118,7 @@ func TestTableForgetsAfterMaxAge(t *testing.T) {
 
 func TestTableListsNewestFirst(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), table(t, fresh(t), 0)
+	ctx, things := within(t), bucket(t, fresh(t), 0)
 	var want []string
 	for i := range 1500 {
 		key := fmt.Sprintf("even.%d", i)
@@ -180,7 +180,7 @@ func TestTableListsNewestFirst(t *testing.T) {
 // TestListingFindsAllThatMatch: in stretches of many and of few that match.
 func TestListingFindsAllThatMatch(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), table(t, fresh(t), 0)
+	ctx, things := within(t), bucket(t, fresh(t), 0)
 	revisions := map[string]uint64{}
 	for _, stretch := range []struct{ group, others, n int }{{1, 0, 700}, {0, 1, 3000}, {1, 50, 1500}, {1, 3, 300}, {0, 1, 900}} {
 		for i := range stretch.n {
@@ -226,7 +226,7 @@ func TestListingFindsAllThatMatch(t *testing.T) {
 func TestWatchersAreTold(t *testing.T) {
 	t.Parallel()
 	ctx, s := within(t), fresh(t)
-	things := table(t, s, 0)
+	things := bucket(t, s, 0)
 	for i := range 600 {
 		must(things.Put(ctx, fmt.Sprintf("old.%d", i), []byte("x"), 0))(t)
 	}
