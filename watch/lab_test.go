@@ -40,16 +40,18 @@ type lab struct {
 	w        *watch.Watcher
 	registry *prometheus.Registry
 
-	events   *events
-	finals   *finals
-	turns    chan struct{} // each question takes one; nil: as many as there are
-	asking   func()        // called with each question; nil: nothing is
-	mu       sync.Mutex
-	states   map[string]answer // by token; guarded by mu, as all below
-	asked    map[string]int
-	erased   []string      // tokens that memory has to forget
-	restored []restored    // what memory was told at the last start
-	news     chan struct{} // closed at the next question
+	events *events
+	finals *finals
+	turns  chan struct{} // each question takes one; nil: as many as there are
+	asking func()        // called with each question; nil: nothing is
+	// restoring is called with what is restored at the start; nil: nothing is.
+	restoring func(*session.Variant)
+	mu        sync.Mutex
+	states    map[string]answer // by token; guarded by mu, as all below
+	asked     map[string]int
+	erased    []string      // tokens that memory has to forget
+	restored  []restored    // what memory was told at the last start
+	news      chan struct{} // closed at the next question
 }
 
 type restored struct {
@@ -136,6 +138,9 @@ func (l *lab) erase(v *session.Variant) {
 
 // restore notes what memory is told of.
 func (l *lab) restore(v *session.Variant, o *session.Observation) {
+	if l.restoring != nil {
+		l.restoring(v)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.restored = append(l.restored, restored{v, o})

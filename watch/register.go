@@ -17,10 +17,10 @@ const patience = 2 * time.Second
 // given up is watched once more. Errors are ErrFull and ErrClosed, or the store's; after
 // one of these the watch may exist all the same.
 func (w *Watcher) Watch(ctx context.Context, v *session.Variant) (Session, error) {
-	now := time.Now()
-	begun := newEntry(w.store.SessionID(v), newRecord(v, session.Unknown, now))
-	begun.due = now
 	for {
+		now := time.Now()
+		begun := newEntry(w.store.SessionID(v), newRecord(v, session.Unknown, now))
+		begun.due = now
 		e, err := w.register(ctx, begun)
 		if err == nil {
 			err = w.settleAndKeep(ctx, e)
@@ -148,17 +148,17 @@ func (w *Watcher) enter(e *entry, passes bool) (*entry, error) {
 	if known, is := w.live[e.id]; is {
 		return known, nil
 	}
-	most := w.cfg.Max
 	switch {
-	case passes:
-		most += passers
-	case w.ctx.Err() != nil:
+	case passes && w.passing >= passers, !passes && len(w.live)-w.passing >= w.cfg.Max:
+		return nil, ErrFull
+	case !passes && w.ctx.Err() != nil:
 		return nil, ErrClosed
 	}
-	if len(w.live) >= most {
-		return nil, ErrFull
-	}
 	w.live[e.id] = e
+	if passes {
+		e.passes = true
+		w.passing++
+	}
 	return e, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"pollbridge/session"
 	"pollbridge/store"
@@ -23,7 +24,7 @@ func (w *Watcher) Get(ctx context.Context, id string) (Session, error) {
 func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 	w.mu.Lock()
 	e, known := w.live[id]
-	if known && e.revision > 0 && e.erased == nil {
+	if known && e.known() {
 		defer w.mu.Unlock()
 		return e.record, nil
 	}
@@ -35,14 +36,34 @@ func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 	return found, err
 }
 
+// known reports whether others may know of the session: there is a record, or soon will be,
+// as the session has ended.
+func (e *entry) known() bool {
+	return e.erased == nil && (e.revision > 0 || e.end == Final)
+}
+
 // newest is a record that was read, or what is known of the session by now.
 func (w *Watcher) newest(id string, known record) record {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if e, live := w.live[id]; live && e.revision > 0 && e.erased == nil {
+	if e, live := w.live[id]; live && e.known() {
 		return e.record
 	}
 	return known
+}
+
+// unwritten are sessions that have ended and have no record yet, as it is written a moment
+// later; the ones that changed last come first.
+func (w *Watcher) unwritten(status string, limit int) (found []Session) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for e := range w.unstored {
+		if s := (Session{State: e.state, End: e.end}); e.known() && e.revision == 0 && (status == "" || s.Status() == status) {
+			found = append(found, w.describe(e.id, e.record))
+		}
+	}
+	slices.SortFunc(found, func(a, b Session) int { return b.Changed.Compare(a.Changed) })
+	return found[:min(limit, len(found))]
 }
 
 // mostLookedAt bounds how many sessions one call of List looks at.
@@ -53,6 +74,13 @@ const mostLookedAt = 10_000
 // one. next is 0 at the end; a page may be shorter than limit, even empty, and yet not
 // the last.
 func (w *Watcher) List(ctx context.Context, status string, before uint64, limit int) (page []Session, next uint64, err error) {
+	first := map[string]bool{}
+	if before == 0 {
+		for _, s := range w.unwritten(status, limit-1) { // so that a page leads to another one
+			first[s.ID] = true
+			page = append(page, s)
+		}
+	}
 	for looked := 0; looked < mostLookedAt; {
 		rows, err := w.sessions.List(ctx, ">", before, limit)
 		if err != nil {
@@ -60,6 +88,9 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 		}
 		for _, row := range rows {
 			before = row.Revision
+			if first[row.Key] {
+				continue
+			}
 			known, err := w.readRecord(row.Value)
 			if err != nil {
 				continue // of an endpoint that is not configured any more
@@ -107,10 +138,10 @@ func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation
 // another error, part of it may be left; Delete again. Memory forgets what was asked in
 // the plain way; what was asked with further fields goes when its time is over.
 func (w *Watcher) Delete(ctx context.Context, id string) error {
-	known, err := w.find(ctx, id)
+	v, err := w.variantOf(ctx, id)
 	switch {
 	case err == nil:
-		err = w.erase(ctx, id, known.variant)
+		err = w.erase(ctx, id, v)
 	case errors.Is(err, ErrNotFound):
 		err = w.eraseEvents(ctx, id)
 	}
@@ -120,12 +151,25 @@ func (w *Watcher) Delete(ctx context.Context, id string) error {
 	return err
 }
 
+// variantOf returns what a session is asked for with, however little is stored of it.
+func (w *Watcher) variantOf(ctx context.Context, id string) (*session.Variant, error) {
+	w.mu.Lock()
+	e, live := w.live[id]
+	if live && e.variant != nil {
+		defer w.mu.Unlock()
+		return e.variant, nil
+	}
+	w.mu.Unlock()
+	known, err := w.find(ctx, id)
+	return known.variant, err
+}
+
 func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) (err error) {
 	e, err := w.stop(ctx, id)
 	if err != nil {
 		return err
 	}
-	defer func() { w.stopped(e, err == nil) }()
+	defer func() { w.stopped(ctx, e, err == nil) }()
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
 	}
@@ -178,7 +222,7 @@ func (w *Watcher) stop(ctx context.Context, id string) (*entry, error) {
 }
 
 // stopped is told whether a session was erased. If it was not, all goes on.
-func (w *Watcher) stopped(e *entry, erased bool) {
+func (w *Watcher) stopped(ctx context.Context, e *entry, erased bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !erased && e.variant != nil {
@@ -186,7 +230,18 @@ func (w *Watcher) stopped(e *entry, erased bool) {
 		return
 	}
 	w.remove(e)
+	if erased && w.gone != nil {
+		w.gone[e.id] = struct{}{}
+	}
 	close(e.erased)
+	if !erased { // its watch may have been passed over meanwhile
+		w.unlocked(func() error {
+			if row, err := w.sessions.Get(context.WithoutCancel(ctx), e.id); err == nil {
+				w.takeUpOne(row, false)
+			}
+			return nil
+		})
+	}
 }
 
 // goOn has a session be watched that was to be erased. It needs the lock.

@@ -137,8 +137,8 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 	return err
 }
 
-// meet reads the record that is in the way of an entry's. Where there is none any more, the
-// session was erased elsewhere.
+// meet reads the record that is in the way of an entry's: in most cases, its own, of a write
+// that seemed to fail.
 func (w *Watcher) meet(ctx context.Context, e *entry) error {
 	var known record
 	var revision uint64
@@ -149,10 +149,8 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 	switch {
 	case errors.Is(err, ErrNotFound) && revision > 0: // it cannot be read: this one takes its place
 		e.revision, e.dirty = revision, true
-	case errors.Is(err, ErrNotFound) && e.revision > 0: // somebody has erased it
-		w.remove(e)
-	case errors.Is(err, ErrNotFound):
-		e.dirty = true // it has just gone
+	case errors.Is(err, ErrNotFound): // it has gone; who erases a session does so by its entry
+		e.revision, e.dirty, e.begins = 0, true, e.end == Watching
 	case err != nil:
 		e.dirty = true
 		return err
@@ -217,7 +215,12 @@ func (w *Watcher) remove(e *entry) {
 	if e.place >= 0 {
 		heap.Remove(&w.due, e.place)
 	}
-	delete(w.live, e.id)
+	if w.live[e.id] == e {
+		delete(w.live, e.id)
+		if e.passes {
+			w.passing--
+		}
+	}
 	delete(w.unstored, e)
 	w.sights.over(e)
 }

@@ -21,10 +21,14 @@ const (
 
 // takeUp takes up all that were watched before. While they cannot be read it goes on.
 func (w *Watcher) takeUp() {
-	if w.takeUpAll() {
-		close(w.takenUp)
-		w.tellEnds()
+	if !w.takeUpAll() {
+		return
 	}
+	close(w.takenUp)
+	w.tellEnds()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gone = nil
 }
 
 // takeUpAll returns false if the watcher was closed meanwhile.
@@ -66,8 +70,8 @@ func (w *Watcher) takeUpOne(row store.Record, toldOf bool) {
 	w.restore(known)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.live[row.Key] != nil {
-		return // somebody was quicker
+	if _, erased := w.gone[row.Key]; erased || w.live[row.Key] != nil {
+		return // since it was read, or somebody was quicker
 	}
 	e := &entry{id: row.Key, record: known, revision: row.Revision, stored: known.pending, place: -1}
 	w.live[e.id] = e
@@ -115,14 +119,30 @@ const untoldFor = time.Minute
 // tellEnds tells of final answers that were stored just before a process was killed: where a
 // session was over when it was first seen, there is no watch that would ask for it again.
 func (w *Watcher) tellEnds() {
-	err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) {
-		known, _, err := w.read(w.ctx, w.store.SessionID(v))
-		if err == nil && known.end == Final || w.ctx.Err() != nil {
+	for {
+		err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, w.tellEnd)
+		if err == nil || w.ctx.Err() != nil {
 			return
 		}
+		w.complaints.Do(func() {
+			w.options.Log.Error("final answers of which nobody was told cannot be looked for yet", "error", err)
+		})
+		if !w.pause(againAfter) {
+			return
+		}
+	}
+}
+
+func (w *Watcher) tellEnd(v *session.Variant, o *session.Observation) {
+	id := w.store.SessionID(v)
+	known, _, err := w.read(w.ctx, id)
+	if err == nil && known.end == Final || w.ctx.Err() != nil {
+		return
+	}
+	w.mu.Lock()
+	_, erased := w.gone[id]
+	w.mu.Unlock()
+	if !erased {
 		w.Observe(v, o) // if that was told, it makes no other event
-	})
-	if err != nil && w.ctx.Err() == nil {
-		w.options.Log.Error("final answers of which nobody was told cannot be looked for", "error", err)
 	}
 }

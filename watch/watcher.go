@@ -50,9 +50,7 @@ type Options struct {
 	// Erase makes memory forget what it knows about a question.
 	Erase func(*session.Variant)
 	// Restore is told of the last pending answer to each watch that is taken up, where that
-	// was stored; At is when the upstream gave it. Start tells it of the ten thousand whose
-	// records changed last, each of the others is told of before it is polled for the first
-	// time.
+	// was stored; At is when the upstream gave it.
 	Restore  func(*session.Variant, *session.Observation)
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
@@ -98,6 +96,8 @@ type Watcher struct {
 	sights   firstSights
 	more     *sync.Cond          // of untold, or the end
 	unstored map[*entry]struct{} // have records to be stored that nobody waits for
+	passing  int                 // entries of live that had ended when they were first seen
+	gone     map[string]struct{} // sessions that were erased since the start; nil when all watches are taken up
 
 	complaints, refusals rate.Sometimes // of very many
 }
@@ -120,7 +120,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry), takenUp: make(chan struct{}),
+		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, gone: map[string]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry), takenUp: make(chan struct{}),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	w.more, w.sights.behind = sync.NewCond(&w.mu), map[*entry]uint64{}

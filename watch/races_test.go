@@ -1,0 +1,115 @@
+package watch_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/event"
+	"pollbridge/internal/testkit"
+	"pollbridge/session"
+	"pollbridge/watch"
+)
+
+// TestOverWhenFirstSeen: such a session can be read, listed and erased as soon as its event is
+// there, before its record is.
+func TestOverWhenFirstSeen(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.events.want(true)
+	o := observation(session.Succeeded)
+	l.finals.kept = []*session.Observation{o}
+	l.w.Observe(l.variant("tok"), o)
+	l.next(event.TypeSucceeded)
+	id := l.id("tok")
+	if got, err := l.w.Response(t.Context(), id); got != o || err != nil {
+		t.Errorf("Response = %v, %v", got, err)
+	}
+	if s, err := l.w.Get(t.Context(), id); err != nil || s.Status() != "succeeded" {
+		t.Errorf("Get = %+v, %v", s, err)
+	}
+	page, _, err := l.w.List(t.Context(), "succeeded", 0, 10)
+	if err != nil || len(page) != 1 || page[0].ID != id {
+		t.Errorf("List = %+v, %v", page, err)
+	}
+	testkit.NoError(t, l.w.Delete(t.Context(), id))
+	if !l.finals.forgotten[id] || len(l.erased) != 1 {
+		t.Error("its answers are kept, in the store or in memory")
+	}
+	if _, err := l.w.Get(t.Context(), id); !errors.Is(err, watch.ErrNotFound) || l.w.Live() != 0 {
+		t.Errorf("Get = %v after it was erased, %d are live", err, l.w.Live())
+	}
+}
+
+// TestRegisteredWhileErased: whoever registers a session that is being erased waits, and then
+// it is watched like any other.
+func TestRegisteredWhileErased(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.say("tok", session.Pending)
+	id := l.id("tok")
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
+	defer cancel()
+	for range 50 {
+		var erasing sync.WaitGroup
+		for range 4 {
+			erasing.Go(func() {
+				for range 5 {
+					l.w.Delete(ctx, id)
+				}
+			})
+		}
+		_, err := l.w.Watch(ctx, l.variant("tok"))
+		erasing.Wait()
+		if err != nil {
+			t.Fatalf("Watch = %v", err)
+		}
+		if err := l.w.Delete(ctx, id); err != nil && !errors.Is(err, watch.ErrNotFound) {
+			t.Fatalf("Delete = %v", err)
+		}
+		if n := l.w.Live(); n != 0 {
+			t.Fatalf("%d are live after it was erased", n)
+		}
+	}
+	l.events.drain()
+	l.watch("tok")
+	l.say("tok", session.Refused)
+	l.w.Observe(l.variant("tok"), observation(session.Refused))
+	for c := range l.events.came {
+		if c.Type == event.TypeRefused {
+			break
+		}
+	}
+	l.awaitEnd(id, "refused")
+}
+
+// TestErasedWhileTakenUp: a session whose record was read at the start is erased before its
+// watch is taken up.
+func TestErasedWhileTakenUp(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.events.want(true)
+	for _, token := range []string{"first", "erased"} {
+		l.say(token, session.Pending)
+		l.w.Observe(l.variant(token), observation(session.Pending))
+		l.next(event.TypePending)
+	}
+	hold := make(chan struct{})
+	l.close()
+	l.restoring = func(v *session.Variant) {
+		if v.Token == "first" {
+			<-hold
+		}
+	}
+	l.open() // returns after a while
+	testkit.NoError(t, l.w.Delete(t.Context(), l.id("erased")))
+	asked := l.questions("erased")
+	close(hold)
+	<-l.w.TakenUp()
+	l.awaitQuestions("first", 3)
+	if n := l.questions("erased"); n != asked || l.w.Live() != 1 {
+		t.Errorf("it was asked for %d times after it was erased, %d are live", n-asked, l.w.Live())
+	}
+}
