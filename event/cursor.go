@@ -1,12 +1,15 @@
 package event
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+
+	"pollbridge/store"
 )
 
 // ErrCursor is for cursors that no call has returned.
@@ -79,5 +82,21 @@ func (l *Log) begin(ctx context.Context, cursor string) (sequence uint64, more b
 	if p.foreign || p.sequence > newest || missed {
 		return 0, false, &GoneError{l.cursor(oldest-1, time.Now())}
 	}
+	if another, err := l.isAnother(ctx, p); err != nil || another {
+		return 0, false, cmp.Or(err, error(&GoneError{l.cursor(oldest-1, time.Now())}))
+	}
 	return p.sequence, p.sequence < newest, nil
+}
+
+// isAnother reports whether the event at a position is not the one that a cursor was made of:
+// it was recorded after that, in a log that was restored from a backup.
+func (l *Log) isAnother(ctx context.Context, p position) (bool, error) {
+	if p.at.IsZero() || p.sequence == 0 {
+		return false, nil
+	}
+	entry, err := l.journal.Get(ctx, p.sequence)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
+		return false, nil
+	}
+	return entry.At.After(p.at.Add(2 * time.Second)), err // a cursor has whole seconds
 }

@@ -230,3 +230,30 @@ func TestCursors(t *testing.T) {
 	gone("older than what is kept", l, l.CursorOf(page[0]), 1)
 	testkit.NoError(t, l.store.Close())
 }
+
+// TestACursorOfABackup that was restored since: another event is in the place of the one that
+// the reader had.
+func TestACursorOfABackup(t *testing.T) {
+	t.Parallel()
+	l, ctx := open(t, t.TempDir()), t.Context()
+	defer l.store.Close()
+	for _, id := range []string{"ses_a", "ses_b", "ses_c"} {
+		_, err := l.Record(ctx, change(id, session.Succeeded))
+		testkit.NoError(t, err)
+	}
+	page, _, err := l.Read(ctx, "", 2, 0)
+	if err != nil || len(page) != 2 {
+		t.Fatalf("Read = %d events, %v", len(page), err)
+	}
+	if page, _, err := l.Read(ctx, l.CursorOf(page[1]), 10, 0); err != nil || len(page) != 1 {
+		t.Errorf("after the second event: %d, %v; want the third", len(page), err)
+	}
+	before := *page[1]
+	before.Recorded = before.Recorded.Add(-time.Hour)
+	var gone *event.GoneError
+	if page, _, err := l.Read(ctx, l.CursorOf(&before), 10, 0); !errors.As(err, &gone) {
+		t.Errorf("after one that was there before: %d events, %v; want that events may be missing", len(page), err)
+	} else if page, _, err := l.Read(ctx, gone.Oldest, 10, 0); err != nil || len(page) != 3 {
+		t.Errorf("from the oldest: %d events, %v; want all", len(page), err)
+	}
+}

@@ -110,7 +110,7 @@ func (w *follower) round(ctx context.Context) error {
 	}
 	if w.given > newest {
 		w.given = newest
-		w.span.begin(newest)
+		w.span.cut(newest)
 	}
 	consumer, err := w.j.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.given + 1,

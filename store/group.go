@@ -39,8 +39,8 @@ func newWrites(s *Store, collecting time.Duration) *writes {
 	return &writes{group{s: s, least: leastBatch}, group{s: s, least: worthWaiting, collecting: collecting}}
 }
 
-// put writes a message durably, and returns its sequence. If ctx ends while it waits, it is not
-// written.
+// put writes a message durably, and returns its sequence. If ctx ends before that, it may be
+// written all the same.
 func (w *writes) put(ctx context.Context, m *nats.Msg) (uint64, error) {
 	if ctx.Value(unhurried{}) != nil {
 		return w.unhurried.put(ctx, m)
@@ -74,6 +74,8 @@ type write struct {
 	turn chan []*write // gets what it has to write: itself, or a batch that it is the first of
 	done chan struct{} // closed when another one has written it
 
+	leads bool // it is its turn; guarded by group.mu
+
 	sequence uint64 // set by then, as is err
 	err      error
 }
@@ -89,13 +91,10 @@ func (g *group) put(ctx context.Context, m *nats.Msg) (uint64, error) {
 	case batch = <-w.turn:
 	case <-w.done:
 	case <-ctx.Done():
-		if g.leave(w) {
+		if !g.leads(w) {
 			return 0, context.Cause(ctx)
 		}
-		select {
-		case batch = <-w.turn:
-		case <-w.done:
-		}
+		batch = <-w.turn // others wait for it
 	}
 	switch len(batch) {
 	case 0: // somebody else has written it
@@ -116,16 +115,14 @@ func (g *group) enter(w *write) {
 	g.goOnLocked()
 }
 
-// leave reports whether a message still waited for its turn, and does not any more.
-func (g *group) leave(w *write) bool {
+// leads reports whether it is a message's turn. If not, it does not wait for it any more.
+func (g *group) leads(w *write) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	i := slices.Index(g.waiting, w)
-	if i < 0 {
-		return false
+	if i := slices.Index(g.waiting, w); i >= 0 {
+		g.waiting = slices.Delete(g.waiting, i, i+1)
 	}
-	g.waiting = slices.Delete(g.waiting, i, i+1)
-	return true
+	return w.leads
 }
 
 func (g *group) over(batch bool) {
@@ -154,6 +151,7 @@ func (g *group) goOnLocked() {
 		}
 		next := slices.Clone(g.waiting[:n])
 		g.waiting = slices.Delete(g.waiting, 0, n)
+		next[0].leads = true
 		next[0].turn <- next
 	}
 }
@@ -190,17 +188,28 @@ func (g *group) putBatch(batch []*write) {
 	sequence, err := g.s.publishBatch(messages)
 	var api *jetstream.APIError
 	if errors.As(err, &api) || errors.Is(err, ErrConflict) {
-		// One of them cannot be written, and so none was. They are told apart one by one.
-		for i, w := range batch {
-			w.sequence, w.err = g.s.publish(g.s.ctx, w.m)
-			if i > 0 {
-				close(w.done)
-			}
-		}
+		g.putOneByOne(batch)
 		return
 	}
 	for i, w := range batch {
 		w.sequence, w.err = sequence-uint64(len(batch)-1-i), err
+		if i > 0 {
+			close(w.done)
+		}
+	}
+}
+
+// putOneByOne writes what cannot be written as a batch: one of them, and so none was. Where the
+// server fails, the others are not tried.
+func (g *group) putOneByOne(batch []*write) {
+	var broken error
+	for i, w := range batch {
+		if w.err = broken; broken == nil {
+			w.sequence, w.err = g.s.publish(g.s.ctx, w.m)
+		}
+		if _, refused := errors.AsType[*jetstream.APIError](w.err); w.err != nil && !refused && !errors.Is(w.err, ErrConflict) {
+			broken = w.err
+		}
 		if i > 0 {
 			close(w.done)
 		}

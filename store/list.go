@@ -106,6 +106,12 @@ func (b *Bucket) Each(ctx context.Context, after uint64, f func(Record)) error {
 	})
 }
 
+// Newest returns the revision of the newest record of all, or 0 if there never was one.
+func (b *Bucket) Newest(ctx context.Context) (uint64, error) {
+	newest, _, err := b.bounds(ctx)
+	return newest, err
+}
+
 // readable returns the record of a message, or logs why it cannot be read.
 func (b *Bucket) readable(m *message) (Record, bool) {
 	record, err := b.record(m)

@@ -1,6 +1,9 @@
 package store
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // span knows of the entries that were handed out which are over. The zero value is for a
 // follower that was handed none.
@@ -15,11 +18,21 @@ type open struct {
 	over     bool
 }
 
-// begin forgets what was handed out: all up to a sequence are over.
+// begin is told that all up to a sequence are over.
 func (s *span) begin(sequence uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.open, s.upTo = nil, sequence
+}
+
+// cut is told that there are no entries after a sequence: they were lost, and others may come in
+// their place.
+func (s *span) cut(sequence uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = slices.DeleteFunc(s.open, func(o *open) bool { return o.sequence > sequence })
+	s.upTo = min(s.upTo, sequence)
+	s.advanceLocked()
 }
 
 // add adds an entry that is handed out, perhaps once more because that has failed, and returns
@@ -41,6 +54,10 @@ func (s *span) end(o *open) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.over = true
+	s.advanceLocked()
+}
+
+func (s *span) advanceLocked() {
 	for len(s.open) > 0 && s.open[0].over {
 		s.upTo = s.open[0].sequence
 		s.open = s.open[1:]

@@ -166,29 +166,42 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 	if err != nil {
 		return st.s.failed("read", err)
 	}
-	info, err := consumer.Info(ctx)
+	if info, err := consumer.Info(ctx); err != nil || info.NumPending == 0 {
+		return st.s.failed("read", err)
+	}
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
 	if err != nil {
 		return st.s.failed("read", err)
 	}
-	if info.NumPending == 0 {
-		return nil
-	}
-	last := errors.New("there are no more")
-	err = eachMessage(ctx, consumer, func(received jetstream.Msg) error {
-		m, left, err := receivedMessage(received)
-		if err != nil {
+	defer messages.Stop()
+	for left := uint64(1); left > 0; {
+		received, err := nextOf(ctx, messages)
+		switch {
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // what there was may have gone
+			info, err := consumer.Info(ctx)
+			if err != nil {
+				return st.s.failed("read", err)
+			}
+			left = info.NumPending
+			continue
+		case err != nil:
+			return st.s.failed("read", err)
+		}
+		var m *message
+		if m, left, err = receivedMessage(received); err != nil {
 			return err
 		}
 		f(m)
-		if left == 0 {
-			return last
-		}
-		return nil
-	}, jetstream.PullMaxMessages(4096))
-	if errors.Is(err, last) {
-		return nil
 	}
-	return st.s.failed("read", err)
+	return nil
+}
+
+// nextOf waits for a message, but not for long.
+func nextOf(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	const patience = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	return messages.Next(jetstream.NextContext(ctx))
 }
 
 const (

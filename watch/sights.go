@@ -62,6 +62,16 @@ func (w *Watcher) noteTold(ctx context.Context) {
 	if upTo <= noted {
 		return
 	}
+	newest, err := w.sessions.Newest(ctx)
+	if err != nil {
+		return
+	}
+	if upTo > newest { // the newest records were lost, and others come in their place
+		w.mu.Lock()
+		w.sights.newest, w.sights.noted = newest, 0
+		w.mu.Unlock()
+		return
+	}
 	if _, err := w.marks.Put(ctx, toldKey, binary.BigEndian.AppendUint64(nil, upTo), 0); err != nil {
 		return
 	}
