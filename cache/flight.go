@@ -144,8 +144,11 @@ func (s *Statuses) keep(v *session.Variant, o *session.Observation) {
 	defer cancel()
 	err := s.options.Finals.Keep(ctx, v, o)
 	if err != nil {
-		s.unkept.add(v, o)
-		s.options.Log.Error("final answer could not be stored yet", "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
+		message := "final answer could not be stored yet"
+		if !s.unkept.add(v, o) {
+			message = "final answer could not be stored, and too many wait to be: it is only in memory"
+		}
+		s.options.Log.Error(message, "endpoint", v.Endpoint.Name, "token", v.ShortToken(), "error", err)
 	}
 	if s.options.Kept != nil {
 		s.options.Kept(err)

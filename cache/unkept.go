@@ -14,11 +14,15 @@ import (
 // keepAgainAfter is how long after a failure Finals is asked again to keep an answer.
 const keepAgainAfter = time.Second
 
+// mostUnkept is how many bytes of answers wait to be kept.
+const mostUnkept = 256 << 20
+
 // unkept holds the final observations that Finals could not keep, until it can, or until
 // their time is over. The zero value is empty.
 type unkept struct {
 	mu      sync.Mutex
-	answers map[unkeptKey]*session.Variant // guarded by mu
+	answers map[unkeptKey]*session.Variant // guarded by mu, as below
+	size    int
 }
 
 type unkeptKey struct {
@@ -26,13 +30,19 @@ type unkeptKey struct {
 	o   *session.Observation
 }
 
-func (u *unkept) add(v *session.Variant, o *session.Observation) {
+// add reports whether there was room for another one.
+func (u *unkept) add(v *session.Variant, o *session.Observation) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	if u.size+o.Size() > mostUnkept {
+		return false
+	}
 	if u.answers == nil {
 		u.answers = map[unkeptKey]*session.Variant{}
 	}
 	u.answers[unkeptKey{v.Key(), o}] = v
+	u.size += o.Size()
+	return true
 }
 
 // holds reports whether an observation of the record is one that Finals could not keep.
@@ -47,7 +57,13 @@ func (u *unkept) holds(known *record) bool {
 func (u *unkept) forget(sessionKey string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	maps.DeleteFunc(u.answers, func(k unkeptKey, _ *session.Variant) bool { return session.SessionKey(k.key) == sessionKey })
+	maps.DeleteFunc(u.answers, func(k unkeptKey, _ *session.Variant) bool {
+		if session.SessionKey(k.key) != sessionKey {
+			return false
+		}
+		u.size -= k.o.Size()
+		return true
+	})
 }
 
 func (u *unkept) all() map[unkeptKey]*session.Variant {
@@ -61,7 +77,10 @@ func (u *unkept) drop(k unkeptKey) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	_, held := u.answers[k]
-	delete(u.answers, k)
+	if held {
+		delete(u.answers, k)
+		u.size -= k.o.Size()
+	}
 	return held
 }
 

@@ -111,6 +111,7 @@ func sessionPayload(c Change, sequence int, previous string) ([]byte, error) {
 	}
 	if o := c.Observation; o != nil {
 		d.observe(o)
+		d.FileOmitted = d.FileOmitted || c.FileOmitted
 	}
 	return encode(envelope[sessionData]{c.Type, stamp(c.At), d})
 }

@@ -52,5 +52,6 @@ type Change struct {
 	State         session.State
 	// Observation is what shows the change; nil where there is none.
 	Observation *session.Observation
+	FileOmitted bool      // the observation had a document, which was left out
 	At          time.Time // when it was seen
 }

@@ -39,7 +39,25 @@ type change struct {
 	kind        string
 	state       session.State
 	observation *session.Observation
+	fileOmitted bool // the observation had a document
 	at          time.Time
+}
+
+// withoutDocument is a change that takes less memory: it has to wait, and others may, too.
+func (c change) withoutDocument() change {
+	const small = 64 << 10
+	o := c.observation
+	if o == nil || o.Content == nil || len(o.Body) < small {
+		return c
+	}
+	rest, omitted, err := session.WithoutFile(o.Body)
+	if err != nil || !omitted {
+		return c
+	}
+	slim := *o
+	slim.Content = &session.Content{Status: o.Status, Body: rest}
+	c.observation, c.fileOmitted = &slim, true
+	return c
 }
 
 // newEntry is of a session that begins to be watched.
@@ -81,7 +99,7 @@ func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter t
 // tell has an event say what an input has done. It reports false if there is one that says
 // so.
 func (e *entry) tell(in input, s sighting) bool {
-	c := change{event.TypeOf(e.state), e.state, s.o, s.at}
+	c := change{kind: event.TypeOf(e.state), state: e.state, observation: s.o, at: s.at}
 	switch in {
 	case sawPending:
 		if e.announced || len(e.owed) > 0 && e.owed[0].kind == event.TypePending {

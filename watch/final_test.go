@@ -128,3 +128,20 @@ func TestEndsOfWhichNobodyWasTold(t *testing.T) {
 	l.quiet()
 	l.close()
 }
+
+// TestAnEventThatWaitsHoldsNoDocument: while it cannot be stored there may be very many.
+func TestAnEventThatWaitsHoldsNoDocument(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.events.want(true)
+	l.events.failWith(errors.New("the disk is full"))
+	o := observation(session.Succeeded)
+	o.Body = []byte(`{"status":"ok","file":{"name":"a.pdf","content":"` + strings.Repeat("QUJD", 1<<20) + `"}}`)
+	l.w.Observe(l.variant("tok"), o)
+	l.events.failWith(nil)
+	c := l.next(event.TypeSucceeded)
+	if string(c.Observation.Body) != `{"status":"ok","file":{"name":"a.pdf"}}` || !c.FileOmitted || len(o.Body) < 1<<22 {
+		t.Errorf("the change has %d bytes, file omitted: %t", len(c.Observation.Body), c.FileOmitted)
+	}
+	l.awaitEnd(c.Session, "succeeded")
+}

@@ -189,11 +189,15 @@ func (w *Watcher) publish(ctx context.Context, e *entry) error {
 	err := w.unlocked(func() error {
 		_, err := w.options.Events.Changed(ctx, event.Change{
 			Subject: w.subject(e.id, v), Token: v.Token, Locale: v.Endpoint.Locales[v.Locale].Name,
-			Type: c.kind, State: c.state, Observation: c.observation, At: c.at,
+			Type: c.kind, State: c.state, Observation: c.observation, FileOmitted: c.fileOmitted, At: c.at,
 		})
+		if err != nil {
+			c = c.withoutDocument()
+		}
 		return err
 	})
 	if err != nil {
+		e.owed[0] = c
 		return err
 	}
 	if e.owed = e.owed[1:]; len(e.owed) == 0 {

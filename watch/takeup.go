@@ -81,7 +81,7 @@ func (w *Watcher) takeUpOne(row store.Record, toldOf bool) {
 	}
 	if known.state == session.Pending && known.pending != nil && !e.announced {
 		w.sights.behind[e] = row.Revision - 1
-		e.owed = []change{{event.TypePending, session.Pending, known.pending, known.changed}}
+		e.owed = []change{{kind: event.TypePending, state: session.Pending, observation: known.pending, at: known.changed}}
 		w.settleLater(e)
 	}
 	// Not all at the same moment: this may be one of very many.
