@@ -66,3 +66,43 @@ func TestWhatFinalsGivesBackIsObserved(t *testing.T) {
 		}
 	})
 }
+
+// TestErasedWhileAsked: what was under way brings its answer to who waits for it, and nothing
+// else: not to memory, nor to Finals, nor to whoever wants to know.
+func TestErasedWhileAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var told []session.State
+		memory := newFinals()
+		answer := pollFunc(func(*session.Variant) (*session.Observation, error) {
+			time.Sleep(time.Second)
+			o := signed()
+			o.At = time.Now()
+			return o, nil
+		})
+		s := newStatuses(t, config(), answer, with(memory), func(options *cache.Options) {
+			options.Observe = func(_ *session.Variant, o *session.Observation) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, o.State)
+			}
+		})
+		v := question(t, "t", lt)
+		answered := make(chan cache.Result)
+		go func() {
+			r, _ := s.Get(t.Context(), v)
+			answered <- r
+		}()
+		time.Sleep(time.Millisecond)
+		s.Erase(v)
+		if r := <-answered; r.Observation == nil || r.State != session.Succeeded {
+			t.Errorf("who waited is answered %+v", r)
+		}
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		if r, ok := s.Fresh([]byte(v.Key()), lt); ok || len(told) > 0 || memory.count() > 0 {
+			t.Errorf("what was erased is answered (%t, %v), told of (%v), kept (%d times)", ok, r.State, told, memory.count())
+		}
+	})
+}

@@ -18,6 +18,9 @@ type flight struct {
 	client chan struct{} // closed once a client waits, and not only a watch
 	joined func()        // closes client; may be called again
 
+	erasing sync.Mutex // held while what it brought is kept and told of
+	erased  bool       // its session was erased since it began: it brings nothing but an answer; guarded by erasing
+
 	notFinal chan struct{} // closed once the upstream has given no final answer
 	done     chan struct{}
 	known    *record // what is known after it
@@ -63,11 +66,18 @@ func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) 
 	var brought *record
 	err := errAborted // by a panic
 	defer func() {
+		f.erasing.Lock() // and so it does while it is remembered
+		defer f.erasing.Unlock()
+		if brought != nil {
+			f.known = brought
+		}
+		if f.erased {
+			brought = nil
+		}
 		// The record is stored before the flight leaves the slot: whoever looked into
 		// ristretto too early finds the one or the other.
 		if brought != nil {
 			s.remember(brought)
-			f.known = brought
 		}
 		f.err = err
 		s.siblings.leave(session.SessionKey(v.Key()), f, brought, s.cfg.NotFoundTTL)
@@ -117,14 +127,26 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	if next.serving(v.Locale) != o {
 		return next, nil // a final record stays what it is
 	}
-	if o.State.Final() {
-		s.keep(v, o)
-	}
 	if next.other = s.otherFinal(v, f, o); next.other != nil {
 		o = next.other // the session has ended, whatever this variant was told
 	}
+	f.erasing.Lock()
+	defer f.erasing.Unlock()
+	if f.erased {
+		return next, nil
+	}
+	if next.other == nil && o.State.Final() {
+		s.keep(v, o)
+	}
 	s.observed(v, o)
 	return next, nil
+}
+
+// erase waits until what a flight brought is kept and told of, or has it bring nothing.
+func (f *flight) erase() {
+	f.erasing.Lock()
+	defer f.erasing.Unlock()
+	f.erased = true
 }
 
 func (s *Statuses) observed(v *session.Variant, o *session.Observation) {

@@ -69,7 +69,12 @@ func (s *siblings) recent(key string) *session.Observation {
 	return final.o
 }
 
+// forget forgets what is known of a session. What is under way brings nothing more, when it
+// returns.
 func (s *siblings) forget(key string) {
+	for _, f := range s.others(key, nil) {
+		f.erase()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.finals, key)

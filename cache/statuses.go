@@ -330,7 +330,8 @@ func (s *Statuses) Restore(v *session.Variant, o *session.Observation) {
 }
 
 // Erase forgets what is known about v's question, in all locales; what Finals has is
-// not its business. A request that is under way may bring it back.
+// not its business. What a request brings that is under way, whatever its question about the
+// session, is kept and told of when Erase returns, or never.
 func (s *Statuses) Erase(v *session.Variant) {
 	key := v.Key()
 	s.siblings.forget(session.SessionKey(key))

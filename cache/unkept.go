@@ -53,6 +53,25 @@ func (u *unkept) holds(known *record) bool {
 	return held(known.newest) || slices.ContainsFunc(known.others, held)
 }
 
+// of returns the answers to a question that are not kept yet, the oldest first.
+func (u *unkept) of(key string) (found []*session.Observation) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for k := range u.answers {
+		if k.key == key {
+			found = append(found, k.o)
+		}
+	}
+	slices.SortFunc(found, func(a, b *session.Observation) int { return a.At.Compare(b.At) })
+	return found
+}
+
+func (u *unkept) count() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.answers)
+}
+
 // forget drops the answers of a session, whatever was asked.
 func (u *unkept) forget(sessionKey string) {
 	u.mu.Lock()
@@ -122,3 +141,10 @@ func (s *Statuses) keptAfterAll(v *session.Variant) {
 		s.options.Kept(nil)
 	}
 }
+
+// Unkept returns the final answers to v's question that Finals could not keep yet, the oldest
+// first.
+func (s *Statuses) Unkept(v *session.Variant) []*session.Observation { return s.unkept.of(v.Key()) }
+
+// UnkeptCount is how many answers wait until Finals can keep them.
+func (s *Statuses) UnkeptCount() int { return s.unkept.count() }

@@ -35,7 +35,7 @@ func TestOverWhenFirstSeen(t *testing.T) {
 		t.Errorf("List = %+v, %v", page, err)
 	}
 	testkit.NoError(t, l.w.Delete(t.Context(), id))
-	if !l.finals.forgotten[id] || len(l.erased) != 1 {
+	if !l.finals.forgotten[id] || len(l.erased) != 2 {
 		t.Error("its answers are kept, in the store or in memory")
 	}
 	if _, err := l.w.Get(t.Context(), id); !errors.Is(err, watch.ErrNotFound) || l.w.Live() != 0 {

@@ -170,13 +170,17 @@ func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) (err
 		return err
 	}
 	defer func() { w.stopped(ctx, e, err == nil) }()
+	w.options.Erase(v) // first, so that what is under way brings nothing later
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
 	}
 	if err := w.options.Events.EraseSession(ctx, id); err != nil {
 		return err
 	}
-	w.options.Erase(v)                // after Finals, or memory would ask there again
+	w.options.Erase(v) // and what was asked since: memory may have asked Finals
+	if err := w.options.Finals.Forget(ctx, id); err != nil {
+		return err
+	}
 	return w.sessions.Delete(ctx, id) // last, so that what has failed before can be tried again
 }
 

@@ -92,7 +92,7 @@ func TestDeleteErases(t *testing.T) {
 		t.Error("its answers or its events are kept")
 	}
 	l.mu.Lock()
-	if len(l.erased) != 1 || l.erased[0] != "tok" {
+	if len(l.erased) != 2 || l.erased[0] != "tok" {
 		t.Errorf("memory was told to forget %q; want tok", l.erased)
 	}
 	l.mu.Unlock()

@@ -51,11 +51,10 @@ type bridge struct {
 
 	publicListener, privateListener net.Listener
 
-	draining  atomic.Bool
-	notStored atomic.Int64
-	storeErr  atomic.Pointer[time.Time] // when a final answer could not be stored, if the last one could not
-	serving   sync.WaitGroup
-	failed    chan error
+	draining atomic.Bool
+	storeErr atomic.Pointer[time.Time] // when a final answer could not be stored, if the last one could not
+	serving  sync.WaitGroup
+	failed   chan error
 }
 
 // drainTime is how long stopping may take, all in all, answerTime how long of that requests in
@@ -160,7 +159,7 @@ func (b *bridge) makeWatches() (err error) {
 	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: finals{b.finals, b.statuses}, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
 		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -222,6 +221,22 @@ func (b *bridge) observe(v *session.Variant, o *session.Observation) {
 	b.longPolls.Observe(v, o)
 }
 
+// finals are the final answers that are stored, and those that are not yet.
+type finals struct {
+	*store.Finals
+	statuses *cache.Statuses
+}
+
+// Load is that of store.Finals. What is only in memory counts as much.
+func (f finals) Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error) {
+	unkept := f.statuses.Unkept(v) // first, or what is stored meanwhile would be missed
+	stored, err := f.Finals.Load(ctx, v)
+	if len(stored) == 0 && len(unkept) > 0 {
+		return unkept, nil
+	}
+	return stored, err
+}
+
 // errStale is why a watch learns nothing while the upstream fails.
 var errStale = errors.New("the upstream gave no answer")
 
@@ -258,9 +273,6 @@ const unkeptCounts = 10 * time.Second
 // noteStore remembers whether final answers can be stored. One that is too large says
 // nothing about that, and what the engine says of itself need not be remembered.
 func (b *bridge) noteStore(err error) {
-	if err != nil {
-		b.notStored.Add(1)
-	}
 	switch {
 	case err == nil:
 		b.storeErr.Store(nil)
@@ -289,7 +301,7 @@ func (b *bridge) registerGauges() {
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
-	gauge("pollbridge_finals_not_stored", "Final answers that could not be stored.", func() float64 { return float64(b.notStored.Load()) })
+	gauge("pollbridge_finals_not_stored", "Final answers that are not stored yet: each is tried again.", func() float64 { return float64(b.statuses.UnkeptCount()) })
 	gauge("pollbridge_store_connected", "Whether the store can be used: 1 or 0.", func() float64 {
 		if b.store.Err() != nil {
 			return 0
