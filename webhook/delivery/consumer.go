@@ -162,6 +162,9 @@ func (c *consumer) offer(j *job) bool {
 		} else {
 			known.done, known.since = j.done, j.since
 		}
+		if known.work.Event == "" { // its item was not read yet
+			known.work = j.work
+		}
 		return true
 	}
 	if c.behind || len(c.line) >= mostInLine || c.breaker.State() != gobreaker.StateClosed {

@@ -25,7 +25,7 @@ type worker struct{ s *Service }
 // all that is tried again. free is called when the receiver is not needed any more.
 func (w worker) deliver(c *consumer, j *job, free func()) error {
 	if j.event == nil && j.work.Event == "" {
-		if err := json.Unmarshal(c.value(j), &j.work); err != nil {
+		if err := json.Unmarshal(c.value(j), &j.work); err != nil || j.work.Event == "" {
 			w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
 			return nil
 		}
