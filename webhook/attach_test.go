@@ -244,6 +244,10 @@ func TestAttachedIsOvertaken(t *testing.T) {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogNow+st.BacklogLater+st.AttemptsUnderWay+b.Bound() == 0
 	})
+	// Its attempt was under way, and went well.
+	if d := b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered}); len(d) != 2 {
+		t.Errorf("%d are delivered; want both", len(d))
+	}
 }
 
 func TestEraseSession(t *testing.T) {
