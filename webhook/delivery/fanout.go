@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -108,8 +109,10 @@ func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, ov
 	}
 	size := j.size()
 	f.memory.Add(size)
+	free := sync.OnceFunc(func() { f.memory.Add(-size) })
+	j.free = free
 	j.done = func() {
-		f.memory.Add(-size)
+		free()
 		f.open.Add(-1)
 		over()
 	}
@@ -118,17 +121,22 @@ func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, ov
 	}
 }
 
-// queue has a job put into the queue, after those of its session that came before.
+// queue has a job put into the queue, after those of its session that came before. On its way
+// it is without its event: many may be, and they are beyond what memory is to hold.
 func (f *fanOut) queue(consumer string, j *job) {
 	c, _ := f.s.consumers.open(consumer)
 	if c == nil {
 		return // everything ends, and the log knows of it
 	}
 	c.spill()
+	if j.free != nil {
+		j.free()
+	}
+	light := &job{name: j.name, work: j.work, done: j.done, since: j.since}
 	hash := fnv.New32a()
 	hash.Write([]byte(j.work.Subject))
 	select {
-	case f.spill[hash.Sum32()%spills] <- spilling{j, c}:
+	case f.spill[hash.Sum32()%spills] <- spilling{light, c}:
 	case <-f.s.living.Done():
 	}
 }

@@ -1,0 +1,51 @@
+package delivery_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+
+	"pollbridge/event"
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
+	"pollbridge/store"
+	"pollbridge/webhook/delivery"
+)
+
+// subscriptions are told of nothing.
+type subscriptions struct {
+	delivery.Subscriptions
+	matching func(*event.Event) []*delivery.Subscription
+}
+
+func (s subscriptions) Matching(e *event.Event) []*delivery.Subscription { return s.matching(e) }
+func (s subscriptions) FannedOut(context.Context, *event.Event)          {}
+
+func newFanOut(t *testing.T, s subscriptions) delivery.FanOut {
+	t.Helper()
+	opened, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	t.Cleanup(func() { opened.Close() })
+	return delivery.NewFanOut(t.Context(), opened.Store, s)
+}
+
+// TestWhatSpillsTakesNoMemory: an event beyond what memory may hold is not kept there until
+// the queue has it.
+func TestWhatSpillsTakesNoMemory(t *testing.T) {
+	t.Parallel()
+	const events = 20
+	sub := &delivery.Subscription{ID: "sub_a", Consumer: "sub_a"}
+	f := newFanOut(t, subscriptions{matching: func(*event.Event) []*delivery.Subscription { return []*delivery.Subscription{sub} }})
+	f.Opens(sub.Consumer)
+	f.Fill()
+	for i := range events {
+		e := &event.Event{ID: "evt_a", Key: "ses_a", Type: event.TypeSucceeded, Position: uint64(i + 1), Payload: make([]byte, 1<<20)}
+		testkit.NoError(t, f.Event(t.Context(), e))
+	}
+	if n := f.Memory(); n != 0 {
+		t.Errorf("%d bytes are taken; want none", n)
+	}
+	if jobs, bytes := f.Spilled(); jobs != events || bytes != 0 {
+		t.Errorf("%d jobs with %d bytes are on their way; want %d with none", jobs, bytes, events)
+	}
+}
