@@ -83,7 +83,12 @@ func (f *fanOut) begin(ctx context.Context) bool {
 // same one again. done is called when each of its deliveries is safe: its record says how it
 // went, or an item of the queue is there.
 func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
+	// A subscription that is enabled now either matches, or whoever recovers what it missed
+	// gets to here, and the event is never in neither of the two. It counts as open meanwhile.
+	f.open.Add(1)
+	f.handed.Store(e.Position)
 	matching := f.s.subscriptions.Matching(e)
+	f.open.Add(int64(len(matching)) - 1)
 	left := atomic.Int64{}
 	left.Store(int64(len(matching)) + 1)
 	over := func() {
@@ -91,8 +96,6 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 			done()
 		}
 	}
-	f.open.Add(int64(len(matching)))
-	f.handed.Store(e.Position)
 	for _, sub := range matching {
 		f.hand(ctx, sub, e, over)
 	}

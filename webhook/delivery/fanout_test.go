@@ -49,3 +49,23 @@ func TestWhatSpillsTakesNoMemory(t *testing.T) {
 		t.Errorf("%d jobs with %d bytes are on their way; want %d with none", jobs, bytes, events)
 	}
 }
+
+// TestMatchedCountsAsHandedOut: whoever is enabled after the subscriptions were looked up
+// recovers the event, and nobody finds it neither waiting nor open.
+func TestMatchedCountsAsHandedOut(t *testing.T) {
+	t.Parallel()
+	var f delivery.FanOut
+	var handed uint64
+	var open int64
+	f = newFanOut(t, subscriptions{matching: func(*event.Event) []*delivery.Subscription {
+		handed, open = f.Handed(), f.Open()
+		return nil
+	}})
+	testkit.NoError(t, f.Event(t.Context(), &event.Event{ID: "evt_a", Key: "ses_a", Type: event.TypePending, Position: 7}))
+	if handed != 7 || open != 1 {
+		t.Errorf("while they are looked up the last one handed out is %d, and %d are open; want 7 and 1", handed, open)
+	}
+	if n := f.Open(); n != 0 {
+		t.Errorf("%d are open after that", n)
+	}
+}
