@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -573,6 +574,24 @@ func TestAttachedWithoutTheEnd(t *testing.T) {
 	if n := b.Bound(); n != 0 {
 		t.Errorf("%d are attached to what is over; want none", n)
 	}
+}
+
+// TestAttachedWithoutTheEndIsNotForgotten: it is let go later where that fails.
+func TestAttachedWithoutTheEndIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	b.close()
+	b.prepare() // so that nobody else lets it go
+	b.attach("ses_a", webhook.AttachOptions{URL: "https://example.com/", Events: []string{event.TypeRefused}})
+	b.changed(change("ses_a", session.Succeeded))
+	end := &event.Event{Key: "ses_a", Type: event.TypeSucceeded, Final: true, Position: 1} // nothing else was recorded
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.FansOut(ended, end); err == nil || b.Bound() != 1 {
+		t.Errorf("FansOut = %v, %d are attached; want an error and one", err, b.Bound())
+	}
+	testkit.NoError(t, b.FansOut(t.Context(), end))
+	b.released()
 }
 
 // TestAttachedSeenToSucceedAtThatMoment: whoever is let go because the session was given up

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"pollbridge/event"
+	"pollbridge/store"
 	"pollbridge/webhook/delivery"
 )
 
@@ -186,20 +187,38 @@ func (a *attached) changed(ctx context.Context, c event.Change) (recorded bool, 
 	return recorded, err
 }
 
-// fannedOut lets go of those attached to a session that do not want to be told of its end.
-func (a *attached) fannedOut(ctx context.Context, e *event.Event) {
+// fansOut lets go of those attached to a session that do not want to be told of its end.
+// After an error it has to be called again: nothing else would end them for days.
+func (a *attached) fansOut(ctx context.Context, e *event.Event) error {
 	if !e.Final {
-		return
+		return nil
 	}
 	found, _ := a.subs.registry.boundTo(e.Key)
 	if len(found) == 0 {
-		return
+		return nil
 	}
 	// If the session was erased, those are attached to the same one registered again.
-	if last, err := a.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
-		return // they expire
+	last, err := a.events.Last(ctx, e.Key)
+	switch {
+	case err != nil:
+		return unlessDamaged(err) // they expire
+	case last.Position != e.Position:
+		return nil
 	}
 	for _, sub := range found {
-		a.tellRelease(sub, a.releaseUntold(ctx, sub, e))
+		err := a.releaseUntold(ctx, sub, e)
+		if unlessDamaged(err) != nil {
+			return err
+		}
+		a.tellRelease(sub, err)
 	}
+	return nil
+}
+
+// unlessDamaged is an error that may be gone the next time.
+func unlessDamaged(err error) error {
+	if errors.Is(err, store.ErrDamaged) {
+		return nil
+	}
+	return err
 }

@@ -83,6 +83,9 @@ func (f *fanOut) begin(ctx context.Context) bool {
 // same one again. done is called when each of its deliveries is safe: its record says how it
 // went, or an item of the queue is there.
 func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
+	if err := f.s.subscriptions.FansOut(ctx, e); err != nil {
+		return err // first, or what was handed out would be sent again
+	}
 	// A subscription that is enabled now either matches, or whoever recovers what it missed
 	// gets to here, and the event is never in neither of the two. It counts as open meanwhile.
 	f.open.Add(1)
@@ -99,7 +102,6 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 	for _, sub := range matching {
 		f.hand(ctx, sub, e, over)
 	}
-	f.s.subscriptions.FannedOut(ctx, e)
 	over()
 	return nil
 }

@@ -2,6 +2,7 @@ package delivery_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"testing"
 
@@ -16,10 +17,16 @@ import (
 type subscriptions struct {
 	delivery.Subscriptions
 	matching func(*event.Event) []*delivery.Subscription
+	fansOut  func() error // nil: all is well
 }
 
 func (s subscriptions) Matching(e *event.Event) []*delivery.Subscription { return s.matching(e) }
-func (s subscriptions) FannedOut(context.Context, *event.Event)          {}
+func (s subscriptions) FansOut(context.Context, *event.Event) error {
+	if s.fansOut == nil {
+		return nil
+	}
+	return s.fansOut()
+}
 
 func newFanOut(t *testing.T, s subscriptions) delivery.FanOut {
 	t.Helper()
@@ -67,5 +74,28 @@ func TestMatchedCountsAsHandedOut(t *testing.T) {
 	}
 	if n := f.Open(); n != 0 {
 		t.Errorf("%d are open after that", n)
+	}
+}
+
+// TestEndOfASessionIsToldUntilItWorks: the event is not over, and went to nobody, while those
+// who are attached to its session cannot be let go.
+func TestEndOfASessionIsToldUntilItWorks(t *testing.T) {
+	t.Parallel()
+	matched, broken := 0, errors.New("the store is busy")
+	f := newFanOut(t, subscriptions{
+		matching: func(*event.Event) []*delivery.Subscription { matched++; return nil },
+		fansOut:  func() error { return broken },
+	})
+	e := &event.Event{ID: "evt_a", Key: "ses_a", Type: event.TypeSucceeded, Final: true, Position: 7}
+	before := f.Handed()
+	if err := f.Event(t.Context(), e); !errors.Is(err, broken) {
+		t.Errorf("the event is over with %v", err)
+	}
+	if matched != 0 || f.Handed() != before || f.Open() != 0 {
+		t.Errorf("it was looked up %d times, %d are open, and the last one handed out is %d", matched, f.Open(), f.Handed())
+	}
+	broken = nil
+	if err := f.Event(t.Context(), e); err != nil || matched != 1 {
+		t.Errorf("then: %v, looked up %d times", err, matched)
 	}
 }
