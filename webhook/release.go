@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"iter"
 	"sync"
+	"time"
 
 	"pollbridge/event"
 	"pollbridge/store"
@@ -14,6 +15,10 @@ import (
 
 // sessionLocks has a lock for each session, which others may have, too.
 type sessionLocks [64]sync.RWMutex
+
+// mostHeld is how long a lock is held, whatever the store does: changes of many sessions may
+// wait for it, and cannot give up.
+const mostHeld = 3 * time.Second
 
 func (l *sessionLocks) of(sessionID string) *sync.RWMutex {
 	hash := fnv.New32a()
@@ -56,6 +61,9 @@ func (a *attached) release(ctx context.Context, sub *subscription, e *event.Even
 		ending := a.endings.of(e.Key)
 		ending.Lock()
 		defer ending.Unlock()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, mostHeld)
+		defer cancel()
 		if sub = a.subs.registry.get(sub.ID); sub == nil || sub.Heard >= e.Position {
 			return nil
 		}
@@ -99,6 +107,8 @@ func (a *attached) releaseAgain(ctx context.Context, sub *subscription) error {
 	ending := a.endings.of(sub.Session)
 	ending.Lock()
 	defer ending.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, mostHeld)
+	defer cancel()
 	last, err := a.events.Last(ctx, sub.Session)
 	if err != nil || last.Final {
 		return err
