@@ -154,6 +154,23 @@ func TestAttachedShareAConsumer(t *testing.T) {
 	testkit.Eventually(t, "all have ended", func() bool { return b.Bound() == 0 && b.stats().Consumers == 1 })
 }
 
+// TestPathsShareConsumers: a path of its own for each signing makes no consumer each.
+func TestPathsShareConsumers(t *testing.T) {
+	t.Parallel()
+	const paths, most = 300, 64
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	for i := range paths {
+		id := fmt.Sprintf("ses_%d", i)
+		b.attach(id, webhook.AttachOptions{URL: fmt.Sprintf("%s/hook/%d", r.URL, i)})
+		b.changed(change(id, session.Succeeded))
+	}
+	r.Wait(t, paths)
+	if n := b.stats().Consumers; n < 2 || n > most {
+		t.Errorf("%d consumers for %d paths of a host; want some, and no more than %d", n, paths, most)
+	}
+}
+
 // TestAttachedPendingIsSuperseded: with the session's end nothing stays behind.
 func TestAttachedPendingIsSuperseded(t *testing.T) {
 	t.Parallel()
