@@ -1,6 +1,7 @@
 package webhook_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -153,6 +154,23 @@ func TestAttachedShareAConsumer(t *testing.T) {
 	testkit.Eventually(t, "all have ended", func() bool { return b.Bound() == 0 && b.stats().Consumers == 1 })
 }
 
+// TestPathsShareConsumers: a path of its own for each signing makes no consumer each.
+func TestPathsShareConsumers(t *testing.T) {
+	t.Parallel()
+	const paths, most = 300, 64
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	for i := range paths {
+		id := fmt.Sprintf("ses_%d", i)
+		b.attach(id, webhook.AttachOptions{URL: fmt.Sprintf("%s/hook/%d", r.URL, i)})
+		b.changed(change(id, session.Succeeded))
+	}
+	r.Wait(t, paths)
+	if n := b.stats().Consumers; n < 2 || n > most {
+		t.Errorf("%d consumers for %d paths of a host; want some, and no more than %d", n, paths, most)
+	}
+}
+
 // TestAttachedPendingIsSuperseded: with the session's end nothing stays behind.
 func TestAttachedPendingIsSuperseded(t *testing.T) {
 	t.Parallel()
@@ -244,6 +262,10 @@ func TestAttachedIsOvertaken(t *testing.T) {
 		st, err := b.Stats(t.Context())
 		return err == nil && st.BacklogNow+st.BacklogLater+st.AttemptsUnderWay+b.Bound() == 0
 	})
+	// Its attempt was under way, and went well.
+	if d := b.deliveriesOf(delivery.Filter{Subscription: sub.ID, State: delivery.Delivered}); len(d) != 2 {
+		t.Errorf("%d are delivered; want both", len(d))
+	}
 }
 
 func TestEraseSession(t *testing.T) {
@@ -569,6 +591,24 @@ func TestAttachedWithoutTheEnd(t *testing.T) {
 	if n := b.Bound(); n != 0 {
 		t.Errorf("%d are attached to what is over; want none", n)
 	}
+}
+
+// TestAttachedWithoutTheEndIsNotForgotten: it is let go later where that fails.
+func TestAttachedWithoutTheEndIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	b.close()
+	b.prepare() // so that nobody else lets it go
+	b.attach("ses_a", webhook.AttachOptions{URL: "https://example.com/", Events: []string{event.TypeRefused}})
+	b.changed(change("ses_a", session.Succeeded))
+	end := &event.Event{Key: "ses_a", Type: event.TypeSucceeded, Final: true, Position: 1} // nothing else was recorded
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.FansOut(ended, end); err == nil || b.Bound() != 1 {
+		t.Errorf("FansOut = %v, %d are attached; want an error and one", err, b.Bound())
+	}
+	testkit.NoError(t, b.FansOut(t.Context(), end))
+	b.released()
 }
 
 // TestAttachedSeenToSucceedAtThatMoment: whoever is let go because the session was given up

@@ -146,6 +146,8 @@ func (a *attached) noteHeard(ctx context.Context, sub *subscription, end uint64)
 	ending := a.endings.of(sub.Session)
 	ending.RLock()
 	defer ending.RUnlock()
+	ctx, cancel := context.WithTimeout(ctx, mostHeld)
+	defer cancel()
 	_, err := a.subs.change(ctx, sub.ID, func(sub *subscription) error {
 		sub.Heard = end
 		return nil

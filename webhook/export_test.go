@@ -5,6 +5,8 @@ import (
 	"crypto/x509"
 	"net"
 	"time"
+
+	"pollbridge/event"
 )
 
 // The parts that tests replace, because nobody else should.
@@ -25,6 +27,11 @@ func (o *Options) SetRecovering(most time.Duration) { o.recovering = most }
 
 // Bound is how many subscriptions are attached to sessions.
 func (s *Service) Bound() int { _, all := s.subs.registry.boundTo(""); return all }
+
+// FansOut is told that an event is about to be handed out.
+func (s *Service) FansOut(ctx context.Context, e *event.Event) error {
+	return receivers{s}.FansOut(ctx, e)
+}
 
 // Age lets a time pass for what is known of a subscription's failures.
 func (s *Service) Age(ctx context.Context, id string, by time.Duration) error {

@@ -24,9 +24,11 @@ func (r receivers) Matching(e *event.Event) (found []*delivery.Subscription) {
 	return found
 }
 
-// FannedOut lets go of whoever is attached to a session of which this is the end, and did
+// FansOut lets go of whoever is attached to a session of which this is the end, and did
 // not ask for it.
-func (r receivers) FannedOut(ctx context.Context, e *event.Event) { r.s.attached.fannedOut(ctx, e) }
+func (r receivers) FansOut(ctx context.Context, e *event.Event) error {
+	return r.s.attached.fansOut(ctx, e)
+}
 
 func (r receivers) Delivered(ctx context.Context, id string, e *event.Event) {
 	r.s.health.worked(ctx, id)

@@ -6,13 +6,19 @@ import (
 	"hash/fnv"
 	"iter"
 	"sync"
+	"time"
 
 	"pollbridge/event"
+	"pollbridge/store"
 	"pollbridge/webhook/delivery"
 )
 
 // sessionLocks has a lock for each session, which others may have, too.
 type sessionLocks [64]sync.RWMutex
+
+// mostHeld is how long a lock is held, whatever the store does: changes of many sessions may
+// wait for it, and cannot give up.
+const mostHeld = 3 * time.Second
 
 func (l *sessionLocks) of(sessionID string) *sync.RWMutex {
 	hash := fnv.New32a()
@@ -55,6 +61,9 @@ func (a *attached) release(ctx context.Context, sub *subscription, e *event.Even
 		ending := a.endings.of(e.Key)
 		ending.Lock()
 		defer ending.Unlock()
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, mostHeld)
+		defer cancel()
 		if sub = a.subs.registry.get(sub.ID); sub == nil || sub.Heard >= e.Position {
 			return nil
 		}
@@ -98,6 +107,8 @@ func (a *attached) releaseAgain(ctx context.Context, sub *subscription) error {
 	ending := a.endings.of(sub.Session)
 	ending.Lock()
 	defer ending.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, mostHeld)
+	defer cancel()
 	last, err := a.events.Last(ctx, sub.Session)
 	if err != nil || last.Final {
 		return err
@@ -186,20 +197,38 @@ func (a *attached) changed(ctx context.Context, c event.Change) (recorded bool, 
 	return recorded, err
 }
 
-// fannedOut lets go of those attached to a session that do not want to be told of its end.
-func (a *attached) fannedOut(ctx context.Context, e *event.Event) {
+// fansOut lets go of those attached to a session that do not want to be told of its end.
+// After an error it has to be called again: nothing else would end them for days.
+func (a *attached) fansOut(ctx context.Context, e *event.Event) error {
 	if !e.Final {
-		return
+		return nil
 	}
 	found, _ := a.subs.registry.boundTo(e.Key)
 	if len(found) == 0 {
-		return
+		return nil
 	}
 	// If the session was erased, those are attached to the same one registered again.
-	if last, err := a.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
-		return // they expire
+	last, err := a.events.Last(ctx, e.Key)
+	switch {
+	case err != nil:
+		return unlessDamaged(err) // they expire
+	case last.Position != e.Position:
+		return nil
 	}
 	for _, sub := range found {
-		a.tellRelease(sub, a.releaseUntold(ctx, sub, e))
+		err := a.releaseUntold(ctx, sub, e)
+		if unlessDamaged(err) != nil {
+			return err
+		}
+		a.tellRelease(sub, err)
 	}
+	return nil
+}
+
+// unlessDamaged is an error that may be gone the next time.
+func unlessDamaged(err error) error {
+	if errors.Is(err, store.ErrDamaged) {
+		return nil
+	}
+	return err
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"log/slog"
 	"net/url"
+	"strconv"
 	"time"
 
 	"pollbridge/store"
@@ -123,9 +125,15 @@ func (s *subscriptions) ttlOf(sub *subscription) time.Duration {
 	return max(time.Second, time.Until(sub.Created.Add(s.history)))
 }
 
+// mostPerHost is how many consumers deliver what is attached to sessions to one host.
+const mostPerHost = 64
+
 // consumerOf names the consumer that delivers to a subscription: its own, but those of
-// single sessions share the one of their receiver, so that no signing makes its own. One
-// host may have several of them, of which one fails and another does not.
+// single sessions share those of their host, so that no signing makes its own. Where a host
+// has several paths, of which one fails, the others hardly ever share its consumer; where each
+// signing has its own path, there are no more than mostPerHost. Which one it is hangs on the
+// path alone, so that it is the same after a restart and in every process. Items of another
+// name, from earlier versions, are still taken from the queue.
 func (s *subscriptions) consumerOf(sub *subscription) string {
 	if !sub.Bound {
 		return sub.ID
@@ -134,7 +142,9 @@ func (s *subscriptions) consumerOf(sub *subscription) string {
 	if err != nil {
 		return sub.ID
 	}
-	return s.store.ID("url_", u.Scheme, send.Host(u), u.Port(), u.EscapedPath())
+	path := fnv.New32a()
+	path.Write([]byte(u.EscapedPath()))
+	return s.store.ID("url_", u.Scheme, send.Host(u), u.Port(), strconv.Itoa(int(path.Sum32()%mostPerHost)))
 }
 
 // origin is the scheme, host and port of a URL.

@@ -138,6 +138,35 @@ func TestDeletedWhileItIsToldOf(t *testing.T) {
 	testkit.Eventually(t, "the gauge says the same", func() bool { return b.metric("pollbridge_deliveries_dead", "") == float64(len(all)) })
 }
 
+// TestDeletedWhileItArrives: what the receiver took is delivered, though the subscription
+// was deleted during the attempt.
+func TestDeletedWhileItArrives(t *testing.T) {
+	t.Parallel()
+	deleted := make(chan struct{})
+	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, n int) {
+		if n == 1 {
+			w.WriteHeader(500) // so that its record waits
+			return
+		}
+		<-deleted
+	})
+	b := newBridge(t, nil, r)
+	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	r.Wait(t, 2)
+	testkit.NoError(t, b.Delete(t.Context(), sub.ID))
+	b.ended(sub, delivery.Dead)
+	close(deleted)
+	if d := b.ended(sub, delivery.Delivered); len(d.Attempts) != 2 || d.Reason != "" {
+		t.Errorf("%+v; want both attempts", d)
+	}
+	b.idle()
+	if dead := b.deliveriesOf(delivery.Filter{State: delivery.Dead}); len(dead) != 0 {
+		t.Errorf("%d are listed as dead", len(dead))
+	}
+	testkit.Eventually(t, "none is counted as dead", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 0 })
+}
+
 // TestOnePathHangsAndAnotherDoesNot: sessions attached to a path that hangs do not hold up
 // the first attempt at another path of that host.
 func TestOnePathHangsAndAnotherDoesNot(t *testing.T) {

@@ -411,11 +411,13 @@ func (c *consumer) overdue(after time.Duration) (found []*job) {
 		if j.done == nil || time.Since(j.since) < after {
 			continue
 		}
-		found = append(found, &job{name: j.name, work: j.work, done: j.done, since: j.since})
+		light := &job{name: j.name, work: j.work, done: j.done, since: j.since}
+		found = append(found, light)
 		j.done, j.queued = nil, true
 		if !j.inHand && j.sent == nil && len(j.items) == 0 {
 			delete(c.jobs, j.name)
 			j.away = false
+			light.free = j.free // nobody else has its event
 		}
 	}
 	if len(found) > 0 {

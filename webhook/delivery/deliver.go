@@ -63,6 +63,8 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 	switch {
 	case todo.Position < d.Position, todo.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
+	case todo.Round == d.Round && d.over() && j.arrivedAfterAll(d):
+		return w.note(ctx, c, j, d)
 	case todo.Round == d.Round && d.over():
 		return w.settleAgain(ctx, sub, e, d)
 	case todo.Round > d.Round:
@@ -149,6 +151,12 @@ func (w worker) attempt(c *consumer, j *job, sub *Subscription, d *delivery, fre
 // has reports whether an attempt is recorded.
 func (d *delivery) has(a send.Attempt) bool {
 	return slices.ContainsFunc(d.Attempts, func(known send.Attempt) bool { return known.At.Equal(a.At) })
+}
+
+// arrivedAfterAll reports whether the attempt of a job succeeded, though the delivery was
+// ended while that was under way, as its subscription was deleted or it was overtaken.
+func (j *job) arrivedAfterAll(d *delivery) bool {
+	return d.State != Delivered && j.sent != nil && j.sent.Succeeded() && !d.has(j.sent.Attempt)
 }
 
 // note records the attempt that was made of a job.

@@ -1,10 +1,13 @@
 package delivery
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"pollbridge/event"
+	"pollbridge/store"
 	"pollbridge/webhook/send"
 )
 
@@ -30,4 +33,45 @@ func (r *Receiver) Answers(status int) {
 func (r *Receiver) Sweep() int {
 	r.log.sweep(time.Hour)
 	return len(r.log.by)
+}
+
+// FanOut hands events out for a service that does nothing else.
+type FanOut struct{ *fanOut }
+
+func NewFanOut(ctx context.Context, s *store.Store, subscriptions Subscriptions) FanOut {
+	service := &Service{store: s, subscriptions: subscriptions, records: &records{store: s}, living: ctx}
+	service.consumers = consumers{s: service, all: map[string]*consumer{}, started: true}
+	service.fanOut = newFanOut(service)
+	return FanOut{service.fanOut}
+}
+
+// Opens opens a consumer that takes nothing.
+func (f FanOut) Opens(name string) { f.s.consumers.all[name] = newConsumer(f.s, name) }
+
+// Fill has memory be full.
+func (f FanOut) Fill() { f.memory.Store(mostMemory) }
+
+// Memory is how much more of it is taken than Fill has.
+func (f FanOut) Memory() int64 { return f.memory.Load() - mostMemory }
+
+func (f FanOut) Event(ctx context.Context, e *event.Event) error {
+	return f.event(ctx, e, func() {})
+}
+
+// Handed is the position of the last event that counts as handed out, and Open how many
+// deliveries do that are not safe.
+func (f FanOut) Handed() uint64 { return f.handed.Load() }
+func (f FanOut) Open() int64    { return f.open.Load() }
+
+// Spilled returns what is on its way into the queue, with how many bytes of events.
+func (f FanOut) Spilled() (jobs, bytes int) {
+	for _, line := range f.spill {
+		for len(line) > 0 {
+			j := <-line
+			if jobs++; j.event != nil {
+				bytes += len(j.event.Payload)
+			}
+		}
+	}
+	return jobs, bytes
 }

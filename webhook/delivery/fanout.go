@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -82,7 +83,15 @@ func (f *fanOut) begin(ctx context.Context) bool {
 // same one again. done is called when each of its deliveries is safe: its record says how it
 // went, or an item of the queue is there.
 func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
+	if err := f.s.subscriptions.FansOut(ctx, e); err != nil {
+		return err // first, or what was handed out would be sent again
+	}
+	// A subscription that is enabled now either matches, or whoever recovers what it missed
+	// gets to here, and the event is never in neither of the two. It counts as open meanwhile.
+	f.open.Add(1)
+	f.handed.Store(e.Position)
 	matching := f.s.subscriptions.Matching(e)
+	f.open.Add(int64(len(matching)) - 1)
 	left := atomic.Int64{}
 	left.Store(int64(len(matching)) + 1)
 	over := func() {
@@ -90,12 +99,9 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 			done()
 		}
 	}
-	f.open.Add(int64(len(matching)))
-	f.handed.Store(e.Position)
 	for _, sub := range matching {
 		f.hand(ctx, sub, e, over)
 	}
-	f.s.subscriptions.FannedOut(ctx, e)
 	over()
 	return nil
 }
@@ -108,8 +114,10 @@ func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, ov
 	}
 	size := j.size()
 	f.memory.Add(size)
+	free := sync.OnceFunc(func() { f.memory.Add(-size) })
+	j.free = free
 	j.done = func() {
-		f.memory.Add(-size)
+		free()
 		f.open.Add(-1)
 		over()
 	}
@@ -118,17 +126,22 @@ func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, ov
 	}
 }
 
-// queue has a job put into the queue, after those of its session that came before.
+// queue has a job put into the queue, after those of its session that came before. On its way
+// it is without its event: many may be, and they are beyond what memory is to hold.
 func (f *fanOut) queue(consumer string, j *job) {
 	c, _ := f.s.consumers.open(consumer)
 	if c == nil {
 		return // everything ends, and the log knows of it
 	}
 	c.spill()
+	if j.free != nil {
+		j.free()
+	}
+	light := &job{name: j.name, work: j.work, done: j.done, since: j.since}
 	hash := fnv.New32a()
 	hash.Write([]byte(j.work.Subject))
 	select {
-	case f.spill[hash.Sum32()%spills] <- spilling{j, c}:
+	case f.spill[hash.Sum32()%spills] <- spilling{light, c}:
 	case <-f.s.living.Done():
 	}
 }

@@ -48,6 +48,7 @@ type job struct {
 	items  []*store.Item // that end with it; none: the log has it
 	done   func()        // tells the log that it is safe; nil: it was told, or need not be
 	since  time.Time     // when it came from the log
+	free   func()        // tells the log that the event takes no memory any more; nil: it does not
 	inHand bool          // a goroutine deals with it
 	away   bool          // it was put off for a moment, and is not in line
 	queued bool          // it came from the log, and goes to the queue, too

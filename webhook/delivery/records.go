@@ -148,11 +148,26 @@ func (r *records) settle(ctx context.Context, d *delivery) error {
 func (r *records) list(ctx context.Context, d *delivery) (err error) {
 	switch {
 	case d.State == Dead:
-		_, err = r.dead.Put(ctx, d.key(), []byte{'1'}, 0)
-	case d.over() && d.Round > 0:
+		if _, err = r.dead.Put(ctx, d.key(), []byte{'1'}, 0); err == nil {
+			err = r.unlist(ctx, d)
+		}
+	case d.over() && (d.Round > 0 || d.WasDead):
 		err = r.dead.Delete(ctx, d.key())
 	}
 	return err
+}
+
+// unlist takes d off the list again if it has arrived since it was written as dead: whoever
+// wrote that may have been at the list before.
+func (r *records) unlist(ctx context.Context, d *delivery) error {
+	now, err := r.get(ctx, d.key())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
+	case err != nil || now.State == Dead || !now.over():
+		return err
+	}
+	return r.dead.Delete(ctx, d.key())
 }
 
 // isErased reports whether the event of d was erased. It is asked after a record was

@@ -67,22 +67,31 @@ func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event
 	return s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, 0))
 }
 
-// Supersede ends what waits of an event for a subscription, also what was never tried.
+// Supersede ends what waits of an event for a subscription, also what was never tried. What
+// somebody else writes of it meanwhile counts.
 func (s *Service) Supersede(ctx context.Context, sub *Subscription, e *event.Event) error {
-	d, err := s.records.of(ctx, workOf(sub.ID, e, 0))
-	if err != nil || d.over() {
+	const often = 10 // nobody is that unlucky
+	for range often {
+		d, err := s.records.of(ctx, workOf(sub.ID, e, 0))
+		if err != nil || d.over() {
+			return err
+		}
+		if err = s.supersede(ctx, sub, d); !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+	return errNotNow
+}
+
+// supersede writes the record first: without it nobody would know that the delivery ever was,
+// or that it is over, where nothing comes after that.
+func (s *Service) supersede(ctx context.Context, sub *Subscription, d *delivery) error {
+	if err := s.conclude(ctx, d, Superseded, ""); err != nil && !errors.Is(err, errErased) {
 		return err
 	}
 	name := itemName(d.ID, d.Position, d.Round)
 	if c := s.consumers.get(sub.Consumer); c != nil {
 		c.drop(name)
 	}
-	if err := s.queue.Remove(ctx, cmp.Or(d.Consumer, sub.Consumer), name); err != nil {
-		return err
-	}
-	err = s.conclude(ctx, d, Superseded, "")
-	if errors.Is(err, store.ErrConflict) || errors.Is(err, errErased) { // its attempt was under way, and tells more
-		return nil
-	}
-	return err
+	return s.queue.Remove(ctx, cmp.Or(d.Consumer, sub.Consumer), name)
 }

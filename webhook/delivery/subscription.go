@@ -31,8 +31,9 @@ type Subscriptions interface {
 	Subscription(id string) *Subscription
 	// Matching returns those to which an event goes.
 	Matching(e *event.Event) []*Subscription
-	// FannedOut is told that the deliveries of an event are on their way.
-	FannedOut(ctx context.Context, e *event.Event)
+	// FansOut is told that an event is about to be handed out. After an error it is not, and
+	// comes again.
+	FansOut(ctx context.Context, e *event.Event) error
 	// Delivered is told that an event has arrived.
 	Delivered(ctx context.Context, id string, e *event.Event)
 	// Failed is told of a failed attempt.

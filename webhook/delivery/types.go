@@ -81,6 +81,7 @@ type delivery struct {
 	Consumer string    `json:"consumer,omitempty"` // that has its item, if it has one
 	Round    int       `json:"round,omitempty"`    // counts the redeliveries
 	Tries    int       `json:"tries,omitempty"`    // in this round
+	WasDead  bool      `json:"was_dead,omitempty"` // and is on the list of those, unless that was told of its end
 
 	revision uint64 // 0: not stored
 }
