@@ -446,6 +446,22 @@ func (c *consumer) drop(name string) {
 	}
 }
 
+// takeOut takes the jobs for a subscription that came from the log and were not begun.
+func (c *consumer) takeOut(subscription string) (found []*job) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for name, j := range c.jobs {
+		if j.work.Subscription != subscription || j.done == nil || j.inHand || j.sent != nil || len(j.items) > 0 {
+			continue
+		}
+		delete(c.jobs, name)
+		j.away = false
+		found = append(found, &job{name: j.name, work: j.work, done: j.done, since: j.since})
+	}
+	c.line = slices.DeleteFunc(c.line, func(j *job) bool { return c.jobs[j.name] != j })
+	return found
+}
+
 // has reports whether a delivery is in hand or in line.
 func (c *consumer) has(name string) bool {
 	c.mu.Lock()

@@ -15,6 +15,7 @@ import (
 // under way, ends so when it comes out of the queue.
 func (s *Service) Deleted(ctx context.Context, sub *Subscription) {
 	s.receivers.forget(sub)
+	s.abandonLine(ctx, sub)
 	done := make(chan struct{})
 	s.consumers.background(func() {
 		defer close(done)
@@ -26,6 +27,23 @@ func (s *Service) Deleted(ctx context.Context, sub *Subscription) {
 	case <-done:
 	case <-s.living.Done():
 	case <-ctx.Done():
+	}
+}
+
+// abandonLine ends what waits in memory, of which nothing is recorded yet. What cannot be
+// recorded goes to the queue.
+func (s *Service) abandonLine(ctx context.Context, sub *Subscription) {
+	c := s.consumers.get(sub.Consumer)
+	if c == nil {
+		return
+	}
+	for _, j := range c.takeOut(sub.ID) {
+		err := s.conclude(ctx, newDelivery(s.records.id(sub.ID, j.work.Event), j.work), Dead, reasonDeleted)
+		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, errErased) {
+			s.fanOut.queue(sub.Consumer, j)
+			continue
+		}
+		j.done()
 	}
 }
 

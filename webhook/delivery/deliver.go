@@ -83,7 +83,7 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return w.s.conclude(ctx, d, Dead, reasonDisabled)
 	case time.Until(d.Next) > 10*time.Millisecond:
 		return w.s.later(ctx, c, j, d)
-	case d.Tries > 0 && !e.Final && !e.Operational():
+	case (d.Tries > 0 || d.Round == 0 && d.Consumer != "") && !e.Final && !e.Operational(): // it may have been overtaken
 		over, err := w.finalDelivered(ctx, d)
 		if err != nil {
 			return err
