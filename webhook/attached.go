@@ -31,13 +31,19 @@ type attached struct {
 	deliveries *delivery.Service
 	log        *slog.Logger
 	most       int
+	caughtUp   *caughtUp
 	endings    sessionLocks // held for reading by who records, for writing by who lets go of what is attached
 }
 
 // attach fails with ErrNotFound where a subscription goes that was there.
 func (a *attached) attach(ctx context.Context, sub *subscription, tell bool) (Subscription, error) {
 	existing := a.subs.registry.get(sub.ID)
-	if existing != nil && existing.differs(sub, tell) {
+	differs := existing != nil && existing.differs(sub, tell)
+	if existing != nil && !differs && a.caughtUp.has(sub.Session, sub.ID) {
+		return existing.view(), nil
+	}
+	caughtUp := a.caughtUp.begin(sub.Session, sub.ID)
+	if differs {
 		taken, err := a.takeOver(ctx, sub, tell)
 		if err != nil {
 			return Subscription{}, err
@@ -59,6 +65,7 @@ func (a *attached) attach(ctx context.Context, sub *subscription, tell bool) (Su
 	if err := a.catchUp(ctx, sub); err != nil {
 		return Subscription{}, err
 	}
+	caughtUp()
 	if isNew && tell {
 		return sub.withSecret(), nil
 	}

@@ -46,6 +46,18 @@ func (s *Service) Age(ctx context.Context, id string, by time.Duration) error {
 	return err
 }
 
+// CaughtUp is what is remembered of subscriptions that were caught up.
+type CaughtUp struct{ c *caughtUp }
+
+func NewCaughtUp(now func() time.Time) CaughtUp { return CaughtUp{newCaughtUp(now)} }
+
+func (c CaughtUp) Begin(sessionID, id string) (done func()) { return c.c.begin(sessionID, id) }
+func (c CaughtUp) Has(sessionID, id string) bool            { return c.c.has(sessionID, id) }
+func (c CaughtUp) Forget(sessionID string)                  { c.c.forget(sessionID) }
+
+// Known is how many there are.
+func (c CaughtUp) Known() int { return c.c.count }
+
 // SetBounds sets how many bytes of documents may be on their way, and how many
 // subscriptions can be attached.
 func (o *Options) SetBounds(room int64, mostBound int) { o.room, o.mostBound = room, mostBound }

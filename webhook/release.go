@@ -32,6 +32,9 @@ func (a *attached) delivered(ctx context.Context, id string, e *event.Event) {
 	if sub == nil {
 		return
 	}
+	if sub.Bound && e.Last() {
+		a.caughtUp.forget(e.Key)
+	}
 	var err error
 	switch {
 	case !sub.Bound:
@@ -191,8 +194,13 @@ func (a *attached) changed(ctx context.Context, c event.Change) (recorded bool, 
 	ending.RLock()
 	recorded, err = a.events.Record(ctx, c)
 	ending.RUnlock()
-	if err == nil && (c.Type == event.TypeNotFound || c.Type == event.TypeAbandoned) {
+	givenUp := c.Type == event.TypeNotFound || c.Type == event.TypeAbandoned
+	if recorded || givenUp || err != nil {
+		a.caughtUp.forget(c.Session)
+	}
+	if err == nil && givenUp {
 		a.givenUp(ctx, c.Session, recorded)
+		a.caughtUp.forget(c.Session) // what was attached meanwhile may not be heard any more
 	}
 	return recorded, err
 }

@@ -80,7 +80,7 @@ func (s *Service) open(ctx context.Context, o Options, history time.Duration) (e
 		return err
 	}
 	s.health = &health{subs: s.subs, events: s.events, log: o.Log, disableAfter: cmp.Or(o.disableAfter, disableAfter), retries: s.cfg.Retries}
-	s.attached = &attached{subs: s.subs, events: s.events, log: o.Log, most: cmp.Or(o.mostBound, mostBound)}
+	s.attached = &attached{subs: s.subs, events: s.events, log: o.Log, most: cmp.Or(o.mostBound, mostBound), caughtUp: newCaughtUp(time.Now)}
 	s.deliveries, err = delivery.New(ctx, s.cfg.Config, delivery.Options{
 		Store: o.Store, Events: o.Events, Subscriptions: receivers{s}, Log: o.Log, Registry: o.Registry, UserAgent: o.UserAgent,
 		History: history, Quiet: s.health.quiet(), Response: o.Response,
@@ -132,6 +132,7 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 	if !store.IsID(sessionID) {
 		return nil
 	}
+	defer s.attached.caughtUp.forget(sessionID)
 	found, _ := s.subs.registry.boundTo(sessionID)
 	for _, sub := range found {
 		if err := s.subs.drop(ctx, sub); err != nil {
