@@ -140,7 +140,7 @@ func (c *consumer) put(item *store.Item) {
 		c.line = append(c.line, j)
 		c.wakeUp()
 	}
-	if j.stays {
+	if j.putAway {
 		j.late = append(j.late, item)
 		return
 	}
@@ -345,13 +345,15 @@ func (c *consumer) leaveLocked(j *job) {
 	c.lastUsed = time.Now()
 }
 
-// leaves reports whether an item of a job is in the queue, or will be, and can be left there:
-// it says as much as another one would.
+// leaves is called before a job is put away until its next attempt: an item that comes from then
+// on is that, however soon it comes, and not done with this one. It reports whether an item of
+// the job is in the queue, or will be, and can be left there: it says as much as another one
+// would.
 func (c *consumer) leaves(j *job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	j.stays = j.queued && len(j.items) == 0
-	return j.stays
+	j.putAway = true
+	return j.queued && len(j.items) == 0
 }
 
 // putOff has a job stand in line again after a moment, at its head: it came before the

@@ -52,8 +52,9 @@ type job struct {
 	inHand bool          // a goroutine deals with it
 	away   bool          // it was put off for a moment, and is not in line
 	queued bool          // it came from the log, and goes to the queue, too
-	stays  bool          // its item is not done with it
-	late   []*store.Item // that came after that
+	// putAway says that the next attempt has an item of its own, or will have.
+	putAway bool
+	late    []*store.Item // that came after that
 }
 
 // sent is an attempt that was made.
