@@ -132,9 +132,22 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
+	return b.mark(ctx, key)
+}
+
+// DeleteIf is Delete of a value that has that revision; else it fails with ErrConflict.
+func (b *Bucket) DeleteIf(ctx context.Context, key string, revision uint64) error {
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	return b.mark(ctx, key, jetstream.WithExpectLastSequencePerSubject(revision))
+}
+
+// mark puts a marker in the place of a value, that tells watchers that there is none.
+func (b *Bucket) mark(ctx context.Context, key string, options ...jetstream.PublishOpt) error {
 	marker := nats.NewMsg(b.subject(key))
 	marker.Header.Set(operationHeader, operationPurge)
 	marker.Header.Set(jetstream.MsgRollup, jetstream.MsgRollupSubject)
-	_, err = b.s.publish(ctx, marker, jetstream.WithMsgTTL(markerAge))
+	_, err := b.s.publish(ctx, marker, append(options, jetstream.WithMsgTTL(markerAge))...)
 	return err
 }

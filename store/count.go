@@ -10,12 +10,8 @@ import (
 )
 
 // Count returns how many entries follow a sequence.
-func (j *Journal) Count(ctx context.Context, sequence uint64) (n int, err error) {
-	err = j.scan(ctx, "", sequence+1, 1, func(m *message) bool {
-		n = 1 + left(m)
-		return false
-	})
-	return n, err
+func (j *Journal) Count(ctx context.Context, sequence uint64) (int, error) {
+	return j.count(ctx, "", sequence+1)
 }
 
 // Subjects returns the subjects of which there are items, now or later.

@@ -30,7 +30,7 @@ func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number strin
 
 // ChunksOf is how many there are of one session.
 func (f *Finals) ChunksOf(ctx context.Context, sessionID string) (int, error) {
-	return f.count(ctx, finalsID+".chunk."+sessionID+".>")
+	return f.count(ctx, finalsID+".chunk."+sessionID+".>", 1)
 }
 
 // Bytes is how much of the disk is taken.
@@ -44,7 +44,7 @@ func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
 
 // Chunks is how many parts of large answers there are.
 func (f *Finals) Chunks(ctx context.Context) (int, error) {
-	return f.count(ctx, finalsID+".chunk.>")
+	return f.count(ctx, finalsID+".chunk.>", 1)
 }
 
 // MoveValue puts what is stored for one key in the place of another's.

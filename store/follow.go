@@ -97,14 +97,12 @@ func (w *follower) arrive(ctx context.Context) error {
 
 // round hands out entries while the server runs.
 func (w *follower) round(ctx context.Context) error {
-	create, cancel, err := w.j.s.use(ctx)
-	if err != nil {
+	if err := w.j.s.Err(); err != nil {
 		return err
 	}
-	defer cancel()
 	// When the power failed, and not every write was synced, the note may have come further
 	// than the entries.
-	newest, err := w.j.Newest(create)
+	newest, err := w.j.Newest(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,7 +110,7 @@ func (w *follower) round(ctx context.Context) error {
 		w.given = newest
 		w.span.cut(newest)
 	}
-	consumer, err := w.j.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+	consumer, err := w.j.hear(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.given + 1,
 	})
 	if err != nil {

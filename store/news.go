@@ -45,12 +45,7 @@ func (n *news) tell() {
 
 // listen hears of new entries from the server while that runs.
 func (n *news) listen(ctx context.Context, j *Journal) error {
-	create, cancel, err := j.s.use(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	consumer, err := j.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+	consumer, err := j.hear(ctx, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true,
 	})
 	if err != nil {

@@ -111,10 +111,10 @@ func (q *Queue) Waiting(ctx context.Context, subject string) (now, later int, er
 	} else if err := checkTokens(subject); err != nil {
 		return 0, 0, err
 	}
-	now, err = q.count(ctx, q.do(subject, "*"))
+	now, err = q.count(ctx, q.do(subject, "*"), 1)
 	if err != nil {
 		return 0, 0, err
 	}
-	later, err = q.count(ctx, q.at(subject, "*"))
+	later, err = q.count(ctx, q.at(subject, "*"), 1)
 	return now, later, err
 }

@@ -236,10 +236,10 @@ func left(m *message) int {
 	return n
 }
 
-// count returns how many messages match.
-func (st stream) count(ctx context.Context, match string) (int, error) {
+// count returns how many messages match, from a sequence on.
+func (st stream) count(ctx context.Context, match string, from uint64) (int, error) {
 	n := 0
-	err := st.scan(ctx, match, 1, 1, func(m *message) bool {
+	err := st.scan(ctx, match, from, 1, func(m *message) bool {
 		n = 1 + left(m)
 		return false
 	})
@@ -278,6 +278,17 @@ func (st stream) bounds(ctx context.Context) (newest, oldest uint64, err error) 
 		return 0, 0, st.s.failed("read", err)
 	}
 	return info.State.LastSeq, max(1, info.State.FirstSeq), nil
+}
+
+// hear makes a consumer of what comes to the stream, in order, and waits for that no longer than
+// for any other call.
+func (st stream) hear(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	ctx, cancel, err := st.s.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	return st.js.OrderedConsumer(ctx, cfg)
 }
 
 // eachMessage calls f for what a consumer hands out until f fails or ctx ends.

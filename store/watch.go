@@ -68,12 +68,7 @@ func (w *watcher) follow(ctx context.Context) {
 
 // round tells of changes while the server runs.
 func (w *watcher) round(ctx context.Context) error {
-	create, cancel, err := w.b.s.use(ctx)
-	if err != nil {
-		return err
-	}
-	defer cancel()
-	consumer, err := w.b.js.OrderedConsumer(create, jetstream.OrderedConsumerConfig{
+	consumer, err := w.b.hear(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
 	})
 	if err != nil {

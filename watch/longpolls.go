@@ -33,8 +33,8 @@ type held struct {
 
 // LongPollOptions is what LongPolls needs.
 type LongPollOptions struct {
-	// Config is the schedule by which sessions are refreshed, an hour after the first request
-	// was held as any other that is an hour old.
+	// Config is the schedule by which sessions are refreshed; the age of one counts from when
+	// the first request was held.
 	Config Config
 	// Fresh is for how long an observation need not be refreshed, whatever the schedule says.
 	Fresh   time.Duration

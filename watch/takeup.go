@@ -98,6 +98,12 @@ func (w *Watcher) takeUpItems() {
 			w.options.Log.Error("watch cannot be resumed", "session", id, "error", err)
 			return nil
 		}
+		w.mu.Lock()
+		_, live := w.live[id] // as nearly all are, by their records
+		w.mu.Unlock()
+		if live {
+			return nil
+		}
 		if _, _, err := w.read(ctx, id); !errors.Is(err, ErrNotFound) {
 			return err
 		}

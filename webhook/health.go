@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/url"
 	"strconv"
 	"time"
 
@@ -58,7 +57,7 @@ func (h *health) failed(ctx context.Context, id string) {
 		if err = h.operational(ctx, sub, event.TypeFailing, episode(since), "", since); err == nil {
 			err = h.noteFailing(ctx, sub, since, now, now)
 			h.log.Warn("webhook subscription will be disabled if its receiver goes on failing", "subscription", id,
-				"host", hostOf(sub.URL), "failing_since", since, "disabled_after", h.disableAfter)
+				"host", send.HostOf(sub.URL), "failing_since", since, "disabled_after", h.disableAfter)
 		}
 	case failing == 0 || now.Sub(sub.FailedLast) >= h.quiet()/8: // else it costs a write and tells hardly more
 		err = h.noteFailing(ctx, sub, since, now, warned)
@@ -125,7 +124,7 @@ func (h *health) disable(ctx context.Context, sub *subscription, reason, episode
 	}
 	if changed && err == nil && !sub.Bound { // else its receiver is told of, not each session
 		h.deliveries.Ends(sub.receiver())
-		h.log.Warn("webhook subscription disabled", "subscription", sub.ID, "host", hostOf(sub.URL), "reason", reason)
+		h.log.Warn("webhook subscription disabled", "subscription", sub.ID, "host", send.HostOf(sub.URL), "reason", reason)
 	}
 	return nil
 }
@@ -147,12 +146,4 @@ func (h *health) gone(ctx context.Context, id, deliveryID string) error {
 		return nil
 	}
 	return h.disable(ctx, sub, DisabledGone, deliveryID)
-}
-
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return send.Host(u)
 }

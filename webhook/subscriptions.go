@@ -18,7 +18,7 @@ import (
 // is safe for concurrent use.
 type subscriptions struct {
 	store    *store.Store
-	table    *store.Bucket
+	bucket   *store.Bucket
 	registry *registry
 	log      *slog.Logger
 	history  time.Duration
@@ -26,12 +26,12 @@ type subscriptions struct {
 
 // openSubscriptions reads all subscriptions, and hears of changes while watching lasts.
 func openSubscriptions(ctx, watching context.Context, s *store.Store, log *slog.Logger, history time.Duration) (*subscriptions, error) {
-	table, err := s.Bucket(ctx, store.BucketConfig{Name: "subscriptions"})
+	bucket, err := s.Bucket(ctx, store.BucketConfig{Name: "subscriptions"})
 	if err != nil {
 		return nil, err
 	}
-	subs := &subscriptions{store: s, table: table, registry: newRegistry(), log: log, history: history}
-	return subs, table.Watch(watching, ">", subs.changed)
+	subs := &subscriptions{store: s, bucket: bucket, registry: newRegistry(), log: log, history: history}
+	return subs, bucket.Watch(watching, ">", subs.changed)
 }
 
 func (s *subscriptions) changed(c store.Change) {
@@ -50,7 +50,7 @@ func (s *subscriptions) changed(c store.Change) {
 // create stores a new subscription.
 func (s *subscriptions) create(ctx context.Context, sub *subscription) error {
 	defer s.registry.writing(sub.ID)()
-	revision, err := s.table.Create(ctx, sub.ID, encoded(sub), s.ttlOf(sub))
+	revision, err := s.bucket.Create(ctx, sub.ID, encoded(sub), s.ttlOf(sub))
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
 	}
@@ -79,7 +79,7 @@ func (s *subscriptions) change(ctx context.Context, id string, f func(*subscript
 		}
 		sub.Updated = time.Now()
 		sub.consumer = s.consumerOf(sub)
-		revision, err := s.table.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
+		revision, err := s.bucket.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
 		switch {
 		case err == nil:
 			sub.revision = revision
@@ -98,7 +98,7 @@ func (s *subscriptions) stored(ctx context.Context, id string) (*subscription, e
 	if !store.IsID(id) {
 		return nil, ErrNotFound
 	}
-	r, err := s.table.Get(ctx, id)
+	r, err := s.bucket.Get(ctx, id)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrNotFound
 	}
@@ -110,7 +110,7 @@ func (s *subscriptions) stored(ctx context.Context, id string) (*subscription, e
 
 // drop deletes a subscription, in the engine and then in memory.
 func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
-	if err := s.table.Delete(ctx, sub.ID); err != nil {
+	if err := s.bucket.Delete(ctx, sub.ID); err != nil {
 		return fmt.Errorf("webhook: deleting a subscription: %w", err)
 	}
 	s.registry.remove(sub.ID, sub.revision, false)

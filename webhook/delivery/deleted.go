@@ -53,7 +53,7 @@ func (s *Service) abandon(ctx context.Context, sub *Subscription) error {
 	for {
 		found := false
 		for before := uint64(0); ; {
-			page, err := s.records.table.List(ctx, sub.ID+".*.*", before, 100)
+			page, err := s.records.bucket.List(ctx, sub.ID+".*.*", before, 100)
 			if err != nil {
 				return err
 			}

@@ -51,24 +51,24 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 	if err := w.read(ctx, j); err != nil {
 		return err
 	}
-	todo := j.work
-	e, d := j.event, newDelivery(w.s.records.id(todo.Subscription, todo.Event), todo)
+	task := j.work
+	e, d := j.event, newDelivery(w.s.records.id(task.Subscription, task.Event), task)
 	if j.look {
 		var err error
-		if d, err = w.s.records.of(ctx, todo); err != nil {
+		if d, err = w.s.records.of(ctx, task); err != nil {
 			return err
 		}
 	}
-	sub := w.s.subscriptions.Subscription(todo.Subscription)
+	sub := w.s.subscriptions.Subscription(task.Subscription)
 	switch {
-	case todo.Position < d.Position, todo.Round < d.Round:
+	case task.Position < d.Position, task.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
-	case todo.Round == d.Round && d.over() && j.arrivedAfterAll(d):
+	case task.Round == d.Round && d.over() && j.arrivedAfterAll(d):
 		return w.note(ctx, c, j, d)
-	case todo.Round == d.Round && d.over():
+	case task.Round == d.Round && d.over():
 		return w.settleAgain(ctx, sub, e, d)
-	case todo.Round > d.Round:
-		d.begin(todo.Round)
+	case task.Round > d.Round:
+		d.begin(task.Round)
 	}
 	switch {
 	case e == nil && w.s.records.forgets(d):
@@ -138,7 +138,7 @@ func (w worker) attempt(c *consumer, j *job, sub *Subscription, d *delivery, fre
 		return err
 	}
 	free()
-	w.s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", hostOf(sub.URL), "event", e.Type,
+	w.s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", send.HostOf(sub.URL), "event", e.Type,
 		"status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
 	w.tell(c, sub, o)
 	j.sent = &sent{o, sub}

@@ -13,7 +13,7 @@ import (
 // before.
 func (s *Service) Erase(ctx context.Context, sessionID string, position uint64) error {
 	for before := uint64(0); ; {
-		found, err := s.records.table.List(ctx, "*."+sessionID+".*", before, 100)
+		found, err := s.records.bucket.List(ctx, "*."+sessionID+".*", before, 100)
 		if err != nil {
 			return fmt.Errorf("webhook: erasing deliveries: %w", err)
 		}
@@ -39,7 +39,7 @@ func (s *Service) eraseOne(ctx context.Context, record store.Record, position ui
 			return err
 		}
 	}
-	err = s.records.table.DeleteIf(ctx, record.Key, record.Revision)
+	err = s.records.bucket.DeleteIf(ctx, record.Key, record.Revision)
 	if errors.Is(err, store.ErrConflict) {
 		return nil // whoever has written it since sees that the event was erased
 	}

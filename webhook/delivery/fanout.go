@@ -55,7 +55,7 @@ func (f *fanOut) start(ctx context.Context) {
 	for _, jobs := range f.spill {
 		f.s.background.Go(func() { f.spillAll(jobs) })
 	}
-	f.s.background.Go(f.watch)
+	f.s.background.Go(func() { f.s.every(patience/4, f.watch) })
 	f.s.background.Go(f.follow)
 }
 
@@ -181,21 +181,12 @@ func (f *fanOut) spillOne(j spilling) {
 
 // watch puts into the queue what takes too long.
 func (f *fanOut) watch() {
-	tick := time.NewTicker(patience / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-f.s.living.Done():
-			return
-		case <-tick.C:
-		}
-		if f.open.Load() == 0 {
-			continue
-		}
-		for _, c := range f.s.consumers.list() {
-			for _, j := range c.overdue(patience) {
-				f.queue(c.name, j)
-			}
+	if f.open.Load() == 0 {
+		return
+	}
+	for _, c := range f.s.consumers.list() {
+		for _, j := range c.overdue(patience) {
+			f.queue(c.name, j)
 		}
 	}
 }

@@ -20,13 +20,13 @@ func (s *Service) List(ctx context.Context, f Filter, before string, limit int) 
 	if err != nil {
 		return nil, "", ErrCursor
 	}
-	table, read := s.records.table, readDelivery
+	bucket, read := s.records.bucket, readDelivery
 	if f.State == Dead { // they are listed on their own: there are few among many
-		table, read = s.records.dead, func(r store.Record) (*delivery, error) { return s.records.get(ctx, r.Key) }
+		bucket, read = s.records.dead, func(r store.Record) (*delivery, error) { return s.records.get(ctx, r.Key) }
 	}
 	const mostPages = 8 // read for one page of the answer, where a state is rare
 	for range mostPages {
-		records, err := table.List(ctx, match, revision, max(limit, 1))
+		records, err := bucket.List(ctx, match, revision, max(limit, 1))
 		if err != nil {
 			return nil, "", fmt.Errorf("webhook: listing deliveries: %w", err)
 		}

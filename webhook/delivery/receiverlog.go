@@ -65,7 +65,7 @@ func (r *receiverLog) attempted(sub *Subscription, a send.Attempt, heldBack bool
 		r.by[sub.Consumer] = s
 	}
 	s.last = r.now()
-	s.subscription, s.host, s.attempt = sub.ID, hostOf(sub.URL), a
+	s.subscription, s.host, s.attempt = sub.ID, send.HostOf(sub.URL), a
 	if a.Succeeded() {
 		s.is = condition{}
 	} else {

@@ -18,18 +18,18 @@ type records struct {
 	store   *store.Store
 	events  *event.Log
 	history time.Duration
-	table   *store.Bucket
+	bucket  *store.Bucket
 	dead    *store.Bucket // the keys of dead deliveries, so that they are found and counted
 
 	mu       sync.Mutex
-	deadKeys map[string]struct{} // as the table has them; guarded by mu
+	deadKeys map[string]struct{} // as the bucket has them; guarded by mu
 }
 
-// openRecords opens the tables. watching is for how long what is dead is counted.
+// openRecords opens the buckets. watching is for how long what is dead is counted.
 func openRecords(ctx, watching context.Context, s *store.Store, events *event.Log, history time.Duration) (*records, error) {
 	r := &records{store: s, events: events, history: history, deadKeys: map[string]struct{}{}}
 	var errs [2]error
-	r.table, errs[0] = s.Bucket(ctx, store.BucketConfig{Name: "deliveries", MaxAge: history})
+	r.bucket, errs[0] = s.Bucket(ctx, store.BucketConfig{Name: "deliveries", MaxAge: history})
 	r.dead, errs[1] = s.Bucket(ctx, store.BucketConfig{Name: "dead", MaxAge: history})
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func (r *records) of(ctx context.Context, w work) (*delivery, error) {
 
 // get returns a stored delivery, or store.ErrNotFound.
 func (r *records) get(ctx context.Context, key string) (*delivery, error) {
-	record, err := r.table.Get(ctx, key)
+	record, err := r.bucket.Get(ctx, key)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (r *records) find(ctx context.Context, id string) (*delivery, error) {
 	if !store.IsID(id) {
 		return nil, ErrNotFound
 	}
-	found, err := r.table.List(ctx, "*.*."+id, 0, 1)
+	found, err := r.bucket.List(ctx, "*.*."+id, 0, 1)
 	if err != nil {
 		return nil, fmt.Errorf("webhook: reading a delivery: %w", err)
 	}
@@ -117,9 +117,9 @@ func (r *records) write(ctx context.Context, d *delivery) error {
 	var revision uint64
 	var err error
 	if value := encoded(d); d.revision == 0 {
-		revision, err = r.table.Create(ctx, d.key(), value, 0)
+		revision, err = r.bucket.Create(ctx, d.key(), value, 0)
 	} else {
-		revision, err = r.table.Update(ctx, d.key(), value, d.revision, 0)
+		revision, err = r.bucket.Update(ctx, d.key(), value, d.revision, 0)
 	}
 	if err == nil {
 		d.revision = revision
@@ -136,7 +136,7 @@ func (r *records) settle(ctx context.Context, d *delivery) error {
 	if erased, err := r.isErased(ctx, d); err != nil || !erased {
 		return err
 	}
-	err := r.table.DeleteIf(ctx, d.key(), d.revision)
+	err := r.bucket.DeleteIf(ctx, d.key(), d.revision)
 	if errors.Is(err, store.ErrConflict) {
 		return errErased // whoever has written since takes that back
 	}

@@ -119,38 +119,34 @@ func (s *Service) Start() error {
 	ctx, cancel := storeContext()
 	defer cancel()
 	s.fanOut.start(ctx)
-	s.background.Go(s.tidy)
-	s.background.Go(s.renew)
+	s.background.Go(func() { s.every(s.idle/2, s.tidy) })
+	s.background.Go(func() { s.every(s.renewal/4, s.renew) })
 	return nil
 }
 
-func (s *Service) tidy() {
-	tick := time.NewTicker(s.idle / 2)
+// every calls f again and again until the service closes.
+func (s *Service) every(interval time.Duration, f func()) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-s.living.Done():
 			return
 		case <-tick.C:
-			s.consumers.closeIdle(s.idle)
-			s.receivers.sweep(s.quiet)
+			f()
 		}
 	}
 }
 
+func (s *Service) tidy() {
+	s.consumers.closeIdle(s.idle)
+	s.receivers.sweep(s.quiet)
+}
+
 // renew keeps the items that wait in memory.
 func (s *Service) renew() {
-	tick := time.NewTicker(s.renewal / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.living.Done():
-			return
-		case <-tick.C:
-			for _, c := range s.consumers.list() {
-				c.renew()
-			}
-		}
+	for _, c := range s.consumers.list() {
+		c.renew()
 	}
 }
 

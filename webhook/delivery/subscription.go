@@ -2,11 +2,9 @@ package delivery
 
 import (
 	"context"
-	"net/url"
 	"time"
 
 	"pollbridge/event"
-	"pollbridge/webhook/send"
 )
 
 // Subscription is what a delivery needs to know of a subscription, in its form of the
@@ -40,12 +38,4 @@ type Subscriptions interface {
 	Failed(ctx context.Context, id string)
 	// Gone is told that a receiver wants no more. After an error the delivery goes on.
 	Gone(ctx context.Context, id, deliveryID string) error
-}
-
-func hostOf(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return ""
-	}
-	return send.Host(u)
 }

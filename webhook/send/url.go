@@ -101,3 +101,12 @@ func isName(host string) bool {
 func Host(u *url.URL) string {
 	return strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 }
+
+// HostOf is Host of a URL that was stored, or empty if that is none.
+func HostOf(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return ""
+	}
+	return Host(u)
+}
