@@ -12,6 +12,7 @@ import (
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/store/cluster"
 	"pollbridge/store/engine"
 	"pollbridge/upstream"
 	"pollbridge/watch"
@@ -43,8 +44,9 @@ type Config struct {
 
 // StoreConfig says where what must survive is kept, for how long, and how.
 type StoreConfig struct {
-	Engine engine.Config `yaml:",inline"` // dir, sync
-	Data   store.Config  `yaml:",inline"`
+	Engine engine.Config  `yaml:",inline"` // dir, sync
+	Data   store.Config   `yaml:",inline"`
+	NATS   cluster.Config `yaml:"nats"`
 }
 
 // Default is what applies where nothing else is said. It lacks the upstream's
@@ -58,7 +60,7 @@ func Default() *Config {
 		Breaker:  upstream.DefaultBreakerConfig(),
 		Watch:    watch.DefaultConfig(),
 		Webhook:  webhook.DefaultConfig(),
-		Store:    StoreConfig{engine.DefaultConfig(), store.DefaultConfig()},
+		Store:    StoreConfig{engine.DefaultConfig(), store.DefaultConfig(), cluster.DefaultConfig()},
 		Admin:    admin.DefaultConfig(),
 		Log:      LogConfig{Level: "info", Format: "text"},
 		read:     &settings.Reading{},
@@ -78,6 +80,8 @@ func (c *Config) Validate() error {
 	m.Within("webhook", c.Webhook.Validate())
 	m.Within("store", c.Store.Engine.Validate())
 	m.Within("store", c.Store.Data.Validate())
+	m.Within("store.nats", c.Store.NATS.Validate())
+	m.NotBuilt(c.Store.NATS.URL == "", "store.nats.url")
 	m.Within("admin", c.Admin.Validate())
 	m.Within("log", c.Log.Validate())
 	m.NotBuilt(c.Tracing.OTLPEndpoint == "", "tracing.otlp_endpoint")

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"crypto/tls"
-	"fmt"
 	"net/netip"
 
 	"pollbridge/internal/check"
@@ -36,21 +34,6 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	var m check.Mistakes
 	m.Listen("listen", c.Listen)
-	c.TLS.validate(&m)
+	m.KeyPair("tls.cert_file", c.TLS.CertFile, "tls.key_file", c.TLS.KeyFile)
 	return m.Err()
-}
-
-func (t TLSConfig) validate(m *check.Mistakes) {
-	switch {
-	case t.CertFile == "" && t.KeyFile == "":
-	case t.CertFile == "":
-		m.Add("tls.cert_file", "is not set, but tls.key_file is: want both or none")
-	case t.KeyFile == "":
-		m.Add("tls.key_file", "is not set, but tls.cert_file is: want both or none")
-	default:
-		if m.File("tls.cert_file", t.CertFile) && m.SecretFile("tls.key_file", t.KeyFile) {
-			_, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-			m.Want(err == nil, "tls.cert_file", t.CertFile, fmt.Sprintf("a PEM certificate with the key of tls.key_file, but: %v", err))
-		}
-	}
 }

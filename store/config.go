@@ -15,32 +15,12 @@ type Config struct {
 	// EncryptionKeyFile holds the key that encrypts what is stored. Empty: a key
 	// is made in the data directory.
 	EncryptionKeyFile string `yaml:"encryption_key_file" secret:"maybe"`
-	// NATS is for a fleet. It must be what DefaultConfig says.
-	NATS NATSConfig `yaml:"nats"`
-}
-
-// NATSConfig says how the JetStream of a NATS cluster is reached, and what is made
-// there.
-type NATSConfig struct {
-	// URL names servers of the cluster, separated by commas.
-	URL string `yaml:"url" secret:"maybe"`
-	// CredentialsFile, CAFile, CertFile and KeyFile are what the servers ask for.
-	CredentialsFile string `yaml:"credentials_file" secret:"maybe"`
-	CAFile          string `yaml:"ca_file"`
-	CertFile        string `yaml:"cert_file"`
-	KeyFile         string `yaml:"key_file" secret:"maybe"`
-	// Replicas is how many servers keep what is stored.
-	Replicas int `yaml:"replicas"`
-	// Prefix begins the names of everything in the cluster.
-	Prefix string `yaml:"prefix"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
 func DefaultConfig() Config {
-	return Config{Retain: 15 * time.Minute, History: 168 * time.Hour, NATS: defaultNATS}
+	return Config{Retain: 15 * time.Minute, History: 168 * time.Hour}
 }
-
-var defaultNATS = NATSConfig{Replicas: 3, Prefix: "pollbridge"}
 
 // Validate returns all mistakes in c, joined; each names its key. It reads
 // EncryptionKeyFile.
@@ -53,12 +33,5 @@ func (c Config) Validate() error {
 			m.Add("encryption_key_file", "want a file that holds 32 bytes, raw, in hex or in base64 (openssl rand -hex 32)")
 		}
 	}
-	m.NotBuilt(c.NATS.URL == "", "nats.url")
-	m.NotBuilt(c.NATS.CredentialsFile == "", "nats.credentials_file")
-	m.NotBuilt(c.NATS.CAFile == "", "nats.ca_file")
-	m.NotBuilt(c.NATS.CertFile == "", "nats.cert_file")
-	m.NotBuilt(c.NATS.KeyFile == "", "nats.key_file")
-	m.NotBuilt(c.NATS.Replicas == defaultNATS.Replicas, "nats.replicas")
-	m.NotBuilt(c.NATS.Prefix == defaultNATS.Prefix, "nats.prefix")
 	return m.Err()
 }

@@ -23,11 +23,6 @@ func TestConfigValidate(t *testing.T) {
 		{"history", func(c *store.Config) { c.History = 50e6 }, `history: "50ms": want at least 1s`},
 		{"key file", func(c *store.Config) { c.EncryptionKeyFile = missing }, `encryption_key_file: want the path of a file that can be read, but: no such file or directory (the value is not shown)`},
 		{"a file without a key", func(c *store.Config) { c.EncryptionKeyFile = noKey }, `encryption_key_file: want a file that holds 32 bytes`},
-		{"a fleet", func(c *store.Config) { c.NATS.URL = "nats://u:hunter2@a:4222, tls://b" }, `nats.url: its feature is not built yet`},
-		{"a fleet's credentials", func(c *store.Config) { c.NATS.CredentialsFile = "hunter2" }, `nats.credentials_file: its feature is not built yet`},
-		{"a fleet's certificates", func(c *store.Config) { c.NATS.CAFile, c.NATS.CertFile, c.NATS.KeyFile = "a", "b", "hunter2" }, `nats.key_file: its feature is not built yet`},
-		{"a fleet's replicas", func(c *store.Config) { c.NATS.Replicas = 1 }, `nats.replicas: its feature is not built yet`},
-		{"a fleet's prefix", func(c *store.Config) { c.NATS.Prefix = "" }, `nats.prefix: its feature is not built yet`},
 	} {
 		c := store.DefaultConfig()
 		test.change(&c)

@@ -15,6 +15,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 // Engine is an embedded NATS server and the connection to it. It is safe for concurrent
@@ -33,9 +35,9 @@ type Engine struct {
 	ctx     context.Context // ends with the engine
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	trouble chan struct{}          // holds a token when there is something to look at
-	usable  atomic.Pointer[period] // until the server cannot write any more
-	up      atomic.Pointer[period] // until it is stopped
+	trouble chan struct{} // holds a token when there is something to look at
+	usable  period.Period // until the server cannot write any more
+	up      period.Period // until it is stopped
 
 	unclean bool // the server was not stopped in good order before it was started
 
@@ -67,8 +69,8 @@ func Open(ctx context.Context, cfg Config, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{cfg: cfg, log: o.Log, lock: lock, trouble: make(chan struct{}, 1)}
-	e.usable.Store(newPeriod())
-	e.up.Store(newPeriod())
+	e.usable.Begin()
+	e.up.Begin()
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	if err := e.open(ctx, o.Prepare); err != nil {
 		return nil, errors.Join(err, e.shutdown())
@@ -210,8 +212,8 @@ func (e *Engine) Close() error {
 			e.broken.Store(true)
 		}
 	}
-	e.usable.Load().end(ErrClosed)
-	e.up.Load().end(ErrClosed)
+	e.usable.End(ErrClosed)
+	e.up.End(ErrClosed)
 	return e.shutdown()
 }
 

@@ -18,28 +18,17 @@ const (
 	roomToGoOn    = 4 << 20 // on a disk that was full: it shall not be so again at once
 )
 
-// period is a time that ends for a reason.
-type period struct {
-	context.Context
-	end context.CancelCauseFunc
-}
-
-func newPeriod() *period {
-	ctx, end := context.WithCancelCause(context.Background())
-	return &period{ctx, end}
-}
-
 // Usable returns a context that lasts while what is written is kept. Its cause says why
 // it has ended; when the server can write again, Usable returns another one.
-func (e *Engine) Usable() context.Context { return e.usable.Load() }
+func (e *Engine) Usable() context.Context { return e.usable.Context() }
 
 // Up returns a context that lasts while the server runs. What that does not keep on the
 // disk, such as consumers, ends with it; one that cannot write can still be read.
-func (e *Engine) Up() context.Context { return e.up.Load() }
+func (e *Engine) Up() context.Context { return e.up.Context() }
 
 // Err is why the engine cannot be used now (disk full, directory gone), or nil. It does
 // not block: the engine looks after itself in the background, every second or so.
-func (e *Engine) Err() error { return context.Cause(e.Usable()) }
+func (e *Engine) Err() error { return e.usable.Err() }
 
 // Report tells the engine that it failed to write what was asked of it. It is believed:
 // nothing is written until the server has been started anew.
@@ -48,7 +37,7 @@ func (e *Engine) Report(err error) { e.fail(err) }
 // fail notes that the engine cannot be used. Only the first reason counts.
 func (e *Engine) fail(err error) {
 	e.broken.Store(true)
-	e.usable.Load().end(fmt.Errorf("the engine in %s: %w", e.dir(), err))
+	e.usable.End(fmt.Errorf("the engine in %s: %w", e.dir(), err))
 	select {
 	case e.trouble <- struct{}{}:
 	default:
@@ -153,7 +142,7 @@ func (e *Engine) revive(started os.FileInfo, ticker *time.Ticker) bool {
 			e.log.Error("store is still unusable", "error", err)
 			continue
 		}
-		e.usable.Store(newPeriod())
+		e.usable.Begin()
 		e.tryWrite()
 		if e.Err() == nil {
 			return true
@@ -163,7 +152,7 @@ func (e *Engine) revive(started os.FileInfo, ticker *time.Ticker) bool {
 
 // restart starts the server anew and waits until it is reached.
 func (e *Engine) restart() error {
-	e.up.Load().end(e.Err())
+	e.up.End(e.Err())
 	e.stopServer()
 	e.broken.Store(false) // until the next one fails, perhaps while it starts
 	ctx, cancel := context.WithTimeout(e.ctx, time.Minute)
@@ -186,6 +175,6 @@ func (e *Engine) restart() error {
 		return err
 	}
 	e.tellLosses(ctx, files)
-	e.up.Store(newPeriod())
+	e.up.Begin()
 	return nil
 }

@@ -1,0 +1,159 @@
+package cluster_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/natscluster"
+	"pollbridge/store/cluster"
+)
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func configOf(c *natscluster.Cluster) cluster.Config {
+	cfg := cluster.DefaultConfig()
+	cfg.URL, cfg.Replicas = c.URL(), len(c.Servers)
+	return cfg
+}
+
+// TestManyComeAtOnce: what is needed is made by whoever comes first.
+func TestManyComeAtOnce(t *testing.T) {
+	t.Parallel()
+	servers := natscluster.Start(t, 3, natscluster.Settings{})
+	var coming sync.WaitGroup
+	for range 6 {
+		coming.Go(func() {
+			c, err := cluster.Open(within(t), configOf(servers), slog.New(slog.DiscardHandler))
+			if err != nil {
+				t.Errorf("Open = %v", err)
+				return
+			}
+			if err := c.Err(); err != nil {
+				t.Errorf("Err = %v", err)
+			}
+			testkit.NoError(t, c.Close())
+		})
+	}
+	coming.Wait()
+}
+
+// TestServerThatCannotBeUsed: the error says what to do, and comes at once.
+func TestServerThatCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		settings natscluster.Settings
+		user     string
+		replicas int
+		want     []string
+	}{
+		"no JetStream":         {natscluster.Settings{Bare: true}, "", 1, []string{"without JetStream", "jetstream {}"}},
+		"not for this account": {natscluster.Settings{Extra: `accounts {A: {users: [{user: a, password: sesame}]}, B: {jetstream: enabled, users: [{user: b, password: b}]}}`}, "a:sesame@", 1, []string{"account of this user"}},
+		"wrong password":       {natscluster.Settings{Extra: `authorization {user: a, password: b}`}, "a:sesame@", 1, []string{"Authorization", "store.nats.credentials_file"}},
+		"no cluster":           {natscluster.Settings{}, "", 3, []string{"store.nats.replicas to 1"}},
+		"no permission": {natscluster.Settings{Extra: `authorization {users: [{user: a, password: sesame, permissions: {publish: ["$JS.API.INFO", "$JS.API.STREAM.>"], subscribe: ["pollbridge.>"]}}]}`}, "a:sesame@", 1,
+			[]string{"may not", "Publish", "pollbridge.TRIAL", "docs/fleet.md"}},
+		"no permission to hear": {natscluster.Settings{Extra: `authorization {users: [{user: a, password: sesame, permissions: {publish: [">"], subscribe: ["x.>"]}}]}`}, "a:sesame@", 1,
+			[]string{"may not", "Subscription", "pollbridge.inbox"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			servers := natscluster.Start(t, 1, test.settings)
+			cfg := configOf(servers)
+			cfg.URL, cfg.Replicas = "nats://"+test.user+servers.Servers[0].Addr, test.replicas
+			begun := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			c, err := cluster.Open(ctx, cfg, slog.New(slog.DiscardHandler))
+			if err == nil {
+				c.Close()
+				t.Fatal("Open succeeded")
+			}
+			t.Logf("after %v: %v", time.Since(begun), err)
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("Open = %v; want %q in it", err, want)
+				}
+			}
+			if strings.Contains(err.Error(), "sesame") {
+				t.Errorf("Open = %v: it shows the password", err)
+			}
+		})
+	}
+}
+
+// TestServerThatIsTooOld: what it lacks would show later, one by one.
+func TestServerThatIsTooOld(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	testkit.NoError(t, err)
+	defer ln.Close()
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			fmt.Fprint(conn, `INFO {"server_id":"x","server_name":"old","version":"2.11.9","proto":1,"max_payload":1048576,"headers":true,"jetstream":true}`+"\r\n")
+			for in := bufio.NewScanner(conn); in.Scan(); {
+				if in.Text() == "PING" {
+					fmt.Fprint(conn, "PONG\r\n")
+				}
+			}
+		}
+	}()
+	cfg := cluster.DefaultConfig()
+	cfg.URL = "nats://" + ln.Addr().String()
+	_, err = cluster.Open(within(t), cfg, slog.New(slog.DiscardHandler))
+	if err == nil || !strings.Contains(err.Error(), "2.11.9") || !strings.Contains(err.Error(), "2.12.0 or later") {
+		t.Errorf("Open = %v", err)
+	}
+}
+
+// TestClusterThatFails: the connection says that it cannot be used while it cannot, and heals
+// by itself.
+func TestClusterThatFails(t *testing.T) {
+	t.Parallel()
+	servers := natscluster.Start(t, 3, natscluster.Settings{})
+	c, err := cluster.Open(within(t), configOf(servers), slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	defer c.Close()
+	works := func() bool { return c.Err() == nil }
+	fails := func() bool { return c.Err() != nil }
+
+	before := c.Usable()
+	for _, i := range []int{0, 1} { // no majority is left
+		servers.Servers[i].Kill()
+	}
+	testkit.Eventually(t, "two of three servers are missed", fails)
+	if before.Err() == nil {
+		t.Error("the context of before goes on")
+	}
+	for _, i := range []int{0, 1} {
+		servers.Servers[i].Start()
+	}
+	testkit.Eventually(t, "it can be used again", works)
+
+	up := c.Up()
+	for _, s := range servers.Servers {
+		s.Signal(syscall.SIGSTOP)
+	}
+	testkit.Eventually(t, "servers that hang are missed", fails)
+	testkit.Eventually(t, "the connection to a server that hangs counts as lost", func() bool { return up.Err() != nil })
+	for _, s := range servers.Servers {
+		s.Signal(syscall.SIGCONT)
+	}
+	testkit.Eventually(t, "it can be used again", func() bool { return works() && c.Up().Err() == nil })
+}
