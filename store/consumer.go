@@ -116,7 +116,7 @@ func (t *Consumer) consume(ctx context.Context) (jetstream.Consumer, error) {
 	t.id = nuid.Next() // known before it is there: the answer may get lost
 	q := t.pending.q
 	consumer, err := q.js.CreateConsumer(ctx, jetstream.ConsumerConfig{
-		Name: t.id, FilterSubject: q.do(t.pending.subject, "*"),
+		Name: t.id, FilterSubject: q.s.prefix.subject(q.do(t.pending.subject, "*")),
 		AckPolicy: jetstream.AckExplicitPolicy, AckWait: q.ackWait, MaxAckPending: t.n,
 		MemoryStorage: true, InactiveThreshold: 5 * time.Minute,
 	})

@@ -18,13 +18,13 @@ func (j *Journal) Count(ctx context.Context, sequence uint64) (int, error) {
 func (q *Queue) Subjects(ctx context.Context) ([]string, error) {
 	ctx, cancel := q.s.look(ctx)
 	defer cancel()
-	info, err := q.js.Info(ctx, jetstream.WithSubjectFilter(q.id+".>"))
+	info, err := q.js.Info(ctx, jetstream.WithSubjectFilter(q.s.prefix.subject(q.id+".>")))
 	if err != nil {
 		return nil, q.s.failed("read", err)
 	}
 	found := map[string]bool{}
 	for subject := range info.State.Subjects {
-		tokens := strings.Split(strings.TrimPrefix(subject, q.id+"."), ".") // do or at, subject, name
+		tokens := strings.Split(strings.TrimPrefix(q.s.prefix.cut(subject), q.id+"."), ".") // do or at, subject, name
 		if len(tokens) == 3 {
 			found[tokens[1]] = true
 		}

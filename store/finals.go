@@ -27,9 +27,10 @@ import (
 type Finals struct{ stream }
 
 const (
-	finalsID  = "FINALS"
-	maxFinal  = 64 << 20
-	chunkSize = 4 << 20
+	finalsID   = "FINALS"
+	maxFinal   = 64 << 20
+	chunkSize  = 4 << 20 // or less, where the server takes less at a time
+	leastChunk = 32 << 10
 	// leastShared is the size of a body from which on it is worth looking whether another
 	// answer has it.
 	leastShared = 1 << 10
@@ -104,9 +105,13 @@ func (s *Store) keep(ctx context.Context, sessionID string) (leave func(), err e
 	}
 }
 
+// chunkSize is that of parts of a large body.
+func (s *Store) chunkSize() int { return max(leastChunk, min(chunkSize, s.largest)) }
+
 // keepBody stores an answer with its body.
 func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err error) {
-	if len(head)+len(body) <= chunkSize {
+	size := f.s.chunkSize()
+	if len(head)+len(body) <= size {
 		a.upload = whole
 		return f.write(ctx, a.subject(), append(head, body...))
 	}
@@ -117,7 +122,7 @@ func (f *Finals) keepBody(ctx context.Context, a answer, head, body []byte) (err
 		}
 	}()
 	chunks := 0
-	for chunk := range slices.Chunk(body, chunkSize) {
+	for chunk := range slices.Chunk(body, size) {
 		if err := f.write(ctx, a.chunk(strconv.Itoa(chunks)), chunk); err != nil {
 			return err
 		}
@@ -263,7 +268,7 @@ func (f *Finals) chunks(ctx context.Context, a answer, size uint64) ([]byte, err
 	body := make([]byte, 0, size)
 	var damage error
 	next := 0
-	err := f.scan(ctx, a.chunk("*"), 1, maxFinal/chunkSize, func(m *message) bool {
+	err := f.scan(ctx, a.chunk("*"), 1, maxFinal/leastChunk, func(m *message) bool {
 		if m.Subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.Data)-sealOverhead) > size {
 			damage = ErrDamaged
 			return false
@@ -328,13 +333,14 @@ func (f *Finals) sweep(ctx context.Context) error {
 // uploads returns the answers of which there are chunks. It logs what nobody would find
 // any more, neither under its subject nor by looking for it.
 func (f *Finals) uploads(ctx context.Context) (map[answer]struct{}, error) {
-	info, err := f.js.Info(ctx, jetstream.WithSubjectFilter(finalsID+".>"))
+	info, err := f.js.Info(ctx, jetstream.WithSubjectFilter(f.s.prefix.subject(finalsID+".>")))
 	if err != nil {
 		return nil, err
 	}
 	uploads := map[answer]struct{}{}
 	var found uint64
 	for subject, count := range info.State.Subjects {
+		subject = f.s.prefix.cut(subject)
 		found += count
 		a, err := readAnswer(subject)
 		switch {

@@ -124,7 +124,7 @@ func (w *follower) hand(ctx context.Context, received jetstream.Msg) error {
 	if err := w.j.s.Err(); err != nil {
 		return err // what cannot be written may be seen, and gone later
 	}
-	m, _, err := receivedMessage(received)
+	m, _, err := w.j.s.receivedMessage(received)
 	if err != nil {
 		return err
 	}

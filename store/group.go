@@ -182,7 +182,7 @@ func (g *group) wakeLocked() {
 func (g *group) putBatch(batch []*write) {
 	messages := make([]*nats.Msg, len(batch))
 	for i, w := range batch {
-		messages[i] = &nats.Msg{Subject: w.m.Subject, Data: w.m.Data, Header: nats.Header{}}
+		messages[i] = &nats.Msg{Subject: g.s.prefix.subject(w.m.Subject), Data: w.m.Data, Header: nats.Header{}}
 		maps.Copy(messages[i].Header, w.m.Header)
 	}
 	sequence, err := g.s.publishBatch(messages)

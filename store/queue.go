@@ -65,7 +65,7 @@ func (q *Queue) Add(ctx context.Context, subject, name string, value []byte) err
 func (q *Queue) AddAt(ctx context.Context, subject, name string, value []byte, at time.Time) error {
 	m := nats.NewMsg(q.at(subject, name))
 	m.Header.Set(jetstream.ScheduleHeader, "@at "+at.UTC().Format(time.RFC3339Nano))
-	m.Header.Set(jetstream.ScheduleTargetHeader, q.do(subject, name))
+	m.Header.Set(jetstream.ScheduleTargetHeader, q.s.prefix.subject(q.do(subject, name)))
 	return q.add(ctx, m, subject, name, value)
 }
 

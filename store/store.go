@@ -38,7 +38,12 @@ type Store struct {
 	log  *slog.Logger
 	keys *keys
 	conn Connection
-	js   jetstream.JetStream
+
+	prefix   prefix
+	replicas int
+	largest  int // value that the server takes
+
+	js jetstream.JetStream
 
 	ctx     context.Context // ends with the store
 	stop    context.CancelFunc
@@ -60,6 +65,8 @@ type Options struct {
 	Connection Connection // open until the store is closed
 	Key        Key
 	Log        *slog.Logger
+	Prefix     string // of all names at the server; may be empty
+	Replicas   int    // how many servers keep what is stored; 0: one
 }
 
 // Errors that callers branch on.
@@ -77,7 +84,8 @@ var errClosed = errors.New("store: closed")
 // to do: it was encrypted with another key. It waits no longer than ctx. The caller must
 // Close the store, and the connection after it.
 func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
-	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secret), conn: o.Connection}
+	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secret), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas)}
+	s.largest = min(maxValue, int(s.conn.Conn().MaxPayload())-aroundValue)
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)
 	}

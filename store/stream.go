@@ -21,9 +21,12 @@ type stream struct {
 	writes *writes
 }
 
-// maxValue is the size of the largest single value. What is around it fits into what a
-// server takes as one message.
+// maxValue is the size of the largest single value. What is around it fits into what the
+// embedded server takes as one message; others may take less.
 const maxValue = 7 << 20
+
+// aroundValue is more than what is around a value in a message.
+const aroundValue = 64 << 10
 
 // message is one message of a stream.
 type message = jetstream.RawStreamMsg
@@ -46,18 +49,20 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig, coll
 		return stream{}, err
 	}
 	defer cancel()
-	cfg.Storage, cfg.Replicas, cfg.AllowDirect, cfg.AllowAtomicPublish = jetstream.FileStorage, 1, true, true
-	js, err := s.js.CreateOrUpdateStream(ctx, cfg)
+	id := cfg.Name
+	cfg.Name, cfg.Subjects = s.prefix.stream(id), s.prefix.subjects(cfg.Subjects)
+	cfg.Storage, cfg.Replicas, cfg.AllowDirect, cfg.AllowAtomicPublish = jetstream.FileStorage, s.replicas, true, true
+	js, err := EnsureStream(ctx, s.js, cfg)
 	if err != nil {
-		return stream{}, s.failed("open "+cfg.Name, err)
+		return stream{}, s.failed("open "+cfg.Name, Explained(err))
 	}
-	writing, _ := s.writing.LoadOrStore(cfg.Name, newWrites(s, collecting))
-	return stream{s, js, cfg.Name, writing.(*writes)}, nil
+	writing, _ := s.writing.LoadOrStore(id, newWrites(s, collecting))
+	return stream{s, js, id, writing.(*writes)}, nil
 }
 
 // publish writes a message durably and returns its sequence.
 func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.PublishOpt) (uint64, error) {
-	if len(m.Data) > maxValue+sealOverhead {
+	if len(m.Data) > s.largest+sealOverhead {
 		return 0, ErrTooLarge
 	}
 	ctx, cancel, err := s.use(ctx)
@@ -65,7 +70,7 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, options ...jetstream.P
 		return 0, err
 	}
 	defer cancel()
-	ack, err := s.js.PublishMsg(ctx, m, options...)
+	ack, err := s.js.PublishMsg(ctx, s.prefix.message(m), options...)
 	if err != nil {
 		return 0, s.failed("write", err)
 	}
@@ -114,14 +119,14 @@ func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
 func (st stream) next(ctx context.Context, from uint64, match string) (*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	return st.s.found(st.js.GetMsg(ctx, from, jetstream.WithGetMsgSubject(match)))
+	return st.s.found(st.js.GetMsg(ctx, from, jetstream.WithGetMsgSubject(st.s.prefix.subject(match))))
 }
 
 // last returns the newest message about a subject, or ErrNotFound.
 func (st stream) last(ctx context.Context, subject string) (*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	return st.s.found(st.js.GetLastMsgForSubject(ctx, subject))
+	return st.s.found(st.js.GetLastMsgForSubject(ctx, st.s.prefix.subject(subject)))
 }
 
 // found returns what the server answered, or ErrNotFound.
@@ -129,7 +134,11 @@ func (s *Store) found(m *message, err error) (*message, error) {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return nil, ErrNotFound
 	}
-	return m, s.failed("read", err)
+	if err != nil {
+		return nil, s.failed("read", err)
+	}
+	m.Subject = s.prefix.cut(m.Subject)
+	return m, nil
 }
 
 // scan calls f for each message that matches (all of them if match is empty), from a
@@ -162,6 +171,7 @@ func (st stream) scan(ctx context.Context, match string, from uint64, limit int,
 func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfig, f func(*message)) error {
 	ctx, cancel := either(ctx, st.s.ctx)
 	defer cancel()
+	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
 	consumer, err := st.js.OrderedConsumer(ctx, cfg)
 	if err != nil {
 		return st.s.failed("read", err)
@@ -188,7 +198,7 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 			return st.s.failed("read", err)
 		}
 		var m *message
-		if m, left, err = receivedMessage(received); err != nil {
+		if m, left, err = st.s.receivedMessage(received); err != nil {
 			return err
 		}
 		f(m)
@@ -213,8 +223,8 @@ const (
 func (st stream) batch(ctx context.Context, match string, from uint64, n int) (messages []*message, err error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	answers, err := jetstreamext.GetBatch(ctx, st.s.js, st.id, n, jetstreamext.GetBatchSeq(max(1, from)),
-		jetstreamext.GetBatchSubject(match), jetstreamext.GetBatchMaxBytes(maxBatchBytes))
+	answers, err := jetstreamext.GetBatch(ctx, st.s.js, st.s.prefix.stream(st.id), n, jetstreamext.GetBatchSeq(max(1, from)),
+		jetstreamext.GetBatchSubject(st.s.prefix.subject(match)), jetstreamext.GetBatchMaxBytes(maxBatchBytes))
 	if err != nil {
 		return nil, st.s.failed("read", err)
 	}
@@ -225,6 +235,7 @@ func (st stream) batch(ctx context.Context, match string, from uint64, n int) (m
 		if err != nil {
 			return nil, st.s.failed("read", err)
 		}
+		m.Subject = st.s.prefix.cut(m.Subject)
 		messages = append(messages, m)
 	}
 	return messages, st.s.failed("read", ctx.Err()) // the library takes that for the end
@@ -253,7 +264,7 @@ func (st stream) purge(ctx context.Context, match string) error {
 		return err
 	}
 	defer cancel()
-	return st.s.failed("erase", st.js.Purge(ctx, jetstream.WithPurgeSubject(match)))
+	return st.s.failed("erase", st.js.Purge(ctx, jetstream.WithPurgeSubject(st.s.prefix.subject(match))))
 }
 
 // erase erases one message. It is no error if there is none any more.
@@ -288,6 +299,7 @@ func (st stream) hear(ctx context.Context, cfg jetstream.OrderedConsumerConfig) 
 		return nil, err
 	}
 	defer cancel()
+	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
 	return st.js.OrderedConsumer(ctx, cfg)
 }
 
@@ -315,13 +327,13 @@ func eachMessage(ctx context.Context, consumer jetstream.Consumer, f func(jetstr
 
 // receivedMessage is what a consumer handed out as a message of its stream. left is how many
 // more there are.
-func receivedMessage(received jetstream.Msg) (m *message, left uint64, err error) {
+func (s *Store) receivedMessage(received jetstream.Msg) (m *message, left uint64, err error) {
 	place, err := received.Metadata()
 	if err != nil {
 		return nil, 0, err
 	}
 	return &message{
-		Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
+		Subject: s.prefix.cut(received.Subject()), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
 		Header: received.Headers(), Data: received.Data(),
 	}, place.NumPending, nil
 }

@@ -75,7 +75,7 @@ func (w *watcher) round(ctx context.Context) error {
 		return err
 	}
 	return eachMessage(ctx, consumer, func(received jetstream.Msg) error {
-		m, _, err := receivedMessage(received)
+		m, _, err := w.b.s.receivedMessage(received)
 		if err != nil {
 			return err
 		}

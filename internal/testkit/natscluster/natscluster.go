@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats.go"
+
 	"pollbridge/internal/testkit"
 )
 
@@ -93,6 +95,15 @@ func (c *Cluster) URL() string {
 		urls = append(urls, "nats://"+s.Addr)
 	}
 	return strings.Join(urls, ",")
+}
+
+// Connect connects to a server, until the end of the test.
+func (c *Cluster) Connect(t testing.TB, server int) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect("nats://" + c.Servers[server].Addr)
+	testkit.NoError(t, err)
+	t.Cleanup(nc.Close)
+	return nc
 }
 
 func freePorts(t testing.TB, n int) (ports []string) {
