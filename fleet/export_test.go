@@ -1,0 +1,21 @@
+package fleet
+
+import "time"
+
+// Quick has a replica that ended without a word noticed sooner.
+func (o Options) Quick() Options {
+	o.timing = usual
+	o.timing.heartbeat, o.timing.fenced, o.timing.dead = 200*time.Millisecond, 3*time.Second, 4*time.Second
+	return o
+}
+
+// Kill has a replica end without a word.
+func (f *Fleet) Kill() {
+	f.stop()
+	f.running.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, h := range f.held {
+		h.stopAnswering()
+	}
+}

@@ -1,0 +1,195 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"pollbridge/store"
+)
+
+// timing is how long things take.
+type timing struct {
+	heartbeat time.Duration
+	fenced    time.Duration // after a heartbeat that the store has, what is held is held
+	dead      time.Duration // without a heartbeat a replica counts as dead
+	forgotten time.Duration // after it nothing is known of a replica any more
+	patience  time.Duration // with a holder that cannot be reached: it may be on its way to another server
+}
+
+// A holder that cannot say that it is there stops before others take its slots; it goes on
+// through the election of another leader of the store's, which takes 7 s.
+var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, patience: time.Second}
+
+const callTime = 5 * time.Second // of one call of the store
+
+// Holder is what looks after sessions.
+type Holder interface {
+	// Begin is told of slots that are this replica's from now on. It must not block.
+	Begin(slots []int)
+	// End is told of slots that are no more. When it returns, nothing goes on about their
+	// sessions.
+	End(slots []int)
+}
+
+// Options is what a Fleet needs. All of it is needed.
+type Options struct {
+	Store   *store.Store
+	Log     *slog.Logger
+	Replica Replica       // this one; Draining, Unwell and Slots are set here
+	Window  time.Duration // in which the upstream is asked once about a session
+
+	timing timing // zero: usual
+}
+
+// Fleet is this replica's part in a fleet. It is safe for concurrent use. Create it with Open.
+type Fleet struct {
+	id     string
+	store  *store.Store
+	bucket *store.Bucket
+	log    *slog.Logger
+	window time.Duration
+	timing timing
+	holder Holder
+
+	handlers map[string]Handler // what can be asked; not changed after Start
+
+	ctx     context.Context // ends when Close begins
+	stop    context.CancelFunc
+	running sync.WaitGroup
+	wake    chan struct{} // holds a token when slots should be looked at
+	wants   chan want     // slots that somebody cannot wait for
+
+	mu       sync.Mutex
+	own      Replica          // guarded by mu, as all below
+	begun    bool             // what was there at the start is known
+	peers    map[string]*peer // by id
+	slots    [Slots]slot      // as the store has them
+	held     map[int]*holding // by this replica
+	lost     map[int]*holding // that others have taken, until that is dealt with
+	newest   time.Time        // heartbeat of all, by the store's clock
+	ownHeard time.Time        // when the last own heartbeat came back
+	renewed  time.Time        // when the last heartbeat began that the store has
+}
+
+// peer is a replica as the store has it.
+type peer struct {
+	Replica
+	at     time.Time // of its last heartbeat, by the store's clock
+	heard  time.Time // when that was heard; zero: it was there at the start
+	silent bool      // it does not answer, and was not heard since
+}
+
+// slot is a slot as the store has it.
+type slot struct {
+	owner    string
+	revision uint64
+	since    time.Time // when that was heard
+}
+
+// Open opens the fleet's part of a store; ctx bounds that. Nothing is held before Start. The
+// caller must Close it.
+func Open(ctx context.Context, o Options) (*Fleet, error) {
+	f := &Fleet{
+		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, timing: cmp.Or(o.timing, usual), own: o.Replica,
+		handlers: map[string]Handler{}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
+		peers: map[string]*peer{}, held: map[int]*holding{}, lost: map[int]*holding{},
+	}
+	var err error
+	if f.bucket, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "fleet"}); err != nil {
+		return nil, err
+	}
+	f.ctx, f.stop = context.WithCancel(context.Background())
+	if err := f.bucket.Watch(f.ctx, ">", f.changed); err != nil {
+		f.stop()
+		return nil, err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun = true
+	return f, nil
+}
+
+// Start begins to hold slots, for h. It may be called once, after all calls of Answer.
+func (f *Fleet) Start(h Holder) {
+	f.holder = h
+	f.running.Go(f.beat)
+	f.running.Go(f.balanceUntilClosed)
+}
+
+// Close hands over what is held, and says that this replica is gone. It waits no longer than ctx
+// for the store.
+func (f *Fleet) Close(ctx context.Context) error {
+	f.mu.Lock()
+	f.own.Draining = true
+	f.mu.Unlock()
+	first := f.sayHere(ctx) // so that nobody waits for it, nor gives it anything
+	f.stop()
+	f.running.Wait()
+	f.endLost()
+	f.mu.Lock()
+	var all []int
+	for n := range f.held {
+		all = append(all, n)
+	}
+	f.mu.Unlock()
+	f.release(ctx, all)
+	return cmp.Or(first, errors.Join(f.bucket.Delete(ctx, replicaKey+f.id)))
+}
+
+// SetUnwell says whether the upstream cannot be reached from here. While others can, this
+// replica holds nothing.
+func (f *Fleet) SetUnwell(unwell bool) {
+	f.mu.Lock()
+	changed := f.own.Unwell != unwell
+	f.own.Unwell = unwell
+	f.mu.Unlock()
+	if changed {
+		f.wakeUp()
+	}
+}
+
+func (f *Fleet) wakeUp() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+// beat says again and again that this replica is there.
+func (f *Fleet) beat() {
+	tick := time.NewTicker(f.timing.heartbeat)
+	defer tick.Stop()
+	failed := false
+	for {
+		ctx, cancel := context.WithTimeout(f.ctx, callTime)
+		err := f.sayHere(ctx)
+		cancel()
+		if err != nil && f.ctx.Err() == nil && !failed {
+			f.log.Warn("this replica cannot tell the others that it is there", "error", err)
+		}
+		failed = err != nil
+		select {
+		case <-f.ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *Fleet) sayHere(ctx context.Context) error {
+	f.mu.Lock()
+	record := replicaRecord{recordVersion, f.own}
+	f.mu.Unlock()
+	began := time.Now()
+	if _, err := f.bucket.Put(ctx, replicaKey+f.id, encoded(record), f.timing.forgotten); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.renewed = began
+	return nil
+}

@@ -1,0 +1,259 @@
+package fleet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"pollbridge/fleet"
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/teststore"
+	"pollbridge/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// lab is a store and the replicas that share it.
+type lab struct {
+	t     *testing.T
+	store *teststore.Store
+
+	mu      sync.Mutex
+	holders [fleet.Slots]string // guarded by mu; who holds a slot, as the replicas were told
+	made    int
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	s, err := teststore.Open(within(t), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return &lab{t: t, store: s}
+}
+
+func within(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// replica is one of them. It answers who it is.
+type replica struct {
+	*fleet.Fleet
+	l    *lab
+	id   string
+	dead bool // guarded by the lab's mutex
+}
+
+func (l *lab) start(change ...func(*fleet.Options)) *replica {
+	l.t.Helper()
+	l.mu.Lock()
+	l.made++
+	id := fmt.Sprintf("r%d", l.made)
+	l.mu.Unlock()
+	o := fleet.Options{Store: l.store.Store, Log: slog.New(slog.DiscardHandler), Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Millisecond}
+	f, err := fleet.Open(within(l.t), o.Quick())
+	testkit.NoError(l.t, err)
+	r := &replica{Fleet: f, l: l, id: id}
+	f.Answer("who", func(_ context.Context, question []byte) []byte { return append([]byte(id+" "), question...) })
+	f.Start(r)
+	l.t.Cleanup(func() { r.end() })
+	return r
+}
+
+// end hands over and ends, unless the replica has ended already.
+func (r *replica) end() {
+	r.l.mu.Lock()
+	dead := r.dead
+	r.dead = true
+	r.l.mu.Unlock()
+	if !dead {
+		testkit.NoError(r.l.t, r.Close(within(r.l.t)))
+	}
+}
+
+func (r *replica) kill() {
+	r.Fleet.Kill()
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	r.dead = true
+	for n := range r.l.holders {
+		if r.l.holders[n] == r.id {
+			r.l.holders[n] = ""
+		}
+	}
+}
+
+func (r *replica) Begin(slots []int) {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	for _, n := range slots {
+		if holder := r.l.holders[n]; holder != "" {
+			r.l.t.Errorf("slot %d: %s holds it, and %s does", n, holder, r.id)
+		}
+		r.l.holders[n] = r.id
+	}
+}
+
+func (r *replica) End(slots []int) {
+	r.l.mu.Lock()
+	defer r.l.mu.Unlock()
+	for _, n := range slots {
+		if r.l.holders[n] == r.id {
+			r.l.holders[n] = ""
+		}
+	}
+}
+
+// shares waits until the replicas hold so many slots each.
+func (l *lab) shares(want map[*replica]int) {
+	l.t.Helper()
+	var held map[string]int
+	testkit.Eventually(l.t, fmt.Sprint("each has its share: ", len(want)), func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		held = map[string]int{}
+		for _, id := range l.holders {
+			held[id]++
+		}
+		for r, n := range want {
+			if held[r.id] != n {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestShares: who comes gets its share, and what somebody had who goes, the others get.
+func TestShares(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a := l.start()
+	l.shares(map[*replica]int{a: 256})
+	b := l.start()
+	l.shares(map[*replica]int{a: 128, b: 128})
+	c := l.start()
+	l.shares(map[*replica]int{a: 86, b: 85, c: 85})
+	c.kill()
+	l.shares(map[*replica]int{a: 128, b: 128})
+	d := l.start()
+	l.shares(map[*replica]int{a: 86, b: 85, d: 85})
+	a.end()
+	l.shares(map[*replica]int{b: 128, d: 128})
+	if replicas := b.Replicas(); len(replicas) != 2 || replicas[0].ID != b.id || replicas[1].ID != d.id || replicas[0].Slots != 128 {
+		t.Errorf("Replicas = %v", replicas)
+	}
+}
+
+// TestAsk: the holder answers, and where it has gone, whoever asks takes its place.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a := l.start()
+	l.shares(map[*replica]int{a: 256})
+	b := l.start()
+	l.shares(map[*replica]int{a: 128, b: 128})
+	sessionOf := func(r *replica) string {
+		for i := 0; ; i++ {
+			if id := fmt.Sprintf("ses_%d", i); r.Holds(id) {
+				return id
+			}
+		}
+	}
+	own, others := sessionOf(b), sessionOf(a)
+	if _, err := b.Ask(within(t), own, "who", nil); !errors.Is(err, fleet.ErrHere) {
+		t.Errorf("Ask of what is here = %v", err)
+	}
+	if answer, err := b.Ask(within(t), others, "who", []byte("?")); err != nil || string(answer) != a.id+" ?" {
+		t.Errorf("Ask = %q, %v", answer, err)
+	}
+	a.kill()
+	if _, err := b.Ask(within(t), others, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(others) {
+		t.Errorf("Ask after the death of the holder = %v", err)
+	}
+	l.shares(map[*replica]int{b: 256})
+}
+
+// TestHandOver: whoever asks while slots change hands is answered by the one or the other.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a := l.start()
+	l.shares(map[*replica]int{a: 256})
+	var asking sync.WaitGroup
+	stop := make(chan struct{})
+	b := l.start()
+	for worker := range 4 {
+		asking.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				answer, err := b.Ask(within(t), fmt.Sprintf("ses_%d_%d", worker, i), "who", nil)
+				if err != nil && !errors.Is(err, fleet.ErrHere) {
+					t.Errorf("Ask = %q, %v", answer, err)
+				}
+			}
+		})
+	}
+	for range 3 {
+		c := l.start()
+		l.shares(map[*replica]int{a: 86, b: 85, c: 85})
+		c.end()
+		l.shares(map[*replica]int{a: 128, b: 128})
+	}
+	close(stop)
+	asking.Wait()
+}
+
+// TestUnwell: who cannot reach the upstream leaves sessions to those who can, if there are any.
+func TestUnwell(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a := l.start()
+	l.shares(map[*replica]int{a: 256})
+	b := l.start()
+	l.shares(map[*replica]int{a: 128, b: 128})
+	b.SetUnwell(true)
+	l.shares(map[*replica]int{a: 256, b: 0})
+	a.SetUnwell(true)
+	l.shares(map[*replica]int{a: 128, b: 128})
+	b.SetUnwell(false)
+	l.shares(map[*replica]int{a: 0, b: 256})
+}
+
+// TestFencedWithoutStore: who does not know that it is heard does not act as a holder.
+func TestFencedWithoutStore(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a := l.start()
+	l.shares(map[*replica]int{a: 256})
+	if !a.Holds("ses_1") {
+		t.Fatal("it does not hold what is its own")
+	}
+	l.store.Engine.Report(errors.New("trouble"))
+	testkit.Eventually(t, "it is fenced, or the store is back", func() bool { return !a.Holds("ses_1") || l.store.Err() == nil })
+	testkit.Eventually(t, "it holds again", func() bool { return a.Holds("ses_1") })
+}
+
+// TestSlots: sessions are spread over all of them.
+func TestSlots(t *testing.T) {
+	t.Parallel()
+	counts := make([]int, fleet.Slots)
+	for i := range 100 * fleet.Slots {
+		counts[fleet.SlotOf(fmt.Sprintf("ses_%026d", i))]++
+	}
+	if least, most := slices.Min(counts), slices.Max(counts); least < 50 || most > 200 {
+		t.Errorf("between %d and %d of 100", least, most)
+	}
+}

@@ -1,0 +1,119 @@
+package fleet
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"time"
+
+	"pollbridge/store"
+)
+
+// Replica is one of the processes that share a store, as it tells the others of itself.
+type Replica struct {
+	ID       string    `json:"id"` // another one after each start
+	Name     string    `json:"name"`
+	Version  string    `json:"version"`
+	Started  time.Time `json:"started"` // by its own clock
+	Draining bool      `json:"draining,omitempty"`
+	// Unwell says that it cannot reach the upstream: others do better.
+	Unwell bool `json:"unwell,omitempty"`
+	Slots  int  `json:"-"` // that it holds
+}
+
+// recordVersion is that of what replicas write about themselves and about slots. What a later
+// one adds, an earlier one leaves out.
+const recordVersion = 1
+
+type replicaRecord struct {
+	Version int `json:"v"`
+	Replica
+}
+
+type slotRecord struct {
+	Version int    `json:"v"`
+	Owner   string `json:"owner"` // the id of its holder; empty: it was handed back
+}
+
+const (
+	replicaKey = "replica."
+	slotKey    = "slot."
+)
+
+func encoded(v any) []byte {
+	value, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // our own types always have one
+	}
+	return value
+}
+
+// Replicas returns those that are there, the eldest first.
+func (f *Fleet) Replicas() []Replica {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := f.heldLocked()
+	var replicas []Replica
+	for id, p := range f.peers {
+		if f.aliveLocked(p) {
+			r := p.Replica
+			r.Slots = held[id]
+			replicas = append(replicas, r)
+		}
+	}
+	slices.SortFunc(replicas, func(a, b Replica) int {
+		if c := a.Started.Compare(b.Started); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return replicas
+}
+
+// heldLocked is how many slots each holder has.
+func (f *Fleet) heldLocked() map[string]int {
+	held := map[string]int{}
+	for _, s := range f.slots {
+		held[s.owner]++
+	}
+	return held
+}
+
+// changed is told of a change in the bucket of the fleet.
+func (f *Fleet) changed(c store.Change) {
+	if id, ok := strings.CutPrefix(c.Key, replicaKey); ok {
+		f.replicaChanged(id, c)
+	} else if name, ok := strings.CutPrefix(c.Key, slotKey); ok {
+		f.slotChanged(name, c)
+	}
+}
+
+func (f *Fleet) replicaChanged(id string, c store.Change) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if c.Gone {
+		delete(f.peers, id)
+		f.wakeUp()
+		return
+	}
+	var r replicaRecord
+	if err := json.Unmarshal(c.Value, &r); err != nil {
+		f.log.Warn("what a replica says of itself cannot be read", "replica", id, "error", err)
+		return
+	}
+	known := f.peers[id]
+	if known == nil || known.Draining != r.Draining || known.Unwell != r.Unwell {
+		f.wakeUp()
+	}
+	p := &peer{Replica: r.Replica, at: c.At}
+	if f.begun {
+		p.heard = time.Now()
+	}
+	f.peers[id] = p
+	if c.At.After(f.newest) {
+		f.newest = c.At
+	}
+	if id == f.id {
+		f.ownHeard = time.Now()
+	}
+}
