@@ -40,7 +40,7 @@ const (
 // ctx lasts.
 func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
 	n := SlotOf(sessionID)
-	began := time.Now()
+	began, silent := time.Now(), 0
 	for range mostAsks {
 		f.mu.Lock()
 		known, here, fenced := f.slots[n], f.held[n] != nil, f.fencedLocked()
@@ -56,8 +56,12 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		case errors.Is(err, store.ErrNobody), errors.Is(err, store.ErrSilent):
-			// It may have become the holder this moment.
-			if min(time.Since(began), time.Since(known.since)) >= f.timing.patience {
+			if errors.Is(err, store.ErrSilent) {
+				silent++
+			}
+			// It may have become the holder this moment, or be on its way to another server,
+			// or very busy.
+			if silent != 1 && min(time.Since(began), time.Since(known.since)) >= f.timing.patience {
 				if err := f.want(ctx, n, known.owner); err != nil {
 					return nil, err
 				}

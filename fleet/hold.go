@@ -251,33 +251,27 @@ func shareOf(i, n int) int {
 // atOnce is how many slots change hands at a time.
 const atOnce = 16
 
-// take takes slots that have these revisions, as far as nobody is quicker.
+// take takes slots that have these revisions, as far as nobody is quicker. What it has got it
+// answers for at once: who asks in vain for long takes it for dead.
 func (f *Fleet) take(wanted map[int]uint64) {
-	if len(wanted) == 0 {
-		return
-	}
-	var mu sync.Mutex
-	var taken []int
-	var taking errgroup.Group
-	taking.SetLimit(atOnce)
-	for n, revision := range wanted {
-		taking.Go(func() error {
-			if f.takeOne(n, revision) {
-				mu.Lock()
-				defer mu.Unlock()
-				taken = append(taken, n)
-			}
-			return nil
-		})
-	}
-	taking.Wait()
-	if len(taken) == 0 {
-		return
-	}
-	f.log.Debug("looking after more sessions", "slots", len(taken))
-	f.holder.Begin(taken)
-	for _, n := range taken {
-		f.answer(n)
+	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), atOnce) {
+		taken := make([]int, len(some))
+		var taking sync.WaitGroup
+		for i, n := range some {
+			taking.Go(func() {
+				if taken[i] = -1; f.takeOne(n, wanted[n]) {
+					taken[i] = n
+				}
+			})
+		}
+		taking.Wait()
+		taken = slices.DeleteFunc(taken, func(n int) bool { return n < 0 })
+		if len(taken) > 0 {
+			f.holder.Begin(taken)
+		}
+		for _, n := range taken {
+			f.answer(n)
+		}
 	}
 }
 
