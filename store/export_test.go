@@ -15,12 +15,12 @@ func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) 
 
 // KeepInFirstForm stores an answer as versions did that did not share bodies.
 func (f *Finals) KeepInFirstForm(ctx context.Context, v *session.Variant, o *session.Observation) error {
-	return f.keepBody(ctx, answer{question: f.question(v, int(o.Locale))}, appendHead(nil, nil, o), o.Body)
+	return f.keepBody(ctx, answer{question: f.question(v, int(o.Locale))}, session.AppendHead(nil, nil, o), o.Body)
 }
 
 // KeepInUnknownForm stores an answer as a later version might.
 func (f *Finals) KeepInUnknownForm(ctx context.Context, v *session.Variant, o *session.Observation) error {
-	return f.write(ctx, f.question(v, int(o.Locale)).subject("answer", "3", "x"), appendHead(nil, nil, o))
+	return f.write(ctx, f.question(v, int(o.Locale)).subject("answer", "3", "x"), session.AppendHead(nil, nil, o))
 }
 
 // LoseChunk erases one part of the large answers to v.

@@ -66,7 +66,7 @@ func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observ
 	if o.Size() > maxFinal {
 		return ErrTooLarge
 	}
-	a, head := f.answerTo(v, o), appendHead(nil, v, o)
+	a, head := f.answerTo(v, o), session.AppendHead(nil, v, o)
 	if len(o.Body) < leastShared {
 		return f.keepBody(ctx, a, head, o.Body)
 	}
@@ -246,8 +246,10 @@ func (f *Finals) open(a answer, m *message, locale int) (o *session.Observation,
 	if err != nil {
 		return nil, 0, err
 	}
-	o, err = readObservation(content, locale)
-	return o, size, err
+	if o, err = session.ReadObservation(content, locale); err != nil {
+		return nil, 0, ErrDamaged
+	}
+	return o, size, nil
 }
 
 // content decrypts the message of an answer: a head, and the body where that is whole.

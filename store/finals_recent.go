@@ -37,7 +37,7 @@ func (f *Finals) asked(ctx context.Context, m *message, read func([]byte) (*sess
 	if err != nil {
 		return nil, nil
 	}
-	head, _, err := readHead(content)
+	head, _, err := session.ReadHead(content)
 	if err != nil || head.Variant == nil {
 		return nil, nil
 	}

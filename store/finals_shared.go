@@ -66,7 +66,7 @@ func (f *Finals) giveUp(ctx context.Context, h holder, later question) error {
 	if left := time.Until(h.At.Add(f.s.cfg.Retain)); left > 0 && h.question != later {
 		shared := answer{h.question, h.digest, elsewhere}
 		seconds := (left + time.Second - 1).Truncate(time.Second) // the server counts no smaller ones
-		if err := f.write(ctx, shared.subject(), appendHead(nil, nil, h.Observation), jetstream.WithMsgTTL(seconds)); err != nil {
+		if err := f.write(ctx, shared.subject(), session.AppendHead(nil, nil, h.Observation), jetstream.WithMsgTTL(seconds)); err != nil {
 			return err
 		}
 	}

@@ -1,15 +1,15 @@
-package store
+package session
 
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"time"
-
-	"pollbridge/session"
 )
 
-// written is an observation as it is stored, but for its body, which follows.
-type written struct {
+// Written is an observation in a form that another process can read, but for its body, which
+// follows.
+type Written struct {
 	At           time.Time   `json:"at"`
 	State        string      `json:"state"`
 	CallersFault bool        `json:"callers_fault,omitempty"`
@@ -20,10 +20,13 @@ type written struct {
 	Variant      []byte      `json:"variant,omitempty"` // what was asked, in its durable form; not known of all
 }
 
-// appendHead appends all of an observation that stands before its body, and what was asked,
+// errWritten is the error of all that was not written so.
+var errWritten = errors.New("session: not the written form of an observation")
+
+// AppendHead appends all of an observation that stands before its body, and what was asked,
 // which may be nil.
-func appendHead(dst []byte, v *session.Variant, o *session.Observation) []byte {
-	w := written{
+func AppendHead(dst []byte, v *Variant, o *Observation) []byte {
+	w := Written{
 		At: o.At.UTC(), State: o.State.String(), CallersFault: o.CallersFault, Localized: o.Localized, Code: o.Code,
 		Status: o.Status,
 	}
@@ -38,33 +41,34 @@ func appendHead(dst []byte, v *session.Variant, o *session.Observation) []byte {
 	return append(dst, head...)
 }
 
-// readObservation reads what stands in front of a body, which is the rest of content
-// and which the observation shares. The error is ErrDamaged.
-func readObservation(content []byte, locale int) (*session.Observation, error) {
-	w, body, err := readHead(content)
+// ReadObservation reads what AppendHead wrote in front of a body, which is the rest of content
+// and which the observation shares.
+func ReadObservation(content []byte, locale int) (*Observation, error) {
+	w, body, err := ReadHead(content)
 	if err != nil {
 		return nil, err
 	}
-	o := &session.Observation{
+	o := &Observation{
 		At:      w.At,
-		Answer:  session.Answer{State: session.StateNamed(w.State), CallersFault: w.CallersFault, Localized: w.Localized, Code: w.Code},
+		Answer:  Answer{State: StateNamed(w.State), CallersFault: w.CallersFault, Localized: w.Localized, Code: w.Code},
 		Locale:  int32(locale),
-		Content: &session.Content{Status: w.Status, Body: body},
+		Content: &Content{Status: w.Status, Body: body},
 	}
 	for _, field := range w.Header {
-		o.Header = append(o.Header, session.Field{Name: field[0], Value: field[1]})
+		o.Header = append(o.Header, Field{Name: field[0], Value: field[1]})
 	}
 	return o, nil
 }
 
-func readHead(content []byte) (w written, body []byte, err error) {
+// ReadHead reads what AppendHead wrote, and returns what follows it.
+func ReadHead(content []byte) (w Written, body []byte, err error) {
 	size, n := binary.Uvarint(content)
 	if n <= 0 || size > uint64(len(content)-n) {
-		return w, nil, ErrDamaged
+		return w, nil, errWritten
 	}
 	head, body := content[n:n+int(size)], content[n+int(size):]
 	if err := json.Unmarshal(head, &w); err != nil {
-		return w, nil, ErrDamaged
+		return w, nil, errWritten
 	}
 	return w, body, nil
 }
