@@ -121,11 +121,18 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		close(f.notFinal)
 	}
 	if err != nil {
+		if o != nil {
+			known = known.orOlder(v.Key(), o)
+		}
 		return known, err
 	}
 	next := known.with(v.Key(), o)
 	if next.serving(v.Locale) != o {
 		return next, nil // a final record stays what it is
+	}
+	if o.Elsewhere {
+		s.observed(v, o)
+		return next, nil
 	}
 	if next.other = s.otherFinal(v, f, o); next.other != nil {
 		o = next.other // the session has ended, whatever this variant was told

@@ -53,6 +53,14 @@ func (r *record) with(key string, o *session.Observation) *record {
 	return &next
 }
 
+// orOlder returns the record that knows o, if there is nothing newer.
+func (r *record) orOlder(key string, o *session.Observation) *record {
+	if r != nil && !r.newest.At.Before(o.At) {
+		return r
+	}
+	return r.with(key, o)
+}
+
 // keepOthers takes over what older says in other locales, if that is the same.
 func (r *record) keepOthers(older *record) {
 	if !r.newest.Localized {

@@ -18,7 +18,10 @@ import (
 // Poller asks the upstream once. It returns within bounded time whatever becomes of
 // ctx, and decides itself when not to ask. An error may have three methods: NotSent says
 // true if the upstream was not asked, Soon if it may well be asked in a moment, Answered
-// if it answered something that is no observation, but that clients are told.
+// if it answered something that is no observation, but that clients are told. With an error
+// there may be an observation, made before, that can be given instead while that may be.
+//
+// What is marked as made elsewhere is not kept here.
 type Poller interface {
 	Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error)
 }
@@ -327,6 +330,22 @@ func (s *Statuses) Restore(v *session.Variant, o *session.Observation) {
 		s.remember(slot.known)
 		shard.slots[v.Key()] = slot // until ristretto was seen to hold it
 	}
+}
+
+// Learn takes an observation of v that another process has made and nobody has kept, as if it
+// was made here.
+func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
+	if o.State.Final() {
+		s.keep(v, o)
+	}
+	s.observed(v, o)
+	shard := s.shard(v.Key())
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	slot := s.slotLocked(shard, v.Key())
+	slot.known = slot.known.with(v.Key(), o)
+	s.remember(slot.known)
+	shard.slots[v.Key()] = slot // until ristretto was seen to hold it
 }
 
 // Erase forgets what is known about v's question, in all locales; what Finals has is

@@ -9,6 +9,8 @@ type Observation struct {
 	Answer           // what it says
 	Locale int32     // in which locale it was asked for
 	Shared bool      // others have the same Content, so it takes no memory of its own
+	// Elsewhere means that another replica has made it, which keeps it and tells of it.
+	Elsewhere bool
 	*Content
 }
 

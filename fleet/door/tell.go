@@ -1,0 +1,110 @@
+package door
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pollbridge/session"
+)
+
+const (
+	seenKind  = "seen"
+	tellAgain = time.Second
+	tellTime  = 10 * time.Second
+	mostSeen  = 10_000
+)
+
+// seen holds what was observed here of sessions that another replica looks after, until that
+// knows: while this one was cut off. The zero value is empty.
+type seen struct {
+	mu  sync.Mutex
+	all map[string]sighting // guarded by mu; by the key of the variant
+}
+
+type sighting struct {
+	v *session.Variant
+	o *session.Observation
+}
+
+// add returns false where there is no room.
+func (s *seen) add(v *session.Variant, o *session.Observation) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	known, ok := s.all[v.Key()]
+	if !ok && len(s.all) >= mostSeen {
+		return false
+	}
+	if ok && known.o.State.Final() {
+		return true // the first final answer decides
+	}
+	if s.all == nil {
+		s.all = map[string]sighting{}
+	}
+	s.all[v.Key()] = sighting{v, o}
+	return true
+}
+
+func (s *seen) list() (all []sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, each := range s.all {
+		all = append(all, each)
+	}
+	return all
+}
+
+// told forgets a sighting, unless there is a newer one.
+func (s *seen) told(each sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[each.v.Key()] == each {
+		delete(s.all, each.v.Key())
+	}
+}
+
+// Seen is told what was observed here of a session that another replica looks after. That one is
+// told as soon as it can be. Seen does not wait.
+func (d *Door) Seen(v *session.Variant, o *session.Observation) {
+	if !d.seen.add(v, o) {
+		d.o.Log.Error("too many observations wait for the replicas that look after their sessions: one is lost", "session", d.o.ID(v))
+	}
+	select {
+	case d.news <- struct{}{}:
+	default:
+	}
+}
+
+// tellUntilClosed tells others what was seen here.
+func (d *Door) tellUntilClosed() {
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-d.news:
+		}
+		for left := d.tellAll(); left > 0; left = d.tellAll() {
+			select {
+			case <-d.ctx.Done():
+				return
+			case <-time.After(tellAgain):
+			}
+		}
+	}
+}
+
+// tellAll returns how many could not be told of.
+func (d *Door) tellAll() (left int) {
+	for _, each := range d.seen.list() {
+		ctx, cancel := context.WithTimeout(d.ctx, tellTime)
+		err := d.tell(ctx, each)
+		cancel()
+		if err != nil {
+			d.o.Log.Debug("the replica that looks after a session could not be told of it yet", "session", d.o.ID(each.v), "error", err)
+			left++
+			continue
+		}
+		d.seen.told(each)
+	}
+	return left
+}
