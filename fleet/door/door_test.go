@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,13 +155,8 @@ func (l *lab) startAll(n int) (replicas []*replica) {
 	}
 	testkit.Eventually(l.t, "each replica has its share", func() bool {
 		for _, r := range replicas {
-			held := 0
-			for n := range 20 * fleet.Slots {
-				if r.Holds(fmt.Sprint("ses_", n)) {
-					held++
-				}
-			}
-			if held < 20*fleet.Slots/(2*n) {
+			all := r.Replicas()
+			if len(all) != n || slices.ContainsFunc(all, func(other fleet.Replica) bool { return other.Slots < fleet.Slots/n }) {
 				return false
 			}
 		}

@@ -53,14 +53,30 @@ var binary = sync.OnceValues(func() (string, error) {
 // the test.
 func Start(t testing.TB, n int, s Settings) *Cluster {
 	t.Helper()
-	path, err := binary()
-	testkit.NoError(t, err)
+	const attempts = 5 // somebody else may take a port before the server does
+	for range attempts {
+		if c := start(t, n, s); c != nil {
+			return c
+		}
+	}
+	t.Fatal("the servers do not start")
+	return nil
+}
+
+// start returns nil if a server does not start.
+func start(t testing.TB, n int, s Settings) *Cluster {
+	t.Helper()
 	ports := freePorts(t, 3*n)
 	routes := make([]string, n)
 	for i := range n {
 		routes[i] = "nats://127.0.0.1:" + ports[3*i+1]
 	}
 	c := &Cluster{}
+	t.Cleanup(func() {
+		for _, server := range c.Servers {
+			server.Kill()
+		}
+	})
 	for i := range n {
 		dir := t.TempDir()
 		server := &Server{Addr: "127.0.0.1:" + ports[3*i], monitor: "127.0.0.1:" + ports[3*i+2], Dir: filepath.Join(dir, "data"), config: filepath.Join(dir, "nats.conf"), t: t}
@@ -75,15 +91,12 @@ func Start(t testing.TB, n int, s Settings) *Cluster {
 		}
 		testkit.NoError(t, os.WriteFile(server.config, []byte(strings.Join(append(lines, s.Extra), "\n")+"\n"), 0o600))
 		c.Servers = append(c.Servers, server)
-		server.start(path)
+		server.Start()
 	}
-	t.Cleanup(func() {
-		for _, server := range c.Servers {
-			server.Kill()
-		}
-	})
 	for _, server := range c.Servers {
-		server.WaitHealthy()
+		if !server.healthy() {
+			return nil
+		}
 	}
 	return c
 }
@@ -124,11 +137,6 @@ func (s *Server) Start() {
 	s.t.Helper()
 	path, err := binary()
 	testkit.NoError(s.t, err)
-	s.start(path)
-}
-
-func (s *Server) start(path string) {
-	s.t.Helper()
 	log, err := os.OpenFile(s.config+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	testkit.NoError(s.t, err)
 	defer log.Close()
@@ -151,14 +159,32 @@ func (s *Server) Log() string {
 // WaitHealthy waits until the server says that it can be used, JetStream too.
 func (s *Server) WaitHealthy() {
 	s.t.Helper()
-	testkit.Eventually(s.t, "server "+s.Addr+" is healthy", func() bool {
+	if !s.healthy() {
+		s.t.Fatalf("server %s has ended: %s", s.Addr, s.Log())
+	}
+}
+
+// healthy returns false if the server ends before it can be used.
+func (s *Server) healthy() (ok bool) {
+	s.t.Helper()
+	s.mu.Lock()
+	done := s.done
+	s.mu.Unlock()
+	testkit.Eventually(s.t, "server "+s.Addr+" is healthy, or has ended", func() bool {
+		select {
+		case <-done:
+			return true
+		default:
+		}
 		answer, err := http.Get("http://" + s.monitor + "/healthz")
 		if err != nil {
 			return false
 		}
 		answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
+		ok = answer.StatusCode == http.StatusOK
+		return ok
 	})
+	return ok
 }
 
 // Signal sends a signal to a server that runs.
