@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -66,6 +67,7 @@ func Start(t testing.TB, n int, s Settings) *Cluster {
 // start returns nil if a server does not start.
 func start(t testing.TB, n int, s Settings) *Cluster {
 	t.Helper()
+	dir := t.TempDir() // first, as it goes last
 	ports := freePorts(t, 3*n)
 	routes := make([]string, n)
 	for i := range n {
@@ -78,7 +80,8 @@ func start(t testing.TB, n int, s Settings) *Cluster {
 		}
 	})
 	for i := range n {
-		dir := t.TempDir()
+		dir := filepath.Join(dir, strconv.Itoa(i))
+		testkit.NoError(t, os.Mkdir(dir, 0o700))
 		server := &Server{Addr: "127.0.0.1:" + ports[3*i], monitor: "127.0.0.1:" + ports[3*i+2], Dir: filepath.Join(dir, "data"), config: filepath.Join(dir, "nats.conf"), t: t}
 		lines := []string{
 			fmt.Sprintf("server_name: n%d", i), "listen: " + server.Addr, "http: " + server.monitor,
