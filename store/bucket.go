@@ -26,6 +26,8 @@ type Record struct {
 	Value    []byte
 	Revision uint64    // grows with every change of the bucket
 	At       time.Time // of the last change
+
+	earlierKey bool // has encrypted it, and it stays
 }
 
 // markerAge is how long a key that has no value any more is known to have had one, so
@@ -34,7 +36,11 @@ const markerAge = time.Minute
 
 // Bucket opens a bucket and makes it if it is not there; a changed MaxAge is applied.
 func (s *Store) Bucket(ctx context.Context, cfg BucketConfig) (*Bucket, error) {
-	return s.openBucket(ctx, cfg, "TABLE_")
+	b, err := s.openBucket(ctx, cfg, "TABLE_")
+	if err == nil && cfg.MaxAge == 0 && len(s.keys.seals) > 1 {
+		err = b.renewAll(ctx)
+	}
+	return b, err
 }
 
 func (s *Store) openBucket(ctx context.Context, cfg BucketConfig, prefix string) (*Bucket, error) {
@@ -67,7 +73,11 @@ func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
 func (b *Bucket) record(m *message) (Record, error) {
 	key := b.key(m)
 	value, err := b.s.keys.decrypt(nil, b.place(key), m.Data)
-	return Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time}, err
+	r := Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time}
+	if err == nil {
+		r.earlierKey = b.s.keys.writer(m.Data) > 0 && m.Header.Get(jetstream.MsgTTLHeader) == ""
+	}
+	return r, err
 }
 
 // Create stores a value for a key that has none; else it fails with ErrConflict. When

@@ -29,8 +29,8 @@ func (c Config) Validate() error {
 	m.Want(c.Retain >= time.Second, "retain", c.Retain, "at least 1s, such as 15m")
 	m.Want(c.History >= time.Second, "history", c.History, "at least 1s, such as 168h")
 	if c.EncryptionKeyFile != "" && m.SecretFile("encryption_key_file", c.EncryptionKeyFile) {
-		if _, err := readKey(c.EncryptionKeyFile); err != nil {
-			m.Add("encryption_key_file", "want a file that holds 32 bytes, raw, in hex or in base64 (openssl rand -hex 32)")
+		if _, err := readKeys(c.EncryptionKeyFile); err != nil {
+			m.Add("encryption_key_file", "want a file that holds "+keyForms)
 		}
 	}
 	return m.Err()

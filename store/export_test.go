@@ -68,7 +68,7 @@ func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
 
 // PlaceKeys returns what derives the key of a place from a store's key.
 func PlaceKeys(secret []byte) func(place string) []byte {
-	k := newKeys(secret)
+	k := newKeys([][]byte{secret}).seals[0]
 	return func(p string) []byte { return k.keyOf(place(p)) }
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
@@ -10,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"pollbridge/internal/durable"
 )
@@ -19,10 +19,11 @@ const keySize = 32
 // keyName is the file with the key that is made in a data directory.
 const keyName = "store.key"
 
-// Key is what is stored encrypted with, and where it lies. Get one from LoadKey.
+// Key is what is stored encrypted with, and where it lies: one key that writes, and any number
+// of earlier ones that read what they have written. Get one from LoadKey.
 type Key struct {
-	secret []byte
-	path   string
+	secrets [][]byte
+	path    string
 }
 
 // LoadKey reads the key from cfg.EncryptionKeyFile or, if that is empty, from the data
@@ -30,41 +31,64 @@ type Key struct {
 // else may use the directory.
 func LoadKey(cfg Config, dir string, empty bool) (Key, error) {
 	if cfg.EncryptionKeyFile != "" {
-		secret, err := readKey(cfg.EncryptionKeyFile)
-		return Key{secret, cfg.EncryptionKeyFile}, err
+		secrets, err := readKeys(cfg.EncryptionKeyFile)
+		return Key{secrets, cfg.EncryptionKeyFile}, err
 	}
 	path := filepath.Join(dir, keyName)
-	secret, err := readKey(path)
+	secrets, err := readKeys(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		// A new key would make what is stored unreadable for good once it is taken for
 		// the right one.
 		if !empty {
 			return Key{}, fmt.Errorf("%w: there is data in %s, but its key is not at %s: put that file back, or set encryption_key_file to where the key is", ErrDamaged, dir, path)
 		}
+		var secret []byte
 		secret, err = makeKey(path)
+		secrets = [][]byte{secret}
 	}
-	return Key{secret, path}, err
+	return Key{secrets, path}, err
 }
 
-// readKey reads a key of 32 bytes: as they are, or as text in hex or base64.
-func readKey(path string) ([]byte, error) {
+// readKeys reads keys of 32 bytes: one as it is, or as text in hex or base64, of which each line
+// holds one.
+func readKeys(path string) (keys [][]byte, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: read the encryption key: %w", err)
 	}
 	if len(content) == keySize {
-		return content, nil
+		return [][]byte{content}, nil
 	}
-	text := string(bytes.TrimSpace(content))
+	for line := range strings.Lines(string(content)) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		key := keyOf(line)
+		if key == nil {
+			keys = nil
+			break
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("store: the encryption key in %s cannot be used: want %s", path, keyForms)
+	}
+	return keys, nil
+}
+
+const keyForms = "32 bytes, raw, or in hex or base64 (openssl rand -hex 32); as text several, one in a line, of which the first one encrypts"
+
+// keyOf reads a key that is written as text; nil if it is none.
+func keyOf(text string) []byte {
 	for _, decode := range []func(string) ([]byte, error){
 		hex.DecodeString, base64.StdEncoding.DecodeString, base64.RawStdEncoding.DecodeString,
 		base64.URLEncoding.DecodeString, base64.RawURLEncoding.DecodeString,
 	} {
 		if key, err := decode(text); err == nil && len(key) == keySize {
-			return key, nil
+			return key
 		}
 	}
-	return nil, fmt.Errorf("store: the encryption key in %s cannot be used: want 32 bytes, raw, in hex or in base64 (openssl rand -hex 32)", path)
+	return nil
 }
 
 // makeKey makes a key file that is there as a whole or not at all. There must be none.

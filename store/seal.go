@@ -9,27 +9,39 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"hash"
+	"slices"
 	"sync"
 )
 
-// keys are what the store's key is used for, each derived from it.
+// keys are what the store's keys are used for.
 type keys struct {
-	seal *keyedHash
-	id   *keyedHash
-	name [4]byte // tells the store's key from others
+	seals []*sealKey // the first one writes, each reads what it has written
+	id    *keyedHash // for ids, which stay when keys change: set when the store is opened
 }
 
-func newKeys(secret []byte) *keys {
-	derive := func(purpose string, size int) []byte {
-		key, err := hkdf.Key(sha256.New, secret, nil, "pollbridge "+purpose, size)
-		if err != nil {
-			panic(err) // the sizes are right
-		}
-		return key
+// sealKey encrypts what is stored.
+type sealKey struct {
+	seal *keyedHash
+	name [4]byte // tells the key from others
+}
+
+func newKeys(secrets [][]byte) *keys {
+	k := &keys{}
+	for _, secret := range secrets {
+		seal := &sealKey{seal: newKeyedHash(derived(secret, "seal", keySize))}
+		copy(seal.name[:], derived(secret, "name", len(seal.name)))
+		k.seals = append(k.seals, seal)
 	}
-	k := &keys{seal: newKeyedHash(derive("seal", keySize)), id: newKeyedHash(derive("id", keySize))}
-	copy(k.name[:], derive("name", len(k.name)))
 	return k
+}
+
+// derived is what a key is used for, derived from it.
+func derived(secret []byte, purpose string, size int) []byte {
+	key, err := hkdf.Key(sha256.New, secret, nil, "pollbridge "+purpose, size)
+	if err != nil {
+		panic(err) // the sizes are right
+	}
+	return key
 }
 
 // place says where a record belongs; no two places are encoded alike.
@@ -57,7 +69,7 @@ const sealOverhead = 1 + 4 + 12 + 16
 // aead returns the cipher of a place. Each has a key of its own, so the number of
 // values that may be sealed with random nonces is one of each place, not of the
 // store.
-func (k *keys) aead(p place) cipher.AEAD {
+func (k *sealKey) aead(p place) cipher.AEAD {
 	block, err := aes.NewCipher(k.keyOf(p))
 	if err != nil {
 		panic(err) // the size is right
@@ -70,30 +82,40 @@ func (k *keys) aead(p place) cipher.AEAD {
 }
 
 // keyOf returns the key of a place, as HKDF expands it: one block of a hash is enough.
-func (k *keys) keyOf(p place) []byte { return k.seal.sum(p, []byte{1}) }
+func (k *sealKey) keyOf(p place) []byte { return k.seal.sum(p, []byte{1}) }
 
-func (k *keys) additional(p place) []byte {
+func (k *sealKey) additional(p place) []byte {
 	return append(append(make([]byte, 0, len(k.name)+len(p)), k.name[:]...), p...)
 }
 
 // encrypt returns value as it may be stored at a place.
 func (k *keys) encrypt(p place, value []byte) []byte {
+	first := k.seals[0]
 	sealed := make([]byte, 0, len(value)+sealOverhead)
 	sealed = append(sealed, sealVersion)
-	sealed = append(sealed, k.name[:]...)
-	return k.aead(p).Seal(sealed, nil, value, k.additional(p))
+	sealed = append(sealed, first.name[:]...)
+	return first.aead(p).Seal(sealed, nil, value, first.additional(p))
 }
 
 // decrypt appends to dst what was encrypted for a place. The error is ErrDamaged.
 func (k *keys) decrypt(dst []byte, p place, sealed []byte) ([]byte, error) {
-	if len(sealed) < sealOverhead || sealed[0] != sealVersion || string(sealed[1:5]) != string(k.name[:]) {
+	if len(sealed) < sealOverhead || sealed[0] != sealVersion {
 		return nil, ErrDamaged
 	}
-	value, err := k.aead(p).Open(dst, nil, sealed[5:], k.additional(p))
+	i := k.writer(sealed)
+	if i < 0 {
+		return nil, ErrDamaged
+	}
+	value, err := k.seals[i].aead(p).Open(dst, nil, sealed[5:], k.seals[i].additional(p))
 	if err != nil {
 		return nil, ErrDamaged
 	}
 	return value, nil
+}
+
+// writer is which of the keys has encrypted a value; -1: none of them.
+func (k *keys) writer(sealed []byte) int {
+	return slices.IndexFunc(k.seals, func(each *sealKey) bool { return string(sealed[1:5]) == string(each.name[:]) })
 }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -84,7 +83,7 @@ var errClosed = errors.New("store: closed")
 // to do: it was encrypted with another key. It waits no longer than ctx. The caller must
 // Close the store, and the connection after it.
 func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
-	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secret), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas)}
+	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secrets), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas)}
 	s.largest = min(maxValue, int(s.conn.Conn().MaxPayload())-aroundValue)
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)
@@ -107,19 +106,10 @@ func (s *Store) open(ctx context.Context, key Key) (err error) {
 	if err := s.checkKey(ctx, key); err != nil {
 		return err
 	}
+	if err := s.openIDs(ctx, key); err != nil {
+		return err
+	}
 	s.followers, err = s.openBucket(ctx, BucketConfig{Name: "followers"}, "OWN_")
-	return err
-}
-
-// checkKey finds out whether what is stored was encrypted with the store's key.
-func (s *Store) checkKey(ctx context.Context, key Key) error {
-	_, err := s.own.Get(ctx, "check")
-	if errors.Is(err, ErrNotFound) {
-		_, err = s.own.Create(ctx, "check", []byte("pollbridge"), 0)
-	}
-	if errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("%w: it was encrypted with another key than that in %s: put the right key there", ErrDamaged, key.path)
-	}
 	return err
 }
 
@@ -135,4 +125,5 @@ func (s *Store) Close() {
 // ID derives an id from parts: prefix and 26 characters of a keyed hash, which says
 // nothing about the parts to anybody without the store's key, and is the same as long
 // as that key is. No two lists of parts are hashed alike.
+// It stays when another key comes before that one.
 func (s *Store) ID(prefix string, parts ...string) string { return prefix + s.keys.hash(parts...) }
