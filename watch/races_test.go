@@ -84,32 +84,3 @@ func TestRegisteredWhileErased(t *testing.T) {
 	}
 	l.awaitEnd(id, "refused")
 }
-
-// TestErasedWhileTakenUp: a session whose record was read at the start is erased before its
-// watch is taken up.
-func TestErasedWhileTakenUp(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
-	l.events.want(true)
-	for _, token := range []string{"first", "erased"} {
-		l.say(token, session.Pending)
-		l.w.Observe(l.variant(token), observation(session.Pending))
-		l.next(event.TypePending)
-	}
-	hold := make(chan struct{})
-	l.close()
-	l.restoring = func(v *session.Variant) {
-		if v.Token == "first" {
-			<-hold
-		}
-	}
-	l.open() // returns after a while
-	testkit.NoError(t, l.w.Delete(t.Context(), l.id("erased")))
-	asked := l.questions("erased")
-	close(hold)
-	<-l.w.TakenUp()
-	l.awaitQuestions("first", 3)
-	if n := l.questions("erased"); n != asked || l.w.Live() != 1 {
-		t.Errorf("it was asked for %d times after it was erased, %d are live", n-asked, l.w.Live())
-	}
-}

@@ -156,7 +156,6 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 		return err
 	case e.revision == 0:
 		e.meet(known, revision)
-		w.unlocked(func() error { w.restore(known); return nil })
 	case known.end == Final: // somebody else has seen its end
 		e.meet(known, revision)
 	default:

@@ -67,7 +67,6 @@ func (w *Watcher) takeUpOne(row store.Record, toldOf bool) {
 	if known.end != Watching {
 		return
 	}
-	w.restore(known)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if _, erased := w.gone[row.Key]; erased || w.live[row.Key] != nil {
