@@ -251,6 +251,9 @@ func TestEachReadsAll(t *testing.T) {
 	if len(found) != 998 || string(found["k3"].Value) != "again" || string(found["k999"].Value) != "999" || found["k999"].Revision != 1000 {
 		t.Errorf("%d records of 998, with %+v and %+v", len(found), found["k3"], found["k999"])
 	}
+	if first := found["k0"]; !first.Expires.Equal(first.At.Add(time.Hour)) || !found["k3"].Expires.IsZero() {
+		t.Errorf("they go at %v and %v; want an hour after %v, and never", first.Expires, found["k3"].Expires, first.At)
+	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
 	if err := things.Each(ended, func([]store.Record) {}); !errors.Is(err, context.Canceled) {

@@ -80,6 +80,12 @@ func (w *Watcher) Watched(ctx context.Context) (n int, err error) {
 	return n, err
 }
 
+// Expires is when the record of a session goes by itself.
+func (w *Watcher) Expires(ctx context.Context, id string) (time.Time, error) {
+	row, err := w.sessions.Get(ctx, id)
+	return row.Expires, err
+}
+
 // Rows are the records that a start reads, and TakeUp takes them up.
 func (w *Watcher) Rows(ctx context.Context) ([]store.Record, error) {
 	return w.sessions.List(ctx, ">", 0, 1000)

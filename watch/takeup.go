@@ -100,6 +100,8 @@ func (w *Watcher) resumed(row store.Record, told bool) *entry {
 			e.owed = []change{{kind: event.TypePending, state: session.Pending, observation: known.pending, at: known.changed}}
 		}
 	}
+	// Where the deadline was put off since, a record could go before its watch.
+	e.dirty = !row.Expires.IsZero() && row.Expires.Before(known.created.Add(w.cfg.Deadline+spare))
 	return e
 }
 
