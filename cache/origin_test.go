@@ -362,16 +362,20 @@ func TestRetain(t *testing.T) {
 	}
 }
 
-// TestRestore: what was known before a restart is served while the upstream fails, and
+// TestPendingOfBefore: what was known before a restart is served while the upstream fails, and
 // never instead of asking it.
-func TestRestore(t *testing.T) {
+func TestPendingOfBefore(t *testing.T) {
+	before := func(o *session.Observation) func(*cache.Options) {
+		return func(options *cache.Options) {
+			options.Pending = func(*session.Variant) *session.Observation { return o }
+		}
+	}
 	synctest.Test(t, func(t *testing.T) {
 		p := inTurn(errDown)
-		s := newStatuses(t, config(), p)
 		v := question(t, "t", lt)
 		old := said(session.Pending, "as before")
 		old.At = time.Now().Add(-time.Hour)
-		s.Restore(v, old)
+		s := newStatuses(t, config(), p, before(old))
 		start := time.Now()
 		for n := 1; time.Since(start) < 2*time.Minute; n++ {
 			if r := want(t, s, v, session.Pending, "as before"); r.How != cache.Stale {
@@ -392,18 +396,16 @@ func TestRestore(t *testing.T) {
 			final.At = time.Now()
 			kept.Finals.Keep(t.Context(), v, final)
 			p := inTurn(errDown)
-			s := newStatuses(t, config(), p, with(kept))
-			s.Restore(v, pending())
+			s := newStatuses(t, config(), p, with(kept), before(pending()))
 			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
 			wantPolls(t, p, 0)
 		})
 	})
 	t.Run("newer is known", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			s := newStatuses(t, config(), inTurn(signed()))
+			s := newStatuses(t, config(), inTurn(signed()), before(pending()))
 			v := question(t, "t", lt)
 			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
-			s.Restore(v, pending())
 			want(t, s, v, session.Succeeded, `{"status":"ok"}`)
 		})
 	})

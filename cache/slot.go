@@ -96,7 +96,7 @@ func (s *Statuses) look(v *session.Variant, a asker) lookup {
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	slot := s.slotLocked(shard, v.Key())
+	slot := s.slotLocked(shard, v)
 	found := lookup{known: slot.known}
 	fresh, isFresh := s.fresh(slot.known, v.Locale)
 	switch {
@@ -129,12 +129,32 @@ func (s *Statuses) look(v *session.Variant, a asker) lookup {
 	return found
 }
 
-// slotLocked returns the slot of a question, or one that is not in the shard yet.
-func (s *Statuses) slotLocked(shard *shard, key string) *slot {
-	if slot, ok := shard.slots[key]; ok {
+// slotLocked returns the slot of v's question, or one that is not in the shard yet.
+func (s *Statuses) slotLocked(shard *shard, v *session.Variant) *slot {
+	if slot, ok := shard.slots[v.Key()]; ok {
 		return slot
 	}
 	// Only now: a slot that went a moment ago has left its record in ristretto, and what
 	// ristretto held before that is out of date.
-	return &slot{known: s.remembered([]byte(key))}
+	known := s.remembered([]byte(v.Key()))
+	if known == nil {
+		known = s.restored(v)
+	}
+	return &slot{known: known}
+}
+
+// restored is what the store knows of v's question, nil if it knows nothing.
+func (s *Statuses) restored(v *session.Variant) *record {
+	if s.options.Pending == nil {
+		return nil
+	}
+	o := s.options.Pending(v)
+	if o == nil {
+		return nil
+	}
+	again := *o
+	if again.At.Before(s.began) {
+		again.At = s.began
+	}
+	return &record{key: v.Key(), newest: &again, restored: true}
 }

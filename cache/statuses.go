@@ -41,6 +41,10 @@ type Options struct {
 	// Kept is told whether Finals could keep an observation, and if not, once it could
 	// after all. Nil means that nobody wants to know.
 	Kept func(error)
+	// Pending returns what the upstream last said about v of which the store knows, pending, or
+	// nil. It is asked where memory has nothing: after a restart that is served while the
+	// upstream fails, as if it had been said then. Nil means that there never is anything.
+	Pending func(v *session.Variant) *session.Observation
 }
 
 // Statuses answers what the state of a session is. It is safe for concurrent use.
@@ -48,6 +52,7 @@ type Options struct {
 type Statuses struct {
 	cfg     Config
 	options Options
+	began   time.Time
 
 	store   *ristretto.Cache[[]byte, *record]
 	seed    maphash.Seed
@@ -82,7 +87,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	s := &Statuses{cfg: cfg, options: o, store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), quit: make(chan struct{})}
+	s := &Statuses{cfg: cfg, options: o, began: time.Now(), store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), quit: make(chan struct{})}
 	for i := range s.shards {
 		s.shards[i].slots = map[string]*slot{}
 	}
@@ -252,7 +257,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (s *Statuses) Known(v *session.Variant) (Result, bool) {
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
-	slot := s.slotLocked(shard, v.Key())
+	slot := s.slotLocked(shard, v)
 	known, reason := slot.known, cmp.Or(slot.last.err, errNoAnswerYet)
 	shard.mu.Unlock()
 	if result, ok := s.fresh(known, v.Locale); ok {
@@ -312,26 +317,6 @@ func (s *Statuses) stale(known *record, locale int, err error) (Result, bool) {
 	return result, true
 }
 
-// Restore takes a pending observation of v that was stored before a restart. It is
-// served while the upstream fails, as if it had been made now, and replaced by the next
-// one that is made.
-func (s *Statuses) Restore(v *session.Variant, o *session.Observation) {
-	if o.State != session.Pending {
-		return
-	}
-	again := *o
-	again.At = time.Now()
-	shard := s.shard(v.Key())
-	shard.mu.Lock()
-	defer shard.mu.Unlock()
-	slot := s.slotLocked(shard, v.Key())
-	if slot.known == nil {
-		slot.known = &record{key: v.Key(), newest: &again, restored: true}
-		s.remember(slot.known)
-		shard.slots[v.Key()] = slot // until ristretto was seen to hold it
-	}
-}
-
 // Learn takes an observation of v that another process has made and nobody has kept, as if it
 // was made here.
 func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
@@ -342,7 +327,7 @@ func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	slot := s.slotLocked(shard, v.Key())
+	slot := s.slotLocked(shard, v)
 	slot.known = slot.known.with(v.Key(), o)
 	s.remember(slot.known)
 	shard.slots[v.Key()] = slot // until ristretto was seen to hold it

@@ -26,6 +26,7 @@ type Record struct {
 	Value    []byte
 	Revision uint64    // grows with every change of the bucket
 	At       time.Time // of the last change
+	Expires  time.Time // when it is forgotten for its ttl; zero: never
 
 	earlierKey bool // has encrypted it, and it stays
 }
@@ -73,11 +74,19 @@ func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
 func (b *Bucket) record(m *message) (Record, error) {
 	key := b.key(m)
 	value, err := b.s.keys.decrypt(nil, b.place(key), m.Data)
-	r := Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time}
+	r := Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time, Expires: expires(m)}
 	if err == nil {
-		r.earlierKey = b.s.keys.writer(m.Data) > 0 && m.Header.Get(jetstream.MsgTTLHeader) == ""
+		r.earlierKey = b.s.keys.writer(m.Data) > 0 && r.Expires.IsZero()
 	}
 	return r, err
+}
+
+func expires(m *message) time.Time {
+	ttl, err := time.ParseDuration(m.Header.Get(jetstream.MsgTTLHeader))
+	if err != nil {
+		return time.Time{}
+	}
+	return m.Time.Add(ttl)
 }
 
 // Create stores a value for a key that has none; else it fails with ErrConflict. When

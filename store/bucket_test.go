@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -221,6 +223,43 @@ func TestListingFindsAllThatMatch(t *testing.T) {
 			t.Fatalf("List(%s, %d, %d): %d records; want %d, or others", match, before, limit, len(got), len(want))
 		}
 	}
+}
+
+// TestEachReadsAll: what was erased or cannot be read is left out. It ends with its context.
+func TestEachReadsAll(t *testing.T) {
+	t.Parallel()
+	ctx, s := within(t), fresh(t)
+	things := bucket(t, s, 0)
+	for i := range 1000 {
+		must(things.Put(ctx, fmt.Sprint("k", i), []byte(fmt.Sprint(i)), time.Hour))(t)
+	}
+	must(things.Put(ctx, "k3", []byte("again"), 0))(t)
+	testkit.NoError(t, things.Delete(ctx, "k4"))
+	testkit.NoError(t, things.MoveValue(ctx, "k6", "k5"))
+	var reading sync.Mutex
+	found := map[string]store.Record{}
+	testkit.NoError(t, things.Each(ctx, func(some []store.Record) {
+		reading.Lock()
+		defer reading.Unlock()
+		for _, record := range some {
+			if _, twice := found[record.Key]; twice {
+				t.Errorf("%s was read twice", record.Key)
+			}
+			found[record.Key] = record
+		}
+	}))
+	if len(found) != 998 || string(found["k3"].Value) != "again" || string(found["k999"].Value) != "999" || found["k999"].Revision != 1000 {
+		t.Errorf("%d records of 998, with %+v and %+v", len(found), found["k3"], found["k999"])
+	}
+	if first := found["k0"]; !first.Expires.Equal(first.At.Add(time.Hour)) || !found["k3"].Expires.IsZero() {
+		t.Errorf("they go at %v and %v; want an hour after %v, and never", first.Expires, found["k3"].Expires, first.At)
+	}
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := things.Each(ended, func([]store.Record) {}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Each = %v; want the end of its context", err)
+	}
+	testkit.NoError(t, bucket(t, fresh(t), 0).Each(ctx, func(some []store.Record) { t.Errorf("an empty bucket has %d records", len(some)) }))
 }
 
 func TestWatchersAreTold(t *testing.T) {

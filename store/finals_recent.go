@@ -20,9 +20,11 @@ func (f *Finals) Recent(ctx context.Context, before time.Duration, read func(dur
 	since := info.State.LastTime.Add(-before)
 	return f.consume(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{finalsID + ".answer.>"}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
-	}, func(m *message) {
-		if v, o := f.asked(ctx, m, read); o != nil {
-			use(v, o)
+	}, func(some []*message) {
+		for _, m := range some {
+			if v, o := f.asked(ctx, m, read); o != nil {
+				use(v, o)
+			}
 		}
 	})
 }

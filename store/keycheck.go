@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // What the store keeps about its keys.
@@ -74,10 +75,15 @@ func (b *Bucket) renew(ctx context.Context, r Record) error {
 // renewAll encrypts anew what an earlier key has encrypted and what does not go by itself, so that
 // the key is not needed any more after a while.
 func (b *Bucket) renewAll(ctx context.Context) error {
+	var mu sync.Mutex
 	var old []Record
-	err := b.Each(ctx, 0, func(r Record) {
-		if r.earlierKey {
-			old = append(old, r)
+	err := b.Each(ctx, func(some []Record) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range some {
+			if r.earlierKey {
+				old = append(old, r)
+			}
 		}
 	})
 	for _, r := range old {

@@ -3,7 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -90,20 +92,36 @@ func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most
 	}
 }
 
-// Each calls f for all records of a revision higher than after, in the order of their last
-// changes; one that changes meanwhile may come twice. A record that cannot be decrypted is
-// logged and left out. Where there are very many, that is faster than List.
-func (b *Bucket) Each(ctx context.Context, after uint64, f func(Record)) error {
-	return b.consume(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
-	}, func(m *message) {
+// Each calls f with all records, some at a time: several goroutines do, in no order. One that
+// changes meanwhile may come twice. A record that cannot be decrypted is logged and left out.
+// Where there are very many, that is faster than List.
+func (b *Bucket) Each(ctx context.Context, f func([]Record)) error {
+	batches := make(chan []*message)
+	var reading sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		reading.Go(func() {
+			for batch := range batches {
+				f(b.allReadable(batch))
+			}
+		})
+	}
+	err := b.consume(ctx, jetstream.OrderedConsumerConfig{}, func(some []*message) { batches <- some })
+	close(batches)
+	reading.Wait()
+	return err
+}
+
+func (b *Bucket) allReadable(messages []*message) []Record {
+	records := make([]Record, 0, len(messages))
+	for _, m := range messages {
 		if gone(m) {
-			return
+			continue
 		}
 		if record, ok := b.readable(m); ok {
-			f(record)
+			records = append(records, record)
 		}
-	})
+	}
+	return records
 }
 
 // Newest returns the revision of the newest record of all, or 0 if there never was one.

@@ -166,9 +166,9 @@ func (st stream) scan(ctx context.Context, match string, from uint64, limit int,
 	return nil
 }
 
-// consume calls f for each message that a consumer with that configuration is handed, up to
-// the last one that is there. Of very many messages, scan is much slower.
-func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfig, f func(*message)) error {
+// consume calls f with the messages that a consumer with that configuration is handed, some at a
+// time, up to the last one that is there. Of very many messages, scan is much slower.
+func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfig, f func([]*message)) error {
 	ctx, cancel := either(ctx, st.s.ctx)
 	defer cancel()
 	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
@@ -185,33 +185,45 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 	}
 	defer messages.Stop()
 	for left := uint64(1); left > 0; {
-		received, err := nextOf(ctx, messages)
+		var some []*message
+		some, left, err = st.s.nextOf(ctx, messages)
 		switch {
-		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // what there was may have gone
+		case err != nil:
+			return st.s.failed("read", err)
+		case len(some) == 0: // what there was may have gone
 			info, err := consumer.Info(ctx)
 			if err != nil {
 				return st.s.failed("read", err)
 			}
 			left = info.NumPending
-			continue
-		case err != nil:
-			return st.s.failed("read", err)
+		default:
+			f(some)
 		}
-		var m *message
-		if m, left, err = st.s.receivedMessage(received); err != nil {
-			return err
-		}
-		f(m)
 	}
 	return nil
 }
 
-// nextOf waits for a message, but not for long.
-func nextOf(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+// nextOf waits for some messages, but not for long. left is how many more there are.
+func (s *Store) nextOf(ctx context.Context, messages jetstream.MessagesContext) (some []*message, left uint64, err error) {
 	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, patience) // one for each message would cost as much as the message
 	defer cancel()
-	return messages.Next(jetstream.NextContext(ctx))
+	size := 0
+	for left = 1; left > 0 && len(some) < maxBatch && size < maxBatchBytes; {
+		received, err := messages.Next(jetstream.NextContext(bounded))
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return some, left, nil
+		}
+		if err != nil {
+			return nil, 0, err
+		}
+		var m *message
+		if m, left, err = s.receivedMessage(received); err != nil {
+			return nil, 0, err
+		}
+		some, size = append(some, m), size+len(m.Data)
+	}
+	return some, left, nil
 }
 
 const (

@@ -27,10 +27,12 @@ func (b *Bucket) Watch(ctx context.Context, match string, f func(Change)) error 
 		return err
 	}
 	w := &watcher{b: b, match: b.subject(match), f: f, seen: newest}
-	err = b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(m *message) {
-		w.seen = max(w.seen, m.Sequence)
-		if !gone(m) {
-			w.tell(m)
+	err = b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(some []*message) {
+		for _, m := range some {
+			w.seen = max(w.seen, m.Sequence)
+			if !gone(m) {
+				w.tell(m)
+			}
 		}
 	})
 	if err != nil {

@@ -1,13 +1,23 @@
 package watch_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"pollbridge/event"
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/store"
 )
+
+// addItem adds what an earlier version had in its queue for a watch.
+func (l *lab) addItem(token, generation string) {
+	l.t.Helper()
+	queue, err := l.store.Queue(l.t.Context(), store.QueueConfig{Name: "watches", AckWait: time.Minute})
+	testkit.NoError(l.t, err)
+	testkit.NoError(l.t, queue.Add(l.t.Context(), "watch", l.id(token)+"-"+generation, l.w.Item(l.variant(token))))
+}
 
 // TestWatchesOfAnEarlierVersion had items in a queue, which came before their records. One
 // whose record there was no time for is taken up, one whose session has ended is not.
@@ -18,16 +28,8 @@ func TestWatchesOfAnEarlierVersion(t *testing.T) {
 	over := l.watch("over")
 	l.next(event.TypeSucceeded)
 	l.awaitEnd(over.ID, "succeeded")
-	queue, err := l.store.Queue(t.Context(), store.QueueConfig{Name: "watches", AckWait: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for token, generation := range map[string]string{"over": "1732800000000000000", "begun": "1732800000000000001"} {
-		v := l.variant(token)
-		if err := queue.Add(t.Context(), "watch", l.id(token)+"-"+generation, l.w.Item(v)); err != nil {
-			t.Fatal(err)
-		}
-	}
+	l.addItem("over", "1732800000000000000")
+	l.addItem("begun", "1732800000000000001")
 	asked := l.questions("over")
 	for range 2 {
 		l.restart()
@@ -40,4 +42,22 @@ func TestWatchesOfAnEarlierVersion(t *testing.T) {
 	l.say("begun", session.Refused)
 	l.next(event.TypeRefused)
 	l.awaitEnd(l.id("begun"), "refused")
+}
+
+// TestItemsAreTakenUpInTheEnd: while that fails it is tried again, and nobody can erase a session
+// that one of the items would bring back at the next start.
+func TestItemsAreTakenUpInTheEnd(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.addItem("begun", "1732800000000000001")
+	l.close()
+	l.prepare()
+	l.store.Engine.Report(errors.New("a write has failed")) // until the engine has started its server anew
+	testkit.NoError(t, l.w.Start())
+	testkit.NoError(t, l.w.Delete(t.Context(), l.id("begun")))
+	l.restart()
+	<-l.w.TakenUp()
+	if n := l.w.Live(); n != 0 {
+		t.Errorf("%d sessions are watched after the only one was erased", n)
+	}
 }

@@ -10,7 +10,7 @@ import (
 func TestErasedIsNotWatchedAgain(t *testing.T) {
 	t.Parallel()
 	l := unopened(t)
-	l.prepare()
+	l.open()
 	erased, kept := l.watch("erased"), l.watch("kept")
 	testkit.NoError(t, l.w.Delete(t.Context(), erased.ID))
 	if n := l.watched(); n != 1 {

@@ -2,6 +2,8 @@ package watch
 
 import (
 	"context"
+	"math"
+	"sync"
 	"time"
 
 	"pollbridge/session"
@@ -65,13 +67,32 @@ func (w *Watcher) Forget(ctx context.Context, id string) error { return w.sessio
 
 // Watched counts the sessions that are watched after a start.
 func (w *Watcher) Watched(ctx context.Context) (n int, err error) {
-	err = w.sessions.Each(ctx, 0, func(row store.Record) {
-		if r, err := w.readRecord(row.Value); err == nil && r.end == Watching {
-			n++
+	var counting sync.Mutex
+	err = w.sessions.Each(ctx, func(rows []store.Record) {
+		counting.Lock()
+		defer counting.Unlock()
+		for _, row := range rows {
+			if r, err := w.readRecord(row.Value); err == nil && r.end == Watching {
+				n++
+			}
 		}
 	})
 	return n, err
 }
+
+// Expires is when the record of a session goes by itself.
+func (w *Watcher) Expires(ctx context.Context, id string) (time.Time, error) {
+	row, err := w.sessions.Get(ctx, id)
+	return row.Expires, err
+}
+
+// Rows are the records that a start reads, and TakeUp takes them up.
+func (w *Watcher) Rows(ctx context.Context) ([]store.Record, error) {
+	return w.sessions.List(ctx, ">", 0, 1000)
+}
+
+// TakeUp is told that their first sights are events.
+func (w *Watcher) TakeUp(rows []store.Record) { w.takeUpSome(rows, math.MaxUint64) }
 
 // Item is what a version with a queue of watches had there.
 func (w *Watcher) Item(v *session.Variant) []byte {

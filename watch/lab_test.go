@@ -44,19 +44,11 @@ type lab struct {
 	finals *finals
 	turns  chan struct{} // each question takes one; nil: as many as there are
 	asking func()        // called with each question; nil: nothing is
-	// restoring is called with what is restored at the start; nil: nothing is.
-	restoring func(*session.Variant)
-	mu        sync.Mutex
-	states    map[string]answer // by token; guarded by mu, as all below
-	asked     map[string]int
-	erased    []string      // tokens that memory has to forget
-	restored  []restored    // what memory was told at the last start
-	news      chan struct{} // closed at the next question
-}
-
-type restored struct {
-	v *session.Variant
-	o *session.Observation
+	mu     sync.Mutex
+	states map[string]answer // by token; guarded by mu, as all below
+	asked  map[string]int
+	erased []string      // tokens that memory has to forget
+	news   chan struct{} // closed at the next question
 }
 
 type answer struct {
@@ -110,7 +102,7 @@ func (l *lab) prepare() {
 	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: l.registry,
+		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: l.registry,
 	})
 	testkit.NoError(l.t, err)
 }
@@ -125,7 +117,6 @@ func (l *lab) close() {
 func (l *lab) restart() {
 	l.t.Helper()
 	l.close()
-	l.restored = nil
 	l.open()
 }
 
@@ -134,16 +125,6 @@ func (l *lab) erase(v *session.Variant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.erased = append(l.erased, v.Token)
-}
-
-// restore notes what memory is told of.
-func (l *lab) restore(v *session.Variant, o *session.Observation) {
-	if l.restoring != nil {
-		l.restoring(v)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.restored = append(l.restored, restored{v, o})
 }
 
 // ask answers like the cache: it tells the watcher of the observation first.

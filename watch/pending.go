@@ -122,9 +122,15 @@ func (p *pendingAnswers) answer(stored []byte) (answer pendingAnswer, ok bool) {
 	return answer, true
 }
 
-// restore gives the pending answer of one watch back to memory.
-func (w *Watcher) restore(known record) {
-	if known.end == Watching && known.pending != nil {
-		w.options.Restore(known.variant, known.pending)
+// Pending returns the last pending answer to v that is kept with its watch, unless the upstream
+// has said something else since. It is nil if there is none.
+func (w *Watcher) Pending(v *session.Variant) *session.Observation {
+	id := w.store.SessionID(v)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	e, known := w.live[id]
+	if !known || e.end != Watching || e.erased != nil || !e.missing.IsZero() || e.variant.Key() != v.Key() {
+		return nil
 	}
+	return e.pending
 }

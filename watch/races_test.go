@@ -85,31 +85,66 @@ func TestRegisteredWhileErased(t *testing.T) {
 	l.awaitEnd(id, "refused")
 }
 
-// TestErasedWhileTakenUp: a session whose record was read at the start is erased before its
-// watch is taken up.
+// TestErasedWhileTakenUp: who erases a session waits for the watches of before, one of which
+// may be its own.
 func TestErasedWhileTakenUp(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	l.events.want(true)
-	for _, token := range []string{"first", "erased"} {
-		l.say(token, session.Pending)
-		l.w.Observe(l.variant(token), observation(session.Pending))
-		l.next(event.TypePending)
-	}
-	hold := make(chan struct{})
+	first, erased := l.watch("first"), l.watch("erased")
 	l.close()
-	l.restoring = func(v *session.Variant) {
-		if v.Token == "first" {
-			<-hold
-		}
+	l.prepare()
+	rows, err := l.w.Rows(t.Context())
+	testkit.NoError(t, err)
+	bounded, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := l.w.Delete(bounded, erased.ID); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Delete = %v; want to have waited", err)
 	}
-	l.open() // returns after a while
-	testkit.NoError(t, l.w.Delete(t.Context(), l.id("erased")))
+	l.w.TakeUp(rows)
+	deleted := make(chan error, 1)
+	go func() { deleted <- l.w.Delete(t.Context(), erased.ID) }()
+	testkit.NoError(t, l.w.Start())
+	testkit.NoError(t, testkit.Receive(t, "it to be erased", deleted))
 	asked := l.questions("erased")
-	close(hold)
-	<-l.w.TakenUp()
 	l.awaitQuestions("first", 3)
 	if n := l.questions("erased"); n != asked || l.w.Live() != 1 {
 		t.Errorf("it was asked for %d times after it was erased, %d are live", n-asked, l.w.Live())
 	}
+	if _, err := l.w.Get(t.Context(), first.ID); err != nil {
+		t.Errorf("the other one: %v", err)
+	}
+}
+
+// TestOthersWereQuicker: what was read at the start says less than what happens to a session
+// before its watch is taken up.
+func TestOthersWereQuicker(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	for _, token := range []string{"polled", "ended"} {
+		l.fail(token)
+		l.w.Observe(l.variant(token), waiting(time.Now(), "before"))
+		l.next(event.TypePending)
+	}
+	registered := l.watch("registered")
+	l.close()
+	l.prepare()
+	rows, err := l.w.Rows(t.Context())
+	testkit.NoError(t, err)
+	l.w.Observe(l.variant("polled"), waiting(time.Now(), "after"))
+	l.w.Observe(l.variant("ended"), observation(session.Refused))
+	l.next(event.TypeRefused)
+	if s := l.watch("registered"); !s.Created.Equal(registered.Created) {
+		t.Errorf("it is watched from %v; want %v, as before", s.Created, registered.Created)
+	}
+	for range 2 { // again as after a failure
+		l.w.TakeUp(rows)
+	}
+	testkit.NoError(t, l.w.Start())
+	<-l.w.TakenUp()
+	testkit.Eventually(t, "two watches", func() bool { return l.w.Live() == 2 && l.watched() == 2 })
+	if s, err := l.w.Get(t.Context(), l.id("ended")); err != nil || s.Status() != "refused" {
+		t.Errorf("the one that has ended is %+v, %v", s, err)
+	}
+	l.quiet()
 }

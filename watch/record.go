@@ -1,11 +1,9 @@
 package watch
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"pollbridge/session"
@@ -102,34 +100,60 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 		return record{}, fmt.Errorf("watch: session record has format version %d, which this version does not know", version)
 	}
 	r := record{end: End(value[1]), announced: value[2] == 1}
-	in := bytes.NewReader(value[3:])
-	_, err := binary.ReadUvarint(in)
-	created, err1 := binary.ReadVarint(in)
-	changed, err2 := binary.ReadVarint(in)
-	name, err3 := readSized(in)
+	in := fields{rest: value[3:]}
+	in.uvarint()
+	r.created, r.changed = time.Unix(0, in.varint()), time.Unix(0, in.varint())
+	r.state = session.StateNamed(string(in.sized())) // its length has one byte: it is short
 	var pending []byte
-	var err4 error
 	if version != firstRecordVersion {
-		pending, err4 = readSized(in)
+		pending = in.sized()
 	}
-	if errors.Join(err, err1, err2, err3, err4) != nil {
+	if in.wrong {
 		return record{}, errRecord
 	}
-	r.state = session.StateNamed(string(name))
-	r.created, r.changed = time.Unix(0, created), time.Unix(0, changed)
-	if r.variant, err = w.options.Table.ReadDurable(value[len(value)-in.Len():]); err == nil {
+	var err error
+	if r.variant, err = w.options.Table.ReadDurable(in.rest); err == nil {
 		r.pending = w.pending.read(r.variant, pending)
 	}
 	return r, err
 }
 
-// readSized reads what stands behind its length, which a name has in one byte: it is short.
-func readSized(in *bytes.Reader) ([]byte, error) {
-	size, err := binary.ReadUvarint(in)
-	if err != nil || size > uint64(in.Len()) {
-		return nil, errRecord
+// fields reads what is encoded one after the other. What it returns is of no use if wrong is
+// set at the end.
+type fields struct {
+	rest  []byte
+	wrong bool
+}
+
+func (f *fields) uvarint() uint64 {
+	value, n := binary.Uvarint(f.rest)
+	f.skip(n)
+	return value
+}
+
+func (f *fields) varint() int64 {
+	value, n := binary.Varint(f.rest)
+	f.skip(n)
+	return value
+}
+
+// sized reads what stands behind its length. It is part of what is read.
+func (f *fields) sized() []byte {
+	size := f.uvarint()
+	if size > uint64(len(f.rest)) {
+		f.skip(0)
+		return nil
 	}
-	part := make([]byte, size)
-	_, err = io.ReadFull(in, part)
-	return part, err
+	value := f.rest[:size]
+	f.rest = f.rest[size:]
+	return value
+}
+
+// skip goes on behind a number; one that could not be read has no length.
+func (f *fields) skip(n int) {
+	if n <= 0 {
+		f.rest, f.wrong = nil, true
+		return
+	}
+	f.rest = f.rest[n:]
 }

@@ -136,8 +136,13 @@ func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation
 // Delete stops watching a session and erases everything that is kept about it: its
 // final answers, its events, its record. It returns ErrNotFound if there is none. After
 // another error, part of it may be left; Delete again. Memory forgets what was asked in
-// the plain way; what was asked with further fields goes when its time is over.
+// the plain way; what was asked with further fields goes when its time is over. After a start
+// Delete waits until all watches of before are taken up: what is still to come might bring the
+// session back.
 func (w *Watcher) Delete(ctx context.Context, id string) error {
+	if err := w.awaitTakenUp(ctx); err != nil {
+		return fmt.Errorf("watch: %w", err)
+	}
 	v, err := w.variantOf(ctx, id)
 	switch {
 	case err == nil:
@@ -149,6 +154,22 @@ func (w *Watcher) Delete(ctx context.Context, id string) error {
 		return fmt.Errorf("watch: %w", err)
 	}
 	return err
+}
+
+func (w *Watcher) awaitTakenUp(ctx context.Context) error {
+	select {
+	case <-w.takenUp:
+		return nil
+	default:
+	}
+	select {
+	case <-w.takenUp:
+		return nil
+	case <-w.ctx.Done():
+		return ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // variantOf returns what a session is asked for with, however little is stored of it.
@@ -169,7 +190,7 @@ func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) (err
 	if err != nil {
 		return err
 	}
-	defer func() { w.stopped(ctx, e, err == nil) }()
+	defer func() { w.stopped(e, err == nil) }()
 	w.options.Erase(v) // first, so that what is under way brings nothing later
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
@@ -226,7 +247,7 @@ func (w *Watcher) stop(ctx context.Context, id string) (*entry, error) {
 }
 
 // stopped is told whether a session was erased. If it was not, all goes on.
-func (w *Watcher) stopped(ctx context.Context, e *entry, erased bool) {
+func (w *Watcher) stopped(e *entry, erased bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !erased && e.variant != nil {
@@ -238,14 +259,6 @@ func (w *Watcher) stopped(ctx context.Context, e *entry, erased bool) {
 		w.gone[e.id] = struct{}{}
 	}
 	close(e.erased)
-	if !erased { // its watch may have been passed over meanwhile
-		w.unlocked(func() error {
-			if row, err := w.sessions.Get(context.WithoutCancel(ctx), e.id); err == nil {
-				w.takeUpOne(row, false)
-			}
-			return nil
-		})
-	}
 }
 
 // goOn has a session be watched that was to be erased. It needs the lock.

@@ -101,11 +101,14 @@ func (w *Watcher) keep(e *entry) {
 	}
 }
 
+// spare is how much longer a record is kept than its watch, whatever clocks do.
+const spare = time.Hour
+
 // ttl is how long a record is kept. One that is watched is kept for as long as it may be,
 // and then as long as any other.
 func (w *Watcher) ttl(e *entry) time.Duration {
 	if e.end == Watching {
-		return w.options.Retain + w.cfg.Deadline + time.Hour
+		return w.options.Retain + w.cfg.Deadline + spare
 	}
 	return w.options.Retain
 }
@@ -156,7 +159,6 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 		return err
 	case e.revision == 0:
 		e.meet(known, revision)
-		w.unlocked(func() error { w.restore(known); return nil })
 	case known.end == Final: // somebody else has seen its end
 		e.meet(known, revision)
 	default:

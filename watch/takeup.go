@@ -33,16 +33,13 @@ func (w *Watcher) takeUp() {
 
 // takeUpAll returns false if the watcher was closed meanwhile.
 func (w *Watcher) takeUpAll() bool {
-	for after := uint64(0); ; {
-		upTo, err := w.readTold(w.ctx)
+	for {
+		err := w.takeUpRecords()
 		if err == nil {
-			err = w.sessions.Each(w.ctx, after, func(row store.Record) {
-				after = row.Revision
-				w.takeUpOne(row, row.Revision <= upTo)
-			})
+			err = w.takeUpItems()
 		}
 		if err == nil {
-			break
+			return true
 		}
 		w.complaints.Do(func() {
 			w.options.Log.Error("watches cannot be taken up yet", "error", err)
@@ -51,47 +48,67 @@ func (w *Watcher) takeUpAll() bool {
 			return false
 		}
 	}
-	w.takeUpItems()
-	return true
 }
 
-// takeUpOne takes up what is watched. toldOf says that its first sight is an event.
-func (w *Watcher) takeUpOne(row store.Record, toldOf bool) {
-	known, err := w.readRecord(row.Value)
+func (w *Watcher) takeUpRecords() error {
+	upTo, err := w.readTold(w.ctx)
 	if err != nil {
-		if known.end == Watching {
-			w.options.Log.Error("watch cannot be resumed", "session", row.Key, "error", err)
+		return err
+	}
+	return w.sessions.Each(w.ctx, func(rows []store.Record) { w.takeUpSome(rows, upTo) })
+}
+
+// takeUpSome takes up what is watched. Up to a revision first sights are events.
+func (w *Watcher) takeUpSome(rows []store.Record, upTo uint64) {
+	entries := make([]*entry, 0, len(rows))
+	for _, row := range rows {
+		if e := w.resumed(row, row.Revision <= upTo); e != nil {
+			entries = append(entries, e)
 		}
-		return
 	}
-	if known.end != Watching {
-		return
-	}
-	w.restore(known)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, erased := w.gone[row.Key]; erased || w.live[row.Key] != nil {
-		return // since it was read, or somebody was quicker
+	for _, e := range entries {
+		if w.live[e.id] != nil {
+			continue // somebody was quicker
+		}
+		w.live[e.id] = e
+		w.sights.newest = max(w.sights.newest, e.revision)
+		if len(e.owed) > 0 {
+			w.sights.behind[e] = e.revision - 1
+		}
+		w.settleLater(e)
+		// Not all at the same moment: this may be one of very many.
+		w.schedule(e, time.Now().Add(rand.N(min(w.cfg.Interval, time.Second))))
+	}
+}
+
+// resumed is the entry of a record, or nil if that is not watched. told says that its first
+// sight is an event.
+func (w *Watcher) resumed(row store.Record, told bool) *entry {
+	known, err := w.readRecord(row.Value)
+	if known.end != Watching {
+		return nil
+	}
+	if err != nil {
+		w.options.Log.Error("watch cannot be resumed", "session", row.Key, "error", err)
+		return nil
 	}
 	e := &entry{id: row.Key, record: known, revision: row.Revision, stored: known.pending, place: -1}
-	w.live[e.id] = e
-	w.sights.newest = max(w.sights.newest, row.Revision)
 	if known.state == session.Pending && known.pending != nil {
-		e.announced = e.announced || toldOf
+		if e.announced = e.announced || told; !e.announced {
+			e.owed = []change{{kind: event.TypePending, state: session.Pending, observation: known.pending, at: known.changed}}
+		}
 	}
-	if known.state == session.Pending && known.pending != nil && !e.announced {
-		w.sights.behind[e] = row.Revision - 1
-		e.owed = []change{{kind: event.TypePending, state: session.Pending, observation: known.pending, at: known.changed}}
-		w.settleLater(e)
-	}
-	// Not all at the same moment: this may be one of very many.
-	w.schedule(e, time.Now().Add(rand.N(min(w.cfg.Interval, time.Second))))
+	// Where the deadline was put off since, a record could go before its watch.
+	e.dirty = !row.Expires.IsZero() && row.Expires.Before(known.created.Add(w.cfg.Deadline+spare))
+	return e
 }
 
 // takeUpItems takes up what a version that had a queue of watches has left of it: those whose
 // record it had no time to write.
-func (w *Watcher) takeUpItems() {
-	err := w.store.TakeOverQueue(w.ctx, "watches", func(ctx context.Context, name string, value []byte) error {
+func (w *Watcher) takeUpItems() error {
+	return w.store.TakeOverQueue(w.ctx, "watches", func(ctx context.Context, name string, value []byte) error {
 		id, _, _ := strings.Cut(name, "-")
 		known, err := w.readRecord(value)
 		if err != nil {
@@ -99,24 +116,28 @@ func (w *Watcher) takeUpItems() {
 			return nil
 		}
 		w.mu.Lock()
-		_, live := w.live[id] // as nearly all are, by their records
+		e, live := w.live[id]
 		w.mu.Unlock()
-		if live {
-			return nil
+		if !live { // as nearly all are, by their records
+			if _, _, err := w.read(ctx, id); !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			e = w.begun(newEntry(id, known))
 		}
-		if _, _, err := w.read(ctx, id); !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		e := newEntry(id, known)
-		w.mu.Lock()
-		w.live[id] = e
-		w.schedule(e, time.Now())
-		w.mu.Unlock()
 		return w.settle(ctx, e, safe)
 	})
-	if err != nil && w.ctx.Err() == nil {
-		w.options.Log.Error("watches of an earlier version cannot be taken up", "error", err)
+}
+
+// begun is the entry of e's session, which is e unless somebody was quicker.
+func (w *Watcher) begun(e *entry) *entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if first, live := w.live[e.id]; live {
+		return first
 	}
+	w.live[e.id] = e
+	w.schedule(e, time.Now())
+	return e
 }
 
 // untoldFor is longer than it takes to make an event of a final answer that is stored.

@@ -48,10 +48,7 @@ type Options struct {
 	Finals Finals
 	Ask    Ask
 	// Erase makes memory forget what it knows about a question.
-	Erase func(*session.Variant)
-	// Restore is told of the last pending answer to each watch that is taken up, where that
-	// was stored; At is when the upstream gave it.
-	Restore  func(*session.Variant, *session.Observation)
+	Erase    func(*session.Variant)
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -97,7 +94,7 @@ type Watcher struct {
 	more     *sync.Cond          // of untold, or the end
 	unstored map[*entry]struct{} // have records to be stored that nobody waits for
 	passing  int                 // entries of live that had ended when they were first seen
-	gone     map[string]struct{} // sessions that were erased since the start; nil when all watches are taken up
+	gone     map[string]struct{} // sessions that were erased since the start; nil when all that ended before is told
 
 	complaints, refusals rate.Sometimes // of very many
 }

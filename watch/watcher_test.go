@@ -138,6 +138,32 @@ func TestDeadlineCountsFromTheFirstSight(t *testing.T) {
 	l.awaitEnd(a.ID, "abandoned")
 }
 
+// TestRecordsOutliveDeadlinesThatArePutOff: also those that were written before. That is one
+// write for each, not one at each start.
+func TestRecordsOutliveDeadlinesThatArePutOff(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.fail("tok")
+	s := l.watch("tok")
+	for _, deadline := range []time.Duration{10 * time.Minute, 48 * time.Hour, 48 * time.Hour} {
+		before, err := l.w.Writes(t.Context())
+		testkit.NoError(t, err)
+		putOff := deadline != l.cfg.Deadline
+		l.cfg.Deadline = deadline
+		l.restart()
+		<-l.w.TakenUp()
+		testkit.Eventually(t, "a record that outlives the watch", func() bool {
+			expires, err := l.w.Expires(t.Context(), s.ID)
+			return err == nil && expires.After(s.Created.Add(deadline))
+		})
+		l.w.Close() // writes what is not written
+		after, err := l.w.Writes(t.Context())
+		if testkit.NoError(t, err); after > before != putOff {
+			t.Errorf("deadline %v: written %d times", deadline, after-before)
+		}
+	}
+}
+
 // TestClockThatWasSetBack: the clock was an hour ahead when a session was first seen, and
 // is right after the restart. The session is polled like any other until its end.
 func TestClockThatWasSetBack(t *testing.T) {

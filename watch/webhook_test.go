@@ -35,7 +35,7 @@ func (l *hooked) start() {
 	testkit.NoError(l.t, err)
 	l.w.Close()
 	l.w, err = watch.New(l.cfg, watch.Options{
-		Store: l.store.Store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Erase: l.erase, Restore: l.restore, Retain: time.Minute, Log: log, Registry: registry,
+		Store: l.store.Store, Table: l.table, Events: l.service, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: registry,
 	})
 	testkit.NoError(l.t, err)
 	testkit.NoError(l.t, l.w.Start())

@@ -129,6 +129,7 @@ func (b *bridge) makeFront() (err error) {
 	b.closers = append(b.closers, b.upstream.Close)
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
 		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Pending: func(v *session.Variant) *session.Observation { return b.watcher.Pending(v) },
 	})
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (b *bridge) makeWatches() (err error) {
 	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: finals{b.finals, b.statuses}, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: finals{b.finals, b.statuses}, Ask: b.ask, Erase: b.statuses.Erase,
 		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
