@@ -66,6 +66,18 @@ func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
 	return n, list.Err()
 }
 
+// Read returns a record as the server that leads the stream tells of it.
+func (b *Bucket) Read(ctx context.Context, key string) (Record, error) {
+	m, err := b.leading(ctx, wanted{Newest: b.subject(key)})
+	if err != nil {
+		return Record{}, err
+	}
+	if gone(m) {
+		return Record{}, ErrNotFound
+	}
+	return b.record(m)
+}
+
 // PlaceKeys returns what derives the key of a place from a store's key.
 func PlaceKeys(secret []byte) func(place string) []byte {
 	k := newKeys(secret)
