@@ -31,3 +31,14 @@ func (q *Queue) Subjects(ctx context.Context) ([]string, error) {
 	}
 	return slices.Collect(maps.Keys(found)), nil
 }
+
+// Consumed returns the subjects that somebody consumes, or did some minutes ago.
+func (q *Queue) Consumed(ctx context.Context) (subjects []string, err error) {
+	ctx, cancel := q.s.look(ctx)
+	defer cancel()
+	list := q.js.ConsumerNames(ctx)
+	for name := range list.Name() {
+		subjects = append(subjects, name)
+	}
+	return subjects, q.s.failed("read", list.Err())
+}

@@ -7,6 +7,12 @@
 // store's key and from where the record belongs, so that a record that was moved
 // elsewhere cannot be read there. Names and keys of records are in clear.
 //
+// Where several servers keep what is stored, what decides something is read at the one that
+// knows of all that was acknowledged: Get, Create and Delete of a bucket, Get, Last, Newest and
+// Bounds of a journal, Load and Other of the final answers, whether an item is gone. What lists
+// and counts may lag behind by a moment: List, Each, After, Count, Waiting, and what is told to
+// those who watch and follow.
+//
 // While the server cannot write, [Store.Err] says why, and every write fails at once;
 // watchers and consumers go on by themselves when it can again.
 package store

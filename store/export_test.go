@@ -57,13 +57,22 @@ func (b *Bucket) MoveValue(ctx context.Context, from, to string) error {
 	return err
 }
 
-// Consumers is how many consumers the engine has for a queue.
-func (q *Queue) Consumers(ctx context.Context) (n int, err error) {
-	list := q.js.ListConsumers(ctx)
-	for range list.Info() {
-		n++
+// Lose has the server lose what it knows of the consumers of a subject, as when it is started
+// anew.
+func (q *Queue) Lose(ctx context.Context, subject string) error {
+	return q.js.DeleteConsumer(ctx, subject)
+}
+
+// Read returns a record as the server that leads the stream tells of it.
+func (b *Bucket) Read(ctx context.Context, key string) (Record, error) {
+	m, err := b.leading(ctx, wanted{Newest: b.subject(key)})
+	if err != nil {
+		return Record{}, err
 	}
-	return n, list.Err()
+	if gone(m) {
+		return Record{}, ErrNotFound
+	}
+	return b.record(m)
 }
 
 // PlaceKeys returns what derives the key of a place from a store's key.

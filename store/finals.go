@@ -268,26 +268,19 @@ func (f *Finals) content(a answer, m *message) (content []byte, size uint64, err
 // chunks returns the body of a large answer.
 func (f *Finals) chunks(ctx context.Context, a answer, size uint64) ([]byte, error) {
 	body := make([]byte, 0, size)
-	var damage error
 	next := 0
-	err := f.scan(ctx, a.chunk("*"), 1, maxFinal/leastChunk, func(m *message) bool {
+	err := f.messages(ctx, a.chunk("*"), func(m *message) (more bool, err error) {
 		if m.Subject != a.chunk(strconv.Itoa(next)) || uint64(len(body)+len(m.Data)-sealOverhead) > size {
-			damage = ErrDamaged
-			return false
+			return false, ErrDamaged
 		}
 		next++
-		body, damage = f.s.keys.decrypt(body, placeOf("final", m.Subject), m.Data)
-		return damage == nil
+		body, err = f.s.keys.decrypt(body, placeOf("final", m.Subject), m.Data)
+		return true, err
 	})
-	switch {
-	case err != nil:
-		return nil, err
-	case damage != nil:
-		return nil, damage
-	case uint64(len(body)) != size:
-		return nil, fmt.Errorf("%w: a part of it is missing", ErrDamaged)
+	if err == nil && uint64(len(body)) != size {
+		err = fmt.Errorf("%w: a part of it is missing", ErrDamaged)
 	}
-	return body, nil
+	return body, err
 }
 
 // Forget erases the answers to all variants of a session, in all locales.

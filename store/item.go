@@ -2,25 +2,25 @@ package store
 
 import (
 	"context"
-	"errors"
-
-	"github.com/nats-io/nats.go"
+	"sync"
 )
 
 // Item is a piece of work that was handed out. Exactly one of DoubleAck, Ack and Nak must
 // be called, once; after an error of DoubleAck, any of them may be.
+//
+// Whoever has an item may lose it without knowing: it is handed out again when the server has
+// not heard of it for QueueConfig.AckWait, and what the first one says of it counts all the
+// same. So two may be at work on one, and the first to acknowledge it ends it for both. What is
+// to be done once is to be decided elsewhere, such as by a compare-and-set on a record, and an
+// item is acknowledged after that.
 type Item struct {
 	Subject, Name string
 	Value         []byte
-	// Deliveries is how often it was handed out since the consumer began, with this time.
-	// Where the server was started anew meanwhile it may be less often: 1 is the first time
-	// for sure.
-	Deliveries int
 
-	pending  *pending
+	consumer *Consumer
 	sequence uint64
-	reply    string // guarded by pending.mu, as below: where the server hears of the item
-	round    int    // in which that was said
+	reply    string // where the server hears of the item
+	settled  sync.Once
 }
 
 // What the server is told about an item.
@@ -34,74 +34,39 @@ var (
 // the item may be handed out again, or may be removed all the same: it is never handed
 // out again then, and DoubleAck, called again, returns nil.
 func (i *Item) DoubleAck(ctx context.Context) error {
-	reply := i.replyTo()
 	defer i.settle()
-	s := i.pending.q.s
-	ctx, cancel, err := s.use(ctx)
-	if err != nil {
+	// An acknowledgement is answered also when it could not be written, and not at all where
+	// the server's consumer was made anew. So the item is removed as what it is, a message.
+	if err := i.consumer.q.erase(ctx, i.sequence); err != nil {
 		return err
 	}
-	defer cancel()
-	_, err = s.conn.Conn().RequestWithContext(ctx, reply, ack)
-	switch {
-	case err == nil:
-		// The server acknowledges what it could not write, too.
-		if _, err = i.pending.q.get(ctx, i.sequence); errors.Is(err, ErrNotFound) {
-			return nil
-		}
-	case !errors.Is(err, nats.ErrNoResponders): // which says that the consumer has stopped, or the server was started anew
-		return s.failed("remove an item", err)
-	}
-	return i.pending.q.erase(ctx, i.sequence)
+	i.tell(ack) // else it counts as out for a while
+	return nil
 }
 
-// Ack removes the item, but does not wait until that is durable: after a crash it may be
-// handed out again, and after the consumer has stopped it is, to the next one. That is
-// half the work for the server, and enough where something else is known to be durable
-// that tells that the item is done.
+// Ack removes the item, but does not wait until that is durable: it may be handed out again
+// after a crash, or where the server's consumer was made anew. That is half the work for the
+// server, and enough where something else is known to be durable that tells that the item is
+// done.
 func (i *Item) Ack() error {
 	// It counts as out no longer only when the server was told.
 	defer i.settle()
-	return i.tell(i.replyTo(), ack)
+	return i.tell(ack)
 }
 
 // InProgress keeps the item for another QueueConfig.AckWait. It costs no write.
-func (i *Item) InProgress() error {
-	return i.tell(i.replyTo(), inProgress)
-}
+func (i *Item) InProgress() error { return i.tell(inProgress) }
 
 // Nak gives the item back: it is handed out again at once, to whoever consumes.
 func (i *Item) Nak() error {
-	// Where the server hears of it is taken in the moment from which on the item is
-	// not out. If it were taken before, another consumer could be handed the item in
-	// between, for one who has it no more, and nobody would give it back there.
-	return i.tell(i.settle(), nak)
+	defer i.settle()
+	return i.tell(nak)
 }
 
-// tell tells the server something about the item. It hears nothing if the consumer has
-// stopped, and then it need not.
-func (i *Item) tell(reply string, what []byte) error {
-	return i.pending.q.s.failed("tell about an item", i.pending.q.s.conn.Conn().Publish(reply, what))
+// tell tells the server something about the item, which does not answer.
+func (i *Item) tell(what []byte) error {
+	s := i.consumer.q.s
+	return s.failed("tell about an item", s.conn.Conn().Publish(i.reply, what))
 }
 
-func (i *Item) replyTo() string {
-	i.pending.mu.Lock()
-	defer i.pending.mu.Unlock()
-	return i.reply
-}
-
-// settle notes that the item is not out any more, unless it was handed out again
-// meanwhile. It returns where the server hears of the item.
-func (i *Item) settle() (reply string) {
-	i.pending.mu.Lock()
-	reply = i.reply
-	if i.pending.out[i.sequence] == i {
-		delete(i.pending.out, i.sequence)
-	}
-	last := len(i.pending.out) == 0 && i.pending.consumer == nil
-	i.pending.mu.Unlock()
-	if last {
-		i.pending.forget()
-	}
-	return reply
-}
+func (i *Item) settle() { i.settled.Do(i.consumer.settle) }

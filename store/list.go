@@ -81,7 +81,7 @@ func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most
 		return found, err
 	}
 	for ; ; from++ {
-		m, err := b.next(ctx, from, b.subject(match))
+		m, err := b.nextListed(ctx, from, b.subject(match))
 		if errors.Is(err, ErrNotFound) || err == nil && !keep(m) {
 			return found, nil
 		}

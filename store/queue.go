@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -16,16 +15,13 @@ type Queue struct {
 	stream
 	name    string
 	ackWait time.Duration
-
-	mu      sync.Mutex
-	pending map[string]*pending // guarded by mu; those that are consumed, or have items out
 }
 
 // QueueConfig describes a queue.
 type QueueConfig struct {
 	Name string // in lower-case letters
-	// AckWait is how long an item stays with whoever it was handed to. They must say more
-	// often than that that it is in progress, and get it again otherwise.
+	// AckWait is how long an item stays with whoever it was handed to, or up to 1.5 s less. They
+	// must say much more often that it is in progress: else it is handed out again.
 	AckWait time.Duration
 }
 
@@ -42,8 +38,7 @@ func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, _ := s.queues.LoadOrStore(id, &Queue{stream: opened, name: cfg.Name, ackWait: cfg.AckWait, pending: map[string]*pending{}})
-	return q.(*Queue), nil
+	return &Queue{stream: opened, name: cfg.Name, ackWait: cfg.AckWait}, nil
 }
 
 // do is the subject of items that can be handed out, at that of items that wait for their
@@ -84,23 +79,11 @@ func (q *Queue) Remove(ctx context.Context, subject, name string) error {
 	if err := checkTokens(subject, name); err != nil {
 		return err
 	}
-	return q.remove(ctx, subject, name)
-}
-
-// remove removes what waits for its time first: it could become due between.
-func (q *Queue) remove(ctx context.Context, subject, name string) error {
+	// What waits for its time comes first: it could become due between.
 	if err := q.purge(ctx, q.at(subject, name)); err != nil {
 		return err
 	}
 	return q.purge(ctx, q.do(subject, name))
-}
-
-// Purge removes all items of a subject. Nobody may consume it at that time.
-func (q *Queue) Purge(ctx context.Context, subject string) error {
-	if err := checkTokens(subject); err != nil {
-		return err
-	}
-	return q.remove(ctx, subject, "*")
 }
 
 // Waiting returns how many items of a subject, or of all subjects if that is empty, are

@@ -22,7 +22,7 @@ func queue(t testing.TB, s *teststore.Store, renewal time.Duration) *store.Queue
 func take(t testing.TB, q *store.Queue, subject string, n int) (<-chan *store.Item, *store.Consumer) {
 	t.Helper()
 	items := make(chan *store.Item, 30_000)
-	consumer := must(q.Consume(within(t), subject, n, func(i *store.Item) { items <- i }))(t)
+	consumer := must(q.Consume(subject, n, func(i *store.Item) { items <- i }))(t)
 	t.Cleanup(consumer.Stop)
 	return items, consumer
 }
@@ -63,7 +63,7 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 	waiting(t, q, "none", 0, 0)
 	items, _ := take(t, q, "a", 2)
 	first, second := testkit.Receive(t, "1", items), testkit.Receive(t, "2", items)
-	if first.Name != "1" || second.Name != "2" || first.Subject != "a" || string(second.Value) != "value of 2" || first.Deliveries != 1 {
+	if first.Name != "1" || second.Name != "2" || first.Subject != "a" || string(second.Value) != "value of 2" {
 		t.Errorf("took %+v, %+v", first, second)
 	}
 	select {
@@ -79,16 +79,14 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := testkit.Receive(t, "2 again", items)
-	if again.Name != "2" || again.Deliveries != 2 || third.Name != "3" {
+	if again.Name != "2" || third.Name != "3" {
 		t.Errorf("took %+v, %+v", third, again)
 	}
 	done(t, again, third)
 	waiting(t, q, "", 1, 0)
-	if _, err := q.Consume(within(t), "a", 1, nil); err == nil {
-		t.Error("a second consumer of a subject")
-	}
 	for _, token := range []string{"", "a.b", "*", ">", "ä"} {
-		if q.Add(within(t), token, "a", nil) == nil || q.Add(within(t), "a", token, nil) == nil {
+		_, err := q.Consume(token, 1, nil)
+		if err == nil || q.Add(within(t), token, "a", nil) == nil || q.Add(within(t), "a", token, nil) == nil {
 			t.Errorf("%q was taken for a token", token)
 		}
 	}
@@ -118,9 +116,6 @@ func TestItemsComeBackUnlessRenewed(t *testing.T) {
 				t.Fatal("left did not come back")
 			}
 		}
-	}
-	if left.Deliveries < 4 {
-		t.Errorf("Deliveries = %d", left.Deliveries)
 	}
 	done(t, renewed, left)
 	waiting(t, q, "", 0, 0)
@@ -155,11 +150,10 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 	}
 	waiting(t, q, "a", 2, 1)
 	add(t, q, "a", "waits")
-	if err := q.Purge(within(t), "none"); err != nil {
-		t.Fatal(err)
-	}
-	if err := q.Purge(within(t), "a"); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"none", "waits", "never", "past", "replaced"} {
+		if err := q.Remove(within(t), "a", name); err != nil {
+			t.Fatal(err)
+		}
 	}
 	waiting(t, q, "", 0, 0)
 }
@@ -186,7 +180,7 @@ func TestRemovedItemsAreNotHandedOut(t *testing.T) {
 	waiting(t, q, "", 0, 0)
 }
 
-func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
+func TestStoppedConsumersLeaveItemsToTheNext(t *testing.T) {
 	t.Parallel()
 	q := queue(t, fresh(t), time.Minute)
 	for i := range 50 {
@@ -195,7 +189,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 	var mu sync.Mutex
 	var out []*store.Item
 	three := make(chan struct{})
-	consumer := must(q.Consume(within(t), "a", 40, func(i *store.Item) {
+	consumer := must(q.Consume("a", 40, func(i *store.Item) {
 		mu.Lock()
 		defer mu.Unlock()
 		if out = append(out, i); len(out) == 3 {
@@ -233,7 +227,7 @@ func TestStoppedTakersLeaveItemsToTheNext(t *testing.T) {
 	items, consumer = take(t, q, "b", 1)
 	last := testkit.Receive(t, "an item", items)
 	consumer.Stop()
-	if err := q.Purge(within(t), "b"); err != nil {
+	if err := q.Remove(within(t), "b", "1"); err != nil {
 		t.Fatal(err)
 	}
 	done(t, last) // what is not there any more is done
@@ -315,56 +309,17 @@ func TestEverythingOutComesBackAfterRestart(t *testing.T) {
 	}
 }
 
-func TestTakersEndWithTheirContextAndStore(t *testing.T) {
+func TestConsumersEndWithTheStore(t *testing.T) {
 	t.Parallel()
 	s, shut := open(t, config(t.TempDir()))
 	q := queue(t, s, time.Minute)
-	ctx, cancel := context.WithCancel(within(t))
-	items := make(chan *store.Item, 1)
-	consumer := must(q.Consume(ctx, "a", 1, func(i *store.Item) { items <- i }))(t)
-	cancel() // governs Consume only
+	items, consumer := take(t, q, "a", 1)
 	add(t, q, "a", "1")
 	item := testkit.Receive(t, "an item", items)
 	consumer.Stop()
 	shut()
 	if err := item.DoubleAck(within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Done after Close: %v; want an error", err)
-	}
-}
-
-func TestATakerCatchesUp(t *testing.T) {
-	t.Parallel()
-	q := queue(t, fresh(t), time.Minute)
-	const before = 500
-	for i := range before {
-		add(t, q, "a", fmt.Sprint(i))
-		add(t, q, "b", fmt.Sprint(i))
-	}
-	for _, test := range []struct {
-		subject string
-		n       int
-		want    int
-	}{
-		{"a", 2 * before, before},
-		{"b", before / 2, before / 2}, // no more may be out
-		{"empty", before, 0},
-	} {
-		came, begun := 0, make(chan *store.Consumer, 1)
-		consumer := must(q.Consume(within(t), test.subject, test.n, func(*store.Item) {
-			if came++; came == test.want {
-				select {
-				case <-(<-begun).CaughtUp():
-					t.Errorf("subject %s, at most %d: caught up before the last item", test.subject, test.n)
-				default:
-				}
-			}
-		}))(t)
-		begun <- consumer
-		testkit.Receive(t, "all of subject "+test.subject, consumer.CaughtUp())
-		consumer.Stop()
-		if came != test.want {
-			t.Errorf("subject %s, at most %d: %d items came; want %d", test.subject, test.n, came, test.want)
-		}
+		t.Errorf("DoubleAck after Close: %v; want an error", err)
 	}
 }
 
@@ -398,7 +353,7 @@ func TestDoneAgain(t *testing.T) {
 	if err := removed.DoubleAck(late); err == nil {
 		t.Error("Done without time has no error")
 	}
-	if err := q.Purge(within(t), "a"); err != nil {
+	if err := q.Remove(within(t), "a", removed.Name); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {

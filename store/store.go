@@ -53,7 +53,6 @@ type Store struct {
 	keeping   [64]chan struct{} // each held by who changes the final answers of a session
 	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
 	writing   sync.Map          // each *writes by its stream
-	queues    sync.Map          // each *Queue by its stream: one for all, which knows what is out
 
 	followers *Bucket // where followers of journals are
 	own       *Bucket // what the store keeps about itself

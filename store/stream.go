@@ -110,37 +110,6 @@ func (s *Store) failed(operation string, err error) error {
 func (st stream) subject(key string) string { return st.id + "." + key }
 func (st stream) key(m *message) string     { return m.Subject[len(st.id)+1:] }
 
-// get returns the message with that sequence, or ErrNotFound.
-func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
-	return st.next(ctx, sequence, "")
-}
-
-// next returns the first message that matches, from a sequence on, or ErrNotFound.
-func (st stream) next(ctx context.Context, from uint64, match string) (*message, error) {
-	ctx, cancel := st.s.look(ctx)
-	defer cancel()
-	return st.s.found(st.js.GetMsg(ctx, from, jetstream.WithGetMsgSubject(st.s.prefix.subject(match))))
-}
-
-// last returns the newest message about a subject, or ErrNotFound.
-func (st stream) last(ctx context.Context, subject string) (*message, error) {
-	ctx, cancel := st.s.look(ctx)
-	defer cancel()
-	return st.s.found(st.js.GetLastMsgForSubject(ctx, st.s.prefix.subject(subject)))
-}
-
-// found returns what the server answered, or ErrNotFound.
-func (s *Store) found(m *message, err error) (*message, error) {
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, s.failed("read", err)
-	}
-	m.Subject = s.prefix.cut(m.Subject)
-	return m, nil
-}
-
 // scan calls f for each message that matches (all of them if match is empty), from a
 // sequence on and in order, until f returns false or there are no more, but for no more
 // than limit of them.
@@ -281,7 +250,12 @@ func (st stream) purge(ctx context.Context, match string) error {
 
 // erase erases one message. It is no error if there is none any more.
 func (st stream) erase(ctx context.Context, sequence uint64) error {
-	err := st.js.DeleteMsg(ctx, sequence)
+	ctx, cancel, err := st.s.use(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	err = st.js.DeleteMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
 		if _, gone := st.get(ctx, sequence); errors.Is(gone, ErrNotFound) {
 			return nil

@@ -20,6 +20,8 @@ const (
 	idleAfter = time.Minute
 	// againAfter is how long something waits that could not be done.
 	againAfter = time.Second
+	// joinEvery is how often it is looked for queues that others take from.
+	joinEvery = 5 * time.Second
 	// lookAfter is how long a consumer waits before it counts again what is in the queue.
 	lookAfter = 100 * time.Millisecond
 	// failuresToOpen is how many attempts in a row must fail before a receiver is left
@@ -45,7 +47,6 @@ type consumer struct {
 	breaker *gobreaker.CircuitBreaker[send.Outcome]
 	living  context.Context // ends when nothing is begun any more
 	end     context.CancelFunc
-	stopped chan struct{} // closed when nothing is taken any more
 	wake    chan struct{} // has an element when there may be something to begin
 
 	mu       sync.Mutex
@@ -63,7 +64,7 @@ type consumer struct {
 }
 
 func newConsumer(s *Service, name string) *consumer {
-	c := &consumer{s: s, name: name, stopped: make(chan struct{}), wake: make(chan struct{}, 1), jobs: map[string]*job{}, lastUsed: time.Now()}
+	c := &consumer{s: s, name: name, wake: make(chan struct{}, 1), jobs: map[string]*job{}, lastUsed: time.Now()}
 	c.living, c.end = context.WithCancel(s.living)
 	c.breaker = gobreaker.NewCircuitBreaker[send.Outcome](gobreaker.Settings{
 		Name:        name,
@@ -77,7 +78,6 @@ func newConsumer(s *Service, name string) *consumer {
 
 // run begins what can be begun, until the consumer is closed.
 func (c *consumer) run() {
-	defer close(c.stopped)
 	defer c.giveBack()
 	var taking *store.Consumer
 	defer func() {
@@ -88,11 +88,9 @@ func (c *consumer) run() {
 	for c.living.Err() == nil {
 		pause := c.begin()
 		if taking == nil && c.wants() {
-			if taking = c.take(); taking == nil {
-				pause = min(pause, againAfter)
-			}
+			taking = c.take()
 		}
-		pause = min(pause, c.catchUp())
+		pause = min(pause, c.catchUp(taking))
 		select {
 		case <-c.living.Done():
 		case <-c.wake:
@@ -114,16 +112,11 @@ func (c *consumer) wants() bool {
 	return c.wanted
 }
 
-// take begins to take items off the queue; nil if that does not work now.
+// take begins to take items off the queue, as others may do who share it.
 func (c *consumer) take() *store.Consumer {
-	ctx, cancel := context.WithTimeout(c.living, storeTimeout)
-	defer cancel()
-	taking, err := c.s.queue.Consume(ctx, c.name, mostOut, c.put)
+	taking, err := c.s.queue.Consume(c.name, mostOut, c.put)
 	if err != nil {
-		if c.living.Err() == nil {
-			c.s.log.Warn("cannot open a delivery queue, deliveries wait", "queue", c.name, "error", err)
-		}
-		return nil
+		c.s.log.Error("cannot open a delivery queue, deliveries wait", "queue", c.name, "error", err)
 	}
 	return taking
 }
@@ -177,12 +170,13 @@ func (c *consumer) offer(j *job) bool {
 }
 
 // catchUp finds out whether something still waits in the queue that has not come into line,
-// if that may have changed. It returns after which time it should be called again.
-func (c *consumer) catchUp() (again time.Duration) {
+// here or elsewhere, if that may have changed. It returns after which time it should be called
+// again.
+func (c *consumer) catchUp(taking *store.Consumer) (again time.Duration) {
 	c.mu.Lock()
 	added := c.added
 	soon := lookAfter - time.Since(c.looked)
-	if !c.behind || c.spilling > 0 || c.items >= mostOut {
+	if !c.behind || taking == nil || c.spilling > 0 || c.items >= mostOut {
 		soon = time.Hour // whoever changes that wakes the consumer up
 	}
 	c.mu.Unlock()
@@ -191,11 +185,11 @@ func (c *consumer) catchUp() (again time.Duration) {
 	}
 	ctx, cancel := context.WithTimeout(c.living, storeTimeout)
 	defer cancel()
-	now, _, err := c.s.queue.Waiting(ctx, c.name)
+	unclaimed, err := taking.Unclaimed(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.looked = time.Now()
-	if err == nil && now <= c.items && added == c.added && c.spilling == 0 {
+	if err == nil && unclaimed == 0 && added == c.added && c.spilling == 0 {
 		c.behind = false
 	}
 	return lookAfter

@@ -24,6 +24,7 @@ func (cs *consumers) start() {
 	cs.started = true
 	cs.mu.Unlock()
 	cs.s.background.Go(cs.resume)
+	cs.s.background.Go(func() { cs.s.every(joinEvery, cs.join) })
 }
 
 // resume opens those for which the queue has something, whoever it was for.
@@ -38,6 +39,19 @@ func (cs *consumers) resume() {
 		}
 		cs.s.log.Warn("cannot find what waits in the delivery queue, trying again", "error", err)
 		wait(cs.s.living, againAfter)
+	}
+}
+
+// join opens those for which somebody else takes from the queue, or did: it may be gone.
+func (cs *consumers) join() {
+	names, err := cs.s.queue.Consumed(cs.s.living)
+	if err != nil {
+		return // it is asked again soon
+	}
+	for _, name := range names {
+		if cs.get(name) == nil && cs.hasWork(cs.s.living, name) {
+			cs.ensure(name)
+		}
 	}
 }
 
@@ -133,7 +147,6 @@ func (cs *consumers) closeIdle(after time.Duration) {
 		if cs.hasWork(cs.s.living, c.name) || !c.closeIfIdle(after) {
 			continue
 		}
-		<-c.stopped // before it is forgotten: a queue has one consumer at a time
 		cs.mu.Lock()
 		delete(cs.all, c.name)
 		cs.mu.Unlock()

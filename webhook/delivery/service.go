@@ -32,7 +32,6 @@ type Service struct {
 
 	records     *records
 	queue       *store.Queue
-	renewal     time.Duration // of the queue
 	sender      *send.Sender
 	files       *files
 	metrics     *metrics
@@ -74,6 +73,9 @@ type Options struct {
 	Room     int64          // for documents on their way; 0: 256 MiB
 }
 
+// ackWait is after which time what a process has that does not say so any more goes to others.
+const ackWait = 12 * time.Second
+
 // grace is how long attempts under way get to end when the service is closed.
 const grace = 3 * time.Second
 
@@ -86,9 +88,8 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	}
 	s := &Service{
 		cfg: cfg, store: o.Store, log: o.Log, events: o.Events, subscriptions: o.Subscriptions,
-		renewal: max(2*time.Minute, 4*cfg.Timeout), sender: sender,
-		receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
-		openFor:   cmp.Or(o.OpenFor, 5*time.Second), idle: cmp.Or(o.Idle, idleAfter), quiet: o.Quiet, recoverTime: cmp.Or(o.Recover, recoverTime),
+		sender: sender, receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
+		openFor: cmp.Or(o.OpenFor, 5*time.Second), idle: cmp.Or(o.Idle, idleAfter), quiet: o.Quiet, recoverTime: cmp.Or(o.Recover, recoverTime),
 	}
 	s.consumers, s.fanOut = consumers{s: s, all: map[string]*consumer{}}, newFanOut(s)
 	s.living, s.end = context.WithCancel(context.Background())
@@ -100,7 +101,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	}
 	var errs [2]error
 	s.records, errs[0] = openRecords(ctx, s.living, o.Store, o.Events, o.History)
-	s.queue, errs[1] = o.Store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: s.renewal})
+	s.queue, errs[1] = o.Store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: ackWait})
 	if err := errors.Join(errs[:]...); err != nil {
 		s.end()
 		s.cut()
@@ -120,7 +121,7 @@ func (s *Service) Start() error {
 	defer cancel()
 	s.fanOut.start(ctx)
 	s.background.Go(func() { s.every(s.idle/2, s.tidy) })
-	s.background.Go(func() { s.every(s.renewal/4, s.renew) })
+	s.background.Go(func() { s.every(ackWait/4, s.renew) })
 	return nil
 }
 

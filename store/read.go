@@ -1,0 +1,111 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// There are two ways to read where several servers have copies of a stream. What decides
+// something is read at the one that leads it, which knows of all that was acknowledged: get,
+// next, last, bounds. Listings and counts (scan, nextListed) ask any of them, which costs a
+// third: for a moment it may not know what was just written. Where one server has the stream
+// both are the same.
+
+// wanted says which message is wanted: that with a sequence, the first from there on that
+// matches, or the newest about a subject.
+type wanted struct {
+	Sequence uint64 `json:"seq,omitempty"`
+	Match    string `json:"next_by_subj,omitempty"`
+	Newest   string `json:"last_by_subj,omitempty"`
+}
+
+// get returns the message with that sequence, or ErrNotFound.
+func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
+	return st.decisive(ctx, wanted{Sequence: sequence})
+}
+
+// next returns the first message that matches, from a sequence on, or ErrNotFound.
+func (st stream) next(ctx context.Context, from uint64, match string) (*message, error) {
+	return st.decisive(ctx, wanted{Sequence: from, Match: match})
+}
+
+// nextListed is next for a listing.
+func (st stream) nextListed(ctx context.Context, from uint64, match string) (*message, error) {
+	return st.anywhere(ctx, wanted{Sequence: from, Match: match})
+}
+
+// last returns the newest message about a subject, or ErrNotFound.
+func (st stream) last(ctx context.Context, subject string) (*message, error) {
+	return st.decisive(ctx, wanted{Newest: subject})
+}
+
+func (st stream) decisive(ctx context.Context, which wanted) (*message, error) {
+	if st.js.CachedInfo().Config.Replicas > 1 {
+		return st.leading(ctx, which)
+	}
+	return st.anywhere(ctx, which)
+}
+
+// anywhere asks any server that has the stream: it allows that, and the client does so then.
+func (st stream) anywhere(ctx context.Context, which wanted) (m *message, err error) {
+	ctx, cancel := st.s.look(ctx)
+	defer cancel()
+	if which.Newest != "" {
+		m, err = st.js.GetLastMsgForSubject(ctx, st.s.prefix.subject(which.Newest))
+	} else {
+		m, err = st.js.GetMsg(ctx, which.Sequence, jetstream.WithGetMsgSubject(st.s.prefix.subject(which.Match)))
+	}
+	return st.s.found(m, err)
+}
+
+// leading asks the server that leads the stream.
+func (st stream) leading(ctx context.Context, which wanted) (*message, error) {
+	ctx, cancel := st.s.look(ctx)
+	defer cancel()
+	which.Match, which.Newest = st.s.prefix.subject(which.Match), st.s.prefix.subject(which.Newest)
+	request, err := json.Marshal(which)
+	if err != nil {
+		return nil, err
+	}
+	received, err := st.s.conn.Conn().RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+st.s.prefix.stream(st.id), request)
+	if err != nil {
+		return nil, st.s.failed("read", err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError
+		Message struct {
+			Subject    string
+			Seq        uint64
+			Hdrs, Data []byte
+			Time       time.Time
+		}
+	}
+	if err := json.Unmarshal(received.Data, &answer); err != nil {
+		return nil, st.s.failed("read", err)
+	}
+	if answer.Error != nil {
+		return st.s.found(nil, answer.Error)
+	}
+	m := &message{Subject: answer.Message.Subject, Sequence: answer.Message.Seq, Data: answer.Message.Data, Time: answer.Message.Time}
+	if len(answer.Message.Hdrs) > 0 {
+		m.Header, err = nats.DecodeHeadersMsg(answer.Message.Hdrs)
+	}
+	return st.s.found(m, err)
+}
+
+// found returns what the server answered, or ErrNotFound.
+func (s *Store) found(m *message, err error) (*message, error) {
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, s.failed("read", err)
+	}
+	m.Subject = s.prefix.cut(m.Subject)
+	return m, nil
+}
