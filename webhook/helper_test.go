@@ -214,9 +214,9 @@ func (b *bridge) ended(sub webhook.Subscription, state string) delivery.Delivery
 	return d[0]
 }
 
-// responses is where whole final answers come from.
-func responses(known map[string]*session.Observation) func(context.Context, string) (*session.Observation, error) {
-	return func(_ context.Context, id string) (*session.Observation, error) {
+// finals is where whole final answers come from.
+func finals(known map[string]*session.Observation) delivery.AnswerFunc {
+	return func(_ context.Context, id string, _ time.Time) (*session.Observation, error) {
 		if o := known[id]; o != nil {
 			return o, nil
 		}

@@ -45,9 +45,9 @@ type Options struct {
 	// History is how long events and deliveries are kept: store.Config.History. 0
 	// means what applies by default.
 	History time.Duration
-	// Response gives the final answers whose file is sent. It may be nil: then no event
+	// Answer gives the final answers whose file is sent. It may be nil: then no event
 	// includes a file.
-	Response delivery.ResponseFunc
+	Answer delivery.AnswerFunc
 
 	resolver     *net.Resolver
 	roots        *x509.CertPool
@@ -83,7 +83,7 @@ func (s *Service) open(ctx context.Context, o Options, history time.Duration) (e
 	s.attached = &attached{subs: s.subs, events: s.events, log: o.Log, most: cmp.Or(o.mostBound, mostBound), caughtUp: newCaughtUp(time.Now)}
 	s.deliveries, err = delivery.New(ctx, s.cfg.Config, delivery.Options{
 		Store: o.Store, Events: o.Events, Subscriptions: receivers{s}, Log: o.Log, Registry: o.Registry, UserAgent: o.UserAgent,
-		History: history, Quiet: s.health.quiet(), Response: o.Response,
+		History: history, Quiet: s.health.quiet(), Answer: o.Answer,
 		Resolver: o.resolver, Roots: o.roots, OpenFor: o.openFor, Idle: o.idle, Recover: o.recovering, Room: o.room,
 	})
 	if err != nil {

@@ -37,6 +37,7 @@ type bridge struct {
 	table     *session.Table
 	store     *store.Store
 	finals    *store.Finals
+	unkept    cache.Unkept
 	events    *event.Log
 	upstream  *upstream.Client
 	statuses  *cache.Statuses
@@ -128,7 +129,7 @@ func (b *bridge) makeFront() (err error) {
 	}
 	b.closers = append(b.closers, b.upstream.Close)
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
-		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Poller: b.upstream, Finals: b.finals, Unkept: &b.unkept, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
 	})
 	if err != nil {
 		return err
@@ -143,7 +144,7 @@ func (b *bridge) makeWebhooks() (err error) {
 	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
 		Store: b.store, Events: b.events, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
 		Endpoints: b.endpoints, History: b.cfg.Store.Data.History,
-		Response: func(ctx context.Context, id string) (*session.Observation, error) { return b.watcher.Response(ctx, id) },
+		Answer: b.answers().Of,
 	})
 	if err != nil {
 		return err
@@ -159,7 +160,7 @@ func (b *bridge) makeWatches() (err error) {
 	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: finals{b.finals, b.statuses}, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase, Restore: b.statuses.Restore,
 		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -219,22 +220,6 @@ func (b *bridge) closeStatuses() {
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
 	b.watcher.Observe(v, o)
 	b.longPolls.Observe(v, o)
-}
-
-// finals are the final answers that are stored, and those that are not yet.
-type finals struct {
-	*store.Finals
-	statuses *cache.Statuses
-}
-
-// Load is that of store.Finals. What is only in memory counts as much.
-func (f finals) Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error) {
-	unkept := f.statuses.Unkept(v) // first, or what is stored meanwhile would be missed
-	stored, err := f.Finals.Load(ctx, v)
-	if len(stored) == 0 && len(unkept) > 0 {
-		return unkept, nil
-	}
-	return stored, err
 }
 
 // errStale is why a watch learns nothing while the upstream fails.
@@ -301,7 +286,7 @@ func (b *bridge) registerGauges() {
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
-	gauge("pollbridge_finals_not_stored", "Final answers that are not stored yet: each is tried again.", func() float64 { return float64(b.statuses.UnkeptCount()) })
+	gauge("pollbridge_finals_not_stored", "Final answers that are not stored yet: each is tried again.", func() float64 { return float64(b.unkept.Count()) })
 	gauge("pollbridge_store_connected", "Whether the store can be used: 1 or 0.", func() float64 {
 		if b.store.Err() != nil {
 			return 0
