@@ -117,6 +117,16 @@ func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
 	return nil
 }
 
+// dropIf is drop of a subscription that has the form that it is given in; else it fails with
+// store.ErrConflict.
+func (s *subscriptions) dropIf(ctx context.Context, sub *subscription) error {
+	if err := s.bucket.DeleteIf(ctx, sub.ID, sub.revision); err != nil {
+		return fmt.Errorf("webhook: deleting a subscription: %w", err)
+	}
+	s.registry.remove(sub.ID, sub.revision, false)
+	return nil
+}
+
 // ttlOf is how long a subscription is kept, as store.Bucket has it.
 func (s *subscriptions) ttlOf(sub *subscription) time.Duration {
 	if !sub.Bound {

@@ -65,6 +65,9 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return nil // the session was erased and is there again, or an earlier round, which was over
 	case task.Round == d.Round && d.over() && j.arrivedAfterAll(d):
 		return w.note(ctx, c, j, d)
+	case task.Round == d.Round && d.EndedWithSubscription() && sub != nil: // it was attached again, and this is for that
+		d.WasDead = true
+		d.begin(task.Round)
 	case task.Round == d.Round && d.over():
 		return w.settleAgain(ctx, sub, e, d)
 	case task.Round > d.Round:

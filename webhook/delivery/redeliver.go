@@ -62,9 +62,17 @@ func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Eve
 }
 
 // Deliver makes it durable that an event is to be delivered to a subscription, if it was
-// not.
+// not, or if that has ended with the subscription, which is there again.
 func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event) error {
-	return s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, 0))
+	w := workOf(sub.ID, e, 0)
+	d, err := s.records.of(ctx, w)
+	switch {
+	case err != nil:
+		return fmt.Errorf("webhook: %w", err)
+	case d.EndedWithSubscription():
+		return s.redeliver(ctx, sub, e, d)
+	}
+	return s.enqueue(ctx, sub.Consumer, w)
 }
 
 // Supersede ends what waits of an event for a subscription, also what was never tried. What
