@@ -140,10 +140,19 @@ func (a *attached) createBound(ctx context.Context, sub *subscription) (existing
 		return nil, err
 	}
 	defer a.subs.registry.writing(sub.ID)() // it is put after it was read, and may go between
-	if existing, err = a.subs.stored(ctx, sub.ID); err == nil {
-		a.subs.registry.put(existing)
+	existing, err = a.subs.find(ctx, sub.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case existing.Ended > 0: // whoever has deleted it makes way
+		sub.revision = existing.revision
+		if err := a.subs.update(ctx, sub); !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+		return nil, ErrNotFound
 	}
-	return existing, err
+	a.subs.registry.put(existing)
+	return existing, nil
 }
 
 // noteHeard makes a bound subscription outlive an end of its session at which that was

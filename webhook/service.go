@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,8 +30,10 @@ type Service struct {
 	health     *health
 	deliveries *delivery.Service
 
+	log    *slog.Logger
 	living context.Context // ends when Close begins
 	end    context.CancelFunc
+	ending sync.WaitGroup
 }
 
 // Options is what a Service needs besides its configuration.
@@ -66,7 +69,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	history := cmp.Or(o.History, store.DefaultConfig().History)
-	s := &Service{cfg: cfg, store: o.Store, events: o.Events}
+	s := &Service{cfg: cfg, store: o.Store, events: o.Events, log: o.Log}
 	s.living, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx, o, history); err != nil {
 		s.end()
@@ -99,6 +102,7 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
+	s.ending.Go(s.endAllDeleted)
 	return s.deliveries.Start()
 }
 
@@ -106,6 +110,7 @@ func (s *Service) Start() error {
 // given back and delivered after the next start. It may be called more than once.
 func (s *Service) Close() {
 	s.end()
+	s.ending.Wait()
 	s.deliveries.Close()
 }
 

@@ -37,6 +37,9 @@ type fanOut struct {
 	spill  [spills]chan spilling
 }
 
+// follower is the name by which the log is followed.
+const follower = "fanout"
+
 // unknown is the position of the last event that was handed out before the log is followed.
 const unknown = math.MaxUint64
 
@@ -64,7 +67,7 @@ func (f *fanOut) follow() {
 	for f.handed.Load() == unknown && ctx.Err() == nil && !f.begin(ctx) {
 		wait(ctx, againAfter)
 	}
-	if err := f.s.events.Follow(ctx, "fanout", f.event); err != nil && ctx.Err() == nil {
+	if err := f.s.events.Follow(ctx, follower, f.event); err != nil && ctx.Err() == nil {
 		f.s.log.Error("event delivery has stopped", "error", err)
 	}
 }
@@ -202,6 +205,17 @@ func (f *fanOut) waiting(ctx context.Context) (int, error) {
 		}
 	}
 	return coming + int(f.open.Load()), nil
+}
+
+// Safe reports whether each delivery of the events up to a position is, whichever process has
+// handed them out: none of those events is handed out again after a crash.
+func (s *Service) Safe(ctx context.Context, position uint64) (bool, error) {
+	followed, err := s.events.Followed(ctx, follower)
+	if err != nil || followed >= position {
+		return err == nil, err
+	}
+	left, err := s.events.CountAfter(ctx, followed) // the last ones may have been erased
+	return left == 0, err
 }
 
 // enqueue makes it durable that an event is to be delivered, and lists it.
