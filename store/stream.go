@@ -198,8 +198,8 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 
 // nextOf waits for a message, but not for long.
 func nextOf(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
-	const patience = 2 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 2 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	return messages.Next(jetstream.NextContext(ctx))
 }

@@ -125,16 +125,16 @@ func (e *Engine) dir() string { return filepath.Join(e.cfg.Dir, engineName) }
 // start starts the server, which relies on its indexes if its files are unchanged. Else
 // it returns the files that there were.
 func (e *Engine) start(ctx context.Context, unclean, changed bool) (files map[string][]storedFile, err error) {
-	patience := time.Minute
+	timeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = time.Until(deadline)
+		timeout = time.Until(deadline)
 	}
 	if changed {
 		if files, err = removeIndexes(e.dir()); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 	}
-	started, err := startServer(e.cfg, e.dir(), &serverLog{log: e.log, rebuilds: unclean}, patience)
+	started, err := startServer(e.cfg, e.dir(), &serverLog{log: e.log, rebuilds: unclean}, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("store: start the embedded NATS server in %s: %w", e.dir(), err)
 	}

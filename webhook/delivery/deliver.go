@@ -66,7 +66,7 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		d.WasDead = true
 		d.begin(task.Round)
 	case task.Round == d.Round && d.over():
-		return w.settleAgain(ctx, sub, e, d)
+		return w.endAgain(ctx, sub, e, d)
 	case task.Round > d.Round:
 		d.begin(task.Round)
 	}
@@ -188,9 +188,9 @@ func (w worker) succeeded(ctx context.Context, sub *Subscription, e *event.Event
 	return nil
 }
 
-// settleAgain does what follows the end of a delivery: a crash may have come before that.
-func (w worker) settleAgain(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
-	if err := w.s.records.settle(ctx, d); err != nil {
+// endAgain does what follows the end of a delivery: a crash may have come before that.
+func (w worker) endAgain(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
+	if err := w.s.records.reconcile(ctx, d); err != nil {
 		return err
 	}
 	if sub != nil && e != nil && d.State == Delivered {
@@ -225,7 +225,7 @@ func (w worker) failed(ctx context.Context, c *consumer, j *job, d *delivery) er
 	}
 	w.s.metrics.deliveries.WithLabelValues("retried").Inc()
 	w.s.subscriptions.Failed(ctx, sub.ID)
-	if err := w.s.records.settle(ctx, d); err != nil {
+	if err := w.s.records.reconcile(ctx, d); err != nil {
 		return err
 	}
 	return w.s.later(ctx, c, j, d)

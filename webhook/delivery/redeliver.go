@@ -53,7 +53,7 @@ func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Eve
 	d.Consumer = sub.Consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
-		err = s.records.settle(ctx, d)
+		err = s.records.reconcile(ctx, d)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, errErased) { // else the attempt was quicker
 		return fmt.Errorf("webhook: noting a redelivery: %w", err)
