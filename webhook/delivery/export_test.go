@@ -88,3 +88,13 @@ func (f FanOut) Spilled() (jobs, bytes int) {
 	}
 	return jobs, bytes
 }
+
+// Out is how many items of the queue are.
+func (s *Service) Out() (out int) {
+	for _, c := range s.consumers.list() {
+		c.mu.Lock()
+		out += c.items
+		c.mu.Unlock()
+	}
+	return out
+}
