@@ -16,6 +16,7 @@ import (
 	"pollbridge/admin/api"
 	"pollbridge/event"
 	"pollbridge/session"
+	"pollbridge/store"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 	"pollbridge/webhook/delivery"
@@ -59,7 +60,7 @@ func (f *fakes) services() *admin.Services {
 	if err != nil {
 		panic(err)
 	}
-	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Table: table, Events: f, Stats: f.stats}
+	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Answers: finals{f}, Table: table, Events: f, Stats: f.stats}
 }
 
 // begin locks; the caller unlocks what it returns.
@@ -329,16 +330,19 @@ func (f watched) Delete(ctx context.Context, wanted string) error {
 	return err
 }
 
-func (f watched) Response(_ context.Context, wanted string) (*session.Observation, error) {
+// finals are the fakes as Answers.
+type finals struct{ *fakes }
+
+func (f finals) Of(_ context.Context, wanted string, at time.Time) (*session.Observation, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
 		return nil, err
 	}
-	if o := f.answers[wanted]; o != nil {
+	if o := f.answers[wanted]; o != nil && o.At.Equal(at) {
 		return o, nil
 	}
-	return nil, watch.ErrNotFound
+	return nil, store.ErrNotFound
 }
 
 func (f *fakes) stats(context.Context) (api.Stats, error) {

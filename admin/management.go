@@ -29,6 +29,7 @@ type Services struct {
 	Subscriptions Subscriptions
 	Deliveries    Deliveries
 	Sessions      Sessions
+	Answers       Answers
 	Table         *session.Table // of the endpoints that sessions can be watched at
 	Events        Events
 	Stats         func(context.Context) (api.Stats, error)

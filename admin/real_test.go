@@ -35,6 +35,7 @@ var (
 	_ admin.Deliveries    = (*webhook.Service)(nil)
 	_ admin.Events        = (*webhook.Service)(nil)
 	_ admin.Sessions      = (*watch.Watcher)(nil)
+	_ admin.Answers       = (*store.Finals)(nil)
 )
 
 // realManaged is the management API over a real store, webhooks and watcher, with an
@@ -103,7 +104,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	testkit.NoError(t, watcher.Start())
 	t.Cleanup(watcher.Close)
 	services := &admin.Services{
-		Subscriptions: hooks, Deliveries: hooks, Events: hooks, Sessions: watcher, Table: table,
+		Subscriptions: hooks, Deliveries: hooks, Events: hooks, Sessions: watcher, Answers: finals, Table: table,
 		Stats: func(context.Context) (api.Stats, error) { return api.Stats{}, nil },
 	}
 	return manageServices(t, nil, services, 0), receiver, signed

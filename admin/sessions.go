@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humafiber"
@@ -26,8 +27,14 @@ type Sessions interface {
 	Get(ctx context.Context, id string) (watch.Session, error)
 	List(ctx context.Context, status string, before uint64, limit int) (page []watch.Session, next uint64, err error)
 	Delete(ctx context.Context, id string) error
-	Response(ctx context.Context, id string) (*session.Observation, error)
 	Subject(v *session.Variant) event.Subject
+}
+
+// Answers are the final answers that sessions came to.
+type Answers interface {
+	// Of returns the one that was made at a time. The error is store.ErrNotFound where there
+	// is none, or not any more.
+	Of(ctx context.Context, sessionID string, at time.Time) (*session.Observation, error)
 }
 
 func shownSession(s watch.Session) api.Session {
@@ -214,8 +221,8 @@ func (m *management) registerResponse(h huma.API) {
 	route(m, h, op, "path", func(ctx context.Context, in *SessionPath) (*huma.StreamResponse, error) {
 		var o *session.Observation
 		sent, err := m.unsent.final(ctx, func() (body []byte, err error) {
-			if o, err = m.Sessions.Response(ctx, in.ID); err != nil {
-				return nil, m.noAnswer(ctx, in.ID, err)
+			if o, err = m.answer(ctx, in.ID); err != nil {
+				return nil, err
 			}
 			return o.Body, nil
 		})
@@ -226,21 +233,22 @@ func (m *management) registerResponse(h huma.API) {
 	})
 }
 
-// noAnswer tells what there is of a session of which no final answer was found.
-func (m *management) noAnswer(ctx context.Context, id string, err error) error {
-	if !isNotFound(err) {
-		return err
-	}
-	known, unknown := m.Sessions.Get(ctx, id)
+// answer returns the final answer with which a session has ended, or says why there is none.
+func (m *management) answer(ctx context.Context, id string) (*session.Observation, error) {
+	known, err := m.Sessions.Get(ctx, id)
 	switch {
-	case unknown != nil:
-		return err
-	case known.State.Final():
-		return newProblem(http.StatusNotFound, "the session is "+known.Status()+", but its final answer is not stored, or no longer")
+	case err != nil:
+		return nil, err
 	case known.End == watch.Watching:
-		return newProblem(http.StatusNotFound, "the session is "+known.Status()+": there is no final answer yet")
+		return nil, newProblem(http.StatusNotFound, "the session is "+known.Status()+": there is no final answer yet")
+	case known.End != watch.Final:
+		return nil, newProblem(http.StatusNotFound, "the session is "+known.Status()+": there is no final answer")
 	}
-	return newProblem(http.StatusNotFound, "the session is "+known.Status()+": there is no final answer")
+	o, err := m.Answers.Of(ctx, id, known.Changed)
+	if isNotFound(err) {
+		return nil, newProblem(http.StatusNotFound, "the session is "+known.Status()+", but its final answer is not stored, or no longer")
+	}
+	return o, err
 }
 
 func writeAnswer(c *fiber.Ctx, o *session.Observation, sent func()) {

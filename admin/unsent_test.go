@@ -17,6 +17,7 @@ import (
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
+	"pollbridge/watch"
 	"pollbridge/webhook"
 )
 
@@ -71,6 +72,7 @@ func (m *managed) happenLarge(count, size int) {
 func (m *managed) answerWith(id string, body []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.sessions = append(m.sessions, watch.Session{ID: id, State: session.Succeeded, End: watch.Final, Changed: someTime})
 	m.answers[id] = &session.Observation{At: someTime, Content: &session.Content{Status: 200, Body: body}}
 }
 

@@ -152,9 +152,10 @@ func TestBrokenStoreStillAnswers(t *testing.T) {
 		broken := newFinals()
 		broken.fail = errors.New("no space left")
 		var kept []error
+		var unkept cache.Unkept
 		p := inTurn(signed(), notFound())
 		s := newStatuses(t, config(), p, with(broken), func(o *cache.Options) {
-			o.Kept = func(err error) { kept = append(kept, err) }
+			o.Kept, o.Unkept = func(err error) { kept = append(kept, err) }, &unkept
 		})
 		v := question(t, "t", lt)
 		for range 5 {
@@ -163,6 +164,17 @@ func TestBrokenStoreStillAnswers(t *testing.T) {
 		}
 		if len(kept) != 1 || !errors.Is(kept[0], broken.fail) {
 			t.Errorf("Kept was told %v; want the failure once", kept)
+		}
+		r, err := get(t.Context(), s, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked := func(other *session.Variant) bool { return other.Key() == v.Key() }
+		if unkept.Count() != 1 || unkept.MadeAt(r.At.Round(0), asked) != r.Observation {
+			t.Error("the answer is not among those that could not be stored")
+		}
+		if unkept.MadeAt(r.At.Add(1), asked) != nil || unkept.MadeAt(r.At, func(*session.Variant) bool { return false }) != nil {
+			t.Error("another answer is among those that could not be stored")
 		}
 	})
 }

@@ -22,9 +22,9 @@ type record struct {
 	// restored means that the record comes from before a restart: it is served where the
 	// upstream fails, and never fresh.
 	restored bool
-	// settled means that no other locale can be had any more: the upstream has
+	// complete means that no other locale can be had any more: the upstream has
 	// forgotten the session, so what there is serves every locale.
-	settled bool
+	complete bool
 }
 
 // with returns the record that also knows o.
@@ -48,7 +48,7 @@ func (r *record) with(key string, o *session.Observation) *record {
 	if o.State == r.newest.State {
 		next.others = append(next.others[:len(next.others):len(next.others)], o)
 	} else {
-		next.settled = true
+		next.complete = true
 	}
 	return &next
 }
@@ -97,7 +97,7 @@ func (r *record) serving(locale int) *session.Observation {
 			return o
 		}
 	}
-	if r.settled {
+	if r.complete {
 		return r.newest
 	}
 	return nil

@@ -30,6 +30,8 @@ type Poller interface {
 type Options struct {
 	Poller Poller
 	Finals Finals
+	// Unkept holds what Finals could not keep, for others who look for it. Nil: for nobody.
+	Unkept *Unkept
 	Log    *slog.Logger
 	// Retain is how long after it was made a final observation is served; then the
 	// upstream is asked again. 0 sets no bound.
@@ -60,7 +62,7 @@ type Statuses struct {
 	origins *origins
 
 	siblings *siblings
-	unkept   unkept
+	unkept   *Unkept
 
 	flights  sync.WaitGroup
 	sweeping sync.WaitGroup
@@ -87,7 +89,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	s := &Statuses{cfg: cfg, options: o, began: time.Now(), store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), quit: make(chan struct{})}
+	s := &Statuses{cfg: cfg, options: o, began: time.Now(), store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), unkept: cmp.Or(o.Unkept, &Unkept{}), quit: make(chan struct{})}
 	for i := range s.shards {
 		s.shards[i].slots = map[string]*slot{}
 	}

@@ -17,9 +17,9 @@ const keepAgainAfter = time.Second
 // mostUnkept is how many bytes of answers wait to be kept.
 const mostUnkept = 256 << 20
 
-// unkept holds the final observations that Finals could not keep, until it can, or until
-// their time is over. The zero value is empty.
-type unkept struct {
+// Unkept holds the final observations that Finals could not keep, until it can, or until
+// their time is over. The zero value is empty. It is safe for concurrent use.
+type Unkept struct {
 	mu      sync.Mutex
 	answers map[unkeptKey]*session.Variant // guarded by mu, as below
 	size    int
@@ -31,7 +31,7 @@ type unkeptKey struct {
 }
 
 // add reports whether there was room for another one.
-func (u *unkept) add(v *session.Variant, o *session.Observation) bool {
+func (u *Unkept) add(v *session.Variant, o *session.Observation) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.size+o.Size() > mostUnkept {
@@ -46,34 +46,34 @@ func (u *unkept) add(v *session.Variant, o *session.Observation) bool {
 }
 
 // holds reports whether an observation of the record is one that Finals could not keep.
-func (u *unkept) holds(known *record) bool {
+func (u *Unkept) holds(known *record) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	held := func(o *session.Observation) bool { return u.answers[unkeptKey{known.key, o}] != nil }
 	return held(known.newest) || slices.ContainsFunc(known.others, held)
 }
 
-// of returns the answers to a question that are not kept yet, the oldest first.
-func (u *unkept) of(key string) (found []*session.Observation) {
+// MadeAt returns the answer that was made at a time to what asked accepts, or nil.
+func (u *Unkept) MadeAt(at time.Time, asked func(*session.Variant) bool) *session.Observation {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for k := range u.answers {
-		if k.key == key {
-			found = append(found, k.o)
+	for k, v := range u.answers {
+		if k.o.At.Equal(at) && asked(v) {
+			return k.o
 		}
 	}
-	slices.SortFunc(found, func(a, b *session.Observation) int { return a.At.Compare(b.At) })
-	return found
+	return nil
 }
 
-func (u *unkept) count() int {
+// Count is how many answers wait until Finals can keep them.
+func (u *Unkept) Count() int {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return len(u.answers)
 }
 
 // forget drops the answers of a session, whatever was asked.
-func (u *unkept) forget(sessionKey string) {
+func (u *Unkept) forget(sessionKey string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	maps.DeleteFunc(u.answers, func(k unkeptKey, _ *session.Variant) bool {
@@ -85,14 +85,14 @@ func (u *unkept) forget(sessionKey string) {
 	})
 }
 
-func (u *unkept) all() map[unkeptKey]*session.Variant {
+func (u *Unkept) all() map[unkeptKey]*session.Variant {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return maps.Clone(u.answers)
 }
 
 // drop reports whether the answer was still there.
-func (u *unkept) drop(k unkeptKey) bool {
+func (u *Unkept) drop(k unkeptKey) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	_, held := u.answers[k]
@@ -141,10 +141,3 @@ func (s *Statuses) keptAfterAll(v *session.Variant) {
 		s.options.Kept(nil)
 	}
 }
-
-// Unkept returns the final answers to v's question that Finals could not keep yet, the oldest
-// first.
-func (s *Statuses) Unkept(v *session.Variant) []*session.Observation { return s.unkept.of(v.Key()) }
-
-// UnkeptCount is how many answers wait until Finals can keep them.
-func (s *Statuses) UnkeptCount() int { return s.unkept.count() }

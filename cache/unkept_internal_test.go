@@ -18,7 +18,7 @@ func TestUnkeptIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := make([]byte, 60<<20)
-	var u unkept
+	var u Unkept
 	var held []*session.Observation
 	for range 10 {
 		o := &session.Observation{Content: &session.Content{Body: body}}

@@ -193,6 +193,15 @@ func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Contex
 	})
 }
 
+// Followed returns up to which position all events are over for the follower with that name.
+func (l *Log) Followed(ctx context.Context, name string) (uint64, error) {
+	position, err := l.journal.Followed(ctx, name)
+	if err != nil {
+		return 0, fmt.Errorf("event: reading how far events were followed: %w", err)
+	}
+	return position, nil
+}
+
 // After returns up to limit events that follow a position, in their order, and the position
 // to go on from. Where there is none it waits for one, no longer than ctx, and then returns
 // none and no error. One that cannot be read is logged and left out.

@@ -148,15 +148,15 @@ func (s *Simulator) Session(token string) (Session, bool) {
 	return x.Session, true
 }
 
-// Settle ends and forgets every session whose time has come. A session that is asked for
-// is settled first, so Settle is needed only to hear of events while no calls come in.
-func (s *Simulator) Settle() {
+// AdvanceAll ends and forgets every session whose time has come. A session that is asked for
+// is advanced first, so AdvanceAll is needed only to hear of events while no calls come in.
+func (s *Simulator) AdvanceAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settleLocked()
+	s.advanceAllLocked()
 }
 
-func (s *Simulator) settleLocked() {
+func (s *Simulator) advanceAllLocked() {
 	now := time.Now()
 	for _, x := range s.byAge {
 		s.advanceLocked(x, now)

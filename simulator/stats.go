@@ -25,7 +25,7 @@ type Stats struct {
 func (s *Simulator) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settleLocked()
+	s.advanceAllLocked()
 	stats := s.stats
 	stats.Ended = maps.Clone(stats.Ended)
 	return stats

@@ -81,7 +81,7 @@ func TestEventsInOrder(t *testing.T) {
 		token := start(t, sim, simulator.StartRequest{}).Token
 		poll(sim, token)
 		time.Sleep(2 * time.Second)
-		sim.Settle()
+		sim.AdvanceAll()
 		sim.SetFault(simulator.Fault{Mode: simulator.Empty})
 		poll(sim, token)
 		sim.ClearFault()
@@ -89,7 +89,7 @@ func TestEventsInOrder(t *testing.T) {
 		poll(sim, token)
 		poll(sim, token)
 		time.Sleep(time.Minute)
-		sim.Settle()
+		sim.AdvanceAll()
 		sim.Finish(token, simulator.Waiting)
 		want := []string{
 			"started", "polled 1", "ended 1", "fault set empty", "polled 2", "faulted empty2", "fault cleared empty",

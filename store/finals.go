@@ -224,6 +224,11 @@ func (f *Finals) read(ctx context.Context, v *session.Variant, a answer, m *mess
 	if err != nil || f.isOver(o) {
 		return nil, err
 	}
+	return o, f.fill(ctx, a, o, size)
+}
+
+// fill gives an observation its body, wherever that is.
+func (f *Finals) fill(ctx context.Context, a answer, o *session.Observation, size uint64) (err error) {
 	switch a.upload {
 	case whole:
 	case elsewhere:
@@ -231,7 +236,7 @@ func (f *Finals) read(ctx context.Context, v *session.Variant, a answer, m *mess
 	default:
 		o.Body, err = f.chunks(ctx, a, size)
 	}
-	return o, err
+	return err
 }
 
 // isOver reports whether an observation was made too long ago to be given to anybody.

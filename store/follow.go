@@ -27,7 +27,7 @@ const (
 func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Context, entry Entry, done func()) error) error {
 	j.s.running.Add(1)
 	defer j.s.running.Done()
-	follower := &follower{j: j, key: j.name + "." + name, f: f, log: j.s.log.With("journal", j.name, "follower", name)}
+	follower := &follower{j: j, name: name, key: j.name + "." + name, f: f, log: j.s.log.With("journal", j.name, "follower", name)}
 	if err := checkKey(follower.key); err != nil {
 		return err
 	}
@@ -46,6 +46,21 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Co
 	})
 	<-noted
 	return nil
+}
+
+// Followed returns up to which entry all are over for the follower with that name, whichever
+// process that is in. After a crash none of those is handed out again.
+func (j *Journal) Followed(ctx context.Context, name string) (sequence uint64, err error) {
+	record, err := j.s.followers.Get(ctx, j.name+"."+name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, nil
+	case err != nil:
+		return 0, err
+	case len(record.Value) != 8:
+		return 0, ErrDamaged
+	}
+	return binary.BigEndian.Uint64(record.Value), nil
 }
 
 // retry calls f until it returns nil, with longer and longer pauses. It returns false
@@ -71,7 +86,8 @@ func retry(ctx context.Context, log *slog.Logger, f func() error) bool {
 // then: a note costs as much as an entry.
 type follower struct {
 	j     *Journal
-	key   string
+	name  string
+	key   string // of the note
 	f     func(context.Context, Entry, func()) error
 	log   *slog.Logger
 	given uint64 // all up to here were handed out
@@ -80,17 +96,11 @@ type follower struct {
 }
 
 func (w *follower) arrive(ctx context.Context) error {
-	record, err := w.j.s.followers.Get(ctx, w.key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	noted, err := w.j.Followed(ctx, w.name)
+	if err != nil {
 		return err
 	}
-	if err == nil {
-		if len(record.Value) != 8 {
-			return ErrDamaged
-		}
-		w.noted = binary.BigEndian.Uint64(record.Value)
-	}
-	w.given = w.noted
+	w.given, w.noted = noted, noted
 	w.span.begin(w.given)
 	return nil
 }

@@ -8,12 +8,12 @@ import (
 // span knows of the entries that were handed out which are over. The zero value is for a
 // follower that was handed none.
 type span struct {
-	mu   sync.Mutex
-	open []*open // in order; the first one is not over. Guarded by mu, as all below
-	upTo uint64  // all up to here are over
+	mu     sync.Mutex
+	handed []*handed // in order; the first one is not over. Guarded by mu, as all below
+	upTo   uint64    // all up to here are over
 }
 
-type open struct {
+type handed struct {
 	sequence uint64
 	over     bool
 }
@@ -22,7 +22,7 @@ type open struct {
 func (s *span) begin(sequence uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open, s.upTo = nil, sequence
+	s.handed, s.upTo = nil, sequence
 }
 
 // cut is told that there are no entries after a sequence: they were lost, and others may come in
@@ -30,7 +30,7 @@ func (s *span) begin(sequence uint64) {
 func (s *span) cut(sequence uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open = slices.DeleteFunc(s.open, func(o *open) bool { return o.sequence > sequence })
+	s.handed = slices.DeleteFunc(s.handed, func(o *handed) bool { return o.sequence > sequence })
 	s.upTo = min(s.upTo, sequence)
 	s.advanceLocked()
 }
@@ -40,17 +40,17 @@ func (s *span) cut(sequence uint64) {
 func (s *span) add(sequence uint64) (done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var o *open
-	if n := len(s.open); n > 0 && s.open[n-1].sequence == sequence {
-		o = s.open[n-1]
+	var o *handed
+	if n := len(s.handed); n > 0 && s.handed[n-1].sequence == sequence {
+		o = s.handed[n-1]
 	} else {
-		o = &open{sequence: sequence}
-		s.open = append(s.open, o)
+		o = &handed{sequence: sequence}
+		s.handed = append(s.handed, o)
 	}
 	return func() { s.end(o) }
 }
 
-func (s *span) end(o *open) {
+func (s *span) end(o *handed) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o.over = true
@@ -58,9 +58,9 @@ func (s *span) end(o *open) {
 }
 
 func (s *span) advanceLocked() {
-	for len(s.open) > 0 && s.open[0].over {
-		s.upTo = s.open[0].sequence
-		s.open = s.open[1:]
+	for len(s.handed) > 0 && s.handed[0].over {
+		s.upTo = s.handed[0].sequence
+		s.handed = s.handed[1:]
 	}
 }
 

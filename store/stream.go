@@ -174,8 +174,8 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 
 // nextOf waits for some messages, but not for long. left is how many more there are.
 func (s *Store) nextOf(ctx context.Context, messages jetstream.MessagesContext) (some []*message, left uint64, err error) {
-	const patience = 2 * time.Second
-	bounded, cancel := context.WithTimeout(ctx, patience) // one for each message would cost as much as the message
+	const timeout = 2 * time.Second
+	bounded, cancel := context.WithTimeout(ctx, timeout) // one for each message would cost as much as the message
 	defer cancel()
 	size := 0
 	for left = 1; left > 0 && len(some) < maxBatch && size < maxBatchBytes; {

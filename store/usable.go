@@ -41,8 +41,8 @@ func (s *Store) look(ctx context.Context) (context.Context, context.CancelFunc) 
 }
 
 func during(ctx, period context.Context) (context.Context, context.CancelFunc) {
-	const patience = 10 * time.Second
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	const timeout = 10 * time.Second
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	stop := context.AfterFunc(period, cancel)
 	return ctx, func() { stop(); cancel() }
 }

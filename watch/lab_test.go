@@ -325,16 +325,9 @@ func (l *lab) quiet() {
 
 type finals struct {
 	mu        sync.Mutex
-	kept      []*session.Observation // guarded by mu, as below
-	forgotten map[string]bool
+	forgotten map[string]bool // guarded by mu
 
 	recent map[*session.Variant]*session.Observation // kept before the start
-}
-
-func (f *finals) Load(context.Context, *session.Variant) ([]*session.Observation, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.kept, nil
 }
 
 func (f *finals) Recent(_ context.Context, _ time.Duration, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {

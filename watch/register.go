@@ -8,8 +8,8 @@ import (
 	"pollbridge/session"
 )
 
-// patience bounds how long an observation is held up so that it can be made durable.
-const patience = 2 * time.Second
+// mostHeldUp bounds how long an observation is held up so that it can be made durable.
+const mostHeldUp = 2 * time.Second
 
 // Watch begins to watch v's session, whoever wants to know, and returns what is known
 // about it. When it returns nil, that is durable. A session that is watched already
@@ -97,7 +97,7 @@ func (w *Watcher) Observe(v *session.Variant, o *session.Observation) {
 	if !news {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), mostHeldUp)
 	defer cancel()
 	if err := w.settleAndKeep(ctx, e); err != nil {
 		w.complain(e, err)

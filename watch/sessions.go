@@ -110,29 +110,6 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 	return page, before, nil
 }
 
-// Response returns the final answer of a session, with its document, or ErrNotFound
-// where there is none, or not any more: that is a store.ErrNotFound, too, by which those
-// tell it from others who do not know of watches.
-func (w *Watcher) Response(ctx context.Context, id string) (*session.Observation, error) {
-	known, err := w.find(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	observations, err := w.options.Finals.Load(ctx, known.variant)
-	if err != nil {
-		return nil, fmt.Errorf("watch: %w", err)
-	}
-	for _, o := range observations {
-		if o.Serves(known.variant.Locale) {
-			return o, nil
-		}
-	}
-	if len(observations) > 0 {
-		return observations[0], nil
-	}
-	return nil, ErrNotFound
-}
-
 // Delete stops watching a session and erases everything that is kept about it: its
 // final answers, its events, its record. It returns ErrNotFound if there is none. After
 // another error, part of it may be left; Delete again. Memory forgets what was asked in

@@ -11,7 +11,6 @@ import (
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
-	"pollbridge/store"
 	"pollbridge/watch"
 )
 
@@ -24,9 +23,6 @@ func TestGetKnowsNoOthers(t *testing.T) {
 		}
 		if err := l.w.Delete(t.Context(), id); !errors.Is(err, watch.ErrNotFound) {
 			t.Errorf("Delete(%q) = %v; want ErrNotFound", id, err)
-		}
-		if _, err := l.w.Response(t.Context(), id); !errors.Is(err, watch.ErrNotFound) {
-			t.Errorf("Response(%q) = %v; want ErrNotFound", id, err)
 		}
 	}
 }
@@ -124,24 +120,6 @@ func TestDeleteErasesWhatIsLeft(t *testing.T) {
 	}
 	if err := l.w.Delete(t.Context(), "ses_unknown"); !errors.Is(err, watch.ErrNotFound) || l.events.erased["ses_unknown"] {
 		t.Errorf("Delete of nothing = %v; want ErrNotFound", err)
-	}
-}
-
-func TestResponse(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
-	l.say("tok", session.Pending)
-	s := l.watch("tok")
-	if _, err := l.w.Response(t.Context(), s.ID); !errors.Is(err, watch.ErrNotFound) || !errors.Is(err, store.ErrNotFound) {
-		t.Errorf("Response = %v; want ErrNotFound, watch's and the store's", err)
-	}
-	lithuanian, english := observation(session.Refused), observation(session.Refused)
-	lithuanian.Localized, english.Localized, english.Locale = true, true, 1
-	l.finals.mu.Lock()
-	l.finals.kept = []*session.Observation{lithuanian, english}
-	l.finals.mu.Unlock()
-	if o, err := l.w.Response(t.Context(), s.ID); o != english || err != nil {
-		t.Errorf("Response = %v, %v; want the one in its locale", o, err)
 	}
 }
 

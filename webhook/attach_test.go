@@ -653,3 +653,51 @@ func TestAttachedSeenToSucceedAtThatMoment(t *testing.T) {
 	})
 	b.released()
 }
+
+// TestAttachedAgainByAnotherProcess: the session was given up, and while one process lets go
+// of who has heard of that, another one attaches the same again.
+func TestAttachedAgainByAnotherProcess(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	b.close()
+	b.prepare() // so that nobody lets go of it but the test
+	other, o := b.another(), webhook.AttachOptions{URL: "https://example.com/"}
+	sub := b.attach("ses_a", o)
+	b.changed(abandoned("ses_a"))
+	looks := 0
+	testkit.NoError(t, b.LetGo(t.Context(), sub.ID, func(heard uint64) bool {
+		if looks++; heard > 0 {
+			return false
+		}
+		_, err := other.Attach(t.Context(), subjectOf("ses_a"), o)
+		testkit.NoError(t, err)
+		return true
+	}))
+	if _, err := b.RotateSecret(t.Context(), sub.ID); err != nil || looks != 2 {
+		t.Errorf("after %d looks: %v; want it there after two", looks, err)
+	}
+	testkit.NoError(t, b.LetGo(t.Context(), sub.ID, func(uint64) bool { return true }))
+	if again, err := other.Attach(t.Context(), subjectOf("ses_a"), o); err != nil || again.Secret == sub.Secret {
+		t.Errorf("attached after it was let go: %+v, %v; want another one", again, err)
+	}
+}
+
+// TestAttachedAgainAfterItsDeliveryDied with the subscription: it is delivered, once.
+func TestAttachedAgainAfterItsDeliveryDied(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(500))
+	b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{time.Hour} }, r)
+	sub := b.attach("ses_a", webhook.AttachOptions{URL: r.URL})
+	b.changed(change("ses_a", session.Succeeded))
+	r.Wait(t, 1)
+	testkit.NoError(t, b.Delete(t.Context(), sub.ID))
+	b.ended(sub, delivery.Dead)
+	r.Set(nil)
+	b.attach("ses_a", webhook.AttachOptions{URL: r.URL})
+	b.ended(sub, delivery.Delivered)
+	b.released()
+	testkit.Eventually(t, "none is counted as dead", func() bool { return b.metric("pollbridge_deliveries_dead", "") == 0 })
+	if n := r.Count(); n != 2 {
+		t.Errorf("%d webhooks; want 2", n)
+	}
+}

@@ -32,7 +32,6 @@ type attached struct {
 	log        *slog.Logger
 	most       int
 	caughtUp   *caughtUp
-	endings    sessionLocks // held for reading by who records, for writing by who lets go of what is attached
 }
 
 // attach fails with ErrNotFound where a subscription goes that was there.
@@ -110,7 +109,7 @@ func (a *attached) catchUp(ctx context.Context, sub *subscription) error {
 		}
 	}
 	switch {
-	case last.Position > 0 && !known && sub.covers(last):
+	case last.Position > 0 && sub.covers(last) && (!known || d.EndedWithSubscription()):
 		return a.deliveries.Deliver(ctx, sub.receiver(), last)
 	case last.Final && d.State == delivery.Delivered: // to what was there before, and has gone since
 		return a.release(ctx, sub, last)
@@ -128,7 +127,8 @@ func (a *attached) lastDelivery(ctx context.Context, sub *subscription) (last *e
 }
 
 // createBound stores a subscription, or returns the same one if somebody else was
-// quicker.
+// quicker. The bounds are about what memory has heard of: those who attach at the same moment,
+// here or in another process, may exceed them by as many as they are.
 func (a *attached) createBound(ctx context.Context, sub *subscription) (existing *subscription, err error) {
 	switch attached, all := a.subs.registry.boundTo(sub.Session); {
 	case len(attached) >= mostAttached:
@@ -140,21 +140,25 @@ func (a *attached) createBound(ctx context.Context, sub *subscription) (existing
 		return nil, err
 	}
 	defer a.subs.registry.writing(sub.ID)() // it is put after it was read, and may go between
-	if existing, err = a.subs.stored(ctx, sub.ID); err == nil {
-		a.subs.registry.put(existing)
+	existing, err = a.subs.find(ctx, sub.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case existing.Ended > 0: // whoever has deleted it makes way
+		sub.revision = existing.revision
+		if err := a.subs.update(ctx, sub); !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+		return nil, ErrNotFound
 	}
-	return existing, err
+	a.subs.registry.put(existing)
+	return existing, nil
 }
 
 // noteHeard makes a bound subscription outlive an end of its session at which that was
 // given up: it may be watched once more. If it was released meanwhile the error is
 // ErrNotFound.
 func (a *attached) noteHeard(ctx context.Context, sub *subscription, end uint64) error {
-	ending := a.endings.of(sub.Session)
-	ending.RLock()
-	defer ending.RUnlock()
-	ctx, cancel := context.WithTimeout(ctx, mostHeld)
-	defer cancel()
 	_, err := a.subs.change(ctx, sub.ID, func(sub *subscription) error {
 		sub.Heard = end
 		return nil

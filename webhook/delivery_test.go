@@ -149,7 +149,7 @@ func TestFile(t *testing.T) {
 	t.Parallel()
 	with, without := testkit.NewReceiver(t, nil), testkit.NewReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
-		b.options.Response = responses(map[string]*session.Observation{
+		b.options.Answer = finals(map[string]*session.Observation{
 			"ses_a": observed(200, answers[session.Succeeded]),
 			"ses_b": observed(200, "\xef\xbb\xbf{\"status\":\"ok\",\"who\":\"\xff\"}"),
 		})

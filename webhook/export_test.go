@@ -28,6 +28,21 @@ func (o *Options) SetRecovering(most time.Duration) { o.recovering = most }
 // Bound is how many subscriptions are attached to sessions.
 func (s *Service) Bound() int { _, all := s.subs.registry.boundTo(""); return all }
 
+// MarkDeleted is all that Delete does when the process is killed after its first write.
+func (s *Service) MarkDeleted(ctx context.Context, id string) error {
+	_, err := s.markDeleted(ctx, id)
+	return err
+}
+
+// HasDeleted reports whether a deleted subscription leaves something.
+func (s *Service) HasDeleted() bool { return len(s.subs.registry.deleted()) > 0 }
+
+// LetGo deletes an attached subscription if over says so, which is told at which end of its
+// session it stayed.
+func (s *Service) LetGo(ctx context.Context, id string, over func(heard uint64) bool) error {
+	return s.attached.letGo(ctx, s.subs.registry.get(id), func(sub *subscription) (bool, error) { return over(sub.Heard), nil })
+}
+
 // FansOut is told that an event is about to be handed out.
 func (s *Service) FansOut(ctx context.Context, e *event.Event) error {
 	return receivers{s}.FansOut(ctx, e)

@@ -27,7 +27,7 @@ func TestDocumentsWaitForRoom(t *testing.T) {
 	r := testkit.NewReceiver(t, func(http.ResponseWriter, testkit.Webhook, int) { <-answer })
 	b := newBridge(t, func(b *bridge) {
 		b.options.SetBounds(1, 0) // one document at a time
-		b.options.Response = func(context.Context, string) (*session.Observation, error) {
+		b.options.Answer = func(context.Context, string, time.Time) (*session.Observation, error) {
 			loads.Add(1)
 			for now := loading.Add(1); ; {
 				if was := most.Load(); now <= was || most.CompareAndSwap(was, now) {
@@ -68,7 +68,7 @@ func TestCloseWhileDocumentsWait(t *testing.T) {
 	b := newBridge(t, func(b *bridge) {
 		b.cfg.Timeout = time.Minute
 		b.options.SetBounds(1, 0)
-		b.options.Response = responses(map[string]*session.Observation{"ses_a": observed(200, answers[session.Succeeded])})
+		b.options.Answer = finals(map[string]*session.Observation{"ses_a": observed(200, answers[session.Succeeded])})
 	}, r)
 	for range 4 {
 		b.subscribe(webhook.NewSubscription{URL: r.URL, IncludeFile: true})
@@ -91,7 +91,7 @@ func TestADocumentThatCannotBeReadNow(t *testing.T) {
 	var asked atomic.Int64
 	r := testkit.NewReceiver(t, nil)
 	b := newBridge(t, func(b *bridge) {
-		b.options.Response = func(_ context.Context, id string) (*session.Observation, error) {
+		b.options.Answer = func(_ context.Context, id string, _ time.Time) (*session.Observation, error) {
 			switch {
 			case id == "ses_none":
 				return nil, fmt.Errorf("no such session: %w", store.ErrNotFound)

@@ -75,14 +75,34 @@ func (b *bridge) prepare() {
 		b.t.Fatal(err)
 	}
 	b.registry = prometheus.NewRegistry()
+	b.Service = b.over(b.registry)
+}
+
+// over makes a service on the store.
+func (b *bridge) over(registry *prometheus.Registry) *webhook.Service {
+	b.t.Helper()
+	log := b.log.Logger(slog.LevelDebug)
+	ctx, cancel := context.WithTimeout(b.t.Context(), testkit.Timeout)
+	defer cancel()
 	o := b.options
-	o.Store, o.Log, o.Registry = b.store.Store, log, b.registry
-	if o.Events, err = event.Open(ctx, event.Options{Store: b.store.Store, History: cmp.Or(o.History, store.DefaultConfig().History), Log: log, Registry: b.registry}); err != nil {
+	o.Store, o.Log, o.Registry = b.store.Store, log, registry
+	var err error
+	if o.Events, err = event.Open(ctx, event.Options{Store: b.store.Store, History: cmp.Or(o.History, store.DefaultConfig().History), Log: log, Registry: registry}); err != nil {
 		b.t.Fatal(err)
 	}
-	if b.Service, err = webhook.New(ctx, b.cfg, o); err != nil {
+	s, err := webhook.New(ctx, b.cfg, o)
+	if err != nil {
 		b.t.Fatal(err)
 	}
+	return s
+}
+
+// another is a service on the same store that delivers nothing, as in another process.
+func (b *bridge) another() *webhook.Service {
+	b.t.Helper()
+	s := b.over(prometheus.NewRegistry())
+	b.t.Cleanup(s.Close)
+	return s
 }
 
 func (b *bridge) close() {
@@ -214,9 +234,9 @@ func (b *bridge) ended(sub webhook.Subscription, state string) delivery.Delivery
 	return d[0]
 }
 
-// responses is where whole final answers come from.
-func responses(known map[string]*session.Observation) func(context.Context, string) (*session.Observation, error) {
-	return func(_ context.Context, id string) (*session.Observation, error) {
+// finals is where whole final answers come from.
+func finals(known map[string]*session.Observation) delivery.AnswerFunc {
+	return func(_ context.Context, id string, _ time.Time) (*session.Observation, error) {
 		if o := known[id]; o != nil {
 			return o, nil
 		}

@@ -168,23 +168,3 @@ func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, er
 	}
 	return sub.withSecret(), nil
 }
-
-// deleteTime is how long deleting a subscription waits until what waits for it has ended,
-// which goes on after that.
-const deleteTime = 5 * time.Second
-
-// Delete removes a subscription; ErrNotFound if there is none. What waits for it is dead.
-// Its deliveries stay to be read until their time is over.
-func (s *Service) Delete(ctx context.Context, id string) error {
-	sub, err := s.subs.stored(ctx, id)
-	if err != nil {
-		return err
-	}
-	if err := s.subs.drop(ctx, sub); err != nil {
-		return err
-	}
-	soon, cancel := context.WithTimeout(ctx, deleteTime)
-	defer cancel()
-	s.deliveries.Deleted(soon, sub.receiver())
-	return nil
-}

@@ -3,6 +3,7 @@ package webhook
 import (
 	"cmp"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -15,8 +16,9 @@ import (
 type registry struct {
 	mu    sync.RWMutex
 	all   map[string]*subscription            // by id; guarded by mu, like all below
-	index map[string]map[string]*subscription // by indexKey, then by id
-	bound int                                 // how many of all are bound
+	ended map[string]*subscription            // those of all that were deleted, by id
+	index map[string]map[string]*subscription // the others by indexKey, then by id
+	bound int                                 // how many of the others are bound
 	// gone is what was deleted and somebody may still tell of: the watch, until it says that
 	// it is gone, and those who write it.
 	gone    map[string]deletion
@@ -30,7 +32,7 @@ type deletion struct {
 }
 
 func newRegistry() *registry {
-	return &registry{all: map[string]*subscription{}, index: map[string]map[string]*subscription{}, gone: map[string]deletion{}, writers: map[string]int{}}
+	return &registry{all: map[string]*subscription{}, ended: map[string]*subscription{}, index: map[string]map[string]*subscription{}, gone: map[string]deletion{}, writers: map[string]int{}}
 }
 
 // indexKey is the one session or account whose events are all that it listens to, or
@@ -58,6 +60,10 @@ func (r *registry) put(sub *subscription) {
 	}
 	delete(r.gone, sub.ID) // it was made again, and the watch may tell of that only
 	r.all[sub.ID] = sub
+	if sub.Ended > 0 {
+		r.ended[sub.ID] = sub
+		return
+	}
 	if sub.Bound {
 		r.bound++
 	}
@@ -107,10 +113,14 @@ func (r *registry) writing(id string) (over func()) {
 }
 
 func (r *registry) unlinkLocked(sub *subscription) {
+	delete(r.all, sub.ID)
+	if sub.Ended > 0 {
+		delete(r.ended, sub.ID)
+		return
+	}
 	if sub.Bound {
 		r.bound--
 	}
-	delete(r.all, sub.ID)
 	key := sub.indexKey()
 	delete(r.index[key], sub.ID)
 	if len(r.index[key]) == 0 {
@@ -121,17 +131,33 @@ func (r *registry) unlinkLocked(sub *subscription) {
 func (r *registry) get(id string) *subscription {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.all[id]
+	if sub := r.all[id]; sub != nil && sub.Ended == 0 {
+		return sub
+	}
+	return nil
 }
 
-// matching returns the enabled subscriptions that cover an event.
+// matching returns the enabled subscriptions that cover an event, with those that were deleted
+// after it.
 func (r *registry) matching(e *event.Event) (found []*subscription) {
 	for sub := range r.about(e.About()) {
 		if sub.DisabledReason == "" && sub.covers(e) {
 			found = append(found, sub)
 		}
 	}
+	for _, sub := range r.deleted() {
+		if e.Position < sub.Ended && sub.DisabledReason == "" && sub.covers(e) {
+			found = append(found, sub)
+		}
+	}
 	return found
+}
+
+// deleted returns the subscriptions that were, and leave something.
+func (r *registry) deleted() []*subscription {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return slices.Collect(maps.Values(r.ended))
 }
 
 // wanted reports whether a subscription covers events of a session. One that is disabled
@@ -178,7 +204,7 @@ func (r *registry) list() (found []*subscription) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	for _, sub := range r.all {
-		if !sub.Bound {
+		if !sub.Bound && sub.Ended == 0 {
 			found = append(found, sub)
 		}
 	}

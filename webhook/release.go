@@ -3,28 +3,12 @@ package webhook
 import (
 	"context"
 	"errors"
-	"hash/fnv"
 	"iter"
-	"sync"
-	"time"
 
 	"pollbridge/event"
 	"pollbridge/store"
 	"pollbridge/webhook/delivery"
 )
-
-// sessionLocks has a lock for each session, which others may have, too.
-type sessionLocks [64]sync.RWMutex
-
-// mostHeld is how long a lock is held, whatever the store does: changes of many sessions may
-// wait for it, and cannot give up.
-const mostHeld = 3 * time.Second
-
-func (l *sessionLocks) of(sessionID string) *sync.RWMutex {
-	hash := fnv.New32a()
-	hash.Write([]byte(sessionID))
-	return &l[hash.Sum32()%uint32(len(l))]
-}
 
 // delivered lets go of a bound subscription if it has had its last event now.
 func (a *attached) delivered(ctx context.Context, id string, e *event.Event) {
@@ -56,40 +40,65 @@ func (a *attached) tellRelease(sub *subscription, err error) {
 	}
 }
 
-// release lets go of a bound subscription that has had an event with which its session was
-// over. If that was given up and has another event since, or is watched once more for whoever
-// has attached the subscription again, it stays.
-func (a *attached) release(ctx context.Context, sub *subscription, e *event.Event) error {
-	if !e.Final {
-		ending := a.endings.of(e.Key)
-		ending.Lock()
-		defer ending.Unlock()
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, mostHeld)
-		defer cancel()
-		if sub = a.subs.registry.get(sub.ID); sub == nil || sub.Heard >= e.Position {
-			return nil
-		}
-		if last, err := a.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
+// letGo deletes a subscription if over says so of the form in which it is deleted: whoever
+// attaches it again meanwhile, in whatever process, either writes first, and over is asked
+// again, or finds that it has gone.
+func (a *attached) letGo(ctx context.Context, sub *subscription, over func(*subscription) (bool, error)) error {
+	for {
+		if gone, err := over(sub); err != nil || !gone {
 			return err
 		}
+		err := a.subs.dropIf(ctx, sub)
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if sub, err = a.subs.stored(ctx, sub.ID); err != nil {
+			return unlessNotFound(err)
+		}
 	}
-	if err := a.supersede(ctx, sub, e); err != nil {
-		return err
+}
+
+func unlessNotFound(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return nil
 	}
-	return a.subs.drop(ctx, sub)
+	return err
+}
+
+// release lets go of a bound subscription that has had an event with which its session was
+// over. If that was given up and has another event since, or is watched once more for whoever
+// has attached the subscription again, it stays. An event that is recorded at that moment may
+// be handed out to it all the same: its delivery is dead, and made again with the subscription.
+func (a *attached) release(ctx context.Context, sub *subscription, e *event.Event) error {
+	if !e.Final {
+		// What memory knows may be older than that it was attached again, and than the delivery
+		// of e: who has it end with e looks whether that was delivered, see releaseAgain.
+		stored, err := a.subs.stored(ctx, sub.ID)
+		if err != nil {
+			return unlessNotFound(err)
+		}
+		sub = stored
+	}
+	return a.letGo(ctx, sub, func(sub *subscription) (bool, error) {
+		if !e.Final && sub.Heard >= e.Position {
+			return false, nil
+		}
+		if last, err := a.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
+			return false, err
+		}
+		return true, a.supersede(ctx, sub, e)
+	})
 }
 
 // releaseUntold lets go of a bound subscription whose session is over and which does not
 // want to be told of that, unless something else waits for it.
 func (a *attached) releaseUntold(ctx context.Context, sub *subscription, last *event.Event) error {
-	if !sub.Bound || !last.Final || sub.covers(last) {
-		return nil
-	}
-	if had, err := a.hasHad(ctx, sub, last); err != nil || !had {
-		return err
-	}
-	return a.subs.drop(ctx, sub)
+	return a.letGo(ctx, sub, func(sub *subscription) (bool, error) {
+		if !sub.Bound || !last.Final || sub.covers(last) {
+			return false, nil
+		}
+		return a.hasHad(ctx, sub, last)
+	})
 }
 
 // givenUp is told that a session was given up, after the event of that was published, or once
@@ -107,29 +116,31 @@ func (a *attached) givenUp(ctx context.Context, sessionID string, published bool
 // releaseAgain lets go of a bound subscription that was attached again, or has it end with
 // the event that it still waits for.
 func (a *attached) releaseAgain(ctx context.Context, sub *subscription) error {
-	ending := a.endings.of(sub.Session)
-	ending.Lock()
-	defer ending.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, mostHeld)
-	defer cancel()
 	last, err := a.events.Last(ctx, sub.Session)
 	if err != nil || last.Final {
 		return err
 	}
-	had, err := a.hasHad(ctx, sub, last)
-	if err == nil && had {
-		return a.subs.drop(ctx, sub)
+	hasHad := func(sub *subscription) (bool, error) { return a.hasHad(ctx, sub, last) }
+	switch had, err := hasHad(sub); {
+	case err != nil:
+		return err
+	case had:
+		return a.letGo(ctx, sub, hasHad)
 	}
-	if err == nil {
-		_, err = a.subs.change(ctx, sub.ID, func(sub *subscription) error {
-			sub.Heard = 0
-			return nil
-		})
-	}
-	if errors.Is(err, ErrNotFound) {
+	sub, err = a.subs.change(ctx, sub.ID, func(sub *subscription) error {
+		sub.Heard = 0
 		return nil
+	})
+	if err != nil {
+		return unlessNotFound(err)
 	}
-	return err
+	// Whoever has delivered the event may have looked before this was written.
+	return a.letGo(ctx, sub, func(sub *subscription) (bool, error) {
+		if sub.Heard > 0 { // it was attached once more
+			return false, nil
+		}
+		return hasHad(sub)
+	})
 }
 
 // hasHad reports whether a subscription has had all that it wants of a session, up to its
@@ -190,10 +201,7 @@ func (a *attached) supersede(ctx context.Context, sub *subscription, e *event.Ev
 
 // changed records a change of state, see event.Log.
 func (a *attached) changed(ctx context.Context, c event.Change) (recorded bool, err error) {
-	ending := a.endings.of(c.Session)
-	ending.RLock()
 	recorded, err = a.events.Record(ctx, c)
-	ending.RUnlock()
 	givenUp := c.Type == event.TypeNotFound || c.Type == event.TypeAbandoned
 	if recorded || givenUp || err != nil {
 		a.caughtUp.forget(c.Session)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -29,8 +30,10 @@ type Service struct {
 	health     *health
 	deliveries *delivery.Service
 
+	log    *slog.Logger
 	living context.Context // ends when Close begins
 	end    context.CancelFunc
+	ending sync.WaitGroup
 }
 
 // Options is what a Service needs besides its configuration.
@@ -45,9 +48,9 @@ type Options struct {
 	// History is how long events and deliveries are kept: store.Config.History. 0
 	// means what applies by default.
 	History time.Duration
-	// Response gives the final answers whose file is sent. It may be nil: then no event
+	// Answer gives the final answers whose file is sent. It may be nil: then no event
 	// includes a file.
-	Response delivery.ResponseFunc
+	Answer delivery.AnswerFunc
 
 	resolver     *net.Resolver
 	roots        *x509.CertPool
@@ -66,7 +69,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		return nil, fmt.Errorf("webhook: %w", err)
 	}
 	history := cmp.Or(o.History, store.DefaultConfig().History)
-	s := &Service{cfg: cfg, store: o.Store, events: o.Events}
+	s := &Service{cfg: cfg, store: o.Store, events: o.Events, log: o.Log}
 	s.living, s.end = context.WithCancel(context.Background())
 	if err := s.open(ctx, o, history); err != nil {
 		s.end()
@@ -83,7 +86,7 @@ func (s *Service) open(ctx context.Context, o Options, history time.Duration) (e
 	s.attached = &attached{subs: s.subs, events: s.events, log: o.Log, most: cmp.Or(o.mostBound, mostBound), caughtUp: newCaughtUp(time.Now)}
 	s.deliveries, err = delivery.New(ctx, s.cfg.Config, delivery.Options{
 		Store: o.Store, Events: o.Events, Subscriptions: receivers{s}, Log: o.Log, Registry: o.Registry, UserAgent: o.UserAgent,
-		History: history, Quiet: s.health.quiet(), Response: o.Response,
+		History: history, Quiet: s.health.quiet(), Answer: o.Answer,
 		Resolver: o.resolver, Roots: o.roots, OpenFor: o.openFor, Idle: o.idle, Recover: o.recovering, Room: o.room,
 	})
 	if err != nil {
@@ -99,6 +102,7 @@ func (s *Service) Start() error {
 	if s.living.Err() != nil {
 		return errors.New("webhook: closed")
 	}
+	s.ending.Go(s.endAllDeleted)
 	return s.deliveries.Start()
 }
 
@@ -106,6 +110,7 @@ func (s *Service) Start() error {
 // given back and delivered after the next start. It may be called more than once.
 func (s *Service) Close() {
 	s.end()
+	s.ending.Wait()
 	s.deliveries.Close()
 }
 

@@ -40,6 +40,10 @@ type subscription struct {
 	From  uint64 `json:"from,omitzero"`
 	Heard uint64 `json:"heard,omitzero"`
 
+	// Ended says that it was deleted, and is there only until what it leaves has come to an end:
+	// events before that position of the journal are still for it, and dead. 0: it was not.
+	Ended uint64 `json:"ended,omitzero"`
+
 	consumer string // the name of the one that delivers to it
 	revision uint64
 }

@@ -78,23 +78,41 @@ func (s *subscriptions) change(ctx context.Context, id string, f func(*subscript
 			return nil, err
 		}
 		sub.Updated = time.Now()
-		sub.consumer = s.consumerOf(sub)
-		revision, err := s.bucket.Update(ctx, id, encoded(sub), sub.revision, s.ttlOf(sub))
-		switch {
+		switch err := s.update(ctx, sub); {
 		case err == nil:
-			sub.revision = revision
-			s.registry.put(sub)
 			return sub, nil
 		case !errors.Is(err, store.ErrConflict):
-			return nil, fmt.Errorf("webhook: storing a subscription: %w", err)
+			return nil, err
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
 		}
 	}
 }
 
+// update stores a form of a subscription that was made of the one that is stored; else it
+// fails with store.ErrConflict.
+func (s *subscriptions) update(ctx context.Context, sub *subscription) error {
+	defer s.registry.writing(sub.ID)()
+	revision, err := s.bucket.Update(ctx, sub.ID, encoded(sub), sub.revision, s.ttlOf(sub))
+	if err != nil {
+		return fmt.Errorf("webhook: storing a subscription: %w", err)
+	}
+	sub.revision, sub.consumer = revision, s.consumerOf(sub)
+	s.registry.put(sub)
+	return nil
+}
+
 // stored reads a subscription from the engine: what is in memory may be a moment old.
 func (s *subscriptions) stored(ctx context.Context, id string) (*subscription, error) {
+	sub, err := s.find(ctx, id)
+	if err == nil && sub.Ended > 0 {
+		return nil, ErrNotFound
+	}
+	return sub, err
+}
+
+// find is stored of one that may have ended.
+func (s *subscriptions) find(ctx context.Context, id string) (*subscription, error) {
 	if !store.IsID(id) {
 		return nil, ErrNotFound
 	}
@@ -111,6 +129,16 @@ func (s *subscriptions) stored(ctx context.Context, id string) (*subscription, e
 // drop deletes a subscription, in the engine and then in memory.
 func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
 	if err := s.bucket.Delete(ctx, sub.ID); err != nil {
+		return fmt.Errorf("webhook: deleting a subscription: %w", err)
+	}
+	s.registry.remove(sub.ID, sub.revision, false)
+	return nil
+}
+
+// dropIf is drop of a subscription that has the form that it is given in; else it fails with
+// store.ErrConflict.
+func (s *subscriptions) dropIf(ctx context.Context, sub *subscription) error {
+	if err := s.bucket.DeleteIf(ctx, sub.ID, sub.revision); err != nil {
 		return fmt.Errorf("webhook: deleting a subscription: %w", err)
 	}
 	s.registry.remove(sub.ID, sub.revision, false)

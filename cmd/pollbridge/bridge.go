@@ -33,10 +33,14 @@ type bridge struct {
 	cfg *config.Config
 	log *slog.Logger
 
+	// through is how the store reaches its engine; nil: by the engine's own connection.
+	through func(*engine.Engine) (store.Connection, error)
+
 	endpoints []string // their names
 	table     *session.Table
 	store     *store.Store
 	finals    *store.Finals
+	unkept    cache.Unkept
 	events    *event.Log
 	upstream  *upstream.Client
 	statuses  *cache.Statuses
@@ -69,16 +73,21 @@ const (
 // newBridge opens what is stored and wires everything, from the bottom up. Nothing
 // listens, polls or is sent before start. After an error nothing is left open.
 func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
-	b := &bridge{cfg: cfg, log: log, registry: prometheus.NewRegistry(), failed: make(chan error, 2), started: time.Now()}
+	b := &bridge{cfg: cfg, log: log}
+	return b, b.open()
+}
+
+func (b *bridge) open() error {
+	b.registry, b.failed, b.started = prometheus.NewRegistry(), make(chan error, 2), time.Now()
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func() error{b.readTable, b.openStore, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
 		if err := step(); err != nil {
 			b.undo()
-			return nil, err
+			return err
 		}
 	}
 	b.registerGauges()
-	return b, nil
+	return nil
 }
 
 func (b *bridge) readTable() error {
@@ -108,7 +117,13 @@ func (b *bridge) openStore() error {
 		return err
 	}
 	b.closers = append(b.closers, func() { b.step("engine", running.Close()) })
-	if b.store, err = store.Open(ctx, b.cfg.Store.Data, store.Options{Connection: running, Key: key, Log: b.log}); err != nil {
+	var connection store.Connection = running
+	if b.through != nil {
+		if connection, err = b.through(running); err != nil {
+			return err
+		}
+	}
+	if b.store, err = store.Open(ctx, b.cfg.Store.Data, store.Options{Connection: connection, Key: key, Log: b.log}); err != nil {
 		return err
 	}
 	b.closers = append(b.closers, b.store.Close)
@@ -128,7 +143,7 @@ func (b *bridge) makeFront() (err error) {
 	}
 	b.closers = append(b.closers, b.upstream.Close)
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
-		Poller: b.upstream, Finals: b.finals, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Poller: b.upstream, Finals: b.finals, Unkept: &b.unkept, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
 		Pending: func(v *session.Variant) *session.Observation { return b.watcher.Pending(v) },
 	})
 	if err != nil {
@@ -144,7 +159,7 @@ func (b *bridge) makeWebhooks() (err error) {
 	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
 		Store: b.store, Events: b.events, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
 		Endpoints: b.endpoints, History: b.cfg.Store.Data.History,
-		Response: func(ctx context.Context, id string) (*session.Observation, error) { return b.watcher.Response(ctx, id) },
+		Answer: b.answers().Of,
 	})
 	if err != nil {
 		return err
@@ -160,7 +175,7 @@ func (b *bridge) makeWatches() (err error) {
 	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: finals{b.finals, b.statuses}, Ask: b.ask, Erase: b.statuses.Erase,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase,
 		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -220,22 +235,6 @@ func (b *bridge) closeStatuses() {
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
 	b.watcher.Observe(v, o)
 	b.longPolls.Observe(v, o)
-}
-
-// finals are the final answers that are stored, and those that are not yet.
-type finals struct {
-	*store.Finals
-	statuses *cache.Statuses
-}
-
-// Load is that of store.Finals. What is only in memory counts as much.
-func (f finals) Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error) {
-	unkept := f.statuses.Unkept(v) // first, or what is stored meanwhile would be missed
-	stored, err := f.Finals.Load(ctx, v)
-	if len(stored) == 0 && len(unkept) > 0 {
-		return unkept, nil
-	}
-	return stored, err
 }
 
 // errStale is why a watch learns nothing while the upstream fails.
@@ -302,7 +301,7 @@ func (b *bridge) registerGauges() {
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
-	gauge("pollbridge_finals_not_stored", "Final answers that are not stored yet: each is tried again.", func() float64 { return float64(b.statuses.UnkeptCount()) })
+	gauge("pollbridge_finals_not_stored", "Final answers that are not stored yet: each is tried again.", func() float64 { return float64(b.unkept.Count()) })
 	gauge("pollbridge_store_connected", "Whether the store can be used: 1 or 0.", func() float64 {
 		if b.store.Err() != nil {
 			return 0

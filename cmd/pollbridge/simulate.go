@@ -71,7 +71,7 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	defer stop()
 	go func() {
 		for pause(ctx, 250*time.Millisecond) {
-			sim.Settle() // sessions end by the clock even if nobody polls
+			sim.AdvanceAll() // sessions end by the clock even if nobody polls
 		}
 	}()
 	return serveUntil(ctx, &http.Server{Handler: sim}, listener)

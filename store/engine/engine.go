@@ -127,16 +127,16 @@ func (e *Engine) dir() string { return filepath.Join(e.cfg.Dir, engineName) }
 // start starts the server, which relies on its indexes if its files are unchanged. Else
 // it returns the files that there were.
 func (e *Engine) start(ctx context.Context, unclean, changed bool) (files map[string][]storedFile, err error) {
-	patience := time.Minute
+	timeout := time.Minute
 	if deadline, ok := ctx.Deadline(); ok {
-		patience = time.Until(deadline)
+		timeout = time.Until(deadline)
 	}
 	if changed {
 		if files, err = removeIndexes(e.dir()); err != nil {
 			return nil, fmt.Errorf("store: %w", err)
 		}
 	}
-	started, err := startServer(e.cfg, e.dir(), &serverLog{log: e.log, rebuilds: unclean}, patience)
+	started, err := startServer(e.cfg, e.dir(), &serverLog{log: e.log, rebuilds: unclean}, timeout)
 	if err != nil {
 		return nil, fmt.Errorf("store: start the embedded NATS server in %s: %w", e.dir(), err)
 	}
@@ -165,7 +165,7 @@ func (e *Engine) runs() *server.Server {
 }
 
 func (e *Engine) connect() error {
-	nc, err := nats.Connect("", nats.InProcessServer(doorway{e}),
+	nc, err := nats.Connect("", nats.InProcessServer(e),
 		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ReconnectBufSize(-1), // what was not sent has failed
 		nats.SyncQueueLen(1024),   // more than anybody asks for at a time; its memory is taken for each
@@ -180,12 +180,9 @@ func (e *Engine) connect() error {
 	return err
 }
 
-// doorway leads to the server that runs now.
-type doorway struct{ e *Engine }
-
-// InProcessConn implements nats.InProcessConnProvider.
-func (d doorway) InProcessConn() (net.Conn, error) {
-	running := d.e.runs()
+// InProcessConn implements nats.InProcessConnProvider: it leads to the server that runs now.
+func (e *Engine) InProcessConn() (net.Conn, error) {
+	running := e.runs()
 	if running == nil {
 		return nil, errors.New("store: the embedded NATS server is down")
 	}

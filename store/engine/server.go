@@ -16,7 +16,7 @@ import (
 const maxPayload = 8 << 20
 
 // startServer starts a server on the engine's directory.
-func startServer(cfg Config, dir string, log *serverLog, patience time.Duration) (*server.Server, error) {
+func startServer(cfg Config, dir string, log *serverLog, timeout time.Duration) (*server.Server, error) {
 	s, err := server.NewServer(&server.Options{
 		ServerName:         "pollbridge",
 		DontListen:         true,
@@ -35,7 +35,7 @@ func startServer(cfg Config, dir string, log *serverLog, patience time.Duration)
 	}
 	s.SetLoggerV2(log, false, false, false)
 	s.Start()
-	if !s.ReadyForConnections(patience) {
+	if !s.ReadyForConnections(timeout) {
 		stopServer(s)
 		return nil, errors.New("the embedded NATS server did not become ready in time")
 	}

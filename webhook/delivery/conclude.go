@@ -17,5 +17,5 @@ func (s *Service) conclude(ctx context.Context, d *delivery, state, reason strin
 	if state == Dead {
 		s.log.Debug("webhook delivery is dead", "subscription", d.Subscription, "delivery", d.ID, "event", d.Type, "reason", reason, "attempts", d.Tries)
 	}
-	return s.records.settle(ctx, d)
+	return s.records.reconcile(ctx, d)
 }

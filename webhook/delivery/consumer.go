@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -294,11 +295,15 @@ func (c *consumer) process(j *job, slot bool) {
 	c.finish(j)
 }
 
-// value is what the item of a job says.
-func (c *consumer) value(j *job) []byte {
+// taskOf is what a job is about, as its item says if it has not come from the log, too.
+func (c *consumer) taskOf(j *job) (work, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return j.items[0].Value
+	if j.work.Event != "" {
+		return j.work, nil
+	}
+	err := json.Unmarshal(j.items[0].Value, &j.work)
+	return j.work, err
 }
 
 // finish ends a job of which the record says all. That is enough, unless nobody takes any

@@ -111,15 +111,6 @@ func (cs *consumers) has(name, job string) bool {
 	return c != nil && c.has(job)
 }
 
-// background runs f, which ends when the service closes, unless that has begun.
-func (cs *consumers) background(f func()) {
-	cs.mu.Lock()
-	defer cs.mu.Unlock()
-	if cs.s.living.Err() == nil {
-		cs.s.background.Go(f)
-	}
-}
-
 // stop ends the service's life, after which no consumer is opened any more.
 func (cs *consumers) stop() {
 	cs.mu.Lock()

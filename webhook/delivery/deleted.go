@@ -11,23 +11,12 @@ import (
 
 // Deleted ends what waits for a subscription that was deleted: each delivery that did not
 // arrive is dead, and listed and counted like any other, so that nothing vanishes with a
-// subscription. Where that takes longer than ctx it goes on. What a crash leaves, or is
-// under way, ends so when it comes out of the queue.
-func (s *Service) Deleted(ctx context.Context, sub *Subscription) {
+// subscription. What is under way ends so by itself. After an error, part of it may be left;
+// call it again.
+func (s *Service) Deleted(ctx context.Context, sub *Subscription) error {
 	s.receivers.forget(sub)
 	s.abandonLine(ctx, sub)
-	done := make(chan struct{})
-	s.consumers.background(func() {
-		defer close(done)
-		if err := s.abandon(s.living, sub); err != nil && s.living.Err() == nil {
-			s.log.Warn("cannot end what waits for a deleted subscription, it ends when it is due", "subscription", sub.ID, "error", err)
-		}
-	})
-	select {
-	case <-done:
-	case <-s.living.Done():
-	case <-ctx.Done():
-	}
+	return s.abandon(ctx, sub)
 }
 
 // abandonLine ends what waits in memory, of which nothing is recorded yet. What cannot be

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,11 +23,9 @@ type worker struct{ s *Service }
 // record says what was done. Where an attempt was made and could not be recorded, that is
 // all that is tried again. free is called when the receiver is not needed any more.
 func (w worker) deliver(c *consumer, j *job, free func()) error {
-	if j.event == nil && j.work.Event == "" {
-		if err := json.Unmarshal(c.value(j), &j.work); err != nil || j.work.Event == "" {
-			w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
-			return nil
-		}
+	if task, err := c.taskOf(j); err != nil || task.Event == "" {
+		w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
+		return nil
 	}
 	const often = 10 // nobody is that unlucky
 	for range often {
@@ -65,8 +62,11 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return nil // the session was erased and is there again, or an earlier round, which was over
 	case task.Round == d.Round && d.over() && j.arrivedAfterAll(d):
 		return w.note(ctx, c, j, d)
+	case task.Round == d.Round && d.EndedWithSubscription() && sub != nil: // it was attached again, and this is for that
+		d.WasDead = true
+		d.begin(task.Round)
 	case task.Round == d.Round && d.over():
-		return w.settleAgain(ctx, sub, e, d)
+		return w.endAgain(ctx, sub, e, d)
 	case task.Round > d.Round:
 		d.begin(task.Round)
 	}
@@ -188,9 +188,9 @@ func (w worker) succeeded(ctx context.Context, sub *Subscription, e *event.Event
 	return nil
 }
 
-// settleAgain does what follows the end of a delivery: a crash may have come before that.
-func (w worker) settleAgain(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
-	if err := w.s.records.settle(ctx, d); err != nil {
+// endAgain does what follows the end of a delivery: a crash may have come before that.
+func (w worker) endAgain(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
+	if err := w.s.records.reconcile(ctx, d); err != nil {
 		return err
 	}
 	if sub != nil && e != nil && d.State == Delivered {
@@ -225,7 +225,7 @@ func (w worker) failed(ctx context.Context, c *consumer, j *job, d *delivery) er
 	}
 	w.s.metrics.deliveries.WithLabelValues("retried").Inc()
 	w.s.subscriptions.Failed(ctx, sub.ID)
-	if err := w.s.records.settle(ctx, d); err != nil {
+	if err := w.s.records.reconcile(ctx, d); err != nil {
 		return err
 	}
 	return w.s.later(ctx, c, j, d)

@@ -38,12 +38,16 @@ func (r *Receiver) Sweep() int {
 // FanOut hands events out for a service that does nothing else.
 type FanOut struct{ *fanOut }
 
-func NewFanOut(ctx context.Context, s *store.Store, subscriptions Subscriptions) FanOut {
-	service := &Service{store: s, subscriptions: subscriptions, records: &records{store: s}, living: ctx}
+func NewFanOut(ctx context.Context, s *store.Store, events *event.Log, subscriptions Subscriptions) FanOut {
+	service := &Service{store: s, events: events, subscriptions: subscriptions, records: &records{store: s}, living: ctx}
 	service.consumers = consumers{s: service, all: map[string]*consumer{}, started: true}
 	service.fanOut = newFanOut(service)
 	return FanOut{service.fanOut}
 }
+
+// Begin begins to count what is not handed out yet, which Waiting tells.
+func (f FanOut) Begin(ctx context.Context) bool           { return f.begin(ctx) }
+func (f FanOut) Waiting(ctx context.Context) (int, error) { return f.waiting(ctx) }
 
 // Opens opens a consumer that takes nothing.
 func (f FanOut) Opens(name string) { f.s.consumers.all[name] = newConsumer(f.s, name) }
@@ -58,10 +62,19 @@ func (f FanOut) Event(ctx context.Context, e *event.Event) error {
 	return f.event(ctx, e, func() {})
 }
 
-// Handed is the position of the last event that counts as handed out, and Open how many
+// QueueAll puts into the queue what is not over, however soon.
+func (f FanOut) QueueAll() {
+	for _, c := range f.s.consumers.list() {
+		for _, j := range c.overdue(0) {
+			f.queue(c.name, j)
+		}
+	}
+}
+
+// Handed is the position of the last event that counts as handed out, and InFlight how many
 // deliveries do that are not safe.
-func (f FanOut) Handed() uint64 { return f.handed.Load() }
-func (f FanOut) Open() int64    { return f.open.Load() }
+func (f FanOut) Handed() uint64  { return f.handed.Load() }
+func (f FanOut) InFlight() int64 { return f.inFlight.Load() }
 
 // Spilled returns what is on its way into the queue, with how many bytes of events.
 func (f FanOut) Spilled() (jobs, bytes int) {
@@ -74,4 +87,14 @@ func (f FanOut) Spilled() (jobs, bytes int) {
 		}
 	}
 	return jobs, bytes
+}
+
+// Out is how many items of the queue are.
+func (s *Service) Out() (out int) {
+	for _, c := range s.consumers.list() {
+		c.mu.Lock()
+		out += c.items
+		c.mu.Unlock()
+	}
+	return out
 }

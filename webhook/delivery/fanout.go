@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// patience is after which time the queue has to have what came from the log and is not
+	// queueAfter is after which time the queue has to have what came from the log and is not
 	// over: so the log's follower is never far behind, whatever receivers do.
-	patience = time.Second
+	queueAfter = time.Second
 	// mostMemory is how many bytes of events may wait in memory, for all receivers together.
 	mostMemory = 64 << 20
 	// spills is how many jobs are put into the queue at a time, and spillLine how many wait
@@ -29,13 +29,16 @@ const (
 // fanOut hands events from the log to consumers, in memory. What a consumer cannot deal with
 // soon becomes an item of the queue.
 type fanOut struct {
-	s      *Service
-	began  uint64        // events up to here may have been handed out before
-	handed atomic.Uint64 // the position of the last event that was handed out
-	open   atomic.Int64  // jobs that are neither over nor in the queue
-	memory atomic.Int64  // about how much they take
-	spill  [spills]chan spilling
+	s        *Service
+	began    uint64        // events up to here may have been handed out before
+	handed   atomic.Uint64 // the position of the last event that was handed out
+	inFlight atomic.Int64  // jobs that are neither over nor in the queue
+	memory   atomic.Int64  // about how much they take
+	spill    [spills]chan spilling
 }
+
+// follower is the name by which the log is followed.
+const follower = "fanout"
 
 // unknown is the position of the last event that was handed out before the log is followed.
 const unknown = math.MaxUint64
@@ -55,7 +58,7 @@ func (f *fanOut) start(ctx context.Context) {
 	for _, jobs := range f.spill {
 		f.s.background.Go(func() { f.spillAll(jobs) })
 	}
-	f.s.background.Go(func() { f.s.every(patience/4, f.watch) })
+	f.s.background.Go(func() { f.s.every(queueAfter/4, f.queueOverdue) })
 	f.s.background.Go(f.follow)
 }
 
@@ -64,7 +67,7 @@ func (f *fanOut) follow() {
 	for f.handed.Load() == unknown && ctx.Err() == nil && !f.begin(ctx) {
 		wait(ctx, againAfter)
 	}
-	if err := f.s.events.Follow(ctx, "fanout", f.event); err != nil && ctx.Err() == nil {
+	if err := f.s.events.Follow(ctx, follower, f.event); err != nil && ctx.Err() == nil {
 		f.s.log.Error("event delivery has stopped", "error", err)
 	}
 }
@@ -87,11 +90,11 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 		return err // first, or what was handed out would be sent again
 	}
 	// A subscription that is enabled now either matches, or whoever recovers what it missed
-	// gets to here, and the event is never in neither of the two. It counts as open meanwhile.
-	f.open.Add(1)
+	// gets to here, and the event is never in neither of the two. It counts as in flight meanwhile.
+	f.inFlight.Add(1)
 	f.handed.Store(e.Position)
 	matching := f.s.subscriptions.Matching(e)
-	f.open.Add(int64(len(matching)) - 1)
+	f.inFlight.Add(int64(len(matching)) - 1)
 	left := atomic.Int64{}
 	left.Store(int64(len(matching)) + 1)
 	over := func() {
@@ -118,7 +121,7 @@ func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, ov
 	j.free = free
 	j.done = func() {
 		free()
-		f.open.Add(-1)
+		f.inFlight.Add(-1)
 		over()
 	}
 	if f.memory.Load() > mostMemory || !f.s.consumers.offer(ctx, sub.Consumer, j) {
@@ -179,13 +182,13 @@ func (f *fanOut) spillOne(j spilling) {
 	}
 }
 
-// watch puts into the queue what takes too long.
-func (f *fanOut) watch() {
-	if f.open.Load() == 0 {
+// queueOverdue puts into the queue what takes too long.
+func (f *fanOut) queueOverdue() {
+	if f.inFlight.Load() == 0 {
 		return
 	}
 	for _, c := range f.s.consumers.list() {
-		for _, j := range c.overdue(patience) {
+		for _, j := range c.overdue(queueAfter) {
 			f.queue(c.name, j)
 		}
 	}
@@ -201,7 +204,18 @@ func (f *fanOut) waiting(ctx context.Context) (int, error) {
 			return 0, err
 		}
 	}
-	return coming + int(f.open.Load()), nil
+	return coming + int(f.inFlight.Load()), nil
+}
+
+// Safe reports whether each delivery of the events up to a position is, whichever process has
+// handed them out: none of those events is handed out again after a crash.
+func (s *Service) Safe(ctx context.Context, position uint64) (bool, error) {
+	followed, err := s.events.Followed(ctx, follower)
+	if err != nil || followed >= position {
+		return err == nil, err
+	}
+	left, err := s.events.CountAfter(ctx, followed) // the last ones may have been erased
+	return left == 0, err
 }
 
 // enqueue makes it durable that an event is to be delivered, and lists it.
@@ -218,7 +232,7 @@ func (s *Service) enqueue(ctx context.Context, consumer string, w work) error {
 	d.Consumer = consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
-		err = s.records.settle(ctx, d)
+		err = s.records.reconcile(ctx, d)
 	}
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, errErased) { // or its attempt was quicker
 		return nil

@@ -112,7 +112,7 @@ func (r *records) find(ctx context.Context, id string) (*delivery, error) {
 var errErased = errors.New("the event was erased")
 
 // write makes d durable. It fails with store.ErrConflict if somebody else has changed it
-// since it was read. After it settle is called.
+// since it was read. After it reconcile is called.
 func (r *records) write(ctx context.Context, d *delivery) error {
 	var revision uint64
 	var err error
@@ -127,9 +127,9 @@ func (r *records) write(ctx context.Context, d *delivery) error {
 	return err
 }
 
-// settle keeps the list of dead deliveries true to what was written, and takes both back
+// reconcile keeps the list of dead deliveries true to what was written, and takes both back
 // with errErased if the event was erased. It may be called again.
-func (r *records) settle(ctx context.Context, d *delivery) error {
+func (r *records) reconcile(ctx context.Context, d *delivery) error {
 	if err := r.list(ctx, d); err != nil {
 		return fmt.Errorf("updating the list of dead deliveries: %w", err)
 	}

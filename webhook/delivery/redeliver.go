@@ -53,7 +53,7 @@ func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Eve
 	d.Consumer = sub.Consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
-		err = s.records.settle(ctx, d)
+		err = s.records.reconcile(ctx, d)
 	}
 	if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, errErased) { // else the attempt was quicker
 		return fmt.Errorf("webhook: noting a redelivery: %w", err)
@@ -62,9 +62,17 @@ func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Eve
 }
 
 // Deliver makes it durable that an event is to be delivered to a subscription, if it was
-// not.
+// not, or if that has ended with the subscription, which is there again.
 func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event) error {
-	return s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, 0))
+	w := workOf(sub.ID, e, 0)
+	d, err := s.records.of(ctx, w)
+	switch {
+	case err != nil:
+		return fmt.Errorf("webhook: %w", err)
+	case d.EndedWithSubscription():
+		return s.redeliver(ctx, sub, e, d)
+	}
+	return s.enqueue(ctx, sub.Consumer, w)
 }
 
 // Supersede ends what waits of an event for a subscription, also what was never tried. What

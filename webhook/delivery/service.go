@@ -63,7 +63,7 @@ type Options struct {
 	UserAgent     string        // such as pollbridge/1.0
 	History       time.Duration // how long events and deliveries are kept
 	Quiet         time.Duration // after which the log tells of a receiver anew
-	Response      ResponseFunc  // may be nil: then no event includes a file
+	Answer        AnswerFunc    // may be nil: then no event includes a file
 
 	Resolver *net.Resolver  // nil: the system's
 	Roots    *x509.CertPool // see send.Options
@@ -96,7 +96,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	s.sending, s.cut = context.WithCancel(context.Background())
 	room := cmp.Or(o.Room, mostFiles)
 	s.files = &files{
-		response: o.Response, living: s.living, sending: s.sending, room: room,
+		answer: o.Answer, living: s.living, sending: s.sending, room: room,
 		loads: semaphore.NewWeighted(mostLoads), bytes: semaphore.NewWeighted(room),
 	}
 	var errs [2]error

@@ -54,6 +54,10 @@ type Delivery struct {
 	Updated      time.Time      `json:"-"`
 }
 
+// EndedWithSubscription reports whether the delivery is dead because its subscription was
+// deleted. That may be there again, if it is attached to a session.
+func (d Delivery) EndedWithSubscription() bool { return d.State == Dead && d.Reason == reasonDeleted }
+
 // Filter selects deliveries; empty fields select all. Subscription and Session are ids,
 // see store.IsID.
 type Filter struct{ Subscription, Session, State string }
