@@ -103,6 +103,14 @@ func (f *Fleet) Holds(sessionID string) bool {
 	return f.held[SlotOf(sessionID)] != nil && !f.fencedLocked()
 }
 
+// Owns reports whether a session is this replica's, though it may not know for the moment whether
+// others think so.
+func (f *Fleet) Owns(sessionID string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.held[SlotOf(sessionID)] != nil
+}
+
 // Ready waits until whoever looked after a session before has surely stopped. The error is the
 // cause of ctx.
 func (f *Fleet) Ready(ctx context.Context, sessionID string) error {

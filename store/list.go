@@ -92,10 +92,17 @@ func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most
 	}
 }
 
-// Each calls f with all records, some at a time: several goroutines do, in no order. One that
-// changes meanwhile may come twice. A record that cannot be decrypted is logged and left out.
+// Each calls f with all records whose keys match one of those given, or with all if none is, some
+// at a time: several goroutines do, in no order. One that changes meanwhile may come twice. A record that cannot be decrypted is logged and left out.
 // Where there are very many, that is faster than List.
-func (b *Bucket) Each(ctx context.Context, f func([]Record)) error {
+func (b *Bucket) Each(ctx context.Context, f func([]Record), matches ...string) error {
+	var filters []string
+	for _, match := range matches {
+		if err := checkMatch(match); err != nil {
+			return err
+		}
+		filters = append(filters, b.subject(match))
+	}
 	batches := make(chan []*message)
 	var reading sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
@@ -105,7 +112,7 @@ func (b *Bucket) Each(ctx context.Context, f func([]Record)) error {
 			}
 		})
 	}
-	err := b.consume(ctx, jetstream.OrderedConsumerConfig{}, func(some []*message) { batches <- some })
+	err := b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: filters}, func(some []*message) { batches <- some })
 	close(batches)
 	reading.Wait()
 	return err

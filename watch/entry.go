@@ -23,6 +23,7 @@ type entry struct {
 	settling chan struct{}        // closed when whoever settles it has done so; nil: nobody does
 	queued   bool                 // it waits to be settled
 	passes   bool                 // it had ended when it was first seen
+	leaves   bool                 // another replica looks after it, or will
 
 	observed time.Time // the last observation that was taken note of
 	missing  time.Time // since when the upstream does not know it; zero: it does

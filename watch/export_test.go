@@ -55,7 +55,7 @@ func (w *Watcher) PutInFirstForm(ctx context.Context, id string) error {
 
 // Writes counts how often the record of any session was written.
 func (w *Watcher) Writes(ctx context.Context) (uint64, error) {
-	rows, err := w.sessions.List(ctx, ">", 0, 1)
+	rows, err := w.sessions.List(ctx, 0, 1)
 	if err != nil || len(rows) == 0 {
 		return 0, err
 	}
@@ -68,7 +68,7 @@ func (w *Watcher) Forget(ctx context.Context, id string) error { return w.sessio
 // Watched counts the sessions that are watched after a start.
 func (w *Watcher) Watched(ctx context.Context) (n int, err error) {
 	var counting sync.Mutex
-	err = w.sessions.Each(ctx, func(rows []store.Record) {
+	err = w.sessions.Each(ctx, nil, func(rows []store.Record) {
 		counting.Lock()
 		defer counting.Unlock()
 		for _, row := range rows {
@@ -88,11 +88,11 @@ func (w *Watcher) Expires(ctx context.Context, id string) (time.Time, error) {
 
 // Rows are the records that a start reads, and TakeUp takes them up.
 func (w *Watcher) Rows(ctx context.Context) ([]store.Record, error) {
-	return w.sessions.List(ctx, ">", 0, 1000)
+	return w.sessions.List(ctx, 0, 1000)
 }
 
 // TakeUp is told that their first sights are events.
-func (w *Watcher) TakeUp(rows []store.Record) { w.takeUpSome(rows, math.MaxUint64) }
+func (w *Watcher) TakeUp(rows []store.Record) { w.takeUpSome(w.first, rows, marks{0: math.MaxUint64}) }
 
 // Item is what a version with a queue of watches had there.
 func (w *Watcher) Item(v *session.Variant) []byte {

@@ -82,7 +82,7 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 		}
 	}
 	for looked := 0; looked < mostLookedAt; {
-		rows, err := w.sessions.List(ctx, ">", before, limit)
+		rows, err := w.sessions.List(ctx, before, limit)
 		if err != nil {
 			return nil, 0, fmt.Errorf("watch: %w", err)
 		}
@@ -117,7 +117,7 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 // Delete waits until all watches of before are taken up: what is still to come might bring the
 // session back.
 func (w *Watcher) Delete(ctx context.Context, id string) error {
-	if err := w.awaitTakenUp(ctx); err != nil {
+	if err := w.awaitTakenUp(ctx, id); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
 	v, err := w.variantOf(ctx, id)
@@ -133,20 +133,30 @@ func (w *Watcher) Delete(ctx context.Context, id string) error {
 	return err
 }
 
-func (w *Watcher) awaitTakenUp(ctx context.Context) error {
-	select {
-	case <-w.takenUp:
-		return nil
-	default:
+func (w *Watcher) awaitTakenUp(ctx context.Context, id string) error {
+	w.mu.Lock()
+	var under []*takeUp
+	for t := range w.takeUps {
+		if w.concerns(t, id) {
+			under = append(under, t)
+		}
 	}
-	select {
-	case <-w.takenUp:
-		return nil
-	case <-w.ctx.Done():
-		return ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	w.mu.Unlock()
+	for _, t := range under {
+		select {
+		case <-t.done:
+			continue
+		default:
+		}
+		select {
+		case <-t.done:
+		case <-w.ctx.Done():
+			return ErrClosed
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	return nil
 }
 
 // variantOf returns what a session is asked for with, however little is stored of it.
@@ -232,8 +242,10 @@ func (w *Watcher) stopped(e *entry, erased bool) {
 		return
 	}
 	w.remove(e)
-	if erased && w.gone != nil {
-		w.gone[e.id] = struct{}{}
+	if erased {
+		for t := range w.takeUps {
+			t.gone[e.id] = struct{}{}
+		}
 	}
 	close(e.erased)
 }

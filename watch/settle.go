@@ -96,7 +96,7 @@ func (w *Watcher) settleAndKeep(ctx context.Context, e *entry) error {
 // keep makes sure that an entry becomes due, unless a worker has it or it has ended. It needs
 // the lock.
 func (w *Watcher) keep(e *entry) {
-	if e.end == Watching && e.erased == nil && e.place < 0 {
+	if e.end == Watching && e.erased == nil && e.place < 0 && !e.leaves {
 		w.schedule(e, e.due)
 	}
 }
@@ -132,6 +132,9 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 	case err == nil:
 		e.revision, e.stored, e.done = revision, pending, nil
 		e.begins = e.begins && e.dirty
+		return nil
+	case errors.Is(err, store.ErrConflict) && !w.owns(e.id):
+		w.remove(e) // whoever has written it looks after the session
 		return nil
 	case errors.Is(err, store.ErrConflict):
 		return w.meet(ctx, e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"pollbridge/store"
 )
@@ -46,20 +47,20 @@ func (t *firstSights) upTo() uint64 {
 	return upTo
 }
 
+// toldKey is where it is noted; in a fleet each replica does so for the slots that it has taken up.
 const toldKey = "told"
+
+// markAge is how long what a replica has noted is kept after its end: others take over sooner.
+const markAge = time.Hour
 
 // noteTold notes up to where first sights are events. If that fails, the start after it has
 // more to find out.
 func (w *Watcher) noteTold(ctx context.Context) {
-	select {
-	case <-w.takenUp:
-	default:
-		return // there may be others
-	}
 	w.mu.Lock()
-	upTo, noted := w.sights.upTo(), w.sights.noted
+	upTo, noted, busy := w.sights.upTo(), w.sights.noted, w.takingUp()
+	slots := w.completeSlots()
 	w.mu.Unlock()
-	if upTo <= noted {
+	if busy || upTo <= noted { // there may be others
 		return
 	}
 	newest, err := w.sessions.Newest(ctx)
@@ -72,7 +73,11 @@ func (w *Watcher) noteTold(ctx context.Context) {
 		w.mu.Unlock()
 		return
 	}
-	if _, err := w.marks.Put(ctx, toldKey, binary.BigEndian.AppendUint64(nil, upTo), 0); err != nil {
+	key, ttl := toldKey, time.Duration(0)
+	if w.options.Share != nil {
+		key, ttl = toldKey+"."+w.options.Share.Replica(), markAge
+	}
+	if _, err := w.marks.Put(ctx, key, append(binary.BigEndian.AppendUint64(nil, upTo), slots...), ttl); err != nil {
 		return
 	}
 	w.mu.Lock()
@@ -80,14 +85,76 @@ func (w *Watcher) noteTold(ctx context.Context) {
 	w.mu.Unlock()
 }
 
-// readTold reads what was noted.
-func (w *Watcher) readTold(ctx context.Context) (upTo uint64, err error) {
-	mark, err := w.marks.Get(ctx, toldKey)
-	switch {
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDamaged), err == nil && len(mark.Value) != 8:
-		return 0, nil
-	case err != nil:
-		return 0, err
+// takingUp reports whether watches are being taken up. It needs the lock.
+func (w *Watcher) takingUp() bool {
+	for t := range w.takeUps {
+		select {
+		case <-t.done:
+		default:
+			return true
+		}
 	}
-	return binary.BigEndian.Uint64(mark.Value), nil
+	return false
+}
+
+// completeSlots is a bit for each slot that was taken up. It needs the lock.
+func (w *Watcher) completeSlots() (bits []byte) {
+	for slot := range w.complete {
+		for len(bits) <= slot/8 {
+			bits = append(bits, 0)
+		}
+		bits[slot/8] |= 1 << (slot % 8)
+	}
+	return bits
+}
+
+// marks is up to which revision first sights are events, by slot; where there is no fleet all are
+// in slot 0.
+type marks map[int]uint64
+
+func (m marks) upTo(slot int) uint64 { return m[slot] }
+
+func (w *Watcher) slotOf(id string) int {
+	if w.options.Share == nil {
+		return 0
+	}
+	return w.options.Share.Slot(id)
+}
+
+// readTold reads what was noted about slots by those who have looked after them, or about all.
+func (w *Watcher) readTold(ctx context.Context, slots []Slot) (marks, error) {
+	if w.options.Share == nil {
+		mark, err := w.mark(ctx, toldKey)
+		if err != nil || len(mark) != 8 {
+			return nil, err
+		}
+		return marks{0: binary.BigEndian.Uint64(mark)}, nil
+	}
+	told, by := marks{}, map[string][]byte{}
+	for _, slot := range slots {
+		if slot.From == "" {
+			continue
+		}
+		mark, read := by[slot.From]
+		if !read {
+			var err error
+			if mark, err = w.mark(ctx, toldKey+"."+slot.From); err != nil {
+				return nil, err
+			}
+			by[slot.From] = mark
+		}
+		if at := 8 + slot.Number/8; len(mark) > at && mark[at]&(1<<(slot.Number%8)) != 0 {
+			told[slot.Number] = binary.BigEndian.Uint64(mark)
+		}
+	}
+	return told, nil
+}
+
+// mark is what was noted under a key; nil if nothing was that can be read.
+func (w *Watcher) mark(ctx context.Context, key string) ([]byte, error) {
+	mark, err := w.marks.Get(ctx, key)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) {
+		return nil, nil
+	}
+	return mark.Value, err
 }

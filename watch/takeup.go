@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,23 +20,50 @@ const (
 	againAfter = 250 * time.Millisecond
 )
 
-// takeUp takes up all that were watched before. While they cannot be read it goes on.
-func (w *Watcher) takeUp() {
-	if !w.takeUpAll() {
-		return
-	}
-	close(w.takenUp)
-	w.tellEnds()
+// takeUp is the taking up of watches of before.
+type takeUp struct {
+	slots []Slot              // nil: all watches; guarded by Watcher.mu, as below
+	gone  map[string]struct{} // sessions that were erased meanwhile
+	done  chan struct{}       // closed when the watches were taken up
+}
+
+// newTakeUp begins to take up watches, which takeUp does.
+func (w *Watcher) newTakeUp(slots []Slot) *takeUp {
+	t := &takeUp{slots: slots, gone: map[string]struct{}{}, done: make(chan struct{})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.gone = nil
+	w.takeUps[t] = struct{}{}
+	return t
+}
+
+// concerns reports whether a session's watch is taken up. It needs the lock.
+func (w *Watcher) concerns(t *takeUp, id string) bool {
+	return w.options.Share == nil || slices.ContainsFunc(t.slots, func(s Slot) bool { return s.Number == w.options.Share.Slot(id) })
+}
+
+// takeUp takes up what was watched before. While it cannot be read it goes on.
+func (w *Watcher) takeUp(t *takeUp) {
+	if !w.takeUpAll(t) {
+		return
+	}
+	w.mu.Lock()
+	for _, slot := range t.slots {
+		w.complete[slot.Number] = struct{}{}
+	}
+	w.sights.noted = 0 // what is noted says nothing of these yet
+	w.mu.Unlock()
+	close(t.done)
+	w.tellEnds(t)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.takeUps, t)
 }
 
 // takeUpAll returns false if the watcher was closed meanwhile.
-func (w *Watcher) takeUpAll() bool {
+func (w *Watcher) takeUpAll(t *takeUp) bool {
 	for {
-		err := w.takeUpRecords()
-		if err == nil {
+		err := w.takeUpRecords(t)
+		if err == nil && t.slots == nil {
 			err = w.takeUpItems()
 		}
 		if err == nil {
@@ -50,26 +78,32 @@ func (w *Watcher) takeUpAll() bool {
 	}
 }
 
-func (w *Watcher) takeUpRecords() error {
-	upTo, err := w.readTold(w.ctx)
+func (w *Watcher) takeUpRecords(t *takeUp) error {
+	w.mu.Lock()
+	slots := slices.Clone(t.slots)
+	w.mu.Unlock()
+	if t.slots != nil && len(slots) == 0 {
+		return nil // all are lost again
+	}
+	told, err := w.readTold(w.ctx, slots)
 	if err != nil {
 		return err
 	}
-	return w.sessions.Each(w.ctx, func(rows []store.Record) { w.takeUpSome(rows, upTo) })
+	return w.sessions.Each(w.ctx, slots, func(rows []store.Record) { w.takeUpSome(t, rows, told) })
 }
 
-// takeUpSome takes up what is watched. Up to a revision first sights are events.
-func (w *Watcher) takeUpSome(rows []store.Record, upTo uint64) {
+// takeUpSome takes up what is watched.
+func (w *Watcher) takeUpSome(t *takeUp, rows []store.Record, told marks) {
 	entries := make([]*entry, 0, len(rows))
 	for _, row := range rows {
-		if e := w.resumed(row, row.Revision <= upTo); e != nil {
+		if e := w.resumed(row, row.Revision <= told.upTo(w.slotOf(row.Key))); e != nil {
 			entries = append(entries, e)
 		}
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range entries {
-		if w.live[e.id] != nil {
+		if w.live[e.id] != nil || !w.concerns(t, e.id) {
 			continue // somebody was quicker
 		}
 		w.live[e.id] = e
@@ -145,9 +179,9 @@ const untoldFor = time.Minute
 
 // tellEnds tells of final answers that were stored just before a process was killed: where a
 // session was over when it was first seen, there is no watch that would ask for it again.
-func (w *Watcher) tellEnds() {
+func (w *Watcher) tellEnds(t *takeUp) {
 	for {
-		err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, w.tellEnd)
+		err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
 		if err == nil || w.ctx.Err() != nil {
 			return
 		}
@@ -160,14 +194,20 @@ func (w *Watcher) tellEnds() {
 	}
 }
 
-func (w *Watcher) tellEnd(v *session.Variant, o *session.Observation) {
+func (w *Watcher) tellEnd(t *takeUp, v *session.Variant, o *session.Observation) {
 	id := w.store.SessionID(v)
+	w.mu.Lock()
+	concerns := w.concerns(t, id)
+	w.mu.Unlock()
+	if !concerns {
+		return
+	}
 	known, _, err := w.read(w.ctx, id)
 	if err == nil && known.end == Final || w.ctx.Err() != nil {
 		return
 	}
 	w.mu.Lock()
-	_, erased := w.gone[id]
+	_, erased := t.gone[id]
 	w.mu.Unlock()
 	if !erased {
 		w.Observe(v, o) // if that was told, it makes no other event

@@ -13,7 +13,7 @@ import (
 func (w *Watcher) schedule(e *entry, at time.Time) {
 	e.due = at
 	switch {
-	case e.out || w.isGone(e):
+	case e.out || e.leaves || w.isGone(e):
 		return
 	case e.place >= 0:
 		heap.Fix(&w.due, e.place)
@@ -84,6 +84,12 @@ func (w *Watcher) tick(e *entry) {
 	defer w.back(e)
 	v := w.question(e)
 	if v == nil {
+		return
+	}
+	if !w.holds(e.id) { // for the moment, or it leaves soon
+		w.mu.Lock()
+		w.schedule(e, time.Now().Add(jittered(w.cfg.Interval)))
+		w.mu.Unlock()
 		return
 	}
 	o, failure := w.options.Ask(w.ctx, v)

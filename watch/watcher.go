@@ -39,7 +39,8 @@ type Finals interface {
 // through the cache. It fails where there is none, or only one that is out of date.
 type Ask func(ctx context.Context, v *session.Variant) (*session.Observation, error)
 
-// Options is what a Watcher needs besides its configuration. All of it is needed.
+// Options is what a Watcher needs besides its configuration. All of it is needed where nothing
+// else is said.
 type Options struct {
 	Store  *store.Store
 	Table  *session.Table
@@ -51,6 +52,7 @@ type Options struct {
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	Share    Share // nil: all sessions are looked after here
 }
 
 // Errors that callers branch on.
@@ -71,7 +73,7 @@ type Watcher struct {
 	cfg      Config
 	options  Options
 	store    *store.Store
-	sessions *store.Bucket
+	sessions records
 	marks    *store.Bucket
 	metrics  *metrics
 	pending  pendingAnswers
@@ -81,7 +83,7 @@ type Watcher struct {
 	running sync.WaitGroup
 	wake    chan struct{} // something became due earlier
 	work    chan *entry
-	takenUp chan struct{} // closed when the watches of before were
+	first   *takeUp // of all watches of before; nil in a fleet
 
 	closing sync.Once
 
@@ -90,10 +92,11 @@ type Watcher struct {
 	due      dueTimes          // guarded by mu, as all below
 	untold   []*entry          // have events to be made that nobody waits for
 	sights   firstSights
-	more     *sync.Cond          // of untold, or the end
-	unstored map[*entry]struct{} // have records to be stored that nobody waits for
-	passing  int                 // entries of live that had ended when they were first seen
-	gone     map[string]struct{} // sessions that were erased since the start; nil when all that ended before is told
+	more     *sync.Cond           // of untold, or the end
+	unstored map[*entry]struct{}  // have records to be stored that nobody waits for
+	passing  int                  // entries of live that had ended when they were first seen
+	takeUps  map[*takeUp]struct{} // that are not over
+	complete map[int]struct{}     // slots that were taken up
 
 	complaints, refusals rate.Sometimes // of very many
 }
@@ -116,29 +119,35 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	defer cancel()
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
-		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, gone: map[string]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry), takenUp: make(chan struct{}),
+		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, takeUps: map[*takeUp]struct{}{}, complete: map[int]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	w.more, w.sights.behind = sync.NewCond(&w.mu), map[*entry]uint64{}
 	var err error
-	if w.sessions, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "sessions"}); err != nil {
+	w.sessions.share = o.Share
+	if w.sessions.Bucket, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "sessions"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
 	if w.marks, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "marks"}); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
+	}
+	if o.Share == nil {
+		w.first = w.newTakeUp(nil)
 	}
 	w.ctx, w.cancel = context.WithCancelCause(context.Background())
 	return w, nil
 }
 
 // Start takes all watches up again, those of a crash too, and begins to poll. Where there are
-// so many that it takes longer than a moment, the rest are taken up while it has returned. It
-// may be called once.
+// so many that it takes longer than a moment, the rest are taken up while it has returned. In a
+// fleet Begin takes them up. Start may be called once.
 func (w *Watcher) Start() error {
-	w.running.Go(w.takeUp)
-	select {
-	case <-w.takenUp: // polling would take the processor from that, and each of them be late
-	case <-time.After(mostOfStart):
+	if w.options.Share == nil {
+		w.running.Go(func() { w.takeUp(w.first) })
+		select {
+		case <-w.first.done: // polling would take the processor from that, and each of them be late
+		case <-time.After(mostOfStart):
+		}
 	}
 	w.running.Go(w.dispatch)
 	for range workers {
@@ -151,8 +160,16 @@ func (w *Watcher) Start() error {
 	return nil
 }
 
-// TakenUp returns a channel that is closed when all watches of before were taken up.
-func (w *Watcher) TakenUp() <-chan struct{} { return w.takenUp }
+// TakenUp returns a channel that is closed when all watches of before the start were taken up.
+func (w *Watcher) TakenUp() <-chan struct{} {
+	if w.first == nil {
+		return closed
+	}
+	return w.first.done
+}
+
+// closed is a channel that is.
+var closed = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
 
 // Close stops polling; the watches are taken up again after the next start. Registering fails
 // after it; observations are still made durable. It may be called more than once.
