@@ -33,6 +33,9 @@ type bridge struct {
 	cfg *config.Config
 	log *slog.Logger
 
+	// through is how the store reaches its engine; nil: by the engine's own connection.
+	through func(*engine.Engine) (store.Connection, error)
+
 	endpoints []string // their names
 	table     *session.Table
 	store     *store.Store
@@ -70,16 +73,21 @@ const (
 // newBridge opens what is stored and wires everything, from the bottom up. Nothing
 // listens, polls or is sent before start. After an error nothing is left open.
 func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
-	b := &bridge{cfg: cfg, log: log, registry: prometheus.NewRegistry(), failed: make(chan error, 2), started: time.Now()}
+	b := &bridge{cfg: cfg, log: log}
+	return b, b.open()
+}
+
+func (b *bridge) open() error {
+	b.registry, b.failed, b.started = prometheus.NewRegistry(), make(chan error, 2), time.Now()
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func() error{b.readTable, b.openStore, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
 		if err := step(); err != nil {
 			b.undo()
-			return nil, err
+			return err
 		}
 	}
 	b.registerGauges()
-	return b, nil
+	return nil
 }
 
 func (b *bridge) readTable() error {
@@ -109,7 +117,13 @@ func (b *bridge) openStore() error {
 		return err
 	}
 	b.closers = append(b.closers, func() { b.step("engine", running.Close()) })
-	if b.store, err = store.Open(ctx, b.cfg.Store.Data, store.Options{Connection: running, Key: key, Log: b.log}); err != nil {
+	var connection store.Connection = running
+	if b.through != nil {
+		if connection, err = b.through(running); err != nil {
+			return err
+		}
+	}
+	if b.store, err = store.Open(ctx, b.cfg.Store.Data, store.Options{Connection: connection, Key: key, Log: b.log}); err != nil {
 		return err
 	}
 	b.closers = append(b.closers, b.store.Close)

@@ -163,7 +163,7 @@ func (e *Engine) runs() *server.Server {
 }
 
 func (e *Engine) connect() error {
-	nc, err := nats.Connect("", nats.InProcessServer(doorway{e}),
+	nc, err := nats.Connect("", nats.InProcessServer(e),
 		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ReconnectBufSize(-1), // what was not sent has failed
 		nats.SyncQueueLen(1024),   // more than anybody asks for at a time; its memory is taken for each
@@ -178,12 +178,9 @@ func (e *Engine) connect() error {
 	return err
 }
 
-// doorway leads to the server that runs now.
-type doorway struct{ e *Engine }
-
-// InProcessConn implements nats.InProcessConnProvider.
-func (d doorway) InProcessConn() (net.Conn, error) {
-	running := d.e.runs()
+// InProcessConn implements nats.InProcessConnProvider: it leads to the server that runs now.
+func (e *Engine) InProcessConn() (net.Conn, error) {
+	running := e.runs()
 	if running == nil {
 		return nil, errors.New("store: the embedded NATS server is down")
 	}
