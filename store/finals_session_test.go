@@ -33,7 +33,7 @@ func TestFinalOfASession(t *testing.T) {
 	if _, err := f.Of(within(t), id, now); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Of nothing: %v; want ErrNotFound", err)
 	}
-	large, shared := strings.Repeat("x", 9<<20), strings.Repeat("y", 2<<10)
+	large, shared := strings.Repeat("x", 9<<20), strings.Repeat("y", 64<<10)
 	made(3, lt, "first")
 	made(2, en, large)
 	made(1, lt, shared)

@@ -66,7 +66,10 @@ func TestStoreHangs(t *testing.T) {
 	}
 	known := start()
 	poll(known, `"waiting"`)
-	r.Wait(t, 1)
+	testkit.Eventually(t, "its first sight is told of", func() bool {
+		st, err := b.webhooks.Stats(t.Context())
+		return err == nil && r.Count() == 1 && st.BacklogNow == 0
+	})
 
 	disk.Hang(true)
 	finish(known)
