@@ -15,6 +15,7 @@ func (f *Fleet) Kill() {
 	f.running.Wait()
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.hearing.Stop()
 	for _, h := range f.held {
 		h.stopAnswering()
 	}

@@ -26,10 +26,16 @@ var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10
 
 const callTime = 5 * time.Second // of one call of the store
 
+// Slot is a slot that changes hands.
+type Slot struct {
+	Number int
+	From   string // the id of the replica that held it before; empty: none did
+}
+
 // Holder is what looks after sessions.
 type Holder interface {
 	// Begin is told of slots that are this replica's from now on. It must not block.
-	Begin(slots []int)
+	Begin(slots []Slot)
 	// End is told of slots that are no more. When it returns, nothing goes on about their
 	// sessions.
 	End(slots []int)
@@ -55,7 +61,9 @@ type Fleet struct {
 	timing timing
 	holder Holder
 
-	handlers map[string]Handler // what can be asked; not changed after Start
+	handlers map[string]Handler                       // what can be asked; not changed after Start
+	hearers  map[string]func(context.Context, []byte) // what everybody is told, likewise
+	hearing  *store.Answering
 
 	ctx     context.Context // ends when Close begins
 	stop    context.CancelFunc
@@ -86,16 +94,20 @@ type peer struct {
 // slot is a slot as the store has it.
 type slot struct {
 	owner    string
+	keeper   string // the last one
 	revision uint64
 	since    time.Time // when that was heard
 }
+
+// Replica is the id of this one.
+func (f *Fleet) Replica() string { return f.id }
 
 // Open opens the fleet's part of a store; ctx bounds that. Nothing is held before Start. The
 // caller must Close it.
 func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
 		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, timing: cmp.Or(o.timing, usual), own: o.Replica,
-		handlers: map[string]Handler{}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
+		handlers: map[string]Handler{}, hearers: map[string]func(context.Context, []byte){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
 		peers: map[string]*peer{}, held: map[int]*holding{}, lost: map[int]*holding{},
 	}
 	var err error
@@ -113,11 +125,15 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 	return f, nil
 }
 
-// Start begins to hold slots, for h. It may be called once, after all calls of Answer.
-func (f *Fleet) Start(h Holder) {
+// Start begins to hold slots, for h. It may be called once, after all calls of Answer and Hear.
+func (f *Fleet) Start(h Holder) error {
 	f.holder = h
+	if err := f.hear(); err != nil {
+		return err
+	}
 	f.running.Go(f.beat)
 	f.running.Go(f.balanceUntilClosed)
+	return nil
 }
 
 // Close hands over what is held, and says that this replica is gone. It waits no longer than ctx
@@ -137,6 +153,9 @@ func (f *Fleet) Close(ctx context.Context) error {
 	}
 	f.mu.Unlock()
 	f.release(ctx, all)
+	if f.hearing != nil {
+		f.hearing.Stop()
+	}
 	return cmp.Or(first, errors.Join(f.bucket.Delete(ctx, replicaKey+f.id)))
 }
 

@@ -63,7 +63,7 @@ func (l *lab) start(change ...func(*fleet.Options)) *replica {
 	testkit.NoError(l.t, err)
 	r := &replica{Fleet: f, l: l, id: id}
 	f.Answer("who", func(_ context.Context, question []byte) []byte { return append([]byte(id+" "), question...) })
-	f.Start(r)
+	testkit.NoError(l.t, f.Start(r))
 	l.t.Cleanup(func() { r.end() })
 	return r
 }
@@ -91,10 +91,11 @@ func (r *replica) kill() {
 	}
 }
 
-func (r *replica) Begin(slots []int) {
+func (r *replica) Begin(slots []fleet.Slot) {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
-	for _, n := range slots {
+	for _, s := range slots {
+		n := s.Number
 		if holder := r.l.holders[n]; holder != "" {
 			r.l.t.Errorf("slot %d: %s holds it, and %s does", n, holder, r.id)
 		}

@@ -51,7 +51,7 @@ func (f *Fleet) slotChanged(name string, c store.Change) {
 		f.mu.Unlock()
 		return
 	}
-	f.slots[n] = slot{r.Owner, c.Revision, time.Now()}
+	f.slots[n] = slot{r.Owner, r.Keeper, c.Revision, time.Now()}
 	if h := f.held[n]; h != nil && r.Owner != f.id {
 		f.log.Warn("another replica has taken over", "slot", n, "replica", r.Owner)
 		delete(f.held, n)
@@ -263,30 +263,31 @@ const atOnce = 16
 // answers for at once: who asks in vain for long takes it for dead.
 func (f *Fleet) take(wanted map[int]uint64) {
 	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), atOnce) {
-		taken := make([]int, len(some))
+		taken := make([]Slot, len(some))
 		var taking sync.WaitGroup
 		for i, n := range some {
-			taking.Go(func() {
-				if taken[i] = -1; f.takeOne(n, wanted[n]) {
-					taken[i] = n
-				}
-			})
+			taking.Go(func() { taken[i] = f.takeOne(n, wanted[n]) })
 		}
 		taking.Wait()
-		taken = slices.DeleteFunc(taken, func(n int) bool { return n < 0 })
+		taken = slices.DeleteFunc(taken, func(s Slot) bool { return s.Number < 0 })
 		if len(taken) > 0 {
 			f.holder.Begin(taken)
 		}
-		for _, n := range taken {
-			f.answer(n)
+		for _, s := range taken {
+			f.answer(s.Number)
 		}
 	}
 }
 
-func (f *Fleet) takeOne(n int, before uint64) bool {
+// takeOne returns the slot, or one with a negative number if somebody was quicker.
+func (f *Fleet) takeOne(n int, before uint64) Slot {
+	none := Slot{Number: -1}
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
 	defer cancel()
-	value := encoded(slotRecord{recordVersion, f.id})
+	f.mu.Lock()
+	from := f.slots[n].keeper
+	f.mu.Unlock()
+	value := encoded(slotRecord{Version: recordVersion, Owner: f.id, Keeper: f.id})
 	var revision uint64
 	var err error
 	if before == 0 {
@@ -298,7 +299,7 @@ func (f *Fleet) takeOne(n int, before uint64) bool {
 		if !errors.Is(err, store.ErrConflict) && f.ctx.Err() == nil {
 			f.log.Warn("a slot of the fleet cannot be taken", "slot", n, "error", err)
 		}
-		return false
+		return none
 	}
 	h := &holding{}
 	if before != 0 {
@@ -307,11 +308,11 @@ func (f *Fleet) takeOne(n int, before uint64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if revision < f.slots[n].revision {
-		return false // it was lost already
+		return none // it was lost already
 	}
-	f.slots[n] = slot{f.id, revision, time.Now()}
+	f.slots[n] = slot{f.id, f.id, revision, time.Now()}
 	f.held[n] = h
-	return true
+	return Slot{n, from}
 }
 
 // release hands slots back, once nothing goes on about their sessions.
@@ -335,7 +336,7 @@ func (f *Fleet) release(ctx context.Context, surplus []int) {
 	releasing.SetLimit(atOnce)
 	for _, n := range left {
 		releasing.Go(func() error {
-			_, err := f.bucket.Update(ctx, slotKey+SlotName(n), encoded(slotRecord{Version: recordVersion}), revisions[n], 0)
+			_, err := f.bucket.Update(ctx, slotKey+SlotName(n), encoded(slotRecord{Version: recordVersion, Keeper: f.id}), revisions[n], 0)
 			if err != nil && !errors.Is(err, store.ErrConflict) {
 				f.log.Warn("a slot of the fleet cannot be handed over, others take it after a while", "slot", n, "error", err)
 			}

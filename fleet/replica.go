@@ -32,7 +32,8 @@ type replicaRecord struct {
 
 type slotRecord struct {
 	Version int    `json:"v"`
-	Owner   string `json:"owner"` // the id of its holder; empty: it was handed back
+	Owner   string `json:"owner"`  // the id of its holder; empty: it was handed back
+	Keeper  string `json:"keeper"` // of that, or of the one that has handed it back
 }
 
 const (

@@ -22,11 +22,17 @@ const (
 // later, by any goroutine, in any order, more than once. After an error of f it gets the
 // entry again at once; after a crash it gets all that were not over, and some that were.
 // What is called done after Follow has returned is not noted: whoever follows next gets it
-// again. Nobody else may follow with that name at that time. An entry that cannot be
+// again. In a store that several processes share each entry goes to one of those who follow with
+// that name, in no order; else nobody may follow with that name at that time. An entry that cannot be
 // decrypted is logged and left out.
 func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Context, entry Entry, done func()) error) error {
 	j.s.running.Add(1)
 	defer j.s.running.Done()
+	if j.s.shared {
+		ctx, cancel := either(ctx, j.s.ctx)
+		defer cancel()
+		return j.followShared(ctx, name, f)
+	}
 	follower := &follower{j: j, name: name, key: j.name + "." + name, f: f, log: j.s.log.With("journal", j.name, "follower", name)}
 	if err := checkKey(follower.key); err != nil {
 		return err
@@ -51,6 +57,14 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Co
 // Followed returns up to which entry all are over for the follower with that name, whichever
 // process that is in. After a crash none of those is handed out again.
 func (j *Journal) Followed(ctx context.Context, name string) (sequence uint64, err error) {
+	if j.s.shared {
+		return j.followedShared(ctx, name)
+	}
+	return j.noted(ctx, name)
+}
+
+// noted is how far a process that was alone has followed.
+func (j *Journal) noted(ctx context.Context, name string) (sequence uint64, err error) {
 	record, err := j.s.followers.Get(ctx, j.name+"."+name)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -96,7 +110,7 @@ type follower struct {
 }
 
 func (w *follower) arrive(ctx context.Context) error {
-	noted, err := w.j.Followed(ctx, w.name)
+	noted, err := w.j.noted(ctx, w.name)
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type Entry struct {
 	Value    []byte
 	Sequence uint64 // its place in the journal; grows, not always by one
 	At       time.Time
+	Again    bool // it was handed to a follower before, who may be at work on it
 }
 
 // Journal opens a journal and makes it if it is not there; a changed MaxAge is

@@ -40,6 +40,7 @@ type Store struct {
 
 	prefix   prefix
 	replicas int
+	shared   bool
 	largest  int // value that the server takes
 
 	js jetstream.JetStream
@@ -65,6 +66,7 @@ type Options struct {
 	Log        *slog.Logger
 	Prefix     string // of all names at the server; may be empty
 	Replicas   int    // how many servers keep what is stored; 0: one
+	Shared     bool   // other processes use what is stored at the same time
 }
 
 // Errors that callers branch on.
@@ -82,7 +84,7 @@ var errClosed = errors.New("store: closed")
 // to do: it was encrypted with another key. It waits no longer than ctx. The caller must
 // Close the store, and the connection after it.
 func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
-	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secrets), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas)}
+	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secrets), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas), shared: o.Shared}
 	s.largest = min(maxValue, int(s.conn.Conn().MaxPayload())-aroundValue)
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)

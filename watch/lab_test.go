@@ -121,10 +121,11 @@ func (l *lab) restart() {
 }
 
 // erase notes what memory has to forget.
-func (l *lab) erase(v *session.Variant) {
+func (l *lab) erase(_ context.Context, v *session.Variant) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.erased = append(l.erased, v.Token)
+	return nil
 }
 
 // ask answers like the cache: it tells the watcher of the observation first.

@@ -178,14 +178,20 @@ func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) (err
 		return err
 	}
 	defer func() { w.stopped(e, err == nil) }()
-	w.options.Erase(v) // first, so that what is under way brings nothing later
+	// First, so that what is under way brings nothing later.
+	if err := w.options.Erase(ctx, v); err != nil {
+		return err
+	}
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
 	}
 	if err := w.options.Events.EraseSession(ctx, id); err != nil {
 		return err
 	}
-	w.options.Erase(v) // and what was asked since: memory may have asked Finals
+	// And what was asked since: memory may have asked Finals.
+	if err := w.options.Erase(ctx, v); err != nil {
+		return err
+	}
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
 	}

@@ -47,8 +47,8 @@ type Options struct {
 	Events Events
 	Finals Finals
 	Ask    Ask
-	// Erase makes memory forget what it knows about a question.
-	Erase    func(*session.Variant)
+	// Erase makes memory forget what it knows about a question, in all processes.
+	Erase    func(context.Context, *session.Variant) error
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
 	Registry prometheus.Registerer
@@ -235,6 +235,9 @@ func (w *Watcher) Polls(v *session.Variant) bool {
 	e, known := w.live[w.store.SessionID(v)]
 	return known && e.end == Watching && e.erased == nil && e.variant.Key() == v.Key()
 }
+
+// Wants reports whether anybody wants to know about v's session. It asks memory only.
+func (w *Watcher) Wants(v *session.Variant) bool { return w.options.Events.Wanted(w.Subject(v)) }
 
 // Subject is what events about v's session are about.
 func (w *Watcher) Subject(v *session.Variant) event.Subject {

@@ -16,6 +16,8 @@ import (
 	"pollbridge/cache"
 	"pollbridge/config"
 	"pollbridge/event"
+	"pollbridge/fleet"
+	"pollbridge/fleet/door"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -34,7 +36,7 @@ type bridge struct {
 	log *slog.Logger
 
 	// through is how the store reaches its engine; nil: by the engine's own connection.
-	through func(*engine.Engine) (store.Connection, error)
+	through func(store.Connection) (store.Connection, error)
 
 	endpoints []string // their names
 	table     *session.Table
@@ -47,6 +49,9 @@ type bridge struct {
 	webhooks  *webhook.Service
 	longPolls *watch.LongPolls
 	watcher   *watch.Watcher
+	fleet     *fleet.Fleet // nil: this process is alone, as is door
+	door      *door.Door
+	shared    *door.Watches
 	public    *proxy.Server
 	private   *admin.Server
 	registry  *prometheus.Registry
@@ -80,7 +85,7 @@ func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
 func (b *bridge) open() error {
 	b.registry, b.failed, b.started = prometheus.NewRegistry(), make(chan error, 2), time.Now()
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, step := range []func() error{b.readTable, b.openStore, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
+	for _, step := range []func() error{b.readTable, b.openStore, b.makeFleet, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
 		if err := step(); err != nil {
 			b.undo()
 			return err
@@ -108,22 +113,21 @@ const openingTime = time.Minute
 func (b *bridge) openStore() error {
 	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
 	defer cancel()
-	var key store.Key
-	running, err := engine.Open(ctx, b.cfg.Store.Engine, engine.Options{Log: b.log, Prepare: func(dir string, empty bool) (err error) {
-		key, err = store.LoadKey(b.cfg.Store.Data, dir, empty)
-		return err
-	}})
+	open := b.openAlone
+	if b.cfg.Store.NATS.URL != "" {
+		open = b.openShared
+	}
+	options, err := open(ctx)
 	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, func() { b.step("engine", running.Close()) })
-	var connection store.Connection = running
 	if b.through != nil {
-		if connection, err = b.through(running); err != nil {
+		if options.Connection, err = b.through(options.Connection); err != nil {
 			return err
 		}
 	}
-	if b.store, err = store.Open(ctx, b.cfg.Store.Data, store.Options{Connection: connection, Key: key, Log: b.log}); err != nil {
+	options.Log = b.log
+	if b.store, err = store.Open(ctx, b.cfg.Store.Data, options); err != nil {
 		return err
 	}
 	b.closers = append(b.closers, b.store.Close)
@@ -134,6 +138,20 @@ func (b *bridge) openStore() error {
 	return err
 }
 
+// openAlone opens an engine in the data directory.
+func (b *bridge) openAlone(ctx context.Context) (o store.Options, err error) {
+	running, err := engine.Open(ctx, b.cfg.Store.Engine, engine.Options{Log: b.log, Prepare: func(dir string, empty bool) (err error) {
+		o.Key, err = store.LoadKey(b.cfg.Store.Data, dir, empty)
+		return err
+	}})
+	if err != nil {
+		return o, err
+	}
+	b.closers = append(b.closers, func() { b.step("engine", running.Close()) })
+	o.Connection = running
+	return o, nil
+}
+
 // makeFront makes what answers status requests: the upstream's client and the cache.
 func (b *bridge) makeFront() (err error) {
 	options := upstream.Options{Log: b.log, Registry: b.registry, UserAgent: userAgent()}
@@ -142,8 +160,9 @@ func (b *bridge) makeFront() (err error) {
 		return err
 	}
 	b.closers = append(b.closers, b.upstream.Close)
+	poller, finals := b.way()
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
-		Poller: b.upstream, Finals: b.finals, Unkept: &b.unkept, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Poller: poller, Finals: finals, Unkept: &b.unkept, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
 		Pending: func(v *session.Variant) *session.Observation { return b.watcher.Pending(v) },
 	})
 	if err != nil {
@@ -175,8 +194,8 @@ func (b *bridge) makeWatches() (err error) {
 	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.statuses.Erase,
-		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.erase,
+		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry, Share: b.share(),
 	})
 	if err != nil {
 		return err
@@ -187,7 +206,7 @@ func (b *bridge) makeWatches() (err error) {
 
 func (b *bridge) makeListeners() (err error) {
 	b.public, err = proxy.New(b.cfg.Proxy, proxy.Options{
-		Table: b.table, Statuses: b.statuses, Holder: b.longPolls, Upstream: b.upstream, Watches: b.watcher, Webhooks: b.webhooks,
+		Table: b.table, Statuses: b.statuses, Holder: b.longPolls, Upstream: b.upstream, Watches: b.watches(), Webhooks: b.webhooks,
 		Log: b.log, Registry: b.registry,
 	})
 	if err != nil {
@@ -233,7 +252,12 @@ func (b *bridge) closeStatuses() {
 // observe hands a new observation on before anybody is answered with it: what has to
 // be durable is, when it returns.
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
-	b.watcher.Observe(v, o)
+	switch {
+	case b.fleet == nil || b.fleet.Holds(b.store.SessionID(v)):
+		b.watcher.Observe(v, o)
+	case !o.Elsewhere:
+		b.door.Seen(v, o)
+	}
 	b.longPolls.Observe(v, o)
 }
 
@@ -316,7 +340,7 @@ func (b *bridge) registerGauges() {
 func (b *bridge) start() error {
 	err := b.listen()
 	if err == nil {
-		err = errors.Join(b.webhooks.Start(), b.watcher.Start())
+		err = errors.Join(b.webhooks.Start(), b.watcher.Start(), b.startFleet())
 	}
 	if err != nil {
 		b.closeListeners()

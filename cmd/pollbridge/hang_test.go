@@ -31,7 +31,8 @@ func TestStoreHangs(t *testing.T) {
 	cfg.Webhook.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Webhook.Retries = []time.Duration{time.Second, time.Second, time.Second}
 	var disk *teststore.Hanging
-	b := &bridge{cfg: cfg, log: slog.New(slog.DiscardHandler), through: func(e *engine.Engine) (store.Connection, error) {
+	b := &bridge{cfg: cfg, log: slog.New(slog.DiscardHandler), through: func(c store.Connection) (store.Connection, error) {
+		e := c.(*engine.Engine)
 		var err error
 		disk, err = teststore.Through(e)
 		return disk, err

@@ -19,12 +19,15 @@ type Fleet interface {
 	Ready(ctx context.Context, sessionID string) error
 	Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error)
 	Answer(kind string, h fleet.Handler)
+	Hear(kind string, h func(ctx context.Context, message []byte))
+	TellEverybody(ctx context.Context, kind string, message []byte) error
 }
 
 // Statuses is the cache of this replica.
 type Statuses interface {
 	GetFor(ctx context.Context, v *session.Variant, origin string) (cache.Result, error)
 	CORS(v *session.Variant, origin string) ([]session.Field, bool)
+	Erase(v *session.Variant)
 	Learn(v *session.Variant, o *session.Observation)
 }
 
@@ -44,6 +47,7 @@ type Options struct {
 type Door struct {
 	o        Options
 	statuses Statuses
+	watches  *Watches
 	seen     seen
 	news     chan struct{} // holds a token when something was seen
 
@@ -70,6 +74,7 @@ func (d *Door) Open(s Statuses) {
 	d.statuses = s
 	d.o.Fleet.Answer(pollKind, d.answer)
 	d.o.Fleet.Answer(seenKind, d.learn)
+	d.o.Fleet.Hear(eraseKind, d.eraseHere)
 	d.telling.Go(d.tellUntilClosed)
 }
 
@@ -135,6 +140,9 @@ func (d *Door) answer(ctx context.Context, message []byte) []byte {
 
 // tell tells the replica that looks after a session of an observation that was made here.
 func (d *Door) tell(ctx context.Context, each sighting) error {
+	if each.o == nil {
+		return d.watches.started(ctx, each.v)
+	}
 	message, err := d.o.Fleet.Ask(ctx, d.o.ID(each.v), seenKind, appendSighting(each.v, each.o))
 	switch {
 	case errors.Is(err, fleet.ErrHere): // by now
@@ -155,4 +163,22 @@ func (d *Door) learn(_ context.Context, message []byte) []byte {
 	}
 	d.statuses.Learn(v, o)
 	return []byte{1}
+}
+
+const eraseKind = "erase"
+
+// Erase has all replicas forget what they know about v's question, see cache.Statuses.Erase. The
+// error names those that have not heard it.
+func (d *Door) Erase(ctx context.Context, v *session.Variant) error {
+	d.statuses.Erase(v)
+	return d.o.Fleet.TellEverybody(ctx, eraseKind, v.AppendDurable(nil))
+}
+
+func (d *Door) eraseHere(_ context.Context, message []byte) {
+	v, err := d.o.Table.ReadDurable(message)
+	if err != nil {
+		d.o.Log.Error("what another replica wants to be erased cannot be read", "error", err)
+		return
+	}
+	d.statuses.Erase(v)
 }

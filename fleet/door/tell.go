@@ -24,7 +24,7 @@ type seen struct {
 
 type sighting struct {
 	v *session.Variant
-	o *session.Observation
+	o *session.Observation // nil: a call has started the session
 }
 
 // add returns false where there is no room.
@@ -35,7 +35,7 @@ func (s *seen) add(v *session.Variant, o *session.Observation) bool {
 	if !ok && len(s.all) >= mostSeen {
 		return false
 	}
-	if ok && known.o.State.Final() {
+	if ok && (o == nil || known.o != nil && known.o.State.Final()) {
 		return true // the first final answer decides
 	}
 	if s.all == nil {
@@ -65,9 +65,11 @@ func (s *seen) told(each sighting) {
 
 // Seen is told what was observed here of a session that another replica looks after. That one is
 // told as soon as it can be. Seen does not wait.
-func (d *Door) Seen(v *session.Variant, o *session.Observation) {
+func (d *Door) Seen(v *session.Variant, o *session.Observation) { d.later(v, o) }
+
+func (d *Door) later(v *session.Variant, o *session.Observation) {
 	if !d.seen.add(v, o) {
-		d.o.Log.Error("too many observations wait for the replicas that look after their sessions: one is lost", "session", d.o.ID(v))
+		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(v))
 	}
 	select {
 	case d.news <- struct{}{}:

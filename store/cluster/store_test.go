@@ -28,7 +28,7 @@ func openStore(t *testing.T, cfg cluster.Config) *store.Store {
 	t.Cleanup(func() { c.Close() })
 	key, err := store.LoadKey(store.DefaultConfig(), keyDir(t), true)
 	testkit.NoError(t, err)
-	s, err := store.Open(within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas})
+	s, err := store.Open(within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true})
 	testkit.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s

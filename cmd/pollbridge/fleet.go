@@ -1,0 +1,132 @@
+package main
+
+import (
+	"context"
+	"os"
+	"time"
+
+	"pollbridge/admin"
+	"pollbridge/cache"
+	"pollbridge/fleet"
+	"pollbridge/fleet/door"
+	"pollbridge/proxy"
+	"pollbridge/session"
+	"pollbridge/store"
+	"pollbridge/store/cluster"
+	"pollbridge/watch"
+
+	"github.com/nats-io/nuid"
+)
+
+// openShared connects to the NATS cluster that a fleet shares.
+func (b *bridge) openShared(ctx context.Context) (o store.Options, err error) {
+	cfg := b.cfg.Store.NATS
+	o.Prefix, o.Replicas, o.Shared = cfg.Prefix, cfg.Replicas, true
+	if o.Key, err = store.LoadKey(b.cfg.Store.Data, "", false); err != nil {
+		return o, err
+	}
+	connection, err := cluster.Open(ctx, cfg, b.log)
+	if err != nil {
+		return o, err
+	}
+	b.closers = append(b.closers, func() { b.step("connection to the NATS cluster", connection.Close()) })
+	o.Connection = connection
+	return o, nil
+}
+
+// makeFleet makes this process one of a fleet, if there is one.
+func (b *bridge) makeFleet() (err error) {
+	if b.cfg.Store.NATS.URL == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
+	defer cancel()
+	name, _ := os.Hostname() // it is for people only
+	b.fleet, err = fleet.Open(ctx, fleet.Options{
+		Store: b.store, Log: b.log, Window: b.cfg.Cache.PendingTTL,
+		Replica: fleet.Replica{ID: nuid.Next(), Name: name, Version: programVersion(), Started: b.started},
+	})
+	return err
+}
+
+// way is how the cache asks the upstream, and where its final answers are.
+func (b *bridge) way() (cache.Poller, cache.Finals) {
+	if b.fleet == nil {
+		return b.upstream, b.finals
+	}
+	b.door = door.New(door.Options{
+		Fleet: b.fleet, Upstream: b.upstream, Finals: b.finals, Table: b.table, ID: b.store.SessionID, Log: b.log,
+	})
+	b.closers = append(b.closers, b.door.Close)
+	return b.door, b.door.Finals()
+}
+
+// share is this process's part of the watches.
+func (b *bridge) share() watch.Share {
+	if b.fleet == nil {
+		return nil
+	}
+	return share{b.fleet}
+}
+
+// share is a fleet as watches see it.
+type share struct{ *fleet.Fleet }
+
+func (s share) Slot(sessionID string) int { return fleet.SlotOf(sessionID) }
+
+// sessions is what listeners need of watches.
+type sessions interface {
+	proxy.Watches
+	admin.Sessions
+}
+
+// watches are those of all replicas.
+func (b *bridge) watches() sessions {
+	if b.fleet == nil {
+		return b.watcher
+	}
+	if b.shared == nil {
+		b.door.Open(b.statuses)
+		b.shared = b.door.Watches(b.watcher)
+	}
+	return b.shared
+}
+
+// erase has memory forget what it knows about a question.
+func (b *bridge) erase(ctx context.Context, v *session.Variant) error {
+	if b.fleet == nil {
+		b.statuses.Erase(v)
+		return nil
+	}
+	return b.door.Erase(ctx, v)
+}
+
+// handOver bounds how long it may take to hand what this replica looks after to others.
+const handOver = 2 * time.Second
+
+// startFleet begins to look after sessions.
+func (b *bridge) startFleet() error {
+	if b.fleet == nil {
+		return nil
+	}
+	if err := b.fleet.Start(holder{b.watcher}); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, func() {
+		ctx, cancel := context.WithTimeout(context.Background(), handOver)
+		defer cancel()
+		b.step("hand over to other replicas", b.fleet.Close(ctx))
+	})
+	return nil
+}
+
+// holder is the watcher as a fleet sees it.
+type holder struct{ *watch.Watcher }
+
+func (h holder) Begin(slots []fleet.Slot) {
+	begun := make([]watch.Slot, len(slots))
+	for i, s := range slots {
+		begun[i] = watch.Slot(s)
+	}
+	h.Watcher.Begin(begun)
+}

@@ -1,0 +1,157 @@
+package door
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"pollbridge/fleet"
+	"pollbridge/session"
+	"pollbridge/store"
+	"pollbridge/watch"
+)
+
+// Watches has what changes a watch done by the replica that looks after the session. Whatever only
+// reads is done by the watcher of this one. It is safe for concurrent use. Get one from
+// [Door.Watches].
+type Watches struct {
+	*watch.Watcher
+	d *Door
+}
+
+const (
+	watchKind   = "watch"
+	startedKind = "started"
+	deleteKind  = "delete"
+)
+
+// Watches returns what to use in the place of w, and has this replica do what others ask of it. It
+// is called before the fleet starts.
+func (d *Door) Watches(w *watch.Watcher) *Watches {
+	s := &Watches{w, d}
+	d.watches = s
+	d.o.Fleet.Answer(watchKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return w.Watch(ctx, v) }))
+	d.o.Fleet.Answer(startedKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return nil, w.Started(ctx, v) }))
+	d.o.Fleet.Answer(deleteKind, func(ctx context.Context, question []byte) []byte {
+		return appendDone(nil, w.Delete(ctx, string(question)))
+	})
+	return s
+}
+
+// done is what became of what another replica was asked to do.
+type done struct {
+	Problem problem         `json:"problem,omitempty"`
+	Text    string          `json:"text,omitempty"`
+	Result  json.RawMessage `json:"result,omitempty"`
+}
+
+// problem is an error that callers branch on.
+type problem string
+
+var problems = map[problem]error{"full": watch.ErrFull, "not_found": watch.ErrNotFound, "unusable": store.ErrUnusable, "closed": watch.ErrClosed}
+
+// otherProblem is any other error.
+const otherProblem problem = "other"
+
+func appendDone(result any, err error) []byte {
+	var d done
+	if err != nil {
+		d = done{Problem: otherProblem, Text: err.Error()}
+		for name, known := range problems {
+			if errors.Is(err, known) {
+				d.Problem = name
+			}
+		}
+	} else if result != nil {
+		d.Result, err = json.Marshal(result)
+		if err != nil {
+			panic(err) // our own types always have one
+		}
+	}
+	return appendJSON(nil, d)
+}
+
+// readDone returns the error that another replica has met.
+func readDone(message []byte, result any) error {
+	var d done
+	if _, err := readJSON(message, &d); err != nil {
+		return err
+	}
+	switch known := problems[d.Problem]; {
+	case known != nil:
+		return &elsewhereError{known, d.Text}
+	case d.Problem != "":
+		return errors.New(d.Text)
+	case result == nil:
+		return nil
+	}
+	return json.Unmarshal(d.Result, result)
+}
+
+// elsewhereError is an error that another replica has met.
+type elsewhereError struct {
+	known error
+	text  string
+}
+
+func (e *elsewhereError) Error() string { return e.text }
+func (e *elsewhereError) Unwrap() error { return e.known }
+
+func (s *Watches) answer(do func(context.Context, *session.Variant) (any, error)) fleet.Handler {
+	return func(ctx context.Context, question []byte) []byte {
+		v, err := s.d.o.Table.ReadDurable(question)
+		if err != nil {
+			return appendDone(nil, err)
+		}
+		return appendDone(do(ctx, v))
+	}
+}
+
+// ask has what is asked done by the replica that looks after a session; here is called if that is
+// this one.
+func (s *Watches) ask(ctx context.Context, id, kind string, question []byte, result any, here func() error) error {
+	if s.d.o.Fleet.Holds(id) {
+		return here()
+	}
+	message, err := s.d.o.Fleet.Ask(ctx, id, kind, question)
+	switch {
+	case errors.Is(err, fleet.ErrHere):
+		return here()
+	case errors.Is(err, fleet.ErrCutOff):
+		return errors.Join(store.ErrUnusable, err)
+	case err != nil:
+		return err
+	}
+	return readDone(message, result)
+}
+
+// Watch is [watch.Watcher.Watch].
+func (s *Watches) Watch(ctx context.Context, v *session.Variant) (known watch.Session, err error) {
+	err = s.ask(ctx, s.d.o.ID(v), watchKind, v.AppendDurable(nil), &known, func() (err error) {
+		known, err = s.Watcher.Watch(ctx, v)
+		return err
+	})
+	return known, err
+}
+
+// Started is [watch.Watcher.Started]. While the replica that looks after the session cannot be
+// reached it is tried again.
+func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
+	if !s.Watcher.Wants(v) {
+		return nil
+	}
+	err := s.started(ctx, v)
+	if errors.Is(err, store.ErrUnusable) {
+		s.d.later(v, nil)
+	}
+	return err
+}
+
+func (s *Watches) started(ctx context.Context, v *session.Variant) error {
+	return s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })
+}
+
+// Delete is [watch.Watcher.Delete].
+func (s *Watches) Delete(ctx context.Context, id string) error {
+	return s.ask(ctx, id, deleteKind, []byte(id), nil, func() error { return s.Watcher.Delete(ctx, id) })
+}

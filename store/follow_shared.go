@@ -1,0 +1,186 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+const (
+	// followWait is how long an entry may take until it is over: then another process gets it.
+	followWait = 12 * time.Second
+	// mostFollowed is how many entries are out at a time in one process.
+	mostFollowed = 1024
+)
+
+// sharedFollower follows a journal together with those of other processes that have its name:
+// each entry goes to one of them, and to another one if it is not over in time. How far they are
+// the server knows, by a consumer with that name.
+type sharedFollower struct {
+	*puller
+	j   *Journal
+	f   func(context.Context, Entry, func()) error
+	ctx context.Context
+	log *slog.Logger
+
+	leftMu sync.Mutex
+	left   map[uint64]jetstream.Msg // what is out, by sequence; guarded by leftMu
+	over   chan struct{}            // has an element when something is over
+}
+
+// handedBack is how long what is out may take when following ends; then others get it.
+const handedBack = 500 * time.Millisecond
+
+func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error) error {
+	w := &sharedFollower{j: j, f: f, ctx: ctx, left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1), log: j.s.log.With("journal", j.name, "follower", name)}
+	w.puller = newPuller(j.s, mostFollowed, func(ctx context.Context) (jetstream.Consumer, error) { return j.joinFollowers(ctx, name) }, w.take)
+	w.run(ctx, func(err error) { w.log.Warn("event follower is not making progress", "error", err) })
+	w.handBack()
+	return nil
+}
+
+// handBack hands back what is not over soon.
+func (w *sharedFollower) handBack() {
+	end := time.NewTimer(handedBack)
+	defer end.Stop()
+	for {
+		w.leftMu.Lock()
+		left := len(w.left)
+		w.leftMu.Unlock()
+		if left == 0 {
+			return
+		}
+		select {
+		case <-w.over:
+			continue
+		case <-end.C:
+		}
+		w.leftMu.Lock()
+		defer w.leftMu.Unlock()
+		for _, m := range w.left {
+			m.Nak()
+		}
+		clear(w.left)
+		return
+	}
+}
+
+// end takes a message off what is out. It returns false if it was not out any more.
+func (w *sharedFollower) end(sequence uint64) bool {
+	w.leftMu.Lock()
+	_, out := w.left[sequence]
+	delete(w.left, sequence)
+	w.leftMu.Unlock()
+	if out {
+		w.settle()
+	}
+	select {
+	case w.over <- struct{}{}:
+	default:
+	}
+	return out
+}
+
+// joinFollowers makes the server's consumer, or finds the one that others have made. Where one
+// process alone has followed before, it goes on from there.
+func (j *Journal) joinFollowers(ctx context.Context, name string) (jetstream.Consumer, error) {
+	ctx, cancel, err := j.s.use(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer cancel()
+	consumer, err := j.js.Consumer(ctx, name)
+	if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return consumer, j.s.failed("follow a journal", err)
+	}
+	noted, err := j.noted(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	cfg := jetstream.ConsumerConfig{
+		Durable: name, AckPolicy: jetstream.AckExplicitPolicy, AckWait: followWait, MaxAckPending: mostOutOfAll,
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: noted + 1,
+	}
+	consumer, err = j.js.CreateConsumer(ctx, cfg)
+	if errors.Is(err, jetstream.ErrConsumerExists) { // meanwhile
+		consumer, err = j.js.Consumer(ctx, name)
+	}
+	return consumer, j.s.failed("follow a journal", err)
+}
+
+// take hands one entry out.
+func (w *sharedFollower) take(received jetstream.Msg) {
+	place, err := received.Metadata()
+	if err != nil {
+		w.log.Error("journal entry cannot be read, skipping it", "error", err)
+		return
+	}
+	m, _, err := w.s.receivedMessage(received)
+	if err != nil {
+		return
+	}
+	entry, err := w.j.entry(m, nil)
+	if err != nil {
+		w.log.Error("journal entry cannot be decrypted, skipping it", "sequence", m.Sequence, "error", err)
+		received.Ack()
+		return
+	}
+	entry.Again = place.NumDelivered > 1
+	w.begin()
+	w.leftMu.Lock()
+	w.left[m.Sequence] = received
+	w.leftMu.Unlock()
+	done := func() {
+		if w.end(m.Sequence) {
+			received.Ack() // if that is lost, it is handed out again
+		}
+	}
+	if !retry(w.ctx, w.log, func() error { return w.f(w.ctx, entry, done) }) && w.end(m.Sequence) {
+		received.Nak()
+	}
+}
+
+// followedShared is Followed where several processes follow.
+func (j *Journal) followedShared(ctx context.Context, name string) (sequence uint64, err error) {
+	info, err := j.followers(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return j.noted(ctx, name)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return info.AckFloor.Stream, nil
+}
+
+// Behind is how many entries are not over for those who follow with a name in several processes,
+// together: those that were handed to nobody yet, and those that were.
+func (j *Journal) Behind(ctx context.Context, name string) (waiting, out int, err error) {
+	info, err := j.followers(ctx, name)
+	if errors.Is(err, ErrNotFound) {
+		return 0, 0, nil
+	}
+	if err != nil {
+		return 0, 0, err
+	}
+	return int(min(info.NumPending, math.MaxInt)), info.NumAckPending, nil
+}
+
+// followers is what the server knows of those who follow with a name. The error is ErrNotFound
+// where nobody ever has.
+func (j *Journal) followers(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := j.s.look(ctx)
+	defer cancel()
+	consumer, err := j.js.Consumer(ctx, name)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return nil, ErrNotFound
+	case err != nil:
+		return nil, j.s.failed("read", err)
+	}
+	return consumer.CachedInfo(), nil
+}
