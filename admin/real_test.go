@@ -77,7 +77,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	watchConfig.Interval = 20 * time.Millisecond
 	watcher, err = watch.New(watchConfig, watch.Options{
 		Store: opened.Store, Table: table, Events: hooks, Finals: finals, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
-		Erase: func(*session.Variant) {},
+		Erase: func(context.Context, *session.Variant) error { return nil },
 		Ask: func(ctx context.Context, v *session.Variant) (*session.Observation, error) {
 			body := `{"status":"waiting"}`
 			if signed.Load() {

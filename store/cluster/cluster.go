@@ -68,13 +68,16 @@ func (c *Cluster) open(ctx context.Context) error {
 		if err == nil {
 			return nil
 		}
-		explained := store.Explained(err)
-		if explained != err {
-			return final{fmt.Errorf("store: write to the NATS cluster: %w", explained)}
+		err = fmt.Errorf("store: write to the NATS cluster: %w", store.Explained(err))
+		if api, ok := errors.AsType[*jetstream.APIError](err); ok && api.ErrorCode == notClustered {
+			return final{err}
 		}
-		return fmt.Errorf("store: write to the NATS cluster: %w", err)
+		return err
 	})
 }
+
+// notClustered is what a server says of replicas that is no member of a cluster.
+const notClustered = 10074
 
 // final is an error that does not go by itself.
 type final struct{ error }

@@ -400,33 +400,40 @@ func (c *consumer) giveBackLocked(j *job) {
 	j.items, j.late, j.away = nil, nil, false
 }
 
-// overdue returns the jobs from the log that are not over after a time, and which the queue
-// has to have, too. Those that were not begun are no longer jobs until they come from there.
-func (c *consumer) overdue(after time.Duration) (found []*job) {
+// overdue returns the jobs from the log that are not over after a time: those that wait, which
+// the queue has to have, and which are no longer jobs until they come from there; and those that
+// are dealt with, once. These stay with the log: an item of theirs could come to another process,
+// which would make the attempt beside this one.
+func (c *consumer) overdue(after time.Duration) (waiting, inHand []*job) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.living.Err() != nil {
-		return nil
+		return nil, nil
 	}
 	for _, j := range c.jobs {
-		if j.done == nil || time.Since(j.since) < after {
+		if j.done == nil || time.Since(j.since) < after || j.inHand && j.listed {
 			continue
 		}
 		light := &job{name: j.name, work: j.work, done: j.done, since: j.since}
-		found = append(found, light)
+		if j.inHand {
+			inHand = append(inHand, light)
+			j.listed = true
+			continue
+		}
+		waiting = append(waiting, light)
 		j.done, j.queued = nil, true
-		if !j.inHand && j.sent == nil && len(j.items) == 0 {
+		if j.sent == nil && len(j.items) == 0 {
 			delete(c.jobs, j.name)
 			j.away = false
 			light.free = j.free // nobody else has its event
 		}
 	}
-	if len(found) > 0 {
+	if len(waiting) > 0 {
 		c.wanted, c.behind = true, true
 		c.line = slices.DeleteFunc(c.line, func(j *job) bool { return c.jobs[j.name] != j })
-		slices.SortFunc(found, func(a, b *job) int { return a.since.Compare(b.since) })
+		slices.SortFunc(waiting, func(a, b *job) int { return a.since.Compare(b.since) })
 	}
-	return found
+	return waiting, inHand
 }
 
 // drop ends a job from the log that was not begun, if there is one.

@@ -48,7 +48,7 @@ func TestAnItemBeforeItsEvent(t *testing.T) {
 	if !c.offer(&job{name: "dlv_a-7", work: w, done: func() {}, since: time.Now().Add(-time.Minute)}) {
 		t.Fatal("the event is not taken")
 	}
-	found := c.overdue(time.Second)
+	found, _ := c.overdue(time.Second)
 	if len(found) != 1 || found[0].work != w {
 		t.Errorf("%d jobs go to the queue: %+v; want what the event is", len(found), found)
 	}

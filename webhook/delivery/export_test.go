@@ -65,7 +65,8 @@ func (f FanOut) Event(ctx context.Context, e *event.Event) error {
 // QueueAll puts into the queue what is not over, however soon.
 func (f FanOut) QueueAll() {
 	for _, c := range f.s.consumers.list() {
-		for _, j := range c.overdue(0) {
+		waiting, _ := c.overdue(0)
+		for _, j := range waiting {
 			f.queue(c.name, j)
 		}
 	}

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// queueAfter is after which time the queue has to have what came from the log and is not
-	// over: so the log's follower is never far behind, whatever receivers do.
+	// queueAfter is after which time what came from the log and is not over is listed, and the
+	// queue has to have it unless it is being attempted: so the log's follower is behind by no
+	// more than an attempt, whatever receivers do.
 	queueAfter = time.Second
 	// mostMemory is how many bytes of events may wait in memory, for all receivers together.
 	mostMemory = 64 << 20
@@ -140,19 +141,23 @@ func (f *fanOut) queue(consumer string, j *job) {
 	if j.free != nil {
 		j.free()
 	}
-	light := &job{name: j.name, work: j.work, done: j.done, since: j.since}
-	hash := fnv.New32a()
-	hash.Write([]byte(j.work.Subject))
-	select {
-	case f.spill[hash.Sum32()%spills] <- spilling{light, c}:
-	case <-f.s.living.Done():
-	}
+	f.put(spilling{&job{name: j.name, work: j.work, done: j.done, since: j.since}, c, false})
 }
 
-// spilling is a job on its way into the queue.
+// spilling is a job on its way into the queue, or only into the list.
 type spilling struct {
 	*job
 	consumer *consumer
+	listOnly bool
+}
+
+func (f *fanOut) put(j spilling) {
+	hash := fnv.New32a()
+	hash.Write([]byte(j.work.Subject))
+	select {
+	case f.spill[hash.Sum32()%spills] <- j:
+	case <-f.s.living.Done():
+	}
 }
 
 func (f *fanOut) spillAll(jobs <-chan spilling) {
@@ -168,11 +173,12 @@ func (f *fanOut) spillAll(jobs <-chan spilling) {
 
 // spillOne makes an item of a job, as often as it takes.
 func (f *fanOut) spillOne(j spilling) {
-	defer j.consumer.spilled()
+	if !j.listOnly {
+		defer j.consumer.spilled()
+	}
 	for ctx := f.s.living; ctx.Err() == nil; {
-		err := f.s.enqueue(ctx, j.consumer.name, j.work)
+		err := f.spillOnce(ctx, j)
 		if err == nil {
-			j.done()
 			return
 		}
 		if ctx.Err() == nil {
@@ -182,14 +188,29 @@ func (f *fanOut) spillOne(j spilling) {
 	}
 }
 
-// queueOverdue puts into the queue what takes too long.
+func (f *fanOut) spillOnce(ctx context.Context, j spilling) error {
+	if j.listOnly {
+		return f.s.list(ctx, j.consumer.name, j.work)
+	}
+	err := f.s.enqueue(ctx, j.consumer.name, j.work)
+	if err == nil {
+		j.done()
+	}
+	return err
+}
+
+// queueOverdue lists what takes too long, and puts it into the queue if it only waits.
 func (f *fanOut) queueOverdue() {
 	if f.inFlight.Load() == 0 {
 		return
 	}
 	for _, c := range f.s.consumers.list() {
-		for _, j := range c.overdue(queueAfter) {
+		waiting, inHand := c.overdue(queueAfter)
+		for _, j := range waiting {
 			f.queue(c.name, j)
+		}
+		for _, j := range inHand {
+			f.put(spilling{j, c, true})
 		}
 	}
 }
@@ -228,7 +249,12 @@ func (s *Service) enqueue(ctx context.Context, consumer string, w work) error {
 	if w.Round > 0 {
 		return nil // it is listed, and whoever begins the round says so
 	}
-	d := newDelivery(id, w)
+	return s.list(ctx, consumer, w)
+}
+
+// list records that a delivery waits, or is under way for longer than a moment.
+func (s *Service) list(ctx context.Context, consumer string, w work) error {
+	d := newDelivery(s.records.id(w.Subscription, w.Event), w)
 	d.Consumer = consumer
 	err := s.records.write(ctx, d)
 	if err == nil {

@@ -52,6 +52,7 @@ type job struct {
 	inHand bool          // a goroutine deals with it
 	away   bool          // it was put off for a moment, and is not in line
 	queued bool          // it came from the log, and goes to the queue, too
+	listed bool          // its record is there, or will be, though the queue has no item
 	// putAway says that the next attempt has an item of its own, or will have.
 	putAway bool
 	late    []*store.Item // that came after that
