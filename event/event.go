@@ -28,6 +28,7 @@ type Event struct {
 	Key      string    `json:"-"`
 	Position uint64    `json:"-"` // in the log; 0: in none
 	Recorded time.Time `json:"-"` // when it was recorded; zero: it is not kept any more
+	Again    bool      `json:"-"` // a follower was handed it before
 	Payload  []byte    `json:"-"` // the JSON object that is sent, without the document
 }
 
@@ -70,7 +71,7 @@ func (e *Event) encode() []byte {
 
 func decode(entry store.Entry) (*Event, error) {
 	header, payload, found := bytes.Cut(entry.Value, []byte{'\n'})
-	e := &Event{Key: entry.Key, Position: entry.Sequence, Recorded: entry.At, Payload: payload}
+	e := &Event{Key: entry.Key, Position: entry.Sequence, Recorded: entry.At, Again: entry.Again, Payload: payload}
 	if err := json.Unmarshal(header, e); err != nil || !found {
 		return nil, fmt.Errorf("%w: entry %d of the log of events", store.ErrDamaged, entry.Sequence)
 	}

@@ -193,6 +193,16 @@ func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Contex
 	})
 }
 
+// Behind returns how many events are not over for those who follow with a name, where these are
+// several: those that were handed to nobody yet, and those that were.
+func (l *Log) Behind(ctx context.Context, name string) (waiting, out int, err error) {
+	waiting, out, err = l.journal.Behind(ctx, name)
+	if err != nil {
+		return 0, 0, fmt.Errorf("event: counting events: %w", err)
+	}
+	return waiting, out, nil
+}
+
 // Followed returns up to which position all events are over for the follower with that name.
 func (l *Log) Followed(ctx context.Context, name string) (uint64, error) {
 	position, err := l.journal.Followed(ctx, name)

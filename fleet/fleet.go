@@ -115,7 +115,7 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 		return nil, err
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
-	if err := f.bucket.Watch(f.ctx, ">", f.changed); err != nil {
+	if _, err := f.bucket.Watch(f.ctx, ">", f.changed); err != nil {
 		f.stop()
 		return nil, err
 	}

@@ -274,7 +274,7 @@ func TestWatchersAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := make(chan store.Change, 1000)
-	if err := things.Watch(ctx, "old.*", func(c store.Change) { told <- c }); err != nil {
+	if _, err := things.Watch(ctx, "old.*", func(c store.Change) { told <- c }); err != nil {
 		t.Fatal(err)
 	}
 	if len(told) != 599 {

@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	// followWait is how long an entry may take until it is over: then another process gets it.
+	// followWait is after which time another process gets an entry of one that has died.
 	followWait = 12 * time.Second
 	// mostFollowed is how many entries are out at a time in one process.
 	mostFollowed = 1024
@@ -39,9 +39,32 @@ const handedBack = 500 * time.Millisecond
 func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error) error {
 	w := &sharedFollower{j: j, f: f, ctx: ctx, left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1), log: j.s.log.With("journal", j.name, "follower", name)}
 	w.puller = newPuller(j.s, mostFollowed, func(ctx context.Context) (jetstream.Consumer, error) { return j.joinFollowers(ctx, name) }, w.take)
+	renewing := time.NewTicker(followWait / 4)
+	defer renewing.Stop()
+	stopRenewing := make(chan struct{})
+	var renewal sync.WaitGroup
+	renewal.Go(func() { w.renewUntil(stopRenewing, renewing.C) })
+	defer renewal.Wait()
+	defer close(stopRenewing)
 	w.run(ctx, func(err error) { w.log.Warn("event follower is not making progress", "error", err) })
 	w.handBack()
 	return nil
+}
+
+// renewUntil keeps what is out: it is being worked on.
+func (w *sharedFollower) renewUntil(stop <-chan struct{}, tick <-chan time.Time) {
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick:
+		}
+		w.leftMu.Lock()
+		for _, m := range w.left {
+			m.InProgress() // if that is lost, another one gets it
+		}
+		w.leftMu.Unlock()
+	}
 }
 
 // handBack hands back what is not over soon.

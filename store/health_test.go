@@ -38,7 +38,7 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	ctx, things, q := within(t), bucket(t, s, 0), queue(t, s, time.Hour)
 	items, consumer := take(t, q, "a", 10)
 	told := make(chan store.Change, 1000)
-	if err := things.Watch(ctx, ">", func(c store.Change) { told <- c }); err != nil {
+	if _, err := things.Watch(ctx, ">", func(c store.Change) { told <- c }); err != nil {
 		t.Fatal(err)
 	}
 	add(t, q, "a", "out", "finished")

@@ -114,6 +114,9 @@ func (s *Store) open(ctx context.Context, key Key) (err error) {
 	return err
 }
 
+// Shared reports whether other processes use what is stored at the same time.
+func (s *Store) Shared() bool { return s.shared }
+
 // Close ends who watches, follows and waits, and returns when they have ended. Everything
 // taken from queues must have been stopped before. It may be called more than once. The
 // connection stays open.

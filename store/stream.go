@@ -153,19 +153,23 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 		return st.s.failed("read", err)
 	}
 	defer messages.Stop()
+	last := uint64(0)
 	for left := uint64(1); left > 0; {
 		var some []*message
 		some, left, err = st.s.nextOf(ctx, messages)
 		switch {
 		case err != nil:
 			return st.s.failed("read", err)
-		case len(some) == 0: // what there was may have gone
+		case len(some) == 0: // what there was may have gone, or is on its way
 			info, err := consumer.Info(ctx)
 			if err != nil {
 				return st.s.failed("read", err)
 			}
-			left = info.NumPending
+			if left = info.NumPending; info.Delivered.Stream > last {
+				left++
+			}
 		default:
+			last = some[len(some)-1].Sequence
 			f(some)
 		}
 	}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -18,38 +20,75 @@ type Change struct {
 // record that cannot be decrypted is logged and left out.
 //
 // Of several changes of one key in quick succession, f may see the last one only.
-func (b *Bucket) Watch(ctx context.Context, match string, f func(Change)) error {
+func (b *Bucket) Watch(ctx context.Context, match string, f func(Change)) (*Watcher, error) {
 	if err := checkMatch(match); err != nil {
-		return err
+		return nil, err
 	}
 	newest, _, err := b.bounds(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w := &watcher{b: b, match: b.subject(match), f: f, seen: newest}
+	w := &Watcher{b: b, match: b.subject(match), f: f, seen: newest, news: make(chan struct{})}
 	err = b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(some []*message) {
 		for _, m := range some {
-			w.seen = max(w.seen, m.Sequence)
 			if !gone(m) {
 				w.tell(m)
 			}
+			w.see(max(w.seen, m.Sequence))
 		}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.s.running.Go(func() { w.follow(ctx) })
-	return nil
+	return w, nil
 }
 
-type watcher struct {
+// Watcher is told of changes of a bucket. Get one from [Bucket.Watch].
+type Watcher struct {
 	b     *Bucket
 	match string
 	f     func(Change)
-	seen  uint64 // all up to here was told
+
+	mu   sync.Mutex
+	seen uint64        // all up to here was told; guarded by mu, as below
+	news chan struct{} // closed when more was told
 }
 
-func (w *watcher) tell(m *message) {
+// Current waits until all changes that were made before the call, by whatever process, were told.
+func (w *Watcher) Current(ctx context.Context) error {
+	newest, err := w.b.last(ctx, w.match)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		w.mu.Lock()
+		seen, news := w.seen, w.news
+		w.mu.Unlock()
+		if seen >= newest.Sequence {
+			return nil
+		}
+		select {
+		case <-news:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// see is told up to where all was told.
+func (w *Watcher) see(sequence uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen = sequence
+	close(w.news)
+	w.news = make(chan struct{})
+}
+
+func (w *Watcher) tell(m *message) {
 	if gone(m) {
 		w.f(Change{Record: Record{Key: w.b.key(m), Revision: m.Sequence}, Gone: true})
 		return
@@ -60,7 +99,7 @@ func (w *watcher) tell(m *message) {
 }
 
 // follow tells of changes until ctx or the store ends.
-func (w *watcher) follow(ctx context.Context) {
+func (w *Watcher) follow(ctx context.Context) {
 	ctx, cancel := either(ctx, w.b.s.ctx)
 	defer cancel()
 	w.b.s.insist(ctx, w.round, func(err error) {
@@ -69,7 +108,7 @@ func (w *watcher) follow(ctx context.Context) {
 }
 
 // round tells of changes while the server runs.
-func (w *watcher) round(ctx context.Context) error {
+func (w *Watcher) round(ctx context.Context) error {
 	consumer, err := w.b.hear(ctx, jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
 	})
@@ -81,8 +120,8 @@ func (w *watcher) round(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.seen = m.Sequence
 		w.tell(m)
+		w.see(m.Sequence)
 		return nil
 	})
 }

@@ -24,6 +24,9 @@ func (r receivers) Matching(e *event.Event) (found []*delivery.Subscription) {
 	return found
 }
 
+// Current waits until memory knows of each change of a subscription that was made before.
+func (r receivers) Current(ctx context.Context) error { return r.s.subs.current(ctx) }
+
 // FansOut lets go of whoever is attached to a session of which this is the end, and did
 // not ask for it.
 func (r receivers) FansOut(ctx context.Context, e *event.Event) error {

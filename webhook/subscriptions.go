@@ -20,6 +20,7 @@ type subscriptions struct {
 	store    *store.Store
 	bucket   *store.Bucket
 	registry *registry
+	watcher  *store.Watcher
 	log      *slog.Logger
 	history  time.Duration
 }
@@ -31,7 +32,19 @@ func openSubscriptions(ctx, watching context.Context, s *store.Store, log *slog.
 		return nil, err
 	}
 	subs := &subscriptions{store: s, bucket: bucket, registry: newRegistry(), log: log, history: history}
-	return subs, bucket.Watch(watching, ">", subs.changed)
+	subs.watcher, err = bucket.Watch(watching, ">", subs.changed)
+	return subs, err
+}
+
+// current waits until memory knows all that was changed before, by whatever process.
+func (s *subscriptions) current(ctx context.Context) error {
+	if !s.store.Shared() {
+		return nil // whoever changes something tells memory
+	}
+	if err := s.watcher.Current(ctx); err != nil {
+		return fmt.Errorf("webhook: reading what other replicas have changed: %w", err)
+	}
+	return nil
 }
 
 func (s *subscriptions) changed(c store.Change) {

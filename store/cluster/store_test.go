@@ -59,10 +59,14 @@ func TestTwoStoresOfOneCluster(t *testing.T) {
 		cfg := store.BucketConfig{Name: "things"}
 		ofA, ofB := must(a.Bucket(within(t), cfg))(t), must(b.Bucket(within(t), cfg))(t)
 		changes := make(chan store.Change, 10)
-		testkit.NoError(t, ofB.Watch(t.Context(), ">", func(c store.Change) { changes <- c }))
+		watching := must(ofB.Watch(t.Context(), ">", func(c store.Change) { changes <- c }))(t)
 		revision := must(ofA.Create(within(t), "a", []byte("1"), 0))(t)
 		if heard := testkit.Receive(t, "the other store hears of it", changes); heard.Key != "a" || string(heard.Value) != "1" {
 			t.Errorf("heard of %v", heard)
+		}
+		must(ofA.Put(within(t), "b", nil, 0))(t)
+		if testkit.NoError(t, watching.Current(within(t))); len(changes) != 1 {
+			t.Error("what counts as current was not told of")
 		}
 		if _, err := ofB.Create(within(t), "a", nil, 0); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("Create of what is there = %v", err)

@@ -56,7 +56,10 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 			return err
 		}
 	}
-	sub := w.s.subscriptions.Subscription(task.Subscription)
+	sub, err := w.s.subscription(ctx, task.Subscription)
+	if err != nil {
+		return err
+	}
 	switch {
 	case task.Position < d.Position, task.Round < d.Round:
 		return nil // the session was erased and is there again, or an earlier round, which was over
@@ -215,7 +218,11 @@ func (w worker) failed(ctx context.Context, c *consumer, j *job, d *delivery) er
 		w.s.receivers.gaveUp(sub)
 		return nil
 	}
-	if w.s.subscriptions.Subscription(sub.ID) == nil {
+	now, err := w.s.subscription(ctx, sub.ID)
+	if err != nil {
+		return err
+	}
+	if now == nil {
 		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	}
 	wait := max(jitter(w.s.cfg.Retries[d.Tries-1]), o.RetryAfter)

@@ -32,6 +32,7 @@ const (
 type fanOut struct {
 	s        *Service
 	began    uint64        // events up to here may have been handed out before
+	known    uint64        // of those up to here each subscription is known that was there before them
 	handed   atomic.Uint64 // the position of the last event that was handed out
 	inFlight atomic.Int64  // jobs that are neither over nor in the queue
 	memory   atomic.Int64  // about how much they take
@@ -87,6 +88,9 @@ func (f *fanOut) begin(ctx context.Context) bool {
 // same one again. done is called when each of its deliveries is safe: its record says how it
 // went, or an item of the queue is there.
 func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
+	if err := f.current(ctx, e.Position); err != nil {
+		return err
+	}
 	if err := f.s.subscriptions.FansOut(ctx, e); err != nil {
 		return err // first, or what was handed out would be sent again
 	}
@@ -110,11 +114,27 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 	return nil
 }
 
+// current waits until it is known of each subscription that was made before the event at a
+// position was recorded. Only the follower calls it.
+func (f *fanOut) current(ctx context.Context, position uint64) error {
+	if !f.s.store.Shared() || position <= f.known {
+		return nil
+	}
+	newest, err := f.s.events.Newest(ctx) // first: it is as old as what is waited for at most
+	if err == nil {
+		err = f.s.subscriptions.Current(ctx)
+	}
+	if err == nil {
+		f.known = newest
+	}
+	return err
+}
+
 func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, over func()) {
 	j := &job{
 		name: itemName(f.s.records.id(sub.ID, e.ID), e.Position, 0), work: workOf(sub.ID, e, 0), event: e, since: time.Now(),
 		// An attached subscription may have been caught up with the event before.
-		look: e.Position <= f.began || sub.Shared,
+		look: e.Position <= f.began || e.Again || sub.Shared,
 	}
 	size := j.size()
 	f.memory.Add(size)
@@ -218,6 +238,10 @@ func (f *fanOut) queueOverdue() {
 // waiting is how many deliveries have not come so far that their record or the queue tells
 // of them. An event that was not handed out yet counts as one.
 func (f *fanOut) waiting(ctx context.Context) (int, error) {
+	if f.s.store.Shared() {
+		waiting, out, err := f.s.events.Behind(ctx, follower)
+		return waiting + max(out, int(f.inFlight.Load())), err
+	}
 	coming := 0
 	if handed := f.handed.Load(); handed != unknown { // first, or what is handed out meanwhile would be missed
 		var err error
@@ -275,7 +299,11 @@ func (s *Service) later(ctx context.Context, c *consumer, j *job, d *delivery) e
 		return fmt.Errorf("scheduling a retry: %w", err)
 	}
 	c.scheduled()
-	if s.subscriptions.Subscription(d.Subscription) != nil {
+	sub, err := s.subscription(ctx, d.Subscription)
+	if err != nil {
+		return err
+	}
+	if sub != nil {
 		return nil
 	}
 	// Whoever has deleted it may have looked for what waits before this did.

@@ -34,7 +34,8 @@ func openRecords(ctx, watching context.Context, s *store.Store, events *event.Lo
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	return r, r.dead.Watch(watching, ">", r.deadChanged)
+	_, err := r.dead.Watch(watching, ">", r.deadChanged)
+	return r, err
 }
 
 func (r *records) deadChanged(c store.Change) {

@@ -66,6 +66,9 @@ func (s *Service) Recover(ctx context.Context, sub *Subscription, r Recovery) (c
 // others will be.
 func (f *fanOut) upTo(ctx context.Context) (uint64, error) {
 	newest, err := f.s.events.Newest(ctx)
+	if f.s.store.Shared() {
+		return newest, err // others hand out, too; what is on its way twice is one delivery
+	}
 	if handed := f.handed.Load(); handed != unknown {
 		newest = min(newest, handed)
 	}

@@ -186,6 +186,17 @@ func (s *Service) Begins(sub *Subscription) {
 // Ends is told that nothing is sent to a subscription any more.
 func (s *Service) Ends(sub *Subscription) { s.receivers.forget(sub) }
 
+// subscription returns one, or nil if it is certain that there is none any more.
+func (s *Service) subscription(ctx context.Context, id string) (*Subscription, error) {
+	if sub := s.subscriptions.Subscription(id); sub != nil {
+		return sub, nil
+	}
+	if err := s.subscriptions.Current(ctx); err != nil {
+		return nil, err
+	}
+	return s.subscriptions.Subscription(id), nil
+}
+
 // Of returns the delivery of an event to a subscription; known is false where nothing is
 // recorded of it.
 func (s *Service) Of(ctx context.Context, subscriptionID string, e *event.Event) (d Delivery, known bool, err error) {

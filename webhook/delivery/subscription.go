@@ -25,6 +25,9 @@ type Subscription struct {
 // Subscriptions knows who events go to, and is told how they went. What it is told may
 // come again for the same delivery, after a crash.
 type Subscriptions interface {
+	// Current waits until what follows knows of each change that was made before, by whatever
+	// process.
+	Current(ctx context.Context) error
 	// Subscription returns one, or nil if there is none, or not any more.
 	Subscription(id string) *Subscription
 	// Matching returns those to which an event goes.
