@@ -133,12 +133,12 @@ func New(cfg Config, o Options) (*Watcher, error) {
 }
 
 // Start takes all watches up again, those of a crash too, and begins to poll. Where there are
-// so many that it takes longer than a moment, the rest are taken up while it has returned. It
-// may be called once.
+// so many that it takes longer than a moment, the rest are taken up while it has returned, and
+// polling begins after that. It may be called once.
 func (w *Watcher) Start() error {
 	w.running.Go(w.takeUp)
 	select {
-	case <-w.takenUp: // polling would take the processor from that, and each of them be late
+	case <-w.takenUp:
 	case <-time.After(mostOfStart):
 	}
 	w.running.Go(w.dispatch)
