@@ -16,6 +16,9 @@ import (
 const (
 	// mostOfStart is for how long a start waits until all watches are taken up.
 	mostOfStart = 2 * time.Second
+	// mostBeforePolls is for how long nothing is polled until then: that would take the
+	// processor from the take-up, and each watch be late.
+	mostBeforePolls = 10 * time.Second
 	// againAfter is how long after a failure they are looked for again.
 	againAfter = 250 * time.Millisecond
 )

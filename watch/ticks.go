@@ -29,10 +29,17 @@ func (w *Watcher) schedule(e *entry, at time.Time) {
 }
 
 // dispatch hands what is due to the workers, what was due first before everything
-// else. When all of them are busy, it waits: nothing overtakes.
+// else. When all of them are busy, it waits: nothing overtakes. It begins when all watches of
+// before are taken up.
 func (w *Watcher) dispatch() {
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(mostBeforePolls)
 	defer timer.Stop()
+	select {
+	case <-w.TakenUp():
+	case <-timer.C:
+	case <-w.ctx.Done():
+		return
+	}
 	for {
 		e, wait := w.pop()
 		if e != nil {

@@ -139,13 +139,13 @@ func New(cfg Config, o Options) (*Watcher, error) {
 }
 
 // Start takes all watches up again, those of a crash too, and begins to poll. Where there are
-// so many that it takes longer than a moment, the rest are taken up while it has returned. In a
-// fleet Begin takes them up. Start may be called once.
+// so many that it takes longer than a moment, the rest are taken up while it has returned, and
+// polling begins after that. In a fleet Begin takes them up. Start may be called once.
 func (w *Watcher) Start() error {
-	if w.options.Share == nil {
+	if w.first != nil {
 		w.running.Go(func() { w.takeUp(w.first) })
 		select {
-		case <-w.first.done: // polling would take the processor from that, and each of them be late
+		case <-w.first.done:
 		case <-time.After(mostOfStart):
 		}
 	}
