@@ -82,6 +82,7 @@ func (c *Config) Validate() error {
 	m.Within("store", c.Store.Data.Validate())
 	m.Within("store.nats", c.Store.NATS.Validate())
 	m.NotBuilt(c.Store.NATS.URL == "", "store.nats.url")
+	c.validateFleet(&m)
 	m.Within("admin", c.Admin.Validate())
 	m.Within("log", c.Log.Validate())
 	m.NotBuilt(c.Tracing.OTLPEndpoint == "", "tracing.otlp_endpoint")
@@ -93,6 +94,19 @@ func (c *Config) Validate() error {
 	m.Want(c.Store.Data.History >= longest, "store.history", c.Store.Data.History,
 		"at least "+check.Text(longest)+", which is how long webhook.retries and webhook.timeout go on with one event: they need it until the last attempt")
 	return m.Err()
+}
+
+// validateFleet refuses what each replica would make for itself.
+func (c *Config) validateFleet(m *check.Mistakes) {
+	if c.Store.NATS.URL == "" {
+		return
+	}
+	if c.Store.Data.EncryptionKeyFile == "" {
+		m.Add("store.encryption_key_file", "is not set, but store.nats.url is: all replicas need the same key")
+	}
+	if len(c.Admin.Keys) == 0 {
+		m.Add("admin.keys", "is empty, but store.nats.url is set: all replicas need the same keys (or POLLBRIDGE_ADMIN_KEY)")
+	}
 }
 
 // overlap tells whether two listeners would fight for an address.

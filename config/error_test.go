@@ -8,6 +8,10 @@ import (
 	"pollbridge/config"
 )
 
+// needsKeys is said of a fleet whose replicas would each make their own.
+const needsKeys = "store.encryption_key_file: is not set, but store.nats.url is: all replicas need the same key\n" +
+	"admin.keys: is empty, but store.nats.url is set: all replicas need the same keys (or POLLBRIDGE_ADMIN_KEY)\n"
+
 func TestMistakes(t *testing.T) {
 	const notBuilt = "its feature is not built yet: this version works only without this setting"
 	const endpoint = "{name: a, method: GET, path: '/{token}', credential: 'query:a', pending: [a], succeeded: [b]}"
@@ -68,7 +72,7 @@ func TestMistakes(t *testing.T) {
 		{name: "a key that is too short", env: []string{"POLLBRIDGE_ADMIN_KEY=0123456789"},
 			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown) (environment POLLBRIDGE_ADMIN_KEY)"},
 		{name: "what is not built yet", file: "watch: {max_gap: 5s}\ntracing: {otlp_endpoint: 'http://a'}\nadmin: {tls: {cert_file: a, key_file: b}}\nstore: {nats: {url: nats://a, replicas: 1}}",
-			want: "watch.max_gap: " + notBuilt + " (PATH:1)\nstore.nats.url: " + notBuilt + " (PATH:4)\n" +
+			want: "watch.max_gap: " + notBuilt + " (PATH:1)\nstore.nats.url: " + notBuilt + " (PATH:4)\n" + needsKeys +
 				"admin.tls.cert_file: " + notBuilt + " (PATH:3)\nadmin.tls.key_file: " + notBuilt + " (PATH:3)\ntracing.otlp_endpoint: " + notBuilt + " (PATH:2)"},
 		{name: "a cluster that is none", file: "store: {nats: {prefix: a b, replicas: 5, ca_file: x}}",
 			want: "store.nats.ca_file: is set, but url is not: it would have no effect (PATH:1)\n" +
@@ -79,7 +83,7 @@ func TestMistakes(t *testing.T) {
 				"store.nats.key_file: is not set, but cert_file is: want both or none\n" +
 				`store.nats.replicas: "9": want 1 to 5; 3 survive the loss of one server (PATH:1)` + "\n" +
 				`store.nats.prefix: "a.b": want letters, digits, - and _, at most 32 of them (PATH:1)` + "\n" +
-				"store.nats.url: " + notBuilt + " (PATH:1)"},
+				"store.nats.url: " + notBuilt + " (PATH:1)\n" + strings.TrimSuffix(needsKeys, "\n")},
 		{name: "several at once", file: "log: {level: loud}\nbreaker: {probes: none}", env: []string{"POLLBRIDGE_STORE_SYNC=never"},
 			want: `breaker.probes: "none": want a whole number (PATH:2)` + "\n" +
 				`store.sync: "never": want one of always, interval (environment POLLBRIDGE_STORE_SYNC)` + "\n" +
