@@ -60,7 +60,7 @@ func (f *fakes) services() *admin.Services {
 	if err != nil {
 		panic(err)
 	}
-	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Answers: finals{f}, Table: table, Events: f, Stats: f.stats}
+	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Answers: finals{f}, Table: table, Events: f, Stats: f.stats, Replicas: f.replicas}
 }
 
 // begin locks; the caller unlocks what it returns.
@@ -343,6 +343,10 @@ func (f finals) Of(_ context.Context, wanted string, at time.Time) (*session.Obs
 		return o, nil
 	}
 	return nil, store.ErrNotFound
+}
+
+func (f *fakes) replicas() []api.Replica {
+	return []api.Replica{{ID: "r1", Name: "a", Version: "1.2.3", StartedAt: someTime, State: api.ReplicaServing, Share: 1}}
 }
 
 func (f *fakes) stats(context.Context) (api.Stats, error) {

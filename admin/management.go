@@ -33,6 +33,7 @@ type Services struct {
 	Table         *session.Table // of the endpoints that sessions can be watched at
 	Events        Events
 	Stats         func(context.Context) (api.Stats, error)
+	Replicas      func() []api.Replica // at least this one
 }
 
 // callTime bounds one call of the API, besides what it waits for events.

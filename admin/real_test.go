@@ -105,7 +105,8 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	t.Cleanup(watcher.Close)
 	services := &admin.Services{
 		Subscriptions: hooks, Deliveries: hooks, Events: hooks, Sessions: watcher, Answers: finals, Table: table,
-		Stats: func(context.Context) (api.Stats, error) { return api.Stats{}, nil },
+		Stats:    func(context.Context) (api.Stats, error) { return api.Stats{}, nil },
+		Replicas: func() []api.Replica { return nil },
 	}
 	return manageServices(t, nil, services, 0), receiver, signed
 }

@@ -41,11 +41,12 @@ type Holder interface {
 	End(slots []int)
 }
 
-// Options is what a Fleet needs. All of it is needed.
+// Options is what a Fleet needs. All of it is needed where nothing else is said.
 type Options struct {
 	Store   *store.Store
 	Log     *slog.Logger
-	Replica Replica       // this one; Draining, Unwell and Slots are set here
+	Replica Replica       // this one; all that changes is set here
+	Watches func() int    // how many sessions this one watches; may be nil
 	Window  time.Duration // in which the upstream is asked once about a session
 
 	timing timing // zero: usual
@@ -53,13 +54,14 @@ type Options struct {
 
 // Fleet is this replica's part in a fleet. It is safe for concurrent use. Create it with Open.
 type Fleet struct {
-	id     string
-	store  *store.Store
-	bucket *store.Bucket
-	log    *slog.Logger
-	window time.Duration
-	timing timing
-	holder Holder
+	id      string
+	store   *store.Store
+	bucket  *store.Bucket
+	log     *slog.Logger
+	window  time.Duration
+	watches func() int
+	timing  timing
+	holder  Holder
 
 	handlers map[string]Handler                       // what can be asked; not changed after Start
 	hearers  map[string]func(context.Context, []byte) // what everybody is told, likewise
@@ -106,7 +108,7 @@ func (f *Fleet) Replica() string { return f.id }
 // caller must Close it.
 func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
-		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, timing: cmp.Or(o.timing, usual), own: o.Replica,
+		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, watches: o.Watches, timing: cmp.Or(o.timing, usual), own: o.Replica,
 		handlers: map[string]Handler{}, hearers: map[string]func(context.Context, []byte){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
 		peers: map[string]*peer{}, held: map[int]*holding{}, lost: map[int]*holding{},
 	}
@@ -200,7 +202,12 @@ func (f *Fleet) beat() {
 }
 
 func (f *Fleet) sayHere(ctx context.Context) error {
+	watches := 0
+	if f.watches != nil {
+		watches = f.watches()
+	}
 	f.mu.Lock()
+	f.own.Watches = watches
 	record := replicaRecord{recordVersion, f.own}
 	f.mu.Unlock()
 	began := time.Now()

@@ -17,8 +17,9 @@ type Replica struct {
 	Started  time.Time `json:"started"` // by its own clock
 	Draining bool      `json:"draining,omitempty"`
 	// Unwell says that it cannot reach the upstream: others do better.
-	Unwell bool `json:"unwell,omitempty"`
-	Slots  int  `json:"-"` // that it holds
+	Unwell  bool `json:"unwell,omitempty"`
+	Watches int  `json:"watches,omitempty"` // how many sessions it watches
+	Slots   int  `json:"-"`                 // that it holds
 }
 
 // recordVersion is that of what replicas write about themselves and about slots. What a later

@@ -50,7 +50,10 @@ func (s *Service) accountOf(credential string) string {
 func (s *Service) AccountID(credential string) string { return s.store.ID("acc_", credential) }
 
 // Get returns a subscription, or ErrNotFound.
-func (s *Service) Get(_ context.Context, id string) (Subscription, error) {
+func (s *Service) Get(ctx context.Context, id string) (Subscription, error) {
+	if err := s.subs.current(ctx); err != nil {
+		return Subscription{}, err
+	}
 	sub := s.subs.registry.get(id)
 	if sub == nil {
 		return Subscription{}, ErrNotFound
@@ -60,7 +63,10 @@ func (s *Service) Get(_ context.Context, id string) (Subscription, error) {
 
 // List returns up to limit subscriptions, the newest first, without bound ones; after
 // is the id of the last one of the page before, or empty. next is empty at the end.
-func (s *Service) List(_ context.Context, after string, limit int) (page []Subscription, next string, err error) {
+func (s *Service) List(ctx context.Context, after string, limit int) (page []Subscription, next string, err error) {
+	if err := s.subs.current(ctx); err != nil {
+		return nil, "", err
+	}
 	all := s.subs.registry.list()
 	if after != "" {
 		last := slices.IndexFunc(all, func(sub *subscription) bool { return sub.ID == after })

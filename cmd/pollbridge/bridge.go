@@ -26,6 +26,7 @@ import (
 	"pollbridge/watch"
 	"pollbridge/webhook"
 
+	"github.com/nats-io/nuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -56,6 +57,7 @@ type bridge struct {
 	private   *admin.Server
 	registry  *prometheus.Registry
 	started   time.Time
+	id        string   // of this replica
 	closers   []func() // in the order in which things were opened
 
 	publicListener, privateListener net.Listener
@@ -83,7 +85,7 @@ func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
 }
 
 func (b *bridge) open() error {
-	b.registry, b.failed, b.started = prometheus.NewRegistry(), make(chan error, 2), time.Now()
+	b.registry, b.failed, b.started, b.id = prometheus.NewRegistry(), make(chan error, 2), time.Now(), nuid.Next()
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func() error{b.readTable, b.openStore, b.makeFleet, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
 		if err := step(); err != nil {

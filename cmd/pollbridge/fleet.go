@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pollbridge/admin"
+	"pollbridge/admin/api"
 	"pollbridge/cache"
 	"pollbridge/fleet"
 	"pollbridge/fleet/door"
@@ -14,8 +15,6 @@ import (
 	"pollbridge/store"
 	"pollbridge/store/cluster"
 	"pollbridge/watch"
-
-	"github.com/nats-io/nuid"
 )
 
 // openShared connects to the NATS cluster that a fleet shares.
@@ -43,8 +42,8 @@ func (b *bridge) makeFleet() (err error) {
 	defer cancel()
 	name, _ := os.Hostname() // it is for people only
 	b.fleet, err = fleet.Open(ctx, fleet.Options{
-		Store: b.store, Log: b.log, Window: b.cfg.Cache.PendingTTL,
-		Replica: fleet.Replica{ID: nuid.Next(), Name: name, Version: programVersion(), Started: b.started},
+		Store: b.store, Log: b.log, Window: b.cfg.Cache.PendingTTL, Watches: func() int { return b.watcher.Live() },
+		Replica: fleet.Replica{ID: b.id, Name: name, Version: programVersion(), Started: b.started},
 	})
 	return err
 }
@@ -129,4 +128,36 @@ func (h holder) Begin(slots []fleet.Slot) {
 		begun[i] = watch.Slot(s)
 	}
 	h.Watcher.Begin(begun)
+}
+
+// replicas are those that are there, or this one alone.
+func (b *bridge) replicas() []api.Replica {
+	if b.fleet == nil {
+		name, _ := os.Hostname()
+		return []api.Replica{{
+			ID: b.id, Name: name, Version: programVersion(), StartedAt: b.started, State: b.replicaState(), Share: 1, Watches: b.watcher.Live(),
+		}}
+	}
+	var replicas []api.Replica
+	for _, r := range b.fleet.Replicas() {
+		shown := api.Replica{
+			ID: r.ID, Name: r.Name, Version: r.Version, StartedAt: r.Started, State: api.ReplicaServing,
+			Share: float64(r.Slots) / fleet.Slots, Watches: r.Watches,
+		}
+		switch {
+		case r.Draining:
+			shown.State = api.ReplicaDraining
+		case r.Unwell:
+			shown.State = api.ReplicaUnwell
+		}
+		replicas = append(replicas, shown)
+	}
+	return replicas
+}
+
+func (b *bridge) replicaState() string {
+	if b.draining.Load() {
+		return api.ReplicaDraining
+	}
+	return api.ReplicaServing
 }

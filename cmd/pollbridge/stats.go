@@ -16,7 +16,7 @@ import (
 func (b *bridge) services() *admin.Services {
 	return &admin.Services{
 		Subscriptions: b.webhooks, Deliveries: b.webhooks, Events: b.webhooks,
-		Sessions: b.watches(), Answers: b.answers(), Table: b.table, Stats: b.stats,
+		Sessions: b.watches(), Answers: b.answers(), Table: b.table, Stats: b.stats, Replicas: b.replicas,
 	}
 }
 
