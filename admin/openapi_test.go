@@ -172,6 +172,7 @@ GET /v1/deliveries/{id}
 POST /v1/deliveries/{id}/redeliver
 GET /v1/events
 GET /v1/events/stream
+GET /v1/replicas
 GET /v1/sessions
 POST /v1/sessions
 DELETE /v1/sessions/{id}
