@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -300,11 +301,16 @@ func (c *consumer) process(j *job, slot bool) {
 	c.finish(j)
 }
 
-// value is what the item of a job says.
-func (c *consumer) value(j *job) []byte {
+// readWork reads what the item of a job says, unless the job has come from the log meanwhile,
+// or was read before. It reports false where that is nothing.
+func (c *consumer) readWork(j *job) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return j.items[0].Value
+	if j.work.Event != "" {
+		return true
+	}
+	err := json.Unmarshal(j.items[0].Value, &j.work)
+	return err == nil && j.work.Event != ""
 }
 
 // finish ends a job of which the record says all. That is enough, unless nobody takes any

@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,11 +23,9 @@ type worker struct{ s *Service }
 // record says what was done. Where an attempt was made and could not be recorded, that is
 // all that is tried again. free is called when the receiver is not needed any more.
 func (w worker) deliver(c *consumer, j *job, free func()) error {
-	if j.event == nil && j.work.Event == "" {
-		if err := json.Unmarshal(c.value(j), &j.work); err != nil || j.work.Event == "" {
-			w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
-			return nil
-		}
+	if !c.readWork(j) {
+		w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name)
+		return nil
 	}
 	const often = 10 // nobody is that unlucky
 	for range often {
