@@ -16,8 +16,9 @@ import (
 
 const (
 	// patience is after which time the queue has to have what came from the log and is not
-	// over: so the log's follower is never far behind, whatever receivers do.
-	patience = time.Second
+	// over: so the log's follower is never far behind, whatever receivers do. What only waits
+	// because thousands end at once is over before that.
+	patience = 3 * time.Second
 	// mostMemory is how many bytes of events may wait in memory, for all receivers together.
 	mostMemory = 64 << 20
 	// spills is how many jobs are put into the queue at a time, and spillLine how many wait
