@@ -22,7 +22,7 @@ import (
 // concurrent use.
 //
 // An answer is one message, or, if it is large, several and then one that tells of
-// them: without that one there is no answer. A body that several answers of a session
+// them: without that one there is no answer. A large body that several answers of a session
 // have in common is stored with one of them.
 type Finals struct{ stream }
 
@@ -32,8 +32,8 @@ const (
 	chunkSize  = 4 << 20 // or less, where the server takes less at a time
 	leastChunk = 32 << 10
 	// leastShared is the size of a body from which on it is worth looking whether another
-	// answer has it.
-	leastShared = 1 << 10
+	// answer has it: that takes a read before each write, and most sessions have one answer.
+	leastShared = 16 << 10
 )
 
 // Finals opens the place for final answers and makes it if it is not there.

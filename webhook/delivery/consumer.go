@@ -33,8 +33,9 @@ const (
 	mostInHand = 256
 	// mostOut is how many items of the queue are out at a time.
 	mostOut = 64
-	// mostInLine is how many jobs from the log wait for a consumer in memory.
-	mostInLine = 1024
+	// mostInLine is how many jobs from the log wait for a consumer in memory: what it does in
+	// patience. By way of the queue each would take three writes more.
+	mostInLine = 8192
 )
 
 // consumer delivers to one receiver. What it has to do stands in line in memory: a few items

@@ -17,8 +17,9 @@ import (
 const (
 	// queueAfter is after which time what came from the log and is not over is listed, and the
 	// queue has to have it unless it is being attempted: so the log's follower is behind by no
-	// more than an attempt, whatever receivers do.
-	queueAfter = time.Second
+	// more than an attempt, whatever receivers do. What only waits because thousands end at once
+	// is over before that.
+	queueAfter = 3 * time.Second
 	// mostMemory is how many bytes of events may wait in memory, for all receivers together.
 	mostMemory = 64 << 20
 	// spills is how many jobs are put into the queue at a time, and spillLine how many wait
