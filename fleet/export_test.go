@@ -5,7 +5,7 @@ import "time"
 // Quick has a replica that ended without a word noticed sooner.
 func (o Options) Quick() Options {
 	o.timing = usual
-	o.timing.heartbeat, o.timing.fenced, o.timing.dead = 200*time.Millisecond, 3*time.Second, 4*time.Second
+	o.timing.heartbeat, o.timing.fenced, o.timing.dead, o.timing.unwell = 200*time.Millisecond, 3*time.Second, 4*time.Second, 500*time.Millisecond
 	return o
 }
 

@@ -17,12 +17,13 @@ type timing struct {
 	fenced    time.Duration // after a heartbeat that the store has, what is held is held
 	dead      time.Duration // without a heartbeat a replica counts as dead
 	forgotten time.Duration // after it nothing is known of a replica any more
+	unwell    time.Duration // for so long a replica has to be that before others take what it has
 	patience  time.Duration // with a holder that cannot be reached: it may be on its way to another server
 }
 
 // A holder that cannot say that it is there stops before others take its slots; it goes on
 // through the election of another leader of the store's, which takes 7 s.
-var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, patience: time.Second}
+var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, unwell: 5 * time.Second, patience: time.Second}
 
 const callTime = 5 * time.Second // of one call of the store
 
@@ -91,6 +92,7 @@ type peer struct {
 	at     time.Time // of its last heartbeat, by the store's clock
 	heard  time.Time // when that was heard; zero: it was there at the start
 	silent bool      // it does not answer, and was not heard since
+	unwell time.Time // since when it is Unwell
 }
 
 // slot is a slot as the store has it.

@@ -203,8 +203,8 @@ func (f *Fleet) plan() (take map[int]uint64, surplus []int) {
 			well = well || !p.Unwell
 		}
 	}
-	if well { // those who cannot reach the upstream leave it to the others
-		alive = slices.DeleteFunc(alive, func(id string) bool { return f.peers[id].Unwell })
+	if well { // those who cannot reach the upstream leave it to the others, unless these come to that, too
+		alive = slices.DeleteFunc(alive, func(id string) bool { return f.peers[id].Unwell && time.Since(f.peers[id].unwell) > f.timing.unwell })
 	}
 	slices.Sort(alive)
 	held := f.heldLocked()

@@ -111,6 +111,12 @@ func (f *Fleet) replicaChanged(id string, c store.Change) {
 	if f.begun {
 		p.heard = time.Now()
 	}
+	if p.Unwell {
+		p.unwell = time.Now()
+		if known != nil && known.Unwell {
+			p.unwell = known.unwell
+		}
+	}
 	f.peers[id] = p
 	if c.At.After(f.newest) {
 		f.newest = c.At

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"fmt"
 	"hash/maphash"
 	"log/slog"
@@ -47,6 +48,7 @@ type Client struct {
 	holds     holds
 	redirects *redirects
 	metrics   *metrics
+	held      func(*session.Variant, int, time.Duration)
 
 	dialer   *dialer
 	polls    *fasthttp.HostClient
@@ -57,11 +59,16 @@ type Client struct {
 	forwardsMade time.Time       // guarded by mu
 }
 
-// Options is what a Client needs besides its configuration. All of it is needed.
+// Options is what a Client needs besides its configuration. All of it is needed where nothing
+// else is said.
 type Options struct {
 	Log       *slog.Logger
 	Registry  prometheus.Registerer
 	UserAgent string // of polls
+	// Held is told when a poll was answered that the upstream wants no more of them for a
+	// while: with 429 none of that credential, with 503 none of that session. It must not
+	// block. Nil: nobody wants to know.
+	Held func(v *session.Variant, status int, wait time.Duration)
 }
 
 // New makes a client of the upstream at cfg.URL; it opens no connection yet. The
@@ -88,6 +95,7 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 		rate:      newRateQueue(cfg.Rate),
 		redirects: newRedirects(o.Log),
 		metrics:   metrics,
+		held:      o.Held,
 		dialer:    d,
 		polls:     newPollClient(cfg, d),
 	}
@@ -112,6 +120,21 @@ func warnOfProxies(log *slog.Logger) {
 
 // Breaker returns the state of the circuit breaker: closed, half-open or open.
 func (c *Client) Breaker() string { return c.breaker.circuit.State().String() }
+
+// Hold is told what another process was: see Options.Held.
+func (c *Client) Hold(v *session.Variant, status int, wait time.Duration) {
+	c.holds.told(c.caller(v), status, wait)
+}
+
+// Reach opens a connection to the upstream and closes it again. It fails where that cannot be
+// reached.
+func (c *Client) Reach(ctx context.Context) error {
+	conn, err := c.dialer.dial(ctx)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
 
 // Close closes idle connections and waits for what runs in the background. No call
 // may be under way any more.

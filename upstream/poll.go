@@ -154,6 +154,9 @@ func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOption
 		return nil, brokenExchange(err)
 	}
 	c.holds.told(who, status, wait)
+	if wait > 0 && c.held != nil {
+		c.held(v, status, wait)
+	}
 	if location := c.pointsTo(v, response); location != "" {
 		c.redirects.answered(v, status, location)
 	}

@@ -157,6 +157,9 @@ func (b *bridge) openAlone(ctx context.Context) (o store.Options, err error) {
 // makeFront makes what answers status requests: the upstream's client and the cache.
 func (b *bridge) makeFront() (err error) {
 	options := upstream.Options{Log: b.log, Registry: b.registry, UserAgent: userAgent()}
+	if b.fleet != nil {
+		options.Held = func(v *session.Variant, status int, wait time.Duration) { b.door.Held(v, status, wait) }
+	}
 	b.upstream, err = upstream.New(b.cfg.Upstream, b.cfg.Breaker, options)
 	if err != nil {
 		return err

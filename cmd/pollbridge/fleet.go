@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"sync"
 	"time"
 
 	"pollbridge/admin"
@@ -15,6 +16,8 @@ import (
 	"pollbridge/store"
 	"pollbridge/store/cluster"
 	"pollbridge/watch"
+
+	"github.com/sony/gobreaker/v2"
 )
 
 // openShared connects to the NATS cluster that a fleet shares.
@@ -54,7 +57,7 @@ func (b *bridge) way() (cache.Poller, cache.Finals) {
 		return b.upstream, b.finals
 	}
 	b.door = door.New(door.Options{
-		Fleet: b.fleet, Upstream: b.upstream, Finals: b.finals, Table: b.table, ID: b.store.SessionID, Log: b.log,
+		Fleet: b.fleet, Upstream: b.upstream, Holder: b.upstream, Finals: b.finals, Table: b.table, ID: b.store.SessionID, Log: b.log,
 	})
 	b.closers = append(b.closers, b.door.Close)
 	return b.door, b.door.Finals()
@@ -111,12 +114,39 @@ func (b *bridge) startFleet() error {
 	if err := b.fleet.Start(holder{b.watcher}); err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	var looking sync.WaitGroup
+	looking.Go(func() { b.lookForUpstream(ctx) })
 	b.closers = append(b.closers, func() {
+		stop()
+		looking.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), handOver)
 		defer cancel()
 		b.step("hand over to other replicas", b.fleet.Close(ctx))
 	})
 	return nil
+}
+
+// lookForUpstream finds out, while the upstream fails, whether that is because it cannot be
+// reached from here: then others look after what this replica does, if they can.
+func (b *bridge) lookForUpstream(ctx context.Context) {
+	const interval = 2 * time.Second
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		unwell := false
+		if b.upstream.Breaker() != gobreaker.StateClosed.String() {
+			reaching, cancel := context.WithTimeout(ctx, interval)
+			unwell = b.upstream.Reach(reaching) != nil
+			cancel()
+		}
+		b.fleet.SetUnwell(unwell)
+	}
 }
 
 // holder is the watcher as a fleet sees it.

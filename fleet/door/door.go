@@ -35,6 +35,7 @@ type Statuses interface {
 type Options struct {
 	Fleet    Fleet
 	Upstream cache.Poller
+	Holder   Holder       // that is the upstream's client, too
 	Finals   cache.Finals // of all replicas
 	Table    *session.Table
 	// ID is the id of a variant's session.
@@ -50,6 +51,7 @@ type Door struct {
 	watches  *Watches
 	seen     seen
 	news     chan struct{} // holds a token when something was seen
+	heldBack chan []byte   // what others have to know of
 
 	ctx     context.Context // ends with the door
 	stop    context.CancelFunc
@@ -64,7 +66,7 @@ const askTime = 30 * time.Second
 // New returns a door. Open has to be called before the fleet starts, and the caller must Close
 // it.
 func New(o Options) *Door {
-	d := &Door{o: o, news: make(chan struct{}, 1)}
+	d := &Door{o: o, news: make(chan struct{}, 1), heldBack: make(chan []byte, mostHeld)}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d
 }
@@ -75,6 +77,8 @@ func (d *Door) Open(s Statuses) {
 	d.o.Fleet.Answer(pollKind, d.answer)
 	d.o.Fleet.Answer(seenKind, d.learn)
 	d.o.Fleet.Hear(eraseKind, d.eraseHere)
+	d.o.Fleet.Hear(heldKind, d.hold)
+	d.telling.Go(d.tellHeld)
 	d.telling.Go(d.tellUntilClosed)
 }
 

@@ -44,6 +44,7 @@ type lab struct {
 	took   time.Duration              // that a poll takes
 	seen   map[string][]session.State // what was handed on, by token
 	made   int
+	told   []string // by other replicas
 }
 
 func newLab(t *testing.T) *lab {
@@ -86,8 +87,16 @@ func (l *lab) Poll(_ context.Context, v *session.Variant, o session.PollOptions)
 	}
 }
 
+// Hold is the upstream's, too.
+func (l *lab) Hold(v *session.Variant, status int, wait time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told = append(l.told, fmt.Sprint(v.Token, " ", status, " ", wait))
+}
+
 type replica struct {
 	*fleet.Fleet
+	door     *door.Door
 	statuses *cache.Statuses
 	finals   *store.Finals
 	cluster  *cluster.Cluster
@@ -111,7 +120,7 @@ func (l *lab) start() *replica {
 	id := fmt.Sprintf("r%d", l.made)
 	f, err := fleet.Open(within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
-	d := door.New(door.Options{Fleet: f, Upstream: l, Finals: finals, Table: l.table, ID: s.SessionID, Log: log})
+	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Finals: finals, Table: l.table, ID: s.SessionID, Log: log})
 	t.Cleanup(d.Close)
 	cacheConfig := cache.DefaultConfig()
 	cacheConfig.MaxSize = 8 << 20
@@ -134,7 +143,7 @@ func (l *lab) start() *replica {
 	d.Open(statuses)
 	testkit.NoError(t, f.Start(nobody{}))
 	t.Cleanup(func() { f.Close(within(t)) })
-	return &replica{f, statuses, finals, c, s.SessionID}
+	return &replica{f, d, statuses, finals, c, s.SessionID}
 }
 
 // nobody looks after sessions.
@@ -274,6 +283,19 @@ func TestOriginsAreLearned(t *testing.T) {
 	if fields, known := replicas[1].statuses.CORS(v, "https://a.example"); !known || len(fields) != 1 || string(fields[0].Value) != "https://a.example" {
 		t.Errorf("CORS = %v, %v", fields, known)
 	}
+}
+
+// TestHeldBack: what the upstream said to one, all others know.
+func TestHeldBack(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(3)
+	replicas[0].door.Held(l.variant("a"), http.StatusTooManyRequests, time.Minute)
+	testkit.Eventually(t, "two others know", func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return slices.Equal(l.told, []string{"a 429 1m0s", "a 429 1m0s"})
+	})
 }
 
 // TestCutOff: without the others a replica asks the upstream itself, and tells them later.

@@ -34,7 +34,7 @@ const (
 	// mostOut is how many items of the queue are out at a time.
 	mostOut = 64
 	// mostInLine is how many jobs from the log wait for a consumer in memory: what it does in
-	// patience. By way of the queue each would take three writes more.
+	// queueAfter. By way of the queue each would take three writes more.
 	mostInLine = 8192
 )
 
