@@ -9,6 +9,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"pollbridge/event"
 	"pollbridge/store"
 	"pollbridge/webhook/send"
 )
@@ -123,12 +124,13 @@ func (c *consumer) take() *store.Consumer {
 
 // put takes an item of the queue in. If its job is there already, it ends with that.
 func (c *consumer) put(item *store.Item) {
+	w := readWork(item.Value)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.items++
 	j := c.jobs[item.Name]
 	if j == nil {
-		j = &job{name: item.Name, look: true}
+		j = &job{name: item.Name, work: w, look: true}
 		c.jobs[j.name] = j
 		c.line = append(c.line, j)
 		c.wakeUp()
@@ -154,9 +156,6 @@ func (c *consumer) offer(j *job) bool {
 			known.done = func() { first(); second() }
 		} else {
 			known.done, known.since = j.done, j.since
-		}
-		if known.work.Event == "" { // its item was not read yet
-			known.work = j.work
 		}
 		return true
 	}
@@ -294,11 +293,13 @@ func (c *consumer) process(j *job, slot bool) {
 	c.finish(j)
 }
 
-// value is what the item of a job says.
-func (c *consumer) value(j *job) []byte {
+// complete adds to a job what an item of an earlier version does not say.
+func (c *consumer) complete(j *job, e *event.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return j.items[0].Value
+	if j.work.Recorded.IsZero() {
+		j.work.Type, j.work.Recorded = e.Type, e.Recorded
+	}
 }
 
 // finish ends a job of which the record says all. That is enough, unless nobody takes any
@@ -332,7 +333,7 @@ func (c *consumer) leaveLocked(j *job) {
 	c.inHand--
 	c.items -= len(j.items)
 	if len(j.late) > 0 {
-		again := &job{name: j.name, look: true, items: j.late}
+		again := &job{name: j.name, work: j.work, look: true, items: j.late}
 		c.jobs[j.name] = again
 		c.line = append(c.line, again)
 	}
