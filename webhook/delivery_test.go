@@ -401,7 +401,11 @@ func TestRetryAfter(t *testing.T) {
 			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r)
 			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 			b.changed(change("ses_a", session.Succeeded))
-			d := b.ended(sub, delivery.Waiting)
+			var d delivery.Delivery
+			testkit.Eventually(t, "an attempt was made", func() bool {
+				d = b.ended(sub, delivery.Waiting)
+				return len(d.Attempts) > 0
+			})
 			wait := d.Next.Sub(d.Attempts[0].At)
 			if wait < c.least || wait > c.most+5*time.Second {
 				t.Errorf("the next attempt is after %v; want %v to %v", wait, c.least, c.most)

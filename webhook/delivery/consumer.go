@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"pollbridge/event"
 	"pollbridge/store"
 	"pollbridge/webhook/send"
 )
@@ -125,12 +125,13 @@ func (c *consumer) take() *store.Consumer {
 
 // put takes an item of the queue in. If its job is there already, it ends with that.
 func (c *consumer) put(item *store.Item) {
+	w := readWork(item.Value)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.items++
 	j := c.jobs[item.Name]
 	if j == nil {
-		j = &job{name: item.Name, look: true}
+		j = &job{name: item.Name, work: w, look: true}
 		c.jobs[j.name] = j
 		c.line = append(c.line, j)
 		c.wakeUp()
@@ -156,9 +157,6 @@ func (c *consumer) offer(j *job) bool {
 			known.done = func() { first(); second() }
 		} else {
 			known.done, known.since = j.done, j.since
-		}
-		if known.work.Event == "" { // its item was not read yet
-			known.work = j.work
 		}
 		return true
 	}
@@ -296,15 +294,13 @@ func (c *consumer) process(j *job, slot bool) {
 	c.finish(j)
 }
 
-// taskOf is what a job is about, as its item says if it has not come from the log, too.
-func (c *consumer) taskOf(j *job) (work, error) {
+// complete adds to a job what an item of an earlier version does not say.
+func (c *consumer) complete(j *job, e *event.Event) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if j.work.Event != "" {
-		return j.work, nil
+	if j.work.Recorded.IsZero() {
+		j.work.Type, j.work.Recorded = e.Type, e.Recorded
 	}
-	err := json.Unmarshal(j.items[0].Value, &j.work)
-	return j.work, err
 }
 
 // finish ends a job of which the record says all. That is enough, unless nobody takes any
@@ -338,7 +334,7 @@ func (c *consumer) leaveLocked(j *job) {
 	c.inHand--
 	c.items -= len(j.items)
 	if len(j.late) > 0 {
-		again := &job{name: j.name, look: true, items: j.late}
+		again := &job{name: j.name, work: j.work, look: true, items: j.late}
 		c.jobs[j.name] = again
 		c.line = append(c.line, again)
 	}

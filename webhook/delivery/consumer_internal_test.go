@@ -44,7 +44,7 @@ func TestARetryThatIsDueAtOnce(t *testing.T) {
 func TestAnItemBeforeItsEvent(t *testing.T) {
 	c := idle()
 	w := work{Subscription: "sub_a", Subject: "ses_a", Event: "evt_a", Position: 7}
-	c.put(&store.Item{Name: "dlv_a-7"})
+	c.put(&store.Item{Name: "dlv_a-7", Value: encoded(w)})
 	if !c.offer(&job{name: "dlv_a-7", work: w, done: func() {}, since: time.Now().Add(-time.Minute)}) {
 		t.Fatal("the event is not taken")
 	}

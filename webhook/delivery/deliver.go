@@ -23,8 +23,8 @@ type worker struct{ s *Service }
 // record says what was done. Where an attempt was made and could not be recorded, that is
 // all that is tried again. free is called when the receiver is not needed any more.
 func (w worker) deliver(c *consumer, j *job, free func()) error {
-	if task, err := c.taskOf(j); err != nil || task.Event == "" {
-		w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name, "error", err)
+	if j.work.Event == "" {
+		w.s.log.Error("skipping an unreadable item of the delivery queue", "item", j.name)
 		return nil
 	}
 	const often = 10 // nobody is that unlucky
@@ -45,7 +45,7 @@ func (w worker) deliver(c *consumer, j *job, free func()) error {
 func (w worker) step(c *consumer, j *job, free func()) error {
 	ctx, cancel := storeContext()
 	defer cancel()
-	if err := w.read(ctx, j); err != nil {
+	if err := w.read(ctx, c, j); err != nil {
 		return err
 	}
 	task := j.work
@@ -100,7 +100,7 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 
 // read reads the event of a job, unless memory has it. There is none where it was erased, or
 // is not kept any more.
-func (w worker) read(ctx context.Context, j *job) error {
+func (w worker) read(ctx context.Context, c *consumer, j *job) error {
 	if j.sent != nil {
 		return nil // what came of it is recorded in any case, or taken back after that
 	}
@@ -115,8 +115,8 @@ func (w worker) read(ctx context.Context, j *job) error {
 		}
 	}
 	j.event = e
-	if e != nil && j.work.Recorded.IsZero() { // an item of an earlier version
-		j.work.Type, j.work.Recorded = e.Type, e.Recorded
+	if e != nil {
+		c.complete(j, e)
 	}
 	return nil
 }

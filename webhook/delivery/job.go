@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -23,6 +24,14 @@ type work struct {
 
 func workOf(subscriptionID string, e *event.Event, round int) work {
 	return work{subscriptionID, e.Key, e.ID, e.Type, e.Position, e.Recorded, round}
+}
+
+// readWork is what an item says; without an event where it cannot be read.
+func readWork(item []byte) (w work) {
+	if json.Unmarshal(item, &w) != nil {
+		return work{}
+	}
+	return w
 }
 
 // itemName tells rounds apart, and the events of a session that was erased from those
