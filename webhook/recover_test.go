@@ -23,9 +23,9 @@ func TestRecoverInParts(t *testing.T) {
 	for i := range events {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
+	b.idle() // so all were fanned out, to nobody
 	_, err := b.Update(t.Context(), sub.ID, webhook.SubscriptionPatch{Enabled: new(true)})
 	testkit.NoError(t, err)
-	b.idle() // so all were fanned out, to nobody
 	calls, recovered := 0, 0
 	for from := ""; calls == 0 || from != ""; calls++ {
 		n, next, err := b.Recover(t.Context(), sub.ID, since, from)
