@@ -81,7 +81,7 @@ func (c *Config) Validate() error {
 	m.Within("store", c.Store.Engine.Validate())
 	m.Within("store", c.Store.Data.Validate())
 	m.Within("store.nats", c.Store.NATS.Validate())
-	m.NotBuilt(c.Store.NATS.URL == "", "store.nats.url")
+	m.NotBuilt(c.Store.NATS.URL == "" || fleetIsBuilt, "store.nats.url")
 	c.validateFleet(&m)
 	m.Within("admin", c.Admin.Validate())
 	m.Within("log", c.Log.Validate())

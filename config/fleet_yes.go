@@ -1,0 +1,5 @@
+//go:build fleet
+
+package config
+
+const fleetIsBuilt = true

@@ -1,0 +1,94 @@
+//go:build fleet
+
+package trial_test
+
+import (
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/internal/testkit"
+)
+
+// TestReplicasComeAndGo: ten replicas are started and stopped at random, some without a word, while
+// signings end. Each end is told, under one id.
+func TestReplicasComeAndGo(t *testing.T) {
+	lasts, signings := 40*time.Second, 60
+	if full() {
+		lasts, signings = 5*time.Minute, 300
+	}
+	l := newLab(t, 3)
+	for range 7 {
+		l.replicas = append(l.replicas, l.newReplica())
+	}
+	l.front = front(t, l.replicas)
+	for _, r := range l.replicas[3:] {
+		r.start()
+	}
+	for _, r := range l.replicas[3:] {
+		r.ready()
+	}
+	stop := make(chan struct{})
+	var going sync.WaitGroup
+	going.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(rand.N(2 * time.Second)):
+			}
+			switch r := l.replicas[1+rand.N(len(l.replicas)-1)]; { // one stays, so that somebody is there
+			case !r.running():
+				r.start()
+			case rand.N(2) == 0:
+				r.kill()
+			default:
+				r.drain()
+			}
+		}
+	})
+	var tokens []string
+	for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(lasts / time.Duration(signings/6)) {
+		tokens = append(tokens, l.sign(6, time.Second, 20*time.Second)...)
+	}
+	close(stop)
+	going.Wait()
+	// A session may change hands again before anybody has taken it up.
+	late := l.delivered(tokens, time.Minute)
+	t.Logf("the last of %d signings is told %v after its end", len(tokens), late.Round(time.Millisecond))
+}
+
+// TestRollingRestarts: replicas and servers of NATS are started anew one after the other, and
+// neither clients nor receivers notice.
+func TestRollingRestarts(t *testing.T) {
+	l := newLab(t, 3)
+	tokens := l.sign(60, 5*time.Second, 25*time.Second)
+	stop := l.pollOn(tokens)
+	for _, r := range l.replicas {
+		r.drain()
+		r.start()
+		r.ready()
+		l.balanced()
+	}
+	for _, s := range l.nats.Servers {
+		s.Terminate()
+		s.Start()
+		s.WaitHealthy()
+		testkit.Eventually(t, "all replicas are ready", func() bool {
+			for _, r := range l.replicas {
+				if status, _ := r.call("GET", "/readyz", nil); status != 200 {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	late := l.delivered(tokens, moved)
+	answers, wrong := stop()
+	t.Logf("the last of %d signings is told %v after its end; clients were answered %v", len(tokens), late.Round(time.Millisecond), answers)
+	if len(wrong) > 0 {
+		t.Errorf("clients were answered wrongly: %v", wrong)
+	}
+	l.neverTwoForLong(tokens, 8)
+}

@@ -1,0 +1,241 @@
+//go:build fleet
+
+package trial_test
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	mathrand "math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/natscluster"
+)
+
+// full reports whether faults last as long as they are described.
+func full() bool { return os.Getenv("POLLBRIDGE_TRIAL") == "full" }
+
+// lab is a fleet with all that is around it.
+type lab struct {
+	t        *testing.T
+	nats     *natscluster.Cluster
+	up       *upstream
+	hooks    *testkit.Receiver
+	replicas []*replica
+	front    string // the load balancer's address
+	key      string // the file of the encryption key
+	relays   map[*replica][]*relay
+	made     int
+}
+
+// newLab starts three servers, a number of replicas, and a load balancer in front of them.
+func newLab(t *testing.T, replicas int) *lab {
+	t.Helper()
+	l := &lab{t: t, nats: natscluster.Start(t, 3, natscluster.Settings{}), up: newUpstream(t), hooks: testkit.NewReceiver(t, testkit.AnswerStatus(204)), relays: map[*replica][]*relay{}}
+	secret := make([]byte, 32)
+	rand.Read(secret)
+	l.key = filepath.Join(t.TempDir(), "key")
+	testkit.NoError(t, os.WriteFile(l.key, []byte(hex.EncodeToString(secret)), 0o600))
+	for range replicas {
+		l.replicas = append(l.replicas, l.newReplica())
+	}
+	for _, r := range l.replicas {
+		r.start()
+	}
+	for _, r := range l.replicas {
+		r.ready()
+	}
+	l.front = front(t, l.replicas)
+	status, answer := l.replicas[0].call("POST", "/v1/subscriptions", []byte(`{"url":"`+l.hooks.URL+`"}`))
+	if status != 201 {
+		t.Fatalf("the subscription is answered %d %s", status, answer)
+	}
+	l.balanced()
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, r := range l.replicas {
+				t.Logf("log of %s:\n%s", r.public, tail(r.text()))
+			}
+		}
+	})
+	return l
+}
+
+// tail is the end of a log, without what is said of each request.
+func tail(text string) string {
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return strings.Contains(line, "msg=request ") })
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
+
+// newReplica prepares a replica, which reaches each server of NATS through a relay.
+func (l *lab) newReplica() *replica {
+	l.t.Helper()
+	ports := freePorts(l.t, 2)
+	r := &replica{public: "127.0.0.1:" + ports[0], private: "127.0.0.1:" + ports[1], t: l.t, log: filepath.Join(l.t.TempDir(), "log")}
+	var urls []string
+	for _, server := range l.nats.Servers {
+		relay := newRelay(l.t, server.Addr)
+		l.relays[r] = append(l.relays[r], relay)
+		urls = append(urls, "nats://"+relay.addr)
+	}
+	r.env = []string{
+		"POLLBRIDGE_LISTEN=" + r.public, "POLLBRIDGE_ADMIN_LISTEN=" + r.private, "POLLBRIDGE_ADMIN_KEY=" + managementKey, "POLLBRIDGE_UPSTREAM_URL=" + l.up.url,
+		"POLLBRIDGE_STORE_NATS_URL=" + strings.Join(urls, ","), "POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + l.key,
+		"POLLBRIDGE_WEBHOOK_ALLOW_HTTP=true", "POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", fmt.Sprint("POLLBRIDGE_WEBHOOK_ALLOW_PORTS=", l.hooks.Port()),
+	}
+	l.t.Cleanup(r.kill)
+	return r
+}
+
+// balanced waits until the replicas that run have their shares.
+func (l *lab) balanced() {
+	l.t.Helper()
+	var running []*replica
+	for _, r := range l.replicas {
+		if r.running() {
+			running = append(running, r)
+		}
+	}
+	testkit.Eventually(l.t, "each replica has its share", func() bool {
+		_, answer := running[0].call("GET", "/v1/replicas", nil)
+		var list struct{ Items []struct{ Share float64 } }
+		if json.Unmarshal([]byte(answer), &list) != nil || len(list.Items) != len(running) {
+			return false
+		}
+		for _, r := range list.Items {
+			if r.Share < 0.9/float64(len(running)) {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// sign has signings begin, each with a poll of a client, that end at random within a time after
+// another. It returns their tokens.
+func (l *lab) sign(n int, after, within time.Duration) []string {
+	l.t.Helper()
+	now := time.Now()
+	tokens := make([]string, n)
+	var beginning sync.WaitGroup
+	limit := make(chan struct{}, 16)
+	for i := range tokens {
+		l.made++
+		tokens[i] = fmt.Sprintf("t%d", l.made)
+		l.up.end(tokens[i], now.Add(after+mathrand.N(within)))
+		limit <- struct{}{}
+		beginning.Go(func() {
+			defer func() { <-limit }()
+			if status, answer := poll(l.front, tokens[i]); status != 200 {
+				l.t.Errorf("the first poll of %s is answered %d %s", tokens[i], status, answer)
+			}
+		})
+	}
+	beginning.Wait()
+	return tokens
+}
+
+// delivered waits until the end of each signing was delivered, and checks that none was told
+// under two ids, nor later than worst after its end. It returns how late the last one was.
+func (l *lab) delivered(tokens []string, worst time.Duration) (latest time.Duration) {
+	l.t.Helper()
+	testkit.Eventually(l.t, fmt.Sprint("the ends of ", len(tokens), " signings are delivered"), func() bool {
+		told := l.told()
+		return !slices.ContainsFunc(tokens, func(token string) bool { return told[token+" session.succeeded"] == nil })
+	})
+	told := l.told()
+	for _, token := range tokens {
+		end := told[token+" session.succeeded"]
+		l.up.mu.Lock()
+		late := end.at.Sub(l.up.signing(token).ends)
+		l.up.mu.Unlock()
+		latest = max(latest, late)
+		if late > worst {
+			l.t.Errorf("%s is told %v after its end", token, late)
+		}
+	}
+	for what, one := range told {
+		if len(one.ids) != 1 {
+			l.t.Errorf("%s has the ids %v", what, slices.Collect(maps.Keys(one.ids)))
+		}
+	}
+	return latest
+}
+
+// telling is what was told of a signing, of one type.
+type telling struct {
+	at  time.Time // the first time
+	ids map[string]bool
+}
+
+func (l *lab) told() map[string]*telling {
+	told := map[string]*telling{}
+	for _, w := range l.hooks.Got() {
+		what := fmt.Sprint(w.Data["token"], " ", w.Type)
+		if told[what] == nil {
+			told[what] = &telling{w.At, map[string]bool{}}
+		}
+		told[what].ids[w.ID()] = true
+	}
+	return told
+}
+
+// pollOn has clients poll signings through the load balancer, until stop is called, which returns
+// how they were answered.
+func (l *lab) pollOn(tokens []string) (stop func() (answers map[int]int, wrong []string)) {
+	stopped := make(chan struct{})
+	var mu sync.Mutex
+	answers, wrong := map[int]int{}, []string{}
+	var polling sync.WaitGroup
+	for range 8 {
+		polling.Go(func() {
+			for {
+				select {
+				case <-stopped:
+					return
+				case <-time.After(50 * time.Millisecond): // a client's own pace
+				}
+				began := time.Now()
+				status, answer := poll(l.front, tokens[mathrand.N(len(tokens))])
+				mu.Lock()
+				answers[status]++
+				if status != 200 && len(wrong) < 20 {
+					wrong = append(wrong, fmt.Sprintf("%s after %v: %d %.200s", began.Format("15:04:05.000"), time.Since(began), status, answer))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	return func() (map[int]int, []string) {
+		close(stopped)
+		polling.Wait()
+		return answers, wrong
+	}
+}
+
+// neverTwoForLong checks that no signing was polled more often than once in a window, except for a
+// window here and there when it changed hands.
+func (l *lab) neverTwoForLong(tokens []string, changes int) {
+	l.t.Helper()
+	for _, token := range tokens {
+		polls, _ := l.up.asked(token)
+		close := 0
+		for i := 1; i < len(polls); i++ {
+			if polls[i].Sub(polls[i-1]) < 950*time.Millisecond {
+				close++
+			}
+		}
+		if close > 2*changes {
+			l.t.Errorf("%s was polled %d times, %d of them within a window of the one before", token, len(polls), close)
+		}
+	}
+}
