@@ -141,12 +141,12 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 	ctx, cancel := either(ctx, st.s.ctx)
 	defer cancel()
 	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
-	consumer, err := st.js.OrderedConsumer(ctx, cfg)
+	consumer, err := st.consumerFor(ctx, cfg)
 	if err != nil {
-		return st.s.failed("read", err)
+		return err
 	}
-	if info, err := consumer.Info(ctx); err != nil || info.NumPending == 0 {
-		return st.s.failed("read", err)
+	if info, err := st.about(ctx, consumer); err != nil || info.NumPending == 0 {
+		return err
 	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
 	if err != nil {
@@ -161,9 +161,9 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 		case err != nil:
 			return st.s.failed("read", err)
 		case len(some) == 0: // what there was may have gone, or is on its way
-			info, err := consumer.Info(ctx)
+			info, err := st.about(ctx, consumer)
 			if err != nil {
-				return st.s.failed("read", err)
+				return err
 			}
 			if left = info.NumPending; info.Delivered.Stream > last {
 				left++
@@ -174,6 +174,23 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 		}
 	}
 	return nil
+}
+
+// consumerFor makes a consumer for reading. What the server is asked while it is started anew it
+// never answers, so this and about are bounded.
+func (st stream) consumerFor(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	ctx, cancel := st.s.look(ctx)
+	defer cancel()
+	consumer, err := st.js.OrderedConsumer(ctx, cfg)
+	return consumer, st.s.failed("read", err)
+}
+
+// about is what the server says of a consumer.
+func (st stream) about(ctx context.Context, consumer jetstream.Consumer) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := st.s.look(ctx)
+	defer cancel()
+	info, err := consumer.Info(ctx)
+	return info, st.s.failed("read", err)
 }
 
 // nextOf waits for some messages, but not for long. left is how many more there are.
