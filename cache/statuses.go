@@ -319,10 +319,10 @@ func (s *Statuses) stale(known *record, locale int, err error) (Result, bool) {
 	return result, true
 }
 
-// Learn takes an observation of v that another process has made and nobody has kept, as if it
-// was made here.
+// Learn takes an observation of v that another process has made, as if it was made here. It is
+// kept, unless it is marked as made elsewhere.
 func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
-	if o.State.Final() {
+	if o.State.Final() && !o.Elsewhere {
 		s.keep(v, o)
 	}
 	s.observed(v, o)

@@ -48,7 +48,7 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 		switch {
 		case here && !fenced:
 			return nil, ErrHere
-		case f.store.Err() != nil, here:
+		case f.store.Up().Err() != nil, here:
 			return nil, ErrCutOff
 		}
 		answer, err := f.store.Ask(ctx, subject(n, kind), question)
@@ -62,7 +62,7 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 			// It may have become the holder this moment, or be on its way to another server,
 			// or very busy.
 			if silent != 1 && min(time.Since(began), time.Since(known.since)) >= f.timing.patience {
-				if err := f.want(ctx, n, known.owner); err != nil {
+				if err := f.want(ctx, n, known.owner, silent > 0); err != nil {
 					return nil, err
 				}
 			}
@@ -90,8 +90,8 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // want has a slot taken if owner still has it.
-func (f *Fleet) want(ctx context.Context, n int, owner string) error {
-	w := want{n, owner, make(chan struct{})}
+func (f *Fleet) want(ctx context.Context, n int, owner string, hangs bool) error {
+	w := want{n, owner, hangs, make(chan struct{})}
 	select {
 	case f.wants <- w:
 	case <-f.ctx.Done():
@@ -121,7 +121,11 @@ func (f *Fleet) answer(n int) {
 		if !here || handler == nil {
 			return []byte{notHere}
 		}
-		return append([]byte{answered}, handler(ctx, question)...)
+		answer := handler(ctx, question)
+		if ctx.Err() != nil {
+			return []byte{notHere} // it was lost meanwhile, and what was found out may be an error for that
+		}
+		return append([]byte{answered}, answer...)
 	})
 	if err != nil {
 		f.log.Warn("a slot of the fleet cannot be answered for", "slot", n, "error", err)

@@ -25,6 +25,9 @@ type timing struct {
 // through the election of another leader of the store's, which takes 7 s.
 var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, unwell: 5 * time.Second, patience: time.Second}
 
+// gap is longer than heartbeats are apart, and come back, while all is well.
+func (t timing) gap() time.Duration { return 5 * t.heartbeat / 2 }
+
 const callTime = 5 * time.Second // of one call of the store
 
 // Slot is a slot that changes hands.
@@ -74,16 +77,19 @@ type Fleet struct {
 	wake    chan struct{} // holds a token when slots should be looked at
 	wants   chan want     // slots that somebody cannot wait for
 
-	mu       sync.Mutex
-	own      Replica          // guarded by mu, as all below
-	begun    bool             // what was there at the start is known
-	peers    map[string]*peer // by id
-	slots    [Slots]slot      // as the store has them
-	held     map[int]*holding // by this replica
-	lost     map[int]*holding // that others have taken, until that is dealt with
-	newest   time.Time        // heartbeat of all, by the store's clock
-	ownHeard time.Time        // when the last own heartbeat came back
-	renewed  time.Time        // when the last heartbeat began that the store has
+	mu           sync.Mutex
+	own          Replica           // guarded by mu, as all below
+	begun        bool              // what was there at the start is known
+	peers        map[string]*peer  // by id
+	slots        [Slots]slot       // as the store has them
+	held         map[int]*holding  // by this replica
+	lost         map[int]*holding  // that others have taken, until that is dealt with
+	newest       time.Time         // heartbeat of all, by the store's clock
+	ownHeard     time.Time         // when the last own heartbeat came back
+	currentSince time.Time         // since when they come back without a break
+	beats        map[int]time.Time // when heartbeats began that have not come back
+	renewed      time.Time         // when the last one began that has
+	downSince    time.Time         // since when the store cannot be reached; zero: it can
 }
 
 // peer is a replica as the store has it.
@@ -91,8 +97,8 @@ type peer struct {
 	Replica
 	at     time.Time // of its last heartbeat, by the store's clock
 	heard  time.Time // when that was heard; zero: it was there at the start
-	silent bool      // it does not answer, and was not heard since
 	unwell time.Time // since when it is Unwell
+	hangs  bool      // it gave no sign of life when it was last asked in vain
 }
 
 // slot is a slot as the store has it.
@@ -112,7 +118,7 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
 		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, watches: o.Watches, timing: cmp.Or(o.timing, usual), own: o.Replica,
 		handlers: map[string]Handler{}, hearers: map[string]func(context.Context, []byte){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
-		peers: map[string]*peer{}, held: map[int]*holding{}, lost: map[int]*holding{},
+		peers: map[string]*peer{}, beats: map[int]time.Time{}, held: map[int]*holding{}, lost: map[int]*holding{},
 	}
 	var err error
 	if f.bucket, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "fleet"}); err != nil {
@@ -136,6 +142,7 @@ func (f *Fleet) Start(h Holder) error {
 		return err
 	}
 	f.running.Go(f.beat)
+	f.running.Go(f.noteConnection)
 	f.running.Go(f.balanceUntilClosed)
 	return nil
 }
@@ -182,24 +189,49 @@ func (f *Fleet) wakeUp() {
 	}
 }
 
-// beat says again and again that this replica is there.
+// beat says again and again that this replica is there, and sooner again where that fails.
 func (f *Fleet) beat() {
-	tick := time.NewTicker(f.timing.heartbeat)
-	defer tick.Stop()
 	failed := false
 	for {
-		ctx, cancel := context.WithTimeout(f.ctx, callTime)
+		ctx, cancel := context.WithTimeout(f.ctx, f.timing.heartbeat)
 		err := f.sayHere(ctx)
 		cancel()
-		if err != nil && f.ctx.Err() == nil && !failed {
-			f.log.Warn("this replica cannot tell the others that it is there", "error", err)
+		pause := f.timing.heartbeat
+		if err != nil {
+			if pause /= 8; f.ctx.Err() == nil && !failed {
+				f.log.Warn("this replica cannot tell the others that it is there", "error", err)
+			}
 		}
 		failed = err != nil
 		select {
 		case <-f.ctx.Done():
 			return
-		case <-tick.C:
+		case <-time.After(pause):
 		}
+	}
+}
+
+// noteConnection notes since when the store cannot be reached.
+func (f *Fleet) noteConnection() {
+	const look = 50 * time.Millisecond
+	for {
+		up := f.store.Up()
+		select {
+		case <-f.ctx.Done():
+			return
+		case <-up.Done():
+		}
+		f.mu.Lock()
+		f.downSince = time.Now()
+		f.mu.Unlock()
+		for f.store.Up().Err() != nil {
+			if pause(f.ctx, look) != nil {
+				return
+			}
+		}
+		f.mu.Lock()
+		f.downSince = time.Time{}
+		f.mu.Unlock()
 	}
 }
 
@@ -210,14 +242,10 @@ func (f *Fleet) sayHere(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	f.own.Watches = watches
+	f.own.Beat++
+	f.beats[f.own.Beat] = time.Now()
 	record := replicaRecord{recordVersion, f.own}
 	f.mu.Unlock()
-	began := time.Now()
-	if _, err := f.bucket.Put(ctx, replicaKey+f.id, encoded(record), f.timing.forgotten); err != nil {
-		return err
-	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.renewed = began
-	return nil
+	_, err := f.bucket.Put(ctx, replicaKey+f.id, encoded(record), f.timing.forgotten)
+	return err
 }

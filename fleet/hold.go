@@ -18,6 +18,7 @@ import (
 
 // holding is a slot that this replica holds.
 type holding struct {
+	since     time.Time // when this replica took it
 	from      time.Time // when whoever held it before has surely stopped
 	answering *store.Answering
 }
@@ -32,6 +33,7 @@ func (h *holding) stopAnswering() {
 type want struct {
 	slot  int
 	owner string        // who that is
+	hangs bool          // it is there, and gives no sign of life
 	done  chan struct{} // closed when it was tried to take it
 }
 
@@ -56,6 +58,7 @@ func (f *Fleet) slotChanged(name string, c store.Change) {
 		f.log.Warn("another replica has taken over", "slot", n, "replica", r.Owner)
 		delete(f.held, n)
 		f.lost[n] = h
+		h.stopAnswering()
 	}
 	f.mu.Unlock()
 	if r.Owner != f.id {
@@ -72,29 +75,37 @@ func (f *Fleet) endLost() {
 	if len(lost) == 0 {
 		return
 	}
-	for _, h := range lost {
-		h.stopAnswering()
-	}
 	f.holder.End(slices.Collect(maps.Keys(lost)))
 }
 
-// aliveLocked reports whether a replica is there, as far as is known here.
+// aliveLocked reports whether a replica is there, as far as is known here. One is missed only
+// after a while in which this replica would have heard it: without a leader of the store's nobody
+// is heard.
 func (f *Fleet) aliveLocked(p *peer) bool {
-	if p == nil || p.silent {
+	if p == nil {
 		return false
 	}
-	late := f.newest.Sub(p.at) > f.timing.dead
-	// The store's clock may jump with its leader; what was there at the start is judged by it
-	// alone, or a fleet that was killed would wait for itself.
-	return !late || !p.heard.IsZero() && time.Since(p.heard) < f.timing.dead-f.timing.heartbeat
+	since := f.currentSince
+	patience := f.timing.dead - f.timing.heartbeat
+	switch {
+	case f.newest.Sub(p.at) <= f.timing.dead: // by the store's clock, which may jump with its leader
+		return true
+	case p.heard.IsZero(): // it was there at the start: of before, unless it says something
+		patience = f.timing.gap()
+	case p.heard.After(since):
+		since = p.heard
+	}
+	return !f.currentLocked() || time.Since(since) < patience
 }
 
 // fencedLocked reports whether this replica must not act as the holder of what it holds: others
-// may be about to take it.
-func (f *Fleet) fencedLocked() bool { return time.Since(f.renewed) >= f.timing.fenced }
+// may have taken it, or be about to.
+func (f *Fleet) fencedLocked() bool {
+	return time.Since(f.renewed) >= f.timing.fenced || !f.downSince.IsZero() && time.Since(f.downSince) >= f.window
+}
 
 // currentLocked reports whether what is known of others is current.
-func (f *Fleet) currentLocked() bool { return time.Since(f.ownHeard) < 5*f.timing.heartbeat/2 }
+func (f *Fleet) currentLocked() bool { return time.Since(f.ownHeard) < f.timing.gap() }
 
 // Holds reports whether this replica looks after a session now.
 func (f *Fleet) Holds(sessionID string) bool {
@@ -109,6 +120,17 @@ func (f *Fleet) Owns(sessionID string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.held[SlotOf(sessionID)] != nil
+}
+
+// Since is when this replica began to look after a session, if it does.
+func (f *Fleet) Since(sessionID string) (at time.Time, held bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h := f.held[SlotOf(sessionID)]
+	if h == nil {
+		return time.Time{}, false
+	}
+	return h.since, true
 }
 
 // Ready waits until whoever looked after a session before has surely stopped. The error is the
@@ -164,7 +186,7 @@ func (f *Fleet) takeWanted(first want) {
 			continue // it has changed hands since
 		}
 		if p := f.peers[w.owner]; p != nil {
-			p.silent = true
+			p.hangs = w.hangs
 		}
 		free[w.slot] = f.slots[w.slot].revision
 	}
@@ -209,16 +231,19 @@ func (f *Fleet) plan() (take map[int]uint64, surplus []int) {
 	slices.Sort(alive)
 	held := f.heldLocked()
 	var free []int
+	take = map[int]uint64{}
 	for n, s := range f.slots {
-		// A write of this replica that seemed to fail may have been made.
-		mine := s.owner == f.id && f.held[n] == nil
-		if s.owner == "" || mine || !f.aliveLocked(f.peers[s.owner]) {
+		switch {
+		case s.owner == f.id && f.held[n] == nil:
+			// A write that seemed to fail was made, or one that gave the slot back failed. Nobody
+			// else takes it, whatever this replica's share.
+			take[n] = s.revision
+		case s.owner == "", !f.aliveLocked(f.peers[s.owner]):
 			free = append(free, n)
 		}
 	}
-	mine, share := len(f.held), f.share(alive)
+	mine, share := len(f.held)+len(take), f.share(alive)
 	if missing := share - mine; missing > 0 {
-		take = map[int]uint64{}
 		for _, i := range rand.Perm(len(free))[:min(missing, len(free))] { // or all would take the same
 			take[free[i]] = f.slots[free[i]].revision
 		}
@@ -235,7 +260,7 @@ func (f *Fleet) plan() (take map[int]uint64, surplus []int) {
 			surplus = append(surplus, n)
 		}
 	}
-	return nil, surplus
+	return take, surplus
 }
 
 // share is how many slots this replica should hold.
@@ -285,7 +310,7 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
 	defer cancel()
 	f.mu.Lock()
-	from := f.slots[n].keeper
+	from, stops := f.slots[n].keeper, f.stopsLocked(f.slots[n].owner)
 	f.mu.Unlock()
 	value := encoded(slotRecord{Version: recordVersion, Owner: f.id, Keeper: f.id})
 	var revision uint64
@@ -301,9 +326,9 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 		}
 		return none
 	}
-	h := &holding{}
+	h := &holding{since: time.Now()}
 	if before != 0 {
-		h.from = time.Now().Add(f.window)
+		h.from = stops.Add(f.window)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -313,6 +338,23 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 	f.slots[n] = slot{f.id, f.id, revision, time.Now()}
 	f.held[n] = h
 	return Slot{n, from}
+}
+
+// stopsLocked is when a holder has surely stopped: at once if it has handed the slot back or has no
+// connection to the store any more, else when it knows that it is not heard.
+func (f *Fleet) stopsLocked(owner string) time.Time {
+	now := time.Now()
+	if p := f.peers[owner]; p != nil && p.hangs && owner != f.id {
+		return later(now, p.heard.Add(f.timing.fenced))
+	}
+	return now
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // release hands slots back, once nothing goes on about their sessions.

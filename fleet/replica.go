@@ -19,6 +19,7 @@ type Replica struct {
 	// Unwell says that it cannot reach the upstream: others do better.
 	Unwell  bool `json:"unwell,omitempty"`
 	Watches int  `json:"watches,omitempty"` // how many sessions it watches
+	Beat    int  `json:"beat,omitempty"`    // counts what it says of itself
 	Slots   int  `json:"-"`                 // that it holds
 }
 
@@ -81,6 +82,24 @@ func (f *Fleet) heldLocked() map[string]int {
 	return held
 }
 
+// ownBeatLocked is told that what this replica said of itself has come back. So it knows of all
+// that was written before: who has taken what from it, too.
+func (f *Fleet) ownBeatLocked(beat int) {
+	now := time.Now()
+	if now.Sub(f.ownHeard) > f.timing.gap() {
+		f.currentSince = now
+	}
+	f.ownHeard = now
+	if began, known := f.beats[beat]; known {
+		f.renewed = began
+	}
+	for earlier := range f.beats {
+		if earlier <= beat {
+			delete(f.beats, earlier)
+		}
+	}
+}
+
 // changed is told of a change in the bucket of the fleet.
 func (f *Fleet) changed(c store.Change) {
 	if id, ok := strings.CutPrefix(c.Key, replicaKey); ok {
@@ -122,6 +141,6 @@ func (f *Fleet) replicaChanged(id string, c store.Change) {
 		f.newest = c.At
 	}
 	if id == f.id {
-		f.ownHeard = time.Now()
+		f.ownBeatLocked(r.Beat)
 	}
 }

@@ -15,6 +15,9 @@ func (s *Store) Err() error {
 	return unusable(s.conn.Usable())
 }
 
+// Up returns a context that lasts while the server is reached.
+func (s *Store) Up() context.Context { return s.conn.Up() }
+
 func unusable(period context.Context) error {
 	if cause := context.Cause(period); cause != nil {
 		return fmt.Errorf("%w: %w", ErrUnusable, cause)

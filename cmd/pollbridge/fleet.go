@@ -57,7 +57,7 @@ func (b *bridge) way() (cache.Poller, cache.Finals) {
 		return b.upstream, b.finals
 	}
 	b.door = door.New(door.Options{
-		Fleet: b.fleet, Upstream: b.upstream, Holder: b.upstream, Finals: b.finals, Table: b.table, ID: b.store.SessionID, Log: b.log,
+		Fleet: b.fleet, Upstream: b.upstream, Holder: b.upstream, Finals: b.finals, Recent: b.cfg.Cache.StaleIfError + b.cfg.Cache.PendingTTL, Table: b.table, ID: b.store.SessionID, Log: b.log,
 	})
 	b.closers = append(b.closers, b.door.Close)
 	return b.door, b.door.Finals()

@@ -1,6 +1,7 @@
 package door
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -17,6 +18,8 @@ import (
 type Fleet interface {
 	Holds(sessionID string) bool
 	Ready(ctx context.Context, sessionID string) error
+	// Since is when this replica began to look after a session, if it does.
+	Since(sessionID string) (at time.Time, held bool)
 	Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error)
 	Answer(kind string, h fleet.Handler)
 	Hear(kind string, h func(ctx context.Context, message []byte))
@@ -38,6 +41,9 @@ type Options struct {
 	Holder   Holder       // that is the upstream's client, too
 	Finals   cache.Finals // of all replicas
 	Table    *session.Table
+	// Recent is for how long after it has begun to look after a session a replica's memory may be
+	// older than what is kept: as long as pending answers are of use.
+	Recent time.Duration
 	// ID is the id of a variant's session.
 	ID  func(*session.Variant) string
 	Log *slog.Logger
@@ -75,7 +81,7 @@ func New(o Options) *Door {
 func (d *Door) Open(s Statuses) {
 	d.statuses = s
 	d.o.Fleet.Answer(pollKind, d.answer)
-	d.o.Fleet.Answer(seenKind, d.learn)
+	d.o.Fleet.Answer(seenKind, d.heardOf)
 	d.o.Fleet.Hear(eraseKind, d.eraseHere)
 	d.o.Fleet.Hear(heldKind, d.hold)
 	d.telling.Go(d.tellHeld)
@@ -91,22 +97,62 @@ func (d *Door) Close() {
 // Poll implements cache.Poller. What another replica has made is marked so.
 func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error) {
 	id := d.o.ID(v)
-	if !d.o.Fleet.Holds(id) {
-		asking, cancel := context.WithTimeout(ctx, askTime)
-		defer cancel()
-		message, err := d.o.Fleet.Ask(asking, id, pollKind, appendQuestion(v, o))
-		if err == nil {
-			return d.told(v, o, message)
+	const often = 3 // a session may change hands while it is waited for
+	for range often {
+		if !d.o.Fleet.Holds(id) {
+			message, err := d.ask(ctx, id, v, o)
+			if err == nil {
+				return d.told(v, o, message)
+			}
+			if !errors.Is(err, fleet.ErrHere) {
+				d.o.Log.Debug("asking the upstream without the others", "session", id, "error", err)
+				break
+			}
 		}
-		if !errors.Is(err, fleet.ErrHere) {
-			d.o.Log.Debug("asking the upstream without the others", "session", id, "error", err)
-			return d.o.Upstream.Poll(ctx, v, o)
+		if err := d.o.Fleet.Ready(ctx, id); err != nil {
+			return nil, err
+		}
+		if d.o.Fleet.Holds(id) {
+			break
 		}
 	}
-	if err := d.o.Fleet.Ready(ctx, id); err != nil {
-		return nil, err
+	// Whoever looked after the session before may have got the final answer, the only one.
+	if since, held := d.o.Fleet.Since(id); !held || time.Since(since) < d.o.Recent {
+		if kept := d.kept(ctx, v); kept != nil {
+			return kept, nil
+		}
 	}
 	return d.o.Upstream.Poll(ctx, v, o)
+}
+
+func (d *Door) ask(ctx context.Context, id string, v *session.Variant, o session.PollOptions) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	return d.o.Fleet.Ask(ctx, id, pollKind, appendQuestion(v, o))
+}
+
+// keptTime bounds how long the store is asked: cut off from it, a replica still answers.
+const keptTime = 2 * time.Second
+
+// kept is the final answer that another replica has kept, or nil.
+func (d *Door) kept(ctx context.Context, v *session.Variant) *session.Observation {
+	ctx, cancel := context.WithTimeout(ctx, keptTime)
+	defer cancel()
+	found, err := d.o.Finals.Load(ctx, v)
+	if err != nil {
+		d.o.Log.Debug("final answers could not be looked for", "session", d.o.ID(v), "error", err)
+	}
+	if len(found) == 0 {
+		return nil
+	}
+	kept := found[0]
+	for _, o := range found {
+		if o.Serves(v.Locale) {
+			kept = o
+		}
+	}
+	kept.Elsewhere = true
+	return kept
 }
 
 // told is what another replica says.
@@ -142,31 +188,52 @@ func (d *Door) answer(ctx context.Context, message []byte) []byte {
 	return appendAnswer(v, result, err, cors, learned)
 }
 
-// tell tells the replica that looks after a session of an observation that was made here.
+// errNotKept says that a final answer is not stored yet: others are told of it when it is.
+var errNotKept = errors.New("door: the final answer is not stored yet")
+
+// tell tells the replica that looks after a session of what was seen here. A final answer is told
+// by what is stored: it may be large.
 func (d *Door) tell(ctx context.Context, each sighting) error {
 	if each.o == nil {
 		return d.watches.started(ctx, each.v)
 	}
+	if each.o.State.Final() {
+		if found, err := d.o.Finals.Load(ctx, each.v); err != nil || len(found) == 0 {
+			return cmp.Or(err, errNotKept)
+		}
+	}
 	message, err := d.o.Fleet.Ask(ctx, d.o.ID(each.v), seenKind, appendSighting(each.v, each.o))
-	switch {
-	case errors.Is(err, fleet.ErrHere): // by now
-		d.statuses.Learn(each.v, each.o)
-		return nil
-	case err == nil && len(message) == 0:
-		return errWire
+	if errors.Is(err, fleet.ErrHere) { // by now
+		return d.learn(ctx, each.v, each.o)
+	}
+	if err == nil && len(message) == 0 {
+		err = errWire
 	}
 	return err
 }
 
-// learn is told by another replica what that has observed.
-func (d *Door) learn(_ context.Context, message []byte) []byte {
+// heardOf is told by another replica what that has seen.
+func (d *Door) heardOf(ctx context.Context, message []byte) []byte {
 	v, o, err := readSighting(d.o.Table, message, time.Now())
+	if err == nil {
+		err = d.learn(ctx, v, o)
+	}
 	if err != nil {
-		d.o.Log.Error("what another replica has observed cannot be read", "error", err)
+		d.o.Log.Error("what another replica has seen cannot be used", "error", err)
 		return nil
 	}
-	d.statuses.Learn(v, o)
 	return []byte{1}
+}
+
+// learn takes what was seen elsewhere as if it was seen here.
+func (d *Door) learn(ctx context.Context, v *session.Variant, o *session.Observation) error {
+	if o.State.Final() {
+		if o = d.kept(ctx, v); o == nil {
+			return errNotKept
+		}
+	}
+	d.statuses.Learn(v, o)
+	return nil
 }
 
 const eraseKind = "erase"
@@ -174,7 +241,7 @@ const eraseKind = "erase"
 // Erase has all replicas forget what they know about v's question, see cache.Statuses.Erase. The
 // error names those that have not heard it.
 func (d *Door) Erase(ctx context.Context, v *session.Variant) error {
-	d.statuses.Erase(v)
+	d.forget(v)
 	return d.o.Fleet.TellEverybody(ctx, eraseKind, v.AppendDurable(nil))
 }
 
@@ -184,5 +251,10 @@ func (d *Door) eraseHere(_ context.Context, message []byte) {
 		d.o.Log.Error("what another replica wants to be erased cannot be read", "error", err)
 		return
 	}
+	d.forget(v)
+}
+
+func (d *Door) forget(v *session.Variant) {
+	d.seen.forget(session.SessionKey(v.Key()))
 	d.statuses.Erase(v)
 }

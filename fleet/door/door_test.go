@@ -120,7 +120,7 @@ func (l *lab) start() *replica {
 	id := fmt.Sprintf("r%d", l.made)
 	f, err := fleet.Open(within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
-	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Finals: finals, Table: l.table, ID: s.SessionID, Log: log})
+	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Finals: finals, Recent: time.Minute, Table: l.table, ID: s.SessionID, Log: log})
 	t.Cleanup(d.Close)
 	cacheConfig := cache.DefaultConfig()
 	cacheConfig.MaxSize = 8 << 20

@@ -3,7 +3,10 @@ package door
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"pollbridge/session"
 )
@@ -13,6 +16,9 @@ const (
 	tellAgain = time.Second
 	tellTime  = 10 * time.Second
 	mostSeen  = 10_000
+	// tellAtOnce is how many are told of at a time: one whose replica does not answer holds up
+	// few others.
+	tellAtOnce = 32
 )
 
 // seen holds what was observed here of sessions that another replica looks after, until that
@@ -45,6 +51,17 @@ func (s *seen) add(v *session.Variant, o *session.Observation) bool {
 	return true
 }
 
+// forget forgets what was seen of a session.
+func (s *seen) forget(sessionKey string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key := range s.all {
+		if session.SessionKey(key) == sessionKey {
+			delete(s.all, key)
+		}
+	}
+}
+
 func (s *seen) list() (all []sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -68,6 +85,9 @@ func (s *seen) told(each sighting) {
 func (d *Door) Seen(v *session.Variant, o *session.Observation) { d.later(v, o) }
 
 func (d *Door) later(v *session.Variant, o *session.Observation) {
+	if o != nil && o.State.Final() { // what is stored counts
+		o = &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Content: &session.Content{Status: o.Status}}
+	}
 	if !d.seen.add(v, o) {
 		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(v))
 	}
@@ -96,17 +116,23 @@ func (d *Door) tellUntilClosed() {
 }
 
 // tellAll returns how many could not be told of.
-func (d *Door) tellAll() (left int) {
+func (d *Door) tellAll() int {
+	var left atomic.Int64
+	var telling errgroup.Group
+	telling.SetLimit(tellAtOnce)
 	for _, each := range d.seen.list() {
-		ctx, cancel := context.WithTimeout(d.ctx, tellTime)
-		err := d.tell(ctx, each)
-		cancel()
-		if err != nil {
-			d.o.Log.Debug("the replica that looks after a session could not be told of it yet", "session", d.o.ID(each.v), "error", err)
-			left++
-			continue
-		}
-		d.seen.told(each)
+		telling.Go(func() error {
+			ctx, cancel := context.WithTimeout(d.ctx, tellTime)
+			defer cancel()
+			if err := d.tell(ctx, each); err != nil {
+				d.o.Log.Debug("the replica that looks after a session could not be told of it yet", "session", d.o.ID(each.v), "error", err)
+				left.Add(1)
+				return nil
+			}
+			d.seen.told(each)
+			return nil
+		})
 	}
-	return left
+	telling.Wait()
+	return int(left.Load())
 }

@@ -141,7 +141,7 @@ func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
 		return nil
 	}
 	err := s.started(ctx, v)
-	if errors.Is(err, store.ErrUnusable) {
+	if err != nil && !errors.Is(err, watch.ErrFull) && !errors.Is(err, watch.ErrClosed) {
 		s.d.later(v, nil)
 	}
 	return err

@@ -23,8 +23,9 @@ func (c *Cluster) connect(ctx context.Context) error {
 		// A server that hangs is noticed after a few seconds, not after minutes.
 		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2),
 		nats.MaxReconnects(-1), nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond),
-		nats.ReconnectBufSize(-1), // what was not sent has failed
-		nats.SyncQueueLen(1024),   // more than anybody asks for at a time; its memory is taken for each
+		nats.IgnoreAuthErrorAbort(), // credentials may be put right while the program runs
+		nats.ReconnectBufSize(-1),   // what was not sent has failed
+		nats.SyncQueueLen(1024),     // more than anybody asks for at a time; its memory is taken for each
 		// So that a user needs no more than what begins with the prefix.
 		nats.CustomInboxPrefix(c.cfg.Prefix + ".inbox"),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { c.complain(err) }),
