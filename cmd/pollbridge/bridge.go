@@ -85,7 +85,22 @@ func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
 }
 
 func (b *bridge) open() error {
+	begun := time.Now()
+	for told := false; ; told = true {
+		err := b.openOnce()
+		if err == nil || !b.openAgain(err) || time.Since(begun) > openingTime {
+			return err
+		}
+		if !told {
+			b.log.Warn("cannot start yet, trying again", "error", err)
+		}
+		time.Sleep(openPause)
+	}
+}
+
+func (b *bridge) openOnce() error {
 	b.registry, b.failed, b.started, b.id = prometheus.NewRegistry(), make(chan error, 2), time.Now(), nuid.Next()
+	b.fleet, b.door, b.shared = nil, nil, nil
 	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	for _, step := range []func() error{b.readTable, b.openStore, b.makeFleet, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
 		if err := step(); err != nil {

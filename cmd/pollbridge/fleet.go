@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"time"
@@ -34,6 +35,15 @@ func (b *bridge) openShared(ctx context.Context) (o store.Options, err error) {
 	b.closers = append(b.closers, func() { b.step("connection to the NATS cluster", connection.Close()) })
 	o.Connection = connection
 	return o, nil
+}
+
+// openPause is how long after a failure opening is tried again.
+const openPause = 500 * time.Millisecond
+
+// openAgain reports whether it may help to try opening again: servers of NATS that have just begun
+// to keep a stream do not know of it all at the same time.
+func (b *bridge) openAgain(err error) bool {
+	return b.cfg.Store.NATS.URL != "" && !errors.Is(err, cluster.ErrRefused) && !errors.Is(err, store.ErrDamaged)
 }
 
 // makeFleet makes this process one of a fleet, if there is one.

@@ -18,7 +18,7 @@ import (
 // address.
 func front(t *testing.T, replicas []*replica) string {
 	t.Helper()
-	address := "127.0.0.1:" + freePorts(t, 1)[0]
+	address := "127.0.0.1:" + testkit.Ports(t, 1)[0]
 	var servers strings.Builder
 	for i, r := range replicas {
 		port := r.private[strings.LastIndexByte(r.private, ':')+1:]

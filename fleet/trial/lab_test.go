@@ -79,7 +79,7 @@ func tail(text string) string {
 // newReplica prepares a replica, which reaches each server of NATS through a relay.
 func (l *lab) newReplica() *replica {
 	l.t.Helper()
-	ports := freePorts(l.t, 2)
+	ports := testkit.Ports(l.t, 2)
 	r := &replica{public: "127.0.0.1:" + ports[0], private: "127.0.0.1:" + ports[1], t: l.t, log: filepath.Join(l.t.TempDir(), "log")}
 	var urls []string
 	for _, server := range l.nats.Servers {

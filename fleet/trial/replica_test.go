@@ -6,12 +6,10 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -32,7 +30,7 @@ type replica struct {
 	done chan struct{}
 }
 
-const managementKey = "a management key"
+const managementKey = "kkkkkkkkkkkkkkkkkkkk"
 
 // program builds the program once.
 var program = sync.OnceValues(func() (string, error) {
@@ -148,15 +146,4 @@ func do(method, url string, body []byte, authorization string) (status int, answ
 // poll asks for the state of a signing at an address.
 func poll(address, token string) (status int, answer string) {
 	return do("POST", "http://"+address+"/smartid/sign/status/"+token+".json", []byte(`{"access_token":"sesame"}`), "")
-}
-
-func freePorts(t *testing.T, n int) (ports []string) {
-	t.Helper()
-	for range n { // held until all are found, so that no two are the same
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		testkit.NoError(t, err)
-		defer ln.Close()
-		ports = append(ports, ln.Addr().String()[strings.LastIndexByte(ln.Addr().String(), ':')+1:])
-	}
-	return ports
 }

@@ -79,10 +79,13 @@ func (c *Cluster) open(ctx context.Context) error {
 // notClustered is what a server says of replicas that is no member of a cluster.
 const notClustered = 10074
 
-// final is an error that does not go by itself.
+// ErrRefused is for what does not go by itself: somebody has to change something.
+var ErrRefused = errors.New("refused")
+
+// final is such an error, in its own words.
 type final struct{ error }
 
-func (f final) Unwrap() error { return f.error }
+func (f final) Unwrap() []error { return []error{f.error, ErrRefused} }
 
 // again calls f until it succeeds, fails for good, or ctx ends. f is cut short when the servers
 // say that the user may not do what it does.
@@ -95,7 +98,7 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 		stop()
 		cancel()
 		if denied := c.Err(); err != nil && denied != nil {
-			return fmt.Errorf("store: %w", denied)
+			return final{fmt.Errorf("store: %w", denied)}
 		}
 		if _, isFinal := errors.AsType[final](err); err == nil || isFinal {
 			return err

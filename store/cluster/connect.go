@@ -60,7 +60,7 @@ const apiTimeout = 15 * time.Second
 // suits finds out whether the server is one that can be used.
 func (c *Cluster) suits(ctx context.Context) error {
 	if version := c.nc.ConnectedServerVersion(); semver.Compare("v"+version, oldest) < 0 {
-		return fmt.Errorf("store: the NATS server %s has version %s: version %s or later is needed", c.nc.ConnectedServerName(), version, oldest[1:])
+		return final{fmt.Errorf("store: the NATS server %s has version %s: version %s or later is needed", c.nc.ConnectedServerName(), version, oldest[1:])}
 	}
 	return c.again(ctx, func(ctx context.Context) error {
 		_, err := c.js.AccountInfo(ctx)

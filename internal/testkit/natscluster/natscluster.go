@@ -4,7 +4,6 @@ package natscluster
 import (
 	"bytes"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -68,7 +67,7 @@ func Start(t testing.TB, n int, s Settings) *Cluster {
 func start(t testing.TB, n int, s Settings) *Cluster {
 	t.Helper()
 	dir := t.TempDir() // first, as it goes last
-	ports := freePorts(t, 3*n)
+	ports := testkit.Ports(t, 3*n)
 	routes := make([]string, n)
 	for i := range n {
 		routes[i] = "nats://127.0.0.1:" + ports[3*i+1]
@@ -120,19 +119,6 @@ func (c *Cluster) Connect(t testing.TB, server int) *nats.Conn {
 	testkit.NoError(t, err)
 	t.Cleanup(nc.Close)
 	return nc
-}
-
-func freePorts(t testing.TB, n int) (ports []string) {
-	t.Helper()
-	for range n { // held until all are found, so that no two are the same
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		testkit.NoError(t, err)
-		defer ln.Close()
-		_, port, err := net.SplitHostPort(ln.Addr().String())
-		testkit.NoError(t, err)
-		ports = append(ports, port)
-	}
-	return ports
 }
 
 // Start starts a server that does not run.
