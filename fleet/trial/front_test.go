@@ -19,10 +19,13 @@ import (
 func front(t *testing.T, replicas []*replica) string {
 	t.Helper()
 	address := "127.0.0.1:" + testkit.Ports(t, 1)[0]
-	var servers strings.Builder
-	for i, r := range replicas {
-		port := r.private[strings.LastIndexByte(r.private, ':')+1:]
-		fmt.Fprintf(&servers, "  server r%d %s check port %s inter 500ms fall 2 rise 1\n", i, r.public, port)
+	backend := func(name, check string) string {
+		text := "backend " + name + "\n  balance random\n  option httpchk GET " + check + "\n"
+		for i, r := range replicas {
+			port := r.private[strings.LastIndexByte(r.private, ':')+1:]
+			text += fmt.Sprintf("  server r%d %s check port %s inter 500ms fall 2 rise 1\n", i, r.public, port)
+		}
+		return text
 	}
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	testkit.NoError(t, os.WriteFile(file, []byte(`
@@ -33,14 +36,13 @@ defaults
   timeout server 60s
   option redispatch
   retries 3
-  retry-on conn-failure empty-response response-timeout 502 503
+  retry-on conn-failure empty-response
 frontend public
   bind `+address+`
-  default_backend replicas
-backend replicas
-  balance random
-  option httpchk GET /readyz
-`+servers.String()), 0o600))
+  # Where none is ready, those that are alive answer from memory and the upstream.
+  use_backend ready if { nbsrv(ready) gt 0 }
+  default_backend alive
+`+backend("ready", "/readyz")+backend("alive", "/healthz")), 0o600))
 	cmd := exec.Command("haproxy", "-db", "-f", file)
 	testkit.NoError(t, cmd.Start())
 	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })

@@ -148,10 +148,31 @@ func (l *lab) sign(n int, after, within time.Duration) []string {
 // under two ids, nor later than worst after its end. It returns how late the last one was.
 func (l *lab) delivered(tokens []string, worst time.Duration) (latest time.Duration) {
 	l.t.Helper()
-	testkit.Eventually(l.t, fmt.Sprint("the ends of ", len(tokens), " signings are delivered"), func() bool {
+	missing := func() (missing []string) {
 		told := l.told()
-		return !slices.ContainsFunc(tokens, func(token string) bool { return told[token+" session.succeeded"] == nil })
-	})
+		for _, token := range tokens {
+			if told[token+" session.succeeded"] == nil {
+				missing = append(missing, token)
+			}
+		}
+		return missing
+	}
+	defer func() {
+		if left := missing(); len(left) > 0 {
+			l.t.Logf("not delivered: %v", left)
+			for _, r := range l.replicas {
+				for _, path := range []string{"/v1/stats", "/v1/replicas", "/v1/sessions?state=pending", "/v1/deliveries?state=waiting", "/v1/deliveries?state=dead"} {
+					status, answer := r.call("GET", path, nil)
+					l.t.Logf("%s %s: %d %.1000s", r.public, path, status, answer)
+				}
+			}
+			for _, token := range left {
+				polls, _ := l.up.asked(token)
+				l.t.Logf("%s was polled last %v ago", token, time.Since(polls[len(polls)-1]))
+			}
+		}
+	}()
+	testkit.Eventually(l.t, fmt.Sprint("the ends of ", len(tokens), " signings are delivered"), func() bool { return len(missing()) == 0 })
 	told := l.told()
 	for _, token := range tokens {
 		end := told[token+" session.succeeded"]
