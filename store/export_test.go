@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"math"
+	"time"
 
 	"pollbridge/session"
 )
@@ -12,6 +13,9 @@ import (
 func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) error {
 	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killedkilledkilledki00"}.chunk("0"), body)
 }
+
+// Sweep is what happens when the finals of a store are opened first, with chunks of that age.
+func (f *Finals) Sweep(ctx context.Context, age time.Duration) error { return f.sweep(ctx, age) }
 
 // KeepInFirstForm stores an answer as versions did that did not share bodies.
 func (f *Finals) KeepInFirstForm(ctx context.Context, v *session.Variant, o *session.Observation) error {

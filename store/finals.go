@@ -49,9 +49,13 @@ func (s *Store) Finals(ctx context.Context) (*Finals, error) {
 		return nil, err
 	}
 	f := &Finals{opened}
-	s.sweepOnce.Do(func() { err = f.sweep(ctx) })
+	s.sweepOnce.Do(func() { err = f.sweep(ctx, abandonedAfter) })
 	return f, err
 }
+
+// abandonedAfter is how old the chunks of an answer are, at the least, that no other process is
+// still storing.
+const abandonedAfter = time.Hour
 
 // spare is how long the server keeps an answer after nobody is given it any more:
 // another answer that was made a moment later may share its body.
@@ -302,8 +306,9 @@ func (f *Finals) Forget(ctx context.Context, sessionID string) error {
 	return errors.Join(err, f.purge(ctx, finalsID+".chunk."+sessionID+".>"))
 }
 
-// sweep erases the chunks of answers that were never finished.
-func (f *Finals) sweep(ctx context.Context) error {
+// sweep erases the chunks of answers that were never finished. Where other processes may be
+// about to finish one, its chunks have that age.
+func (f *Finals) sweep(ctx context.Context, age time.Duration) error {
 	ctx, cancel, err := f.s.use(ctx)
 	if err != nil {
 		return err
@@ -314,13 +319,19 @@ func (f *Finals) sweep(ctx context.Context) error {
 		return f.s.failed("read", err)
 	}
 	for upload := range uploads {
-		finished := false
+		needed := false
 		err := f.messages(ctx, upload.question.subject("answer", ">"), func(m *message) (bool, error) {
 			a, err := readAnswer(m.Subject)
-			finished = finished || err == nil && a.upload == upload.upload
-			return !finished, nil
+			needed = needed || err == nil && a.upload == upload.upload
+			return !needed, nil
 		})
-		if err == nil && !finished {
+		if err == nil && !needed && f.s.shared {
+			err = f.messages(ctx, upload.chunk("*"), func(m *message) (bool, error) {
+				needed = time.Since(m.Time) < age
+				return !needed, nil
+			})
+		}
+		if err == nil && !needed {
 			err = f.purge(ctx, upload.chunk("*"))
 		}
 		if err != nil {

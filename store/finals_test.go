@@ -246,6 +246,22 @@ func TestHalfWrittenFinalsAreNone(t *testing.T) {
 	}
 }
 
+// TestAnswersThatOthersAreStoring are not taken for what somebody has left behind.
+func TestAnswersThatOthersAreStoring(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t)
+	stores := must(o.store().Finals(within(t)))(t)
+	testkit.NoError(t, stores.KeepHalf(within(t), ask(t, "t"), make([]byte, 1<<20)))
+	starts := must(o.store().Finals(within(t)))(t)
+	if n := must(starts.Chunks(within(t)))(t); n != 1 {
+		t.Errorf("%d chunks are left of an answer that is being stored; want 1", n)
+	}
+	testkit.NoError(t, starts.Sweep(within(t), 0))
+	if n := must(starts.Chunks(within(t)))(t); n != 0 {
+		t.Errorf("%d chunks are left of an answer that nobody is storing any more", n)
+	}
+}
+
 // TestRecent: answers come back with what was asked, whatever their size, but not those of
 // long before.
 func TestRecent(t *testing.T) {

@@ -16,6 +16,9 @@ const (
 	followWait = 12 * time.Second
 	// mostFollowed is how many entries are out at a time in one process.
 	mostFollowed = 1024
+	// followedAtATime is how many of them wait to be handed out: a process that cannot go on keeps
+	// no more from the others.
+	followedAtATime = 64
 )
 
 // sharedFollower follows a journal together with those of other processes that have its name:
@@ -28,17 +31,34 @@ type sharedFollower struct {
 	ctx context.Context
 	log *slog.Logger
 
+	waiting chan followed // what is out, but was not handed out yet; it has room for what is asked for
+
 	leftMu sync.Mutex
-	left   map[uint64]jetstream.Msg // what is out, by sequence; guarded by leftMu
+	left   map[uint64]jetstream.Msg // what is out, by sequence, as it came last; guarded by leftMu
 	over   chan struct{}            // has an element when something is over
+}
+
+// followed is an entry as it came.
+type followed struct {
+	*message
+	again bool
 }
 
 // handedBack is how long what is out may take when following ends; then others get it.
 const handedBack = 500 * time.Millisecond
 
 func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error) error {
-	w := &sharedFollower{j: j, f: f, ctx: ctx, left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1), log: j.s.log.With("journal", j.name, "follower", name)}
+	w := &sharedFollower{
+		j: j, f: f, ctx: ctx, log: j.s.log.With("journal", j.name, "follower", name),
+		waiting: make(chan followed, followedAtATime), left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1),
+	}
 	w.puller = newPuller(j.s, mostFollowed, func(ctx context.Context) (jetstream.Consumer, error) { return j.joinFollowers(ctx, name) }, w.take)
+	w.atATime = func() int {
+		if len(w.waiting) > 0 {
+			return 0
+		}
+		return followedAtATime
+	}
 	renewing := time.NewTicker(followWait / 4)
 	defer renewing.Stop()
 	stopRenewing := make(chan struct{})
@@ -46,7 +66,11 @@ func (j *Journal) followShared(ctx context.Context, name string, f func(context.
 	renewal.Go(func() { w.renewUntil(stopRenewing, renewing.C) })
 	defer renewal.Wait()
 	defer close(stopRenewing)
+	var handing sync.WaitGroup
+	handing.Go(w.handOut)
 	w.run(ctx, func(err error) { w.log.Warn("event follower is not making progress", "error", err) })
+	close(w.waiting)
+	handing.Wait()
 	w.handBack()
 	return nil
 }
@@ -93,10 +117,11 @@ func (w *sharedFollower) handBack() {
 	}
 }
 
-// end takes a message off what is out. It returns false if it was not out any more.
-func (w *sharedFollower) end(sequence uint64) bool {
+// end takes a message off what is out, and returns it as it came last, unless it was not out any
+// more.
+func (w *sharedFollower) end(sequence uint64) (m jetstream.Msg, out bool) {
 	w.leftMu.Lock()
-	_, out := w.left[sequence]
+	m, out = w.left[sequence]
 	delete(w.left, sequence)
 	w.leftMu.Unlock()
 	if out {
@@ -106,7 +131,7 @@ func (w *sharedFollower) end(sequence uint64) bool {
 	case w.over <- struct{}{}:
 	default:
 	}
-	return out
+	return m, out
 }
 
 // joinFollowers makes the server's consumer, or finds the one that others have made. Where one
@@ -136,34 +161,53 @@ func (j *Journal) joinFollowers(ctx context.Context, name string) (jetstream.Con
 	return consumer, j.s.failed("follow a journal", err)
 }
 
-// take hands one entry out.
+// take has an entry wait to be handed out. One that is out already comes again if it could not be
+// renewed in time: whoever is at work on it goes on.
 func (w *sharedFollower) take(received jetstream.Msg) {
 	place, err := received.Metadata()
+	var m *message
+	if err == nil {
+		m, _, err = w.s.receivedMessage(received)
+	}
 	if err != nil {
 		w.log.Error("journal entry cannot be read, skipping it", "error", err)
 		return
 	}
-	m, _, err := w.s.receivedMessage(received)
-	if err != nil {
-		return
-	}
-	entry, err := w.j.entry(m, nil)
-	if err != nil {
-		w.log.Error("journal entry cannot be decrypted, skipping it", "sequence", m.Sequence, "error", err)
-		received.Ack()
-		return
-	}
-	entry.Again = place.NumDelivered > 1
-	w.begin()
 	w.leftMu.Lock()
+	_, out := w.left[m.Sequence]
 	w.left[m.Sequence] = received
 	w.leftMu.Unlock()
+	if !out {
+		w.begin()
+		w.waiting <- followed{m, place.NumDelivered > 1}
+	}
+}
+
+// handOut hands out what waits, one after the other.
+func (w *sharedFollower) handOut() {
+	for m := range w.waiting {
+		w.handOne(m)
+		w.wake()
+	}
+}
+
+func (w *sharedFollower) handOne(m followed) {
 	done := func() {
-		if w.end(m.Sequence) {
+		if received, out := w.end(m.Sequence); out {
 			received.Ack() // if that is lost, it is handed out again
 		}
 	}
-	if !retry(w.ctx, w.log, func() error { return w.f(w.ctx, entry, done) }) && w.end(m.Sequence) {
+	entry, err := w.j.entry(m.message, nil)
+	if err != nil {
+		w.log.Error("journal entry cannot be decrypted, skipping it", "sequence", m.Sequence, "error", err)
+		done()
+		return
+	}
+	entry.Again = m.again
+	if retry(w.ctx, w.log, func() error { return w.f(w.ctx, entry, done) }) {
+		return
+	}
+	if received, out := w.end(m.Sequence); out {
 		received.Nak()
 	}
 }

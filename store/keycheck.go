@@ -29,8 +29,8 @@ func (s *Store) openIDs(ctx context.Context, key Key) error {
 	secret, err := s.ownRecord(ctx, idRecord, func() []byte { return initial })
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrUnusable), ctx.Err() != nil:
-		return err
+	case errors.Is(err, ErrUnusable), ctx.Err() != nil, s.shared && !errors.Is(err, ErrDamaged):
+		return err // servers that many share may fail to answer for a moment, with whatever error
 	default:
 		s.log.Error("data is damaged: what ids are derived from cannot be read; it is taken from the last one of the keys, from which it was unless that has been removed", "error", err)
 		if _, err := s.own.Put(ctx, idRecord, initial, 0); err != nil {

@@ -25,6 +25,9 @@ type puller struct {
 	most int // that are out at a time
 	join func(context.Context) (jetstream.Consumer, error)
 	hand func(jetstream.Msg) // which calls begin for what is out from then on
+	// atATime is how many are asked for at a time, if there is room: none for now if it returns 0.
+	// Whoever has it change from that calls wake.
+	atATime func() int
 
 	settled chan struct{} // has an element when there may be room again
 
@@ -33,7 +36,7 @@ type puller struct {
 }
 
 func newPuller(s *Store, most int, join func(context.Context) (jetstream.Consumer, error), hand func(jetstream.Msg)) *puller {
-	return &puller{s: s, most: most, join: join, hand: hand, settled: make(chan struct{}, 1)}
+	return &puller{s: s, most: most, join: join, hand: hand, atATime: func() int { return mostPulled }, settled: make(chan struct{}, 1)}
 }
 
 // ensureConsumer makes a consumer at the server, or finds the one that others have made. It is
@@ -86,8 +89,8 @@ func (p *puller) room(ctx context.Context) int {
 		p.mu.Lock()
 		room := p.most - p.out
 		p.mu.Unlock()
-		if room > 0 {
-			return min(room, mostPulled)
+		if n := min(room, p.atATime()); n > 0 {
+			return n
 		}
 		select {
 		case <-p.settled:
@@ -126,6 +129,11 @@ func (p *puller) settle() {
 	p.mu.Lock()
 	p.out--
 	p.mu.Unlock()
+	p.wake()
+}
+
+// wake has it looked again whether there is room.
+func (p *puller) wake() {
 	select {
 	case p.settled <- struct{}{}:
 	default:

@@ -13,8 +13,8 @@ import (
 // There are two ways to read where several servers have copies of a stream. What decides
 // something is read at the one that leads it, which knows of all that was acknowledged: get,
 // next, last, bounds. Listings and counts (scan, nextListed) ask any of them, which costs a
-// third: for a moment it may not know what was just written. Where one server has the stream
-// both are the same.
+// third: for a moment it may not know what was just written. So may a consumer, but consume waits
+// for that. Where one server has the stream all are the same.
 
 // wanted says which message is wanted: that with a sequence, the first from there on that
 // matches, or the newest about a subject.
@@ -45,11 +45,14 @@ func (st stream) last(ctx context.Context, subject string) (*message, error) {
 }
 
 func (st stream) decisive(ctx context.Context, which wanted) (*message, error) {
-	if st.js.CachedInfo().Config.Replicas > 1 {
+	if st.copied() {
 		return st.leading(ctx, which)
 	}
 	return st.anywhere(ctx, which)
 }
+
+// copied reports whether several servers have copies of the stream.
+func (st stream) copied() bool { return st.js.CachedInfo().Config.Replicas > 1 }
 
 // anywhere asks any server that has the stream: it allows that, and the client does so then.
 func (st stream) anywhere(ctx context.Context, which wanted) (m *message, err error) {

@@ -61,18 +61,40 @@ func (o *outside) Dial(network, _ string) (net.Conn, error) {
 // process is what one process has of a queue at that server.
 func (o *outside) process(renewal time.Duration) (*store.Queue, *elsewhere) {
 	o.t.Helper()
+	there := o.connect()
+	return shares(o.t, there, o.dir, renewal), there
+}
+
+// connect connects to the server until the end of the test.
+func (o *outside) connect() *elsewhere {
+	o.t.Helper()
 	there := &elsewhere{nc: must(nats.Connect(o.server.ClientURL(), nats.SetCustomDialer(o), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1)))(o.t)}
 	o.t.Cleanup(there.nc.Close)
-	return shares(o.t, there, o.dir, renewal), there
+	there.usable.Store(new(context.Background()))
+	return there
+}
+
+// store is what one process of several has.
+func (o *outside) store() *store.Store {
+	o.t.Helper()
+	return must(openShared(o.t, o.connect(), o.dir))(o.t)
+}
+
+func openShared(t testing.TB, there store.Connection, dir string) (*store.Store, error) {
+	t.Helper()
+	cfg := store.DefaultConfig()
+	key := must(store.LoadKey(cfg, dir, true))(t)
+	s, err := store.Open(within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler), Shared: true})
+	if err == nil {
+		t.Cleanup(s.Close)
+	}
+	return s, err
 }
 
 func shares(t testing.TB, there *elsewhere, dir string, renewal time.Duration) *store.Queue {
 	t.Helper()
 	there.usable.Store(new(context.Background()))
-	cfg := store.DefaultConfig()
-	key := must(store.LoadKey(cfg, dir, true))(t)
-	s := must(store.Open(within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler)}))(t)
-	t.Cleanup(s.Close)
+	s := must(openShared(t, there, dir))(t)
 	return must(s.Queue(within(t), store.QueueConfig{Name: "work", AckWait: renewal}))(t)
 }
 

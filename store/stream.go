@@ -136,16 +136,20 @@ func (st stream) scan(ctx context.Context, match string, from uint64, limit int,
 }
 
 // consume calls f with the messages that a consumer with that configuration is handed, some at a
-// time, up to the last one that is there. Of very many messages, scan is much slower.
+// time, up to the last one that is there; what was acknowledged before the call is among them. Of
+// very many messages, scan is much slower.
 func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfig, f func([]*message)) error {
 	ctx, cancel := either(ctx, st.s.ctx)
 	defer cancel()
-	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
+	end, err := st.endOf(ctx, cfg)
+	if err != nil {
+		return err
+	}
 	consumer, err := st.consumerFor(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	if info, err := st.about(ctx, consumer); err != nil || info.NumPending == 0 {
+	if info, err := st.about(ctx, consumer); err != nil || info.NumPending == 0 && end == 0 {
 		return err
 	}
 	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
@@ -172,8 +176,41 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 			last = some[len(some)-1].Sequence
 			f(some)
 		}
+		if left == 0 && last < end { // more is to come, unless what was the last one has gone meanwhile
+			now, err := st.endOf(ctx, cfg)
+			if err != nil {
+				return err
+			}
+			if end = min(end, now); last < end {
+				left = 1
+			}
+		}
 	}
 	return nil
+}
+
+// endOf is the sequence of the newest message that a consumer has to be handed, or 0. Where
+// several servers have copies of the stream, the consumer is at any of them, which may not have
+// all yet.
+func (st stream) endOf(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (end uint64, err error) {
+	if !st.copied() {
+		return 0, nil
+	}
+	matches := cfg.FilterSubjects
+	if len(matches) == 0 {
+		matches = []string{st.subject(">")}
+	}
+	for _, match := range matches {
+		m, err := st.last(ctx, match)
+		switch {
+		case errors.Is(err, ErrNotFound):
+		case err != nil:
+			return 0, err
+		case cfg.OptStartTime == nil || !m.Time.Before(*cfg.OptStartTime):
+			end = max(end, m.Sequence)
+		}
+	}
+	return end, nil
 }
 
 // consumerFor makes a consumer for reading. What the server is asked while it is started anew it
@@ -181,6 +218,7 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 func (st stream) consumerFor(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
+	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
 	consumer, err := st.js.OrderedConsumer(ctx, cfg)
 	return consumer, st.s.failed("read", err)
 }

@@ -24,17 +24,13 @@ func (b *Bucket) Watch(ctx context.Context, match string, f func(Change)) (*Watc
 	if err := checkMatch(match); err != nil {
 		return nil, err
 	}
-	newest, _, err := b.bounds(ctx)
-	if err != nil {
-		return nil, err
-	}
-	w := &Watcher{b: b, match: b.subject(match), f: f, seen: newest, news: make(chan struct{})}
-	err = b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(some []*message) {
+	w := &Watcher{b: b, match: b.subject(match), f: f, news: make(chan struct{})}
+	err := b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(some []*message) {
 		for _, m := range some {
 			if !gone(m) {
 				w.tell(m)
 			}
-			w.see(max(w.seen, m.Sequence))
+			w.see(m.Sequence)
 		}
 	})
 	if err != nil {

@@ -75,19 +75,18 @@ func (b *bridge) prepare() {
 		b.t.Fatal(err)
 	}
 	b.registry = prometheus.NewRegistry()
-	b.Service = b.over(b.registry)
+	b.Service = b.over(b.store.Store, b.registry, log)
 }
 
-// over makes a service on the store.
-func (b *bridge) over(registry *prometheus.Registry) *webhook.Service {
+// over makes a service on a store.
+func (b *bridge) over(opened *store.Store, registry *prometheus.Registry, log *slog.Logger) *webhook.Service {
 	b.t.Helper()
-	log := b.log.Logger(slog.LevelDebug)
 	ctx, cancel := context.WithTimeout(b.t.Context(), testkit.Timeout)
 	defer cancel()
 	o := b.options
-	o.Store, o.Log, o.Registry = b.store.Store, log, registry
+	o.Store, o.Log, o.Registry = opened, log, registry
 	var err error
-	if o.Events, err = event.Open(ctx, event.Options{Store: b.store.Store, History: cmp.Or(o.History, store.DefaultConfig().History), Log: log, Registry: registry}); err != nil {
+	if o.Events, err = event.Open(ctx, event.Options{Store: opened, History: cmp.Or(o.History, store.DefaultConfig().History), Log: log, Registry: registry}); err != nil {
 		b.t.Fatal(err)
 	}
 	s, err := webhook.New(ctx, b.cfg, o)
@@ -100,7 +99,23 @@ func (b *bridge) over(registry *prometheus.Registry) *webhook.Service {
 // another is a service on the same store that delivers nothing, as in another process.
 func (b *bridge) another() *webhook.Service {
 	b.t.Helper()
-	s := b.over(prometheus.NewRegistry())
+	s := b.over(b.store.Store, prometheus.NewRegistry(), b.log.Logger(slog.LevelDebug))
+	b.t.Cleanup(s.Close)
+	return s
+}
+
+// sharing is a service that delivers nothing, on a store that several processes share.
+func (b *bridge) sharing(log *slog.Logger) *webhook.Service {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.t.Context(), testkit.Timeout)
+	defer cancel()
+	cfg := store.DefaultConfig()
+	key, err := store.LoadKey(cfg, b.dir, false)
+	testkit.NoError(b.t, err)
+	opened, err := store.Open(ctx, cfg, store.Options{Connection: b.store.Engine, Key: key, Log: log, Shared: true})
+	testkit.NoError(b.t, err)
+	b.t.Cleanup(opened.Close)
+	s := b.over(opened, prometheus.NewRegistry(), log)
 	b.t.Cleanup(s.Close)
 	return s
 }

@@ -138,6 +138,9 @@ func (s *Service) EraseSession(ctx context.Context, sessionID string) error {
 		return nil
 	}
 	defer s.attached.caughtUp.forget(sessionID)
+	if err := s.subs.current(ctx); err != nil {
+		return err
+	}
 	found, _ := s.subs.registry.boundTo(sessionID)
 	for _, sub := range found {
 		if err := s.subs.drop(ctx, sub); err != nil {

@@ -37,7 +37,10 @@ func openStore(t *testing.T, cfg cluster.Config) *store.Store {
 var keys sync.Map // the directory of each test's key
 
 func keyDir(t *testing.T) string {
-	dir, _ := keys.LoadOrStore(t.Name(), t.TempDir())
+	dir, known := keys.LoadOrStore(t.Name(), t.TempDir())
+	if !known {
+		t.Cleanup(func() { keys.Delete(t.Name()) })
+	}
 	return dir.(string)
 }
 

@@ -1,0 +1,73 @@
+//go:build unix
+
+package cluster_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/natscluster"
+	"pollbridge/store"
+)
+
+// TestServersThatLag: what was acknowledged before a bucket is read is found, though the server
+// that it is read from may not have it yet.
+func TestServersThatLag(t *testing.T) {
+	t.Parallel()
+	servers := natscluster.Start(t, 3, natscluster.Settings{})
+	cfg := configOf(servers)
+	cfg.URL = "nats://" + servers.Servers[0].Addr // that one is not stopped
+	a, b := openStore(t, cfg), openStore(t, cfg)
+	things := store.BucketConfig{Name: "things"}
+	ofA, ofB := must(a.Bucket(within(t), things))(t), must(b.Bucket(within(t), things))(t)
+	stream := must(must(jetstream.New(servers.Connect(t, 0)))(t).Stream(within(t), "pollbridge_TABLE_things"))(t)
+	const rounds, each = 12, 400
+	for round := range rounds {
+		lags := servers.Servers[1]
+		if must(stream.Info(within(t)))(t).Cluster.Leader == "n1" {
+			lags = servers.Servers[2]
+		}
+		lags.Signal(syscall.SIGSTOP)
+		var writing sync.WaitGroup
+		for i := range each {
+			writing.Go(func() {
+				if _, err := ofA.Put(within(t), fmt.Sprintf("%d.%d", round, i), make([]byte, 4<<10), 0); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		writing.Wait()
+		lags.Signal(syscall.SIGCONT)
+		var mu sync.Mutex
+		found := map[string]bool{}
+		find := func(key string) {
+			mu.Lock()
+			defer mu.Unlock()
+			found[key] = true
+		}
+		match, how := fmt.Sprint(round, ".*"), "Each"
+		if round%2 == 0 {
+			testkit.NoError(t, ofB.Each(within(t), func(rows []store.Record) {
+				for _, row := range rows {
+					find(row.Key)
+				}
+			}, match))
+		} else {
+			how = "Watch"
+			ctx, stop := context.WithCancel(t.Context())
+			must(ofB.Watch(ctx, match, func(c store.Change) { find(c.Key) }))(t)
+			stop()
+		}
+		mu.Lock()
+		if len(found) != each {
+			t.Errorf("round %d: %s finds %d records; want %d", round, how, len(found), each)
+		}
+		mu.Unlock()
+	}
+}

@@ -1,0 +1,63 @@
+package store_test
+
+import (
+	"context"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/store"
+)
+
+// losing is a connection that is lost for the time of one read.
+type losing struct {
+	*elsewhere
+	before atomic.Int64 // how many reads come first
+}
+
+func (l *losing) Up() context.Context {
+	if l.before.Add(-1) != -1 {
+		return context.Background()
+	}
+	lost, lose := context.WithCancel(context.Background())
+	lose()
+	return lost
+}
+
+// TestIDsStayWhenAReadFails: of servers that many share any read may fail, and what ids are
+// derived from is no less there.
+func TestIDsStayWhenAReadFails(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t)
+	keys := func(all ...string) {
+		t.Helper()
+		var lines strings.Builder
+		for _, key := range all {
+			lines.WriteString(hex.EncodeToString([]byte(strings.Repeat(key, 32))) + "\n")
+		}
+		testkit.NoError(t, os.WriteFile(filepath.Join(o.dir, "store.key"), []byte(lines.String()), 0o600))
+	}
+	idOf := func(s *store.Store) string { return s.ID("x_", "a") }
+	keys("1")
+	id := idOf(o.store())
+	keys("2", "1")
+	if idOf(o.store()) != id {
+		t.Fatal("another key comes before, and ids are other ones")
+	}
+	keys("2")
+	for reads := int64(0); ; reads++ {
+		there := &losing{elsewhere: o.connect()}
+		there.before.Store(reads)
+		s, err := openShared(t, there, o.dir)
+		if err == nil && idOf(s) != id || idOf(o.store()) != id {
+			t.Fatalf("the read after %d others fails, and ids are other ones", reads)
+		}
+		if there.before.Load() >= 0 {
+			break // none fails any more
+		}
+	}
+}
