@@ -38,8 +38,8 @@ const markerAge = time.Minute
 // Bucket opens a bucket and makes it if it is not there; a changed MaxAge is applied.
 func (s *Store) Bucket(ctx context.Context, cfg BucketConfig) (*Bucket, error) {
 	b, err := s.openBucket(ctx, cfg, "TABLE_")
-	if err == nil && cfg.MaxAge == 0 && len(s.keys.seals) > 1 {
-		err = b.renewAll(ctx)
+	if err == nil && cfg.MaxAge == 0 {
+		err = b.renewIfNeedBe(ctx)
 	}
 	return b, err
 }

@@ -13,51 +13,59 @@ const (
 	idRecord    = "id"    // what ids are derived from
 )
 
-// checkKey finds out whether what is stored was encrypted with one of the store's keys.
-func (s *Store) checkKey(ctx context.Context, key Key) error {
-	_, err := s.ownRecord(ctx, checkRecord, func() []byte { return []byte("pollbridge") })
-	if errors.Is(err, ErrDamaged) {
-		return fmt.Errorf("%w: it was encrypted with another key than that in %s: put the right key there", ErrDamaged, key.path)
+// checkKey finds out whether what is stored was encrypted with one of the store's keys, and with
+// which of them; where nothing is, with the first one.
+func (s *Store) checkKey(ctx context.Context, key Key) (writer int, err error) {
+	m, err := s.own.last(ctx, s.own.subject(checkRecord))
+	if err == nil && len(m.Data) >= sealOverhead {
+		writer = max(0, s.keys.writer(m.Data))
 	}
-	return err
+	_, err = s.ownRecord(ctx, checkRecord, func() []byte { return []byte("pollbridge") })
+	if errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: it was encrypted with another key than that in %s: put the right key there", ErrDamaged, key.path)
+	}
+	return writer, err
 }
 
 // openIDs finds out what ids are derived from. At first that is the store's key, and so it was
-// in earlier versions; it stays when the key changes.
-func (s *Store) openIDs(ctx context.Context, key Key) error {
-	initial := derived(key.secrets[len(key.secrets)-1], "id", keySize)
+// in earlier versions; it stays when the key changes. writer is the key that is known to have been
+// the store's.
+func (s *Store) openIDs(ctx context.Context, key Key, writer int) error {
+	initial := derived(key.secrets[writer], "id", keySize)
 	secret, err := s.ownRecord(ctx, idRecord, func() []byte { return initial })
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrUnusable), ctx.Err() != nil, s.shared && !errors.Is(err, ErrDamaged):
-		return err // servers that many share may fail to answer for a moment, with whatever error
-	default:
+	case errors.Is(err, ErrDamaged), !s.shared && isUnreadable(err):
 		s.log.Error("data is damaged: what ids are derived from cannot be read; it is taken from the last one of the keys, from which it was unless that has been removed", "error", err)
-		if _, err := s.own.Put(ctx, idRecord, initial, 0); err != nil {
+		secret = derived(key.secrets[len(key.secrets)-1], "id", keySize)
+		if _, err := s.own.Put(ctx, idRecord, secret, 0); err != nil {
 			return err
 		}
-		secret = initial
+	default:
+		return err // a server may fail to answer for a moment
 	}
 	s.keys.id = newKeyedHash(secret)
 	return nil
 }
 
-// ownRecord returns a record that the store keeps about itself, which is made if there is none,
-// and encrypted anew if an earlier key has encrypted it. Several processes may do that at a time.
+// isUnreadable reports whether an error is what the embedded server says of a message whose file
+// is damaged.
+func isUnreadable(err error) bool {
+	return !errors.Is(err, ErrUnusable) && !errors.Is(err, ErrConflict) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
+}
+
+// ownRecord returns a record that the store keeps about itself, which is made if there is none.
+// Several processes may do that at a time.
 func (s *Store) ownRecord(ctx context.Context, key string, initial func() []byte) ([]byte, error) {
 	const attempts = 10
 	for range attempts {
 		record, err := s.own.Get(ctx, key)
-		if errors.Is(err, ErrNotFound) {
-			value := initial()
-			if _, err = s.own.Create(ctx, key, value, 0); err == nil {
-				return value, nil
-			}
-		} else if err == nil {
-			err = s.own.renew(ctx, record)
-		}
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, ErrNotFound) {
 			return record.Value, err
+		}
+		value := initial()
+		if _, err = s.own.Create(ctx, key, value, 0); !errors.Is(err, ErrConflict) {
+			return value, err
 		}
 	}
 	return nil, ErrConflict
@@ -72,9 +80,12 @@ func (b *Bucket) renew(ctx context.Context, r Record) error {
 	return err
 }
 
-// renewAll encrypts anew what an earlier key has encrypted and what does not go by itself, so that
-// the key is not needed any more after a while.
-func (b *Bucket) renewAll(ctx context.Context) error {
+// renewIfNeedBe encrypts anew what an earlier key has encrypted and what does not go by itself, so
+// that the key is not needed any more after a while.
+func (b *Bucket) renewIfNeedBe(ctx context.Context) error {
+	if len(b.s.keys.seals) < 2 {
+		return nil
+	}
 	var mu sync.Mutex
 	var old []Record
 	err := b.Each(ctx, func(some []Record) {

@@ -104,14 +104,20 @@ func (s *Store) open(ctx context.Context, key Key) (err error) {
 	if s.own, err = s.openBucket(ctx, BucketConfig{Name: "own"}, "OWN_"); err != nil {
 		return err
 	}
-	if err := s.checkKey(ctx, key); err != nil {
+	writer, err := s.checkKey(ctx, key)
+	if err != nil {
 		return err
 	}
-	if err := s.openIDs(ctx, key); err != nil {
+	if err := s.openIDs(ctx, key, writer); err != nil {
 		return err
 	}
-	s.followers, err = s.openBucket(ctx, BucketConfig{Name: "followers"}, "OWN_")
-	return err
+	if err := s.own.renewIfNeedBe(ctx); err != nil { // last: with which key it was tells what ids are derived from
+		return err
+	}
+	if s.followers, err = s.openBucket(ctx, BucketConfig{Name: "followers"}, "OWN_"); err != nil {
+		return err
+	}
+	return s.followers.renewIfNeedBe(ctx)
 }
 
 // Shared reports whether other processes use what is stored at the same time.

@@ -169,7 +169,8 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 			if err != nil {
 				return err
 			}
-			if left = info.NumPending; info.Delivered.Stream > last {
+			// Of a consumer that was handed nothing the server says where it looks next.
+			if left = info.NumPending; info.Delivered.Consumer > 0 && info.Delivered.Stream > last {
 				left++
 			}
 		default:

@@ -64,11 +64,13 @@ func (w *Watcher) takeUp(t *takeUp) {
 
 // takeUpAll returns false if the watcher was closed meanwhile.
 func (w *Watcher) takeUpAll(t *takeUp) bool {
+	return w.insist(func() error { return w.takeUpRecords(t) }) && (w.options.Share != nil || w.insist(w.takeUpItems))
+}
+
+// insist calls f until it succeeds, and returns false if the watcher was closed meanwhile.
+func (w *Watcher) insist(f func() error) bool {
 	for {
-		err := w.takeUpRecords(t)
-		if err == nil && t.slots == nil {
-			err = w.takeUpItems()
-		}
+		err := f()
 		if err == nil {
 			return true
 		}
@@ -85,7 +87,7 @@ func (w *Watcher) takeUpRecords(t *takeUp) error {
 	w.mu.Lock()
 	slots := slices.Clone(t.slots)
 	w.mu.Unlock()
-	if t.slots != nil && len(slots) == 0 {
+	if w.options.Share != nil && len(slots) == 0 {
 		return nil // all are lost again
 	}
 	told, err := w.readTold(w.ctx, slots)

@@ -72,6 +72,10 @@ func (s *Service) endDeleted(ctx context.Context, sub *subscription) error {
 	if err != nil {
 		return err
 	}
+	// It may have been attached again since it was looked for.
+	if stored, err := s.subs.find(ctx, sub.ID); err != nil || stored.revision != sub.revision {
+		return unlessNotFound(err)
+	}
 	if err := s.deliveries.Deleted(ctx, sub.receiver()); err != nil || !safe {
 		return err
 	}

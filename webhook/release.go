@@ -67,8 +67,8 @@ func unlessNotFound(err error) error {
 
 // release lets go of a bound subscription that has had an event with which its session was
 // over. If that was given up and has another event since, or is watched once more for whoever
-// has attached the subscription again, it stays. An event that is recorded at that moment may
-// be handed out to it all the same: its delivery is dead, and made again with the subscription.
+// has attached the subscription again, it stays. The delivery of an event that is recorded at
+// that moment is dead, and made again with the subscription.
 func (a *attached) release(ctx context.Context, sub *subscription, e *event.Event) error {
 	if !e.Final {
 		// What memory knows may be older than that it was attached again, and than the delivery
@@ -79,15 +79,32 @@ func (a *attached) release(ctx context.Context, sub *subscription, e *event.Even
 		}
 		sub = stored
 	}
-	return a.letGo(ctx, sub, func(sub *subscription) (bool, error) {
+	over := false
+	err := a.letGo(ctx, sub, func(sub *subscription) (_ bool, err error) {
+		over = false
 		if !e.Final && sub.Heard >= e.Position {
 			return false, nil
 		}
 		if last, err := a.events.Last(ctx, e.Key); err != nil || last.Position != e.Position {
 			return false, err
 		}
+		over = true
 		return true, a.supersede(ctx, sub, e)
 	})
+	if err != nil || !over || e.Final {
+		return err
+	}
+	return a.missed(ctx, sub, e)
+}
+
+// missed lists an event as dead that was recorded while a subscription was let go with the one
+// before it: it is handed out to nobody.
+func (a *attached) missed(ctx context.Context, sub *subscription, e *event.Event) error {
+	last, err := a.events.Last(ctx, e.Key)
+	if err != nil || last.Position <= e.Position || !sub.covers(last) {
+		return err
+	}
+	return a.deliveries.Deliver(ctx, sub.receiver(), last)
 }
 
 // releaseUntold lets go of a bound subscription whose session is over and which does not

@@ -12,7 +12,7 @@ import (
 // List returns up to limit deliveries, those that changed last first. before is
 // what the page before returned as next, or empty. next is empty at the end; a page
 // may be shorter than limit, even empty, and yet not the last. A delivery is listed
-// once something has happened to it, and otherwise after a second or two. The error is
+// once something has happened to it, and otherwise after three seconds or four. The error is
 // ErrCursor where before cannot be used.
 func (s *Service) List(ctx context.Context, f Filter, before string, limit int) (page []Delivery, next string, err error) {
 	match := cmp.Or(f.Subscription, "*") + "." + cmp.Or(f.Session, "*") + ".*"
