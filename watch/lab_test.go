@@ -101,6 +101,7 @@ func (l *lab) prepare() {
 	l.store, err = teststore.Open(l.t.Context(), teststore.In(l.dir), store.DefaultConfig(), log)
 	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
+	l.finals.id = l.store.SessionID
 	l.w, err = watch.New(l.cfg, watch.Options{
 		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: l.registry,
 	})
@@ -327,13 +328,16 @@ func (l *lab) quiet() {
 type finals struct {
 	mu        sync.Mutex
 	forgotten map[string]bool // guarded by mu
+	id        func(*session.Variant) string
 
 	recent map[*session.Variant]*session.Observation // kept before the start
 }
 
-func (f *finals) Recent(_ context.Context, _ time.Duration, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {
+func (f *finals) Recent(_ context.Context, _ time.Duration, wanted func(string) bool, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {
 	for v, o := range f.recent {
-		use(v, o)
+		if wanted(f.id(v)) {
+			use(v, o)
+		}
 	}
 	return nil
 }

@@ -183,8 +183,13 @@ const untoldFor = time.Minute
 // tellEnds tells of final answers that were stored just before a process was killed: where a
 // session was over when it was first seen, there is no watch that would ask for it again.
 func (w *Watcher) tellEnds(t *takeUp) {
+	wanted := func(id string) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.concerns(t, id)
+	}
 	for {
-		err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
+		err := w.options.Finals.Recent(w.ctx, untoldFor, wanted, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
 		if err == nil || w.ctx.Err() != nil {
 			return
 		}
@@ -199,12 +204,6 @@ func (w *Watcher) tellEnds(t *takeUp) {
 
 func (w *Watcher) tellEnd(t *takeUp, v *session.Variant, o *session.Observation) {
 	id := w.store.SessionID(v)
-	w.mu.Lock()
-	concerns := w.concerns(t, id)
-	w.mu.Unlock()
-	if !concerns {
-		return
-	}
 	known, _, err := w.read(w.ctx, id)
 	if err == nil && known.end == Final || w.ctx.Err() != nil {
 		return

@@ -31,7 +31,7 @@ type Events interface {
 
 // Finals keeps final answers; see store.Finals.
 type Finals interface {
-	Recent(ctx context.Context, before time.Duration, read func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error
+	Recent(ctx context.Context, before time.Duration, wanted func(sessionID string) bool, read func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error
 	Forget(ctx context.Context, sessionID string) error
 }
 
