@@ -312,7 +312,7 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 	}
 	f.slots[n] = slot{f.id, f.id, revision, time.Now()}
 	f.held[n] = h
-	return Slot{n, from}
+	return Slot{n, from, h.from}
 }
 
 // release hands slots back, once nothing goes on about their sessions.

@@ -137,7 +137,7 @@ func (w *Watcher) awaitTakenUp(ctx context.Context, id string) error {
 	w.mu.Lock()
 	var under []*takeUp
 	for t := range w.takeUps {
-		if w.concerns(t, id) {
+		if _, concerns := w.concerns(t, id); concerns {
 			under = append(under, t)
 		}
 	}

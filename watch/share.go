@@ -23,7 +23,8 @@ type Share interface {
 // Slot is some of the sessions of a fleet.
 type Slot struct {
 	Number int
-	From   string // the replica that looked after them before; empty: none did
+	From   string    // the replica that looked after them before; empty: none did
+	After  time.Time // from when on they may be polled: then that one has surely stopped
 }
 
 // holds reports whether a session is looked after here.

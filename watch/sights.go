@@ -13,9 +13,9 @@ import (
 // that a start need not find that out for each: it is noted now and then, which is one write
 // where a mark in each record would be very many. All of it needs the watcher's lock.
 //
-// It relies on that this process alone writes records, as the one that has locked the engine's
-// directory does: those that another one has not told yet would pass for told. With several
-// processes, all first sights have to be asked of the log.
+// It relies on that nobody else writes records of the sessions that it is noted for: those that
+// another process has not told yet would pass for told. In a fleet it is noted for the slots that
+// this process holds and whose watches it has taken up; revisions are those of all replicas.
 type firstSights struct {
 	newest uint64            // revision that is known to be written
 	behind map[*entry]uint64 // entries whose first sight is none yet, with a revision before theirs
