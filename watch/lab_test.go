@@ -36,19 +36,23 @@ type lab struct {
 	log   *testkit.LogBuffer
 	table *session.Table
 
+	share *share // nil: there is no fleet
+
 	store    *teststore.Store
 	w        *watch.Watcher
 	registry *prometheus.Registry
 
-	events *events
-	finals *finals
-	turns  chan struct{} // each question takes one; nil: as many as there are
-	asking func()        // called with each question; nil: nothing is
-	mu     sync.Mutex
-	states map[string]answer // by token; guarded by mu, as all below
-	asked  map[string]int
-	erased []string      // tokens that memory has to forget
-	news   chan struct{} // closed at the next question
+	events  *events
+	finals  *finals
+	turns   chan struct{} // each question takes one; nil: as many as there are
+	asking  func()        // called with each question; nil: nothing is
+	erasing func()        // called when memory has to forget something; nil: nothing is
+	mu      sync.Mutex
+	states  map[string]answer // by token; guarded by mu, as all below
+	asked   map[string]int
+	erased  []string      // tokens that memory has to forget
+	handed  []handed      // to others
+	news    chan struct{} // closed at the next question
 }
 
 type answer struct {
@@ -102,9 +106,13 @@ func (l *lab) prepare() {
 	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
 	l.finals.id = l.store.SessionID
-	l.w, err = watch.New(l.cfg, watch.Options{
+	options := watch.Options{
 		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: l.registry,
-	})
+	}
+	if l.share != nil {
+		options.Share, options.HandOn = l.share, l.handOn
+	}
+	l.w, err = watch.New(l.cfg, options)
 	testkit.NoError(l.t, err)
 }
 
@@ -124,8 +132,11 @@ func (l *lab) restart() {
 // erase notes what memory has to forget.
 func (l *lab) erase(_ context.Context, v *session.Variant) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.erased = append(l.erased, v.Token)
+	l.mu.Unlock()
+	if l.erasing != nil {
+		l.erasing()
+	}
 	return nil
 }
 
@@ -285,6 +296,12 @@ func (e *events) Changed(_ context.Context, c event.Change) (bool, error) {
 	e.made[key] = true
 	e.came <- c
 	return true, nil
+}
+
+func (e *events) called() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.calls
 }
 
 // Knows says so of the session with the id ses_left, besides those with events.

@@ -134,7 +134,8 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 		e.begins = e.begins && e.dirty
 		return nil
 	case errors.Is(err, store.ErrConflict) && !w.owns(e.id):
-		w.remove(e) // whoever has written it looks after the session
+		w.handOn(e) // whoever has written it looks after the session
+		w.remove(e)
 		return nil
 	case errors.Is(err, store.ErrConflict):
 		return w.meet(ctx, e)

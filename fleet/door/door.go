@@ -16,6 +16,7 @@ import (
 // Fleet says who looks after a session, and asks that one. [fleet.Fleet] does.
 type Fleet interface {
 	Holds(sessionID string) bool
+	Owns(sessionID string) bool
 	Ready(ctx context.Context, sessionID string) error
 	Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error)
 	Answer(kind string, h fleet.Handler)
