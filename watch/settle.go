@@ -156,6 +156,8 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 	switch {
 	case errors.Is(err, ErrNotFound) && revision > 0: // it cannot be read: this one takes its place
 		e.revision, e.dirty = revision, true
+	case errors.Is(err, ErrNotFound) && e.revision > 0 && w.options.Share != nil:
+		w.remove(e) // the replica that looked after the session before has erased it
 	case errors.Is(err, ErrNotFound): // it has gone; who erases a session does so by its entry
 		e.revision, e.dirty, e.begins = 0, true, e.end == Watching
 	case err != nil:

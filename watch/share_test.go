@@ -3,6 +3,9 @@ package watch_test
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -311,6 +314,70 @@ func TestMarksOfFirstSights(t *testing.T) {
 		t.Errorf("%d events were asked for; want the one of the slot that the replica before had not", n)
 	}
 	l.quiet()
+}
+
+// isIn reports whether a goroutine is in all of these functions.
+func isIn(functions ...string) bool {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
+		if !slices.ContainsFunc(functions, func(f string) bool { return !strings.Contains(stack, f) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// TestErasedWhileItMoves: who looks after the session now erases it.
+func TestErasedWhileItMoves(t *testing.T) {
+	t.Parallel()
+	l := newShared(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	token := l.in(0, "a")
+	id := l.watch(token).ID
+	ended := make(chan struct{})
+	var once sync.Once
+	l.erasing = func() {
+		once.Do(func() {
+			l.share.set(0, false)
+			go func() { defer close(ended); l.w.End([]int{0}) }()
+			testkit.Eventually(t, "End to wait", func() bool {
+				select {
+				case <-ended:
+					t.Error("End has returned while the session was being erased")
+					return true
+				default:
+					return isIn("(*Watcher).letGo", "(*Watcher).await")
+				}
+			})
+		})
+	}
+	if err := l.w.Delete(t.Context(), id); err == nil || errors.Is(err, watch.ErrNotFound) {
+		t.Errorf("Delete = %v; want an error", err)
+	}
+	<-ended
+	if n := l.watched(); n != 1 || l.w.Live() != 0 {
+		t.Errorf("%d are stored, %d live; want the record to be left", n, l.w.Live())
+	}
+	l.begin(watch.Slot{Number: 0, From: "a"})
+	testkit.NoError(t, l.w.Delete(t.Context(), id))
+	if n := l.watched(); n != 0 || l.w.Live() != 0 {
+		t.Errorf("%d are stored, %d live after it was erased", n, l.w.Live())
+	}
+}
+
+// TestErasedByTheReplicaBefore: the record that was taken up has gone, and does not come back.
+func TestErasedByTheReplicaBefore(t *testing.T) {
+	t.Parallel()
+	l := newShared(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	token := l.in(0, "a")
+	l.fail(token)
+	id := l.watch(token).ID
+	testkit.NoError(t, l.w.Forget(t.Context(), id))
+	l.w.Observe(l.variant(token), waiting(time.Now(), "{}"))
+	testkit.Eventually(t, "the end of the watch", func() bool { return l.w.Live() == 0 })
+	if n := l.watched(); n != 0 {
+		t.Errorf("%d are stored", n)
+	}
 }
 
 // TestRecentEndsOfOneSlot: those of others are not looked at.
