@@ -330,7 +330,11 @@ func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	slot := s.slotLocked(shard, v)
-	slot.known = slot.known.with(v.Key(), o)
+	if o.State.Final() { // the first one decides, however late it is heard of
+		slot.known = slot.known.with(v.Key(), o)
+	} else {
+		slot.known = slot.known.orOlder(v.Key(), o)
+	}
 	s.remember(slot.known)
 	shard.slots[v.Key()] = slot // until ristretto was seen to hold it
 }

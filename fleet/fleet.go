@@ -33,7 +33,8 @@ const callTime = 5 * time.Second // of one call of the store
 // Slot is a slot that changes hands.
 type Slot struct {
 	Number int
-	From   string // the id of the replica that held it before; empty: none did
+	From   string    // the id of the replica that held it before; empty: none did
+	After  time.Time // from when on its sessions may be polled: then that one has surely stopped
 }
 
 // Holder is what looks after sessions.

@@ -337,7 +337,7 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 	}
 	f.slots[n] = slot{f.id, f.id, revision, time.Now()}
 	f.held[n] = h
-	return Slot{n, from}
+	return Slot{n, from, h.from}
 }
 
 // stopsLocked is when a holder has surely stopped: at once if it has handed the slot back or has no

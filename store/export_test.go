@@ -95,3 +95,6 @@ func (b *Bucket) Batches(ctx context.Context) (n int, err error) {
 	})
 	return n, err
 }
+
+// ForgetIDs leaves what a version left that kept nothing about ids.
+func (s *Store) ForgetIDs(ctx context.Context) error { return s.own.Delete(ctx, idRecord) }

@@ -271,10 +271,11 @@ func TestRecent(t *testing.T) {
 	endpoints, _ := session.Dialect("marksign")
 	table := must(session.NewTable(endpoints))(t)
 	got := map[string]int{}
+	wanted := func(string) bool { return true }
 	recent := func(before time.Duration) {
 		t.Helper()
 		clear(got)
-		err := answers.Recent(within(t), before, table.ReadDurable, func(v *session.Variant, o *session.Observation) { got[v.Token+" "+v.Credential] = len(o.Body) })
+		err := answers.Recent(within(t), before, wanted, table.ReadDurable, func(v *session.Variant, o *session.Observation) { got[v.Token+" "+v.Credential] = len(o.Body) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -292,5 +293,18 @@ func TestRecent(t *testing.T) {
 	}
 	if recent(0); len(got) != 1 {
 		t.Errorf("in no time before the newest: %v, want that one", got)
+	}
+	wanted = func(id string) bool { return id == s.SessionID(ask(t, "small")) }
+	read := 0
+	err := answers.Recent(within(t), time.Minute, wanted, func(durable []byte) (*session.Variant, error) {
+		read++
+		return table.ReadDurable(durable)
+	}, func(v *session.Variant, _ *session.Observation) {
+		if v.Token != "small" {
+			t.Errorf("%s came, which is not wanted", v.Token)
+		}
+	})
+	if err != nil || read != 1 {
+		t.Errorf("%d were read of one that is wanted, %v", read, err)
 	}
 }

@@ -98,3 +98,15 @@ func (w *Watcher) TakeUp(rows []store.Record) { w.takeUpSome(w.first, rows, mark
 func (w *Watcher) Item(v *session.Variant) []byte {
 	return newRecord(v, session.Unknown, time.Now()).append(nil)
 }
+
+// Settled reports whether nothing is left to be made durable, nor to be taken up.
+func (w *Watcher) Settled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.live {
+		if e.queued || e.settling != nil || e.dirty || len(e.owed) > 0 {
+			return false
+		}
+	}
+	return len(w.takeUps) == 0
+}

@@ -36,19 +36,23 @@ type lab struct {
 	log   *testkit.LogBuffer
 	table *session.Table
 
+	share *share // nil: there is no fleet
+
 	store    *teststore.Store
 	w        *watch.Watcher
 	registry *prometheus.Registry
 
-	events *events
-	finals *finals
-	turns  chan struct{} // each question takes one; nil: as many as there are
-	asking func()        // called with each question; nil: nothing is
-	mu     sync.Mutex
-	states map[string]answer // by token; guarded by mu, as all below
-	asked  map[string]int
-	erased []string      // tokens that memory has to forget
-	news   chan struct{} // closed at the next question
+	events  *events
+	finals  *finals
+	turns   chan struct{} // each question takes one; nil: as many as there are
+	asking  func()        // called with each question; nil: nothing is
+	erasing func()        // called when memory has to forget something; nil: nothing is
+	mu      sync.Mutex
+	states  map[string]answer // by token; guarded by mu, as all below
+	asked   map[string]int
+	erased  []string      // tokens that memory has to forget
+	handed  []handed      // to others
+	news    chan struct{} // closed at the next question
 }
 
 type answer struct {
@@ -101,9 +105,14 @@ func (l *lab) prepare() {
 	l.store, err = teststore.Open(l.t.Context(), teststore.In(l.dir), store.DefaultConfig(), log)
 	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
-	l.w, err = watch.New(l.cfg, watch.Options{
+	l.finals.id = l.store.SessionID
+	options := watch.Options{
 		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: l.registry,
-	})
+	}
+	if l.share != nil {
+		options.Share, options.HandOn = l.share, l.handOn
+	}
+	l.w, err = watch.New(l.cfg, options)
 	testkit.NoError(l.t, err)
 }
 
@@ -123,8 +132,11 @@ func (l *lab) restart() {
 // erase notes what memory has to forget.
 func (l *lab) erase(_ context.Context, v *session.Variant) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.erased = append(l.erased, v.Token)
+	l.mu.Unlock()
+	if l.erasing != nil {
+		l.erasing()
+	}
 	return nil
 }
 
@@ -286,6 +298,12 @@ func (e *events) Changed(_ context.Context, c event.Change) (bool, error) {
 	return true, nil
 }
 
+func (e *events) called() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.calls
+}
+
 // Knows says so of the session with the id ses_left, besides those with events.
 func (e *events) Knows(_ context.Context, id string) (bool, error) { return id == "ses_left", nil }
 
@@ -327,13 +345,16 @@ func (l *lab) quiet() {
 type finals struct {
 	mu        sync.Mutex
 	forgotten map[string]bool // guarded by mu
+	id        func(*session.Variant) string
 
 	recent map[*session.Variant]*session.Observation // kept before the start
 }
 
-func (f *finals) Recent(_ context.Context, _ time.Duration, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {
+func (f *finals) Recent(_ context.Context, _ time.Duration, wanted func(string) bool, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {
 	for v, o := range f.recent {
-		use(v, o)
+		if wanted(f.id(v)) {
+			use(v, o)
+		}
 	}
 	return nil
 }

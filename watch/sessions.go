@@ -20,6 +20,9 @@ func (w *Watcher) Get(ctx context.Context, id string) (Session, error) {
 	return w.describe(id, known), nil
 }
 
+// errElsewhere is why a session is not erased whose slot has changed hands meanwhile.
+var errElsewhere = errors.New("another replica looks after the session by now")
+
 // find looks for a session among those that are watched, then in the store.
 func (w *Watcher) find(ctx context.Context, id string) (record, error) {
 	w.mu.Lock()
@@ -115,7 +118,8 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 // another error, part of it may be left; Delete again. Memory forgets what was asked in
 // the plain way; what was asked with further fields goes when its time is over. After a start
 // Delete waits until all watches of before are taken up: what is still to come might bring the
-// session back.
+// session back. Where this process no more looks after the session when it returns, whoever does
+// has to Delete it again.
 func (w *Watcher) Delete(ctx context.Context, id string) error {
 	if err := w.awaitTakenUp(ctx, id); err != nil {
 		return fmt.Errorf("watch: %w", err)
@@ -137,7 +141,7 @@ func (w *Watcher) awaitTakenUp(ctx context.Context, id string) error {
 	w.mu.Lock()
 	var under []*takeUp
 	for t := range w.takeUps {
-		if w.concerns(t, id) {
+		if _, concerns := w.concerns(t, id); concerns {
 			under = append(under, t)
 		}
 	}
@@ -194,6 +198,9 @@ func (w *Watcher) erase(ctx context.Context, id string, v *session.Variant) (err
 	}
 	if err := w.options.Finals.Forget(ctx, id); err != nil {
 		return err
+	}
+	if !w.owns(id) { // whoever does may have taken it up
+		return errElsewhere
 	}
 	return w.sessions.Delete(ctx, id) // last, so that what has failed before can be tried again
 }

@@ -134,7 +134,8 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 		e.begins = e.begins && e.dirty
 		return nil
 	case errors.Is(err, store.ErrConflict) && !w.owns(e.id):
-		w.remove(e) // whoever has written it looks after the session
+		w.handOn(e) // whoever has written it looks after the session
+		w.remove(e)
 		return nil
 	case errors.Is(err, store.ErrConflict):
 		return w.meet(ctx, e)
@@ -155,6 +156,8 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 	switch {
 	case errors.Is(err, ErrNotFound) && revision > 0: // it cannot be read: this one takes its place
 		e.revision, e.dirty = revision, true
+	case errors.Is(err, ErrNotFound) && e.revision > 0 && w.options.Share != nil:
+		w.remove(e) // the replica that looked after the session before has erased it
 	case errors.Is(err, ErrNotFound): // it has gone; who erases a session does so by its entry
 		e.revision, e.dirty, e.begins = 0, true, e.end == Watching
 	case err != nil:

@@ -23,7 +23,8 @@ type Share interface {
 // Slot is some of the sessions of a fleet.
 type Slot struct {
 	Number int
-	From   string // the replica that looked after them before; empty: none did
+	From   string    // the replica that looked after them before; empty: none did
+	After  time.Time // from when on they may be polled: then that one has surely stopped
 }
 
 // holds reports whether a session is looked after here.
@@ -45,8 +46,8 @@ func (w *Watcher) Begin(slots []Slot) {
 // leaving is how long the watches of slots that were lost may take to become durable.
 const leaving = time.Second
 
-// End stores what is not stored of the watches of slots that are no more this process's, and
-// forgets them. What could not be stored whoever takes them up finds out again.
+// End stores what is not stored of the watches of slots that are no more this process's, hands on
+// what could not be, and forgets them. What enters later goes when it is due.
 func (w *Watcher) End(slots []int) {
 	w.mu.Lock()
 	for t := range w.takeUps {
@@ -74,9 +75,7 @@ func (w *Watcher) End(slots []int) {
 	for range min(writers, len(entries)) {
 		settling.Go(func() {
 			for e := range work {
-				if err := w.settle(ctx, e, stored); err != nil {
-					w.complain(e, err)
-				}
+				w.letGo(ctx, e)
 			}
 		})
 	}
@@ -85,9 +84,44 @@ func (w *Watcher) End(slots []int) {
 	}
 	close(work)
 	settling.Wait()
+}
+
+// letGo stores what is not stored of an entry, and forgets it. What whoever looks after the session
+// now may have missed is handed on: what could not be stored, and a watch that was not when it
+// began, for that one may have read the records before.
+func (w *Watcher) letGo(ctx context.Context, e *entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, e := range entries {
-		w.remove(e)
+	if e.erased != nil {
+		w.await(ctx, e.erased) // if that takes too long, whoever erases it finds out
 	}
+	missed := e.end == Watching && (e.begins || !e.leaves)
+	err := w.unlocked(func() error { return w.settle(ctx, e, stored) })
+	switch {
+	case w.isGone(e):
+		return
+	case !e.leaves && w.owns(e.id): // once more, and it was there when the records were taken up
+		return
+	case err != nil:
+		w.complain(e, err)
+		missed = true
+	}
+	if missed {
+		w.handOn(e)
+	}
+	w.remove(e)
+}
+
+// handOn has whoever looks after a session now know what is known here. It needs the lock.
+func (w *Watcher) handOn(e *entry) {
+	if e.variant == nil || e.erased != nil { // it is not watched
+		return
+	}
+	o := e.pending
+	for _, c := range e.owed {
+		if c.observation != nil {
+			o = c.observation
+		}
+	}
+	w.options.HandOn(e.variant, o)
 }

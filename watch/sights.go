@@ -13,8 +13,9 @@ import (
 // that a start need not find that out for each: it is noted now and then, which is one write
 // where a mark in each record would be very many. All of it needs the watcher's lock.
 //
-// What one process knows says nothing of what others write. So in a fleet it counts only for
-// slots whose records were all taken up before it was noted.
+// It relies on that nobody else writes records of the sessions that it is noted for: those that
+// another process has not told yet would pass for told. In a fleet it is noted for the slots that
+// this process holds and whose watches it has taken up; revisions are those of all replicas.
 type firstSights struct {
 	newest uint64            // revision that is known to be written
 	behind map[*entry]uint64 // entries whose first sight is none yet, with a revision before theirs

@@ -25,23 +25,31 @@ const (
 
 // takeUp is the taking up of watches of before.
 type takeUp struct {
-	slots []Slot              // nil: all watches; guarded by Watcher.mu, as below
+	slots []Slot              // without a fleet it is all watches; guarded by Watcher.mu, as below
 	gone  map[string]struct{} // sessions that were erased meanwhile
 	done  chan struct{}       // closed when the watches were taken up
 }
 
 // newTakeUp begins to take up watches, which takeUp does.
 func (w *Watcher) newTakeUp(slots []Slot) *takeUp {
-	t := &takeUp{slots: slots, gone: map[string]struct{}{}, done: make(chan struct{})}
+	t := &takeUp{slots: slices.Clone(slots), gone: map[string]struct{}{}, done: make(chan struct{})}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.takeUps[t] = struct{}{}
 	return t
 }
 
-// concerns reports whether a session's watch is taken up. It needs the lock.
-func (w *Watcher) concerns(t *takeUp, id string) bool {
-	return w.options.Share == nil || slices.ContainsFunc(t.slots, func(s Slot) bool { return s.Number == w.options.Share.Slot(id) })
+// concerns reports whether a session's watch is taken up, and returns its slot, if there is a
+// fleet. It needs the lock.
+func (w *Watcher) concerns(t *takeUp, id string) (Slot, bool) {
+	if w.options.Share == nil {
+		return Slot{}, true
+	}
+	i := slices.IndexFunc(t.slots, func(s Slot) bool { return s.Number == w.options.Share.Slot(id) })
+	if i < 0 {
+		return Slot{}, false
+	}
+	return t.slots[i], true
 }
 
 // takeUp takes up what was watched before. While it cannot be read it goes on.
@@ -108,7 +116,8 @@ func (w *Watcher) takeUpSome(t *takeUp, rows []store.Record, told marks) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range entries {
-		if w.live[e.id] != nil || !w.concerns(t, e.id) {
+		slot, concerns := w.concerns(t, e.id)
+		if w.live[e.id] != nil || !concerns {
 			continue // somebody was quicker
 		}
 		w.live[e.id] = e
@@ -117,8 +126,12 @@ func (w *Watcher) takeUpSome(t *takeUp, rows []store.Record, told marks) {
 			w.sights.behind[e] = e.revision - 1
 		}
 		w.settleLater(e)
+		due := time.Now()
+		if slot.After.After(due) {
+			due = slot.After
+		}
 		// Not all at the same moment: this may be one of very many.
-		w.schedule(e, time.Now().Add(rand.N(min(w.cfg.Interval, time.Second))))
+		w.schedule(e, due.Add(rand.N(min(w.cfg.Interval, time.Second))))
 	}
 }
 
@@ -185,8 +198,14 @@ const untoldFor = time.Minute
 // tellEnds tells of final answers that were stored just before a process was killed: where a
 // session was over when it was first seen, there is no watch that would ask for it again.
 func (w *Watcher) tellEnds(t *takeUp) {
+	wanted := func(id string) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		_, concerns := w.concerns(t, id)
+		return concerns
+	}
 	for {
-		err := w.options.Finals.Recent(w.ctx, untoldFor, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
+		err := w.options.Finals.Recent(w.ctx, untoldFor, wanted, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
 		if err == nil || w.ctx.Err() != nil {
 			return
 		}
@@ -201,12 +220,6 @@ func (w *Watcher) tellEnds(t *takeUp) {
 
 func (w *Watcher) tellEnd(t *takeUp, v *session.Variant, o *session.Observation) {
 	id := w.store.SessionID(v)
-	w.mu.Lock()
-	concerns := w.concerns(t, id)
-	w.mu.Unlock()
-	if !concerns {
-		return
-	}
 	known, _, err := w.read(w.ctx, id)
 	if err == nil && known.end == Final || w.ctx.Err() != nil {
 		return

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"container/heap"
+	"context"
 	"math/rand/v2"
 	"time"
 
@@ -93,10 +94,17 @@ func (w *Watcher) tick(e *entry) {
 	if v == nil {
 		return
 	}
-	if !w.holds(e.id) { // for the moment, or it leaves soon
+	switch {
+	case w.holds(e.id):
+	case w.owns(e.id): // not for the moment
 		w.mu.Lock()
 		w.schedule(e, time.Now().Add(jittered(w.cfg.Interval)))
 		w.mu.Unlock()
+		return
+	default: // it entered when End had looked, or leaves soon
+		ctx, cancel := context.WithTimeout(w.ctx, leaving)
+		defer cancel()
+		w.letGo(ctx, e)
 		return
 	}
 	o, failure := w.options.Ask(w.ctx, v)

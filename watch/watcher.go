@@ -31,7 +31,7 @@ type Events interface {
 
 // Finals keeps final answers; see store.Finals.
 type Finals interface {
-	Recent(ctx context.Context, before time.Duration, read func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error
+	Recent(ctx context.Context, before time.Duration, wanted func(sessionID string) bool, read func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error
 	Forget(ctx context.Context, sessionID string) error
 }
 
@@ -53,6 +53,9 @@ type Options struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	Share    Share // nil: all sessions are looked after here
+	// HandOn has whoever looks after a session know what was seen of it here, or, where that is
+	// nil, that it is to be watched. It does not wait. Nil where Share is.
+	HandOn func(*session.Variant, *session.Observation)
 }
 
 // Errors that callers branch on.

@@ -215,7 +215,7 @@ func (b *bridge) makeWatches() (err error) {
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
 		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.erase,
-		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry, Share: b.share(),
+		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry, Share: b.share(), HandOn: b.handOn,
 	})
 	if err != nil {
 		return err

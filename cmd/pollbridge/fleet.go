@@ -81,6 +81,9 @@ func (b *bridge) share() watch.Share {
 	return share{b.fleet}
 }
 
+// handOn has another replica know what was seen of a session here.
+func (b *bridge) handOn(v *session.Variant, o *session.Observation) { b.door.Seen(v, o) }
+
 // share is a fleet as watches see it.
 type share struct{ *fleet.Fleet }
 

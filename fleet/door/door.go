@@ -17,6 +17,7 @@ import (
 // Fleet says who looks after a session, and asks that one. [fleet.Fleet] does.
 type Fleet interface {
 	Holds(sessionID string) bool
+	Owns(sessionID string) bool
 	Ready(ctx context.Context, sessionID string) error
 	// Since is when this replica began to look after a session, if it does.
 	Since(sessionID string) (at time.Time, held bool)

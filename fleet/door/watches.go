@@ -33,7 +33,9 @@ func (d *Door) Watches(w *watch.Watcher) *Watches {
 	d.o.Fleet.Answer(watchKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return w.Watch(ctx, v) }))
 	d.o.Fleet.Answer(startedKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return nil, w.Started(ctx, v) }))
 	d.o.Fleet.Answer(deleteKind, func(ctx context.Context, question []byte) []byte {
-		return appendDone(nil, w.Delete(ctx, string(question)))
+		id := string(question)
+		err := w.Delete(ctx, id)
+		return appendDone(nil, s.moved(id, err))
 	})
 	return s
 }
@@ -48,7 +50,10 @@ type done struct {
 // problem is an error that callers branch on.
 type problem string
 
-var problems = map[problem]error{"full": watch.ErrFull, "not_found": watch.ErrNotFound, "unusable": store.ErrUnusable, "closed": watch.ErrClosed}
+// errMoved says that the session has changed hands while something was done about it.
+var errMoved = errors.New("door: another replica looks after the session by now")
+
+var problems = map[problem]error{"moved": errMoved, "full": watch.ErrFull, "not_found": watch.ErrNotFound, "unusable": store.ErrUnusable, "closed": watch.ErrClosed}
 
 // otherProblem is any other error.
 const otherProblem problem = "other"
@@ -103,31 +108,48 @@ func (s *Watches) answer(do func(context.Context, *session.Variant) (any, error)
 		if err != nil {
 			return appendDone(nil, err)
 		}
-		return appendDone(do(ctx, v))
+		result, err := do(ctx, v)
+		return appendDone(result, s.moved(s.d.o.ID(v), err))
 	}
 }
 
-// ask has what is asked done by the replica that looks after a session; here is called if that is
-// this one.
-func (s *Watches) ask(ctx context.Context, id, kind string, question []byte, result any, here func() error) error {
-	if s.d.o.Fleet.Holds(id) {
-		return here()
-	}
-	message, err := s.d.o.Fleet.Ask(ctx, id, kind, question)
-	switch {
-	case errors.Is(err, fleet.ErrHere):
-		return here()
-	case errors.Is(err, fleet.ErrCutOff):
-		return errors.Join(store.ErrUnusable, err)
-	case err != nil:
+// moved is what became of something that was done here. Where the session has changed hands
+// meanwhile that says little: whoever looks after it now may have read its record before.
+func (s *Watches) moved(id string, err error) error {
+	if s.d.o.Fleet.Owns(id) {
 		return err
 	}
-	return readDone(message, result)
+	return errMoved
+}
+
+// ask has what is asked done by the replica that looks after a session, and again if the session
+// changes hands meanwhile; here is called if that is this one.
+func (s *Watches) ask(ctx context.Context, id, kind string, question []byte, result any, here func() error) (again bool, err error) {
+	for ; ; again = true {
+		if err = s.askOnce(ctx, id, kind, question, result, here); !errors.Is(err, errMoved) {
+			return again, err
+		}
+	}
+}
+
+func (s *Watches) askOnce(ctx context.Context, id, kind string, question []byte, result any, here func() error) error {
+	if !s.d.o.Fleet.Holds(id) {
+		message, err := s.d.o.Fleet.Ask(ctx, id, kind, question)
+		switch {
+		case err == nil:
+			return readDone(message, result)
+		case errors.Is(err, fleet.ErrCutOff):
+			return errors.Join(store.ErrUnusable, err)
+		case !errors.Is(err, fleet.ErrHere):
+			return err
+		}
+	}
+	return s.moved(id, here())
 }
 
 // Watch is [watch.Watcher.Watch].
 func (s *Watches) Watch(ctx context.Context, v *session.Variant) (known watch.Session, err error) {
-	err = s.ask(ctx, s.d.o.ID(v), watchKind, v.AppendDurable(nil), &known, func() (err error) {
+	_, err = s.ask(ctx, s.d.o.ID(v), watchKind, v.AppendDurable(nil), &known, func() (err error) {
 		known, err = s.Watcher.Watch(ctx, v)
 		return err
 	})
@@ -148,10 +170,15 @@ func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
 }
 
 func (s *Watches) started(ctx context.Context, v *session.Variant) error {
-	return s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })
+	_, err := s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })
+	return err
 }
 
 // Delete is [watch.Watcher.Delete].
 func (s *Watches) Delete(ctx context.Context, id string) error {
-	return s.ask(ctx, id, deleteKind, []byte(id), nil, func() error { return s.Watcher.Delete(ctx, id) })
+	again, err := s.ask(ctx, id, deleteKind, []byte(id), nil, func() error { return s.Watcher.Delete(ctx, id) })
+	if again && errors.Is(err, watch.ErrNotFound) {
+		return nil // it was erased the first time
+	}
+	return err
 }
