@@ -89,8 +89,7 @@ func (p *puller) room(ctx context.Context) int {
 		p.mu.Lock()
 		room := p.most - p.out
 		p.mu.Unlock()
-		// Not for each by itself: asking costs as much as some messages.
-		if n := min(room, p.atATime()); n > 0 && 2*room >= p.most {
+		if n := min(room, p.atATime()); n > 0 {
 			return n
 		}
 		select {
