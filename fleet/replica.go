@@ -20,7 +20,9 @@ type Replica struct {
 	Unwell  bool `json:"unwell,omitempty"`
 	Watches int  `json:"watches,omitempty"` // how many sessions it watches
 	Beat    int  `json:"beat,omitempty"`    // counts what it says of itself
-	Slots   int  `json:"-"`                 // that it holds
+	// Keys tells the keys of its management API from others.
+	Keys  string `json:"keys,omitempty"`
+	Slots int    `json:"-"` // that it holds
 }
 
 // recordVersion is that of what replicas write about themselves and about slots. What a later
@@ -73,6 +75,18 @@ func (f *Fleet) Replicas() []Replica {
 	return replicas
 }
 
+// OtherKeys is how many replicas have other keys of the management API than this one.
+func (f *Fleet) OtherKeys() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.peers {
+		if f.aliveLocked(p) && p.Keys != f.own.Keys {
+			n++
+		}
+	}
+	return n
+}
+
 // heldLocked is how many slots each holder has.
 func (f *Fleet) heldLocked() map[string]int {
 	held := map[string]int{}
@@ -84,7 +98,7 @@ func (f *Fleet) heldLocked() map[string]int {
 
 // ownBeatLocked is told that what this replica said of itself has come back. So it knows of all
 // that was written before: who has taken what from it, too.
-func (f *Fleet) ownBeatLocked(beat int) {
+func (f *Fleet) ownBeatLocked(beat int, at time.Time) {
 	now := time.Now()
 	if now.Sub(f.ownHeard) > f.timing.gap() {
 		f.currentSince = now
@@ -92,6 +106,7 @@ func (f *Fleet) ownBeatLocked(beat int) {
 	f.ownHeard = now
 	if began, known := f.beats[beat]; known {
 		f.renewed = began
+		f.store.SetClock(at.Sub(began)) // and what it took to get there
 	}
 	for earlier := range f.beats {
 		if earlier <= beat {
@@ -123,6 +138,9 @@ func (f *Fleet) replicaChanged(id string, c store.Change) {
 		return
 	}
 	known := f.peers[id]
+	if known == nil && r.Keys != f.own.Keys {
+		f.log.Warn("another replica has other keys of the management API (admin.keys): callers are refused by the one or the other", "replica", r.Name)
+	}
 	if known == nil || known.Draining != r.Draining || known.Unwell != r.Unwell {
 		f.wakeUp()
 	}
@@ -141,6 +159,6 @@ func (f *Fleet) replicaChanged(id string, c store.Change) {
 		f.newest = c.At
 	}
 	if id == f.id {
-		f.ownBeatLocked(r.Beat)
+		f.ownBeatLocked(r.Beat, c.At)
 	}
 }

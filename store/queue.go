@@ -55,7 +55,7 @@ func (q *Queue) Add(ctx context.Context, subject, name string, value []byte) err
 	return q.add(ctx, nats.NewMsg(q.do(subject, name)), subject, name, value, jetstream.WithMsgID(subject+"."+name))
 }
 
-// AddAt adds an item that is handed out at a time, or a little later, but not before.
+// AddAt adds an item that is handed out at a time (see [Store.Now]), or a little later, but not before.
 // It takes the place of one that waits for its time with the same subject and name.
 func (q *Queue) AddAt(ctx context.Context, subject, name string, value []byte, at time.Time) error {
 	m := nats.NewMsg(q.at(subject, name))

@@ -41,7 +41,8 @@ type Store struct {
 	prefix   prefix
 	replicas int
 	shared   bool
-	largest  int // value that the server takes
+	largest  int          // value that the server takes
+	ahead    atomic.Int64 // the servers' clock, of this process's, in nanoseconds
 
 	js jetstream.JetStream
 

@@ -70,6 +70,12 @@ const (
 
 var errRecord = errors.New("watch: not a session record")
 
+// at is the record with its times by a clock that is so far ahead.
+func (r record) at(ahead time.Duration) record {
+	r.created, r.changed = r.created.Add(ahead), r.changed.Add(ahead)
+	return r
+}
+
 func (r record) append(dst []byte) []byte {
 	announced := byte(0)
 	if r.announced {
@@ -103,6 +109,7 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 	in := fields{rest: value[3:]}
 	in.uvarint()
 	r.created, r.changed = time.Unix(0, in.varint()), time.Unix(0, in.varint())
+	r = r.at(-w.store.Ahead())
 	r.state = session.StateNamed(string(in.sized())) // its length has one byte: it is short
 	var pending []byte
 	if version != firstRecordVersion {

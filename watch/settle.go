@@ -116,7 +116,7 @@ func (w *Watcher) ttl(e *entry) time.Duration {
 // write stores the record of an entry as it stands, unless it is not the one that it follows
 // which is stored.
 func (w *Watcher) write(ctx context.Context, e *entry) error {
-	value, ttl, pending, revision := e.record.append(nil), w.ttl(e), e.pending, e.revision
+	value, ttl, pending, revision := e.record.at(w.store.Ahead()).append(nil), w.ttl(e), e.pending, e.revision
 	e.dirty = false // what changes from here on is not in value
 	w.sights.begin(e)
 	err := w.unlocked(func() (err error) {

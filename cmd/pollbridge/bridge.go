@@ -352,6 +352,10 @@ func (b *bridge) registerGauges() {
 		}
 		return 1
 	})
+	if b.fleet != nil {
+		gauge("pollbridge_replicas", "Replicas that are there, with this one.", func() float64 { return float64(len(b.fleet.Replicas())) })
+		gauge("pollbridge_replicas_with_other_admin_keys", "Replicas whose admin.keys are not those of this one.", func() float64 { return float64(b.fleet.OtherKeys()) })
+	}
 	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.longPolls.Held() + b.watcher.Live()) })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,7 +57,7 @@ func (b *bridge) makeFleet() (err error) {
 	name, _ := os.Hostname() // it is for people only
 	b.fleet, err = fleet.Open(ctx, fleet.Options{
 		Store: b.store, Log: b.log, Window: b.cfg.Cache.PendingTTL, Watches: func() int { return b.watcher.Live() },
-		Replica: fleet.Replica{ID: b.id, Name: name, Version: programVersion(), Started: b.started},
+		Replica: fleet.Replica{ID: b.id, Name: name, Version: programVersion(), Started: b.started, Keys: b.store.ID("adm_", slices.Sorted(slices.Values(b.cfg.Admin.Keys))...)},
 	})
 	return err
 }

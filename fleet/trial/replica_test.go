@@ -24,6 +24,7 @@ type replica struct {
 	t               *testing.T
 	log             string // its file
 	env             []string
+	binary          string // another program than the others run, if there is one
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd // guarded by mu; nil while it does not run
@@ -50,6 +51,9 @@ var program = sync.OnceValues(func() (string, error) {
 func (r *replica) start() {
 	r.t.Helper()
 	binary, err := program()
+	if r.binary != "" {
+		binary = r.binary
+	}
 	testkit.NoError(r.t, err)
 	log, err := os.OpenFile(r.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	testkit.NoError(r.t, err)

@@ -84,7 +84,7 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	case sub.Disabled:
 		return w.s.conclude(ctx, d, Dead, reasonDisabled)
-	case time.Until(d.Next) > 10*time.Millisecond:
+	case d.Next.Sub(w.s.store.Now()) > 10*time.Millisecond:
 		return w.s.later(ctx, c, j, d)
 	case (d.Tries > 0 || d.Round == 0 && d.Consumer != "") && !e.Final && !e.Operational(): // it may have been overtaken
 		over, err := w.finalDelivered(ctx, d)
@@ -226,7 +226,7 @@ func (w worker) failed(ctx context.Context, c *consumer, j *job, d *delivery) er
 		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	}
 	wait := max(jitter(w.s.cfg.Retries[d.Tries-1]), o.RetryAfter)
-	d.Next, d.Consumer = o.At.Add(o.Duration+wait), c.name
+	d.Next, d.Consumer = o.At.Add(o.Duration+wait+w.s.store.Ahead()), c.name
 	if err := w.s.records.write(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"pollbridge/event"
 	"pollbridge/store"
@@ -25,7 +24,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 		return Delivery{}, ErrNotFound
 	case sub.Disabled:
 		return Delivery{}, ErrDisabled
-	case d.State == Waiting && !d.Next.After(time.Now()):
+	case d.State == Waiting && !d.Next.After(s.store.Now()):
 		return Delivery{}, ErrUnderWay
 	}
 	e, err := s.events.Get(ctx, d.Position)
