@@ -15,7 +15,7 @@ import (
 	"pollbridge/internal/testkit"
 )
 
-// skewed builds the program with a clock that is wrong by what POLLBRIDGE_TRIAL_SKEW says, in
+// skewed builds the program with a clock that is wrong by what TRIAL_CLOCK_SKEW says, in
 // seconds: a copy of the standard library's time.Now adds it.
 func skewed(t *testing.T) string {
 	t.Helper()
@@ -23,7 +23,7 @@ func skewed(t *testing.T) string {
 	source := filepath.Join(runtime.GOROOT(), "src", "time", "time.go")
 	text, err := os.ReadFile(source)
 	testkit.NoError(t, err)
-	const now = "sec, nsec, mono := now()"
+	const now = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()"
 	if strings.Count(string(text), now) == 0 {
 		t.Fatal("time.Now is not what it was")
 	}
@@ -32,7 +32,7 @@ func skewed(t *testing.T) string {
 var skew = readSkew()
 
 func readSkew() (seconds int64) {
-	text, _ := syscall.Getenv("POLLBRIDGE_TRIAL_SKEW")
+	text, _ := syscall.Getenv("TRIAL_CLOCK_SKEW")
 	sign := int64(1)
 	for _, c := range []byte(text) {
 		if c == '-' {
@@ -65,7 +65,7 @@ func TestClocksApart(t *testing.T) {
 	for i, skew := range []string{"0", "240", "-240"} {
 		r := l.replicas[i]
 		r.drain()
-		r.binary, r.env = binary, append(r.env, "POLLBRIDGE_TRIAL_SKEW="+skew)
+		r.binary, r.env = binary, append(r.env, "TRIAL_CLOCK_SKEW="+skew)
 		r.start()
 		r.ready()
 		l.balanced()
