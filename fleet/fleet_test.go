@@ -133,14 +133,21 @@ func (l *lab) shares(want map[*replica]int) {
 	})
 }
 
+// two starts two replicas, which have their shares.
+func (l *lab) two() (a, b *replica) {
+	l.t.Helper()
+	a = l.start()
+	l.shares(map[*replica]int{a: 256})
+	b = l.start()
+	l.shares(map[*replica]int{a: 128, b: 128})
+	return a, b
+}
+
 // TestShares: who comes gets its share, and what somebody had who goes, the others get.
 func TestShares(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	a := l.start()
-	l.shares(map[*replica]int{a: 256})
-	b := l.start()
-	l.shares(map[*replica]int{a: 128, b: 128})
+	a, b := l.two()
 	c := l.start()
 	l.shares(map[*replica]int{a: 86, b: 85, c: 85})
 	c.kill()
@@ -158,10 +165,7 @@ func TestShares(t *testing.T) {
 func TestAsk(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	a := l.start()
-	l.shares(map[*replica]int{a: 256})
-	b := l.start()
-	l.shares(map[*replica]int{a: 128, b: 128})
+	a, b := l.two()
 	sessionOf := func(r *replica) string {
 		for i := 0; ; i++ {
 			if id := fmt.Sprintf("ses_%d", i); r.Holds(id) {
@@ -221,10 +225,7 @@ func TestHandOver(t *testing.T) {
 func TestUnwell(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	a := l.start()
-	l.shares(map[*replica]int{a: 256})
-	b := l.start()
-	l.shares(map[*replica]int{a: 128, b: 128})
+	a, b := l.two()
 	b.SetUnwell(true)
 	l.shares(map[*replica]int{a: 256, b: 0})
 	a.SetUnwell(true)

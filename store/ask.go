@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -136,7 +137,8 @@ func (a *Answering) answer(m *nats.Msg) {
 		return
 	}
 	done := make(chan struct{})
-	go func() {
+	var living sync.WaitGroup
+	living.Go(func() {
 		signs := time.NewTicker(signInterval)
 		defer signs.Stop()
 		for {
@@ -147,9 +149,10 @@ func (a *Answering) answer(m *nats.Msg) {
 				m.Respond(nil)
 			}
 		}
-	}()
+	})
 	answer := a.f(a.ctx, subject, question)
 	close(done)
+	living.Wait()
 	sealed := a.s.keys.encrypt(answerPlace(subject, m.Data), answer)
 	for len(sealed) > 0 {
 		part := nats.NewMsg(m.Reply)
