@@ -141,17 +141,18 @@ func (s *subscriptions) find(ctx context.Context, id string) (*subscription, err
 
 // drop deletes a subscription, in the engine and then in memory.
 func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
-	if err := s.bucket.Delete(ctx, sub.ID); err != nil {
-		return fmt.Errorf("webhook: deleting a subscription: %w", err)
-	}
-	s.registry.remove(sub.ID, sub.revision, false)
-	return nil
+	return s.dropped(sub, s.bucket.Delete(ctx, sub.ID))
 }
 
 // dropIf is drop of a subscription that has the form that it is given in; else it fails with
 // store.ErrConflict.
 func (s *subscriptions) dropIf(ctx context.Context, sub *subscription) error {
-	if err := s.bucket.DeleteIf(ctx, sub.ID, sub.revision); err != nil {
+	return s.dropped(sub, s.bucket.DeleteIf(ctx, sub.ID, sub.revision))
+}
+
+// dropped has memory forget a subscription, unless deleting it has failed.
+func (s *subscriptions) dropped(sub *subscription, err error) error {
+	if err != nil {
 		return fmt.Errorf("webhook: deleting a subscription: %w", err)
 	}
 	s.registry.remove(sub.ID, sub.revision, false)
