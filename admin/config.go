@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"pollbridge/internal/certificate"
 	"pollbridge/internal/check"
 )
 
@@ -18,11 +19,8 @@ type Config struct {
 	// [MinKeyLength] characters. With none, only the probes and the description can be
 	// seen, and from this machine the metrics; see [KeyFile].
 	Keys []string `yaml:"keys" secret:"true"`
-	// TLS is for a listener that speaks https. It must be the zero value.
-	TLS struct {
-		CertFile string `yaml:"cert_file"`
-		KeyFile  string `yaml:"key_file" secret:"maybe"`
-	} `yaml:"tls"`
+	// TLS makes the listener speak https. The zero value means http.
+	TLS certificate.Files `yaml:"tls"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
@@ -31,7 +29,7 @@ func DefaultConfig() Config {
 }
 
 // Validate returns all mistakes in c, joined; each names its key, and none
-// repeats a secret.
+// repeats a secret. It reads the files of TLS.
 func (c Config) Validate() error {
 	var m check.Mistakes
 	m.Listen("listen", c.Listen)
@@ -41,8 +39,7 @@ func (c Config) Validate() error {
 				"want at least %d visible ASCII characters (the value is not shown)", MinKeyLength))
 		}
 	}
-	m.NotBuilt(c.TLS.CertFile == "", "tls.cert_file")
-	m.NotBuilt(c.TLS.KeyFile == "", "tls.key_file")
+	c.TLS.Check(&m, "tls")
 	return m.Err()
 }
 

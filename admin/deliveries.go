@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -20,10 +21,15 @@ type Deliveries interface {
 }
 
 func shownDelivery(d delivery.Delivery) api.Delivery {
-	return api.Delivery{
+	shown := api.Delivery{
 		ID: d.ID, Subscription: d.Subscription, Event: d.Event, Type: d.Type, Session: d.Session, State: d.State, Reason: d.Reason,
 		AttemptCount: len(d.Attempts), NextAttemptAt: d.Next, CreatedAt: d.Created, UpdatedAt: d.Updated,
 	}
+	if n := len(d.Attempts); n > 0 {
+		last := d.Attempts[n-1]
+		shown.LastError = cmp.Or(last.Detail, last.Error)
+	}
+	return shown
 }
 
 func shownAttempt(a send.Attempt) api.Attempt {

@@ -19,6 +19,8 @@ type Events interface {
 	// Events returns events that follow a cursor, or none after wait or when ctx ends.
 	Events(ctx context.Context, after string, limit int, wait time.Duration) (page []webhook.Event, next string, err error)
 	NewestEvent(context.Context) (cursor string, err error)
+	// EventsOf returns the events of a session, the oldest first.
+	EventsOf(ctx context.Context, sessionID string) ([]webhook.Event, error)
 }
 
 func shownEvent(e webhook.Event) api.Event {
@@ -46,12 +48,17 @@ func checkAfter(r request) (err error) {
 	return err
 }
 
-// connection is what the client is connected by.
-type connection struct{ conn net.Conn }
+// connection is what the client is connected by, and its login if it is a browser.
+type connection struct {
+	conn  net.Conn
+	login string
+}
 
 // Resolve is called by huma before the handler.
 func (c *connection) Resolve(ctx huma.Context) []error {
-	c.conn = humafiber.Unwrap(ctx).Context().Conn()
+	request := humafiber.Unwrap(ctx)
+	c.conn = request.Context().Conn()
+	c.login, _ = request.Locals(loginKey{}).(string)
 	return nil
 }
 

@@ -35,7 +35,9 @@ type fakes struct {
 	sessions      []watch.Session
 	credentials   []string // of the sessions
 	full          error    // what watching returns
+	polling       watch.Polling
 	deliveries    []delivery.Delivery
+	outcomes      map[string]delivery.Outcomes
 	filters       []string
 	kept          []string // the sessions of filters, as they came
 	recovered     time.Time
@@ -60,7 +62,7 @@ func (f *fakes) services() *admin.Services {
 	if err != nil {
 		panic(err)
 	}
-	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Answers: finals{f}, Table: table, Events: f, Stats: f.stats, Replicas: f.replicas}
+	return &admin.Services{Subscriptions: f, Deliveries: f, Sessions: watched{f}, Answers: kept{f}, Table: table, Events: f, Stats: f.stats, Replicas: f.replicas, Schedule: f.schedule}
 }
 
 // begin locks; the caller unlocks what it returns.
@@ -119,6 +121,18 @@ func (f *fakes) Check(v webhook.Subscription) (err error) {
 		}
 	}
 	return err
+}
+
+func (f *fakes) Outcomes(_ context.Context, ids []string) (map[string]delivery.Outcomes, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	all := map[string]delivery.Outcomes{}
+	for _, id := range ids {
+		if o, known := f.outcomes[id]; known {
+			all[id] = o
+		}
+	}
+	return all, err
 }
 
 func (f *fakes) find(wanted string) (int, error) {
@@ -301,6 +315,15 @@ func (f watched) Get(_ context.Context, wanted string) (watch.Session, error) {
 	return watch.Session{}, watch.ErrNotFound
 }
 
+func (f watched) Polling(_ context.Context, wanted string) (watch.Polling, error) {
+	unlock, err := f.begin()
+	defer unlock()
+	if f.polling == (watch.Polling{}) {
+		err = cmp.Or(err, watch.ErrNotFound)
+	}
+	return f.polling, err
+}
+
 func (f watched) List(_ context.Context, status string, before uint64, limit int) ([]watch.Session, uint64, error) {
 	unlock, err := f.begin()
 	defer unlock()
@@ -330,10 +353,10 @@ func (f watched) Delete(ctx context.Context, wanted string) error {
 	return err
 }
 
-// finals are the fakes as Answers.
-type finals struct{ *fakes }
+// kept is the fakes as Answers.
+type kept struct{ *fakes }
 
-func (f finals) Of(_ context.Context, wanted string, at time.Time) (*session.Observation, error) {
+func (f kept) Of(_ context.Context, wanted string, at time.Time) (*session.Observation, error) {
 	unlock, err := f.begin()
 	defer unlock()
 	if err != nil {
@@ -347,6 +370,12 @@ func (f finals) Of(_ context.Context, wanted string, at time.Time) (*session.Obs
 
 func (f *fakes) replicas() []api.Replica {
 	return []api.Replica{{ID: "r1", Name: "a", Version: "1.2.3", StartedAt: someTime, State: api.ReplicaServing, Share: 1}}
+}
+
+func (f *fakes) schedule() api.Schedule {
+	return api.Schedule{Schedule: "adaptive", IntervalSeconds: 1, MaxGapSeconds: 5, Curves: []api.Curve{{
+		Endpoint: "smartid-sign", Since: "start", Sessions: 40, Polls: 100, PollsAtInterval: 170, Points: []api.CurvePoint{{AgeSeconds: 2, GapSeconds: 1.5, Hazard: .01}},
+	}}}
 }
 
 func (f *fakes) stats(context.Context) (api.Stats, error) {
@@ -369,6 +398,17 @@ func (f *fakes) happen(kind string) {
 	})
 	close(f.news)
 	f.news = make(chan struct{})
+}
+
+func (f *fakes) EventsOf(_ context.Context, session string) (all []webhook.Event, err error) {
+	unlock, err := f.begin()
+	defer unlock()
+	for _, e := range f.events {
+		if e.Subject == session {
+			all = append(all, e)
+		}
+	}
+	return all, err
 }
 
 func (f *fakes) NewestEvent(context.Context) (string, error) {
@@ -419,3 +459,44 @@ func note(c chan struct{}) {
 }
 
 var errSecret = errors.New("fake: cannot open /data/secret-of-the-disk with whsec_c2VjcmV0")
+
+// fakeLogins is a bucket of logins.
+type fakeLogins struct {
+	mu   sync.Mutex
+	kept map[string][]byte
+	fail error // what everything returns
+}
+
+func (f *fakeLogins) set(fail error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail = fail
+}
+
+func (f *fakeLogins) Put(_ context.Context, key string, value []byte, ttl time.Duration) (uint64, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail == nil && ttl == admin.LoginTime {
+		f.kept[key] = value
+	}
+	return 1, f.fail
+}
+
+func (f *fakeLogins) Get(_ context.Context, key string) (store.Record, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	value, found := f.kept[key]
+	if !found && f.fail == nil {
+		return store.Record{}, store.ErrNotFound
+	}
+	return store.Record{Value: value}, f.fail
+}
+
+func (f *fakeLogins) Delete(_ context.Context, key string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.fail == nil {
+		delete(f.kept, key)
+	}
+	return f.fail
+}

@@ -13,6 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"pollbridge/admin/api"
 )
 
 // Huma keeps these in package variables. Nothing else in the program uses it.
@@ -124,7 +126,7 @@ func newAPIConfig(version string) huma.Config {
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
-				Title:       "pollbridge management API",
+				Title:       api.Name,
 				Version:     version,
 				Description: apiDescription,
 				License:     &huma.License{Name: "MIT", Identifier: "MIT"},
@@ -166,6 +168,7 @@ const (
 const apiDescription = `Every call needs Authorization: Bearer KEY. Bodies are JSON of at most 1 MiB; fields that are not listed here are refused. ` +
 	`Errors are problem details (RFC 9457) whose errors name every field that is wrong: body.url, query.limit, path.id. ` +
 	`Lists are newest first, events oldest first; if there is more, the answer has a next, where the next call goes on. ` +
+	`Sessions and deliveries stand where they last changed: what changes while you page goes to the front, and is seen by beginning again. ` +
 	`Cursors are opaque and may change their form.`
 
 // operation is what all operations have in common.

@@ -22,8 +22,8 @@ import (
 // or after callTime.
 //
 // What a service returns is shown: it holds no access token. Of the errors that a
-// service returns, clients are told what [webhook.FieldError], [webhook.ErrNotFound],
-// [webhook.ErrDisabled], [webhook.ErrUnderWay], the errors of the packages watch and
+// service returns, clients are told what [webhook.FieldError], [webhook.ErrNotFound], [webhook.ErrEnded],
+// [webhook.ErrForgotten], [webhook.ErrDisabled], [webhook.ErrUnderWay], the errors of the packages watch and
 // store and [ErrUnavailable] say; of any other only that there was one.
 type Services struct {
 	Subscriptions Subscriptions
@@ -34,6 +34,7 @@ type Services struct {
 	Events        Events
 	Stats         func(context.Context) (api.Stats, error)
 	Replicas      func() []api.Replica // at least this one
+	Schedule      func() api.Schedule
 }
 
 // callTime bounds one call of the API, besides what it waits for events.
@@ -47,12 +48,13 @@ type management struct {
 	streams   *http10.Streams
 	unsent    *unsent
 	ping      time.Duration
+	access    *access
 }
 
 // register puts the API into app. Whatever is below /v1 needs a key.
-func (m *management) register(app *fiber.App, version string, keyed fiber.Handler) {
-	app.Use("/v1", identify, keyed, harden, m.parsable, wholeBody, m.bound, m.unsent.count)
-	app.Use([]string{"/openapi.json", "/docs"}, identify, harden)
+func (m *management) register(app *fiber.App, version string) {
+	app.Use("/v1", identify, m.access.always, harden, m.parsable, wholeBody, m.bound, m.unsent.count)
+	app.Use("/openapi.json", identify, harden)
 	h := humafiber.New(app, newAPIConfig(version))
 	h.UseMiddleware(lookBesides)
 	m.registerSubscriptions(h)
@@ -61,16 +63,10 @@ func (m *management) register(app *fiber.App, version string, keyed fiber.Handle
 	m.registerEvents(h)
 	m.registerStats(h)
 	describeWebhooks(h.OpenAPI())
-	page := docsPage(h.OpenAPI())
 	description := document(h.OpenAPI())
 	app.Get("/openapi.json", func(c *fiber.Ctx) error {
 		c.Set(fiber.HeaderContentType, "application/openapi+json")
 		return c.Send(description)
-	})
-	app.Get("/docs", func(c *fiber.Ctx) error {
-		c.Set(fiber.HeaderContentSecurityPolicy, docsPolicy)
-		c.Set(fiber.HeaderContentType, fiber.MIMETextHTMLCharsetUTF8)
-		return c.Send(page)
 	})
 }
 

@@ -59,10 +59,12 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 	testkit.NoError(t, err)
 	cfg := admin.DefaultConfig()
 	cfg.Keys = []string{key}
-	server := admin.New(cfg, admin.Options{
-		Ready: func() error { return nil }, Registry: prometheus.NewRegistry(), Log: m.log.Logger(slog.LevelInfo),
-		Services: services, Version: "1.2.3", Ping: ping,
+	registry := prometheus.NewRegistry()
+	server, err := admin.New(cfg, admin.Options{
+		Ready: func() error { return nil }, Registry: registry, Metrics: registry, Log: m.log.Logger(slog.LevelInfo),
+		Services: services, Version: "1.2.3", Ping: ping, Logins: newLogins(),
 	})
+	testkit.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(ln) }()
 	get(t, m.url+"/healthz") // what is not served yet cannot be shut down
@@ -283,6 +285,30 @@ func TestDeliveriesStory(t *testing.T) {
 	}
 }
 
+func TestOutcomesAndSchedule(t *testing.T) {
+	m := manage(t)
+	m.do("POST", "/v1/subscriptions", `{"url":"https://example.com"}`)
+	one := id("sub_", 1)
+	if a := m.do("GET", "/v1/subscriptions/"+one, ""); a.Status != 200 || strings.Contains(a.Body, "outcomes") {
+		t.Errorf("get = %d %s; want no outcomes, as nobody knows them", a.Status, a.Body)
+	}
+	want := delivery.Outcomes{Attempts: 3, Succeeded: 2, Waiting: 1, LastError: "answered 503", LastErrorAt: someTime}
+	m.mu.Lock()
+	m.outcomes = map[string]delivery.Outcomes{one: want}
+	m.mu.Unlock()
+	if got := decode[api.Subscription](t, m.do("GET", "/v1/subscriptions/"+one, "")).Outcomes; got == nil || *got != api.Outcomes(want) {
+		t.Errorf("get = outcomes %+v; want %+v", got, want)
+	}
+	if got := decode[api.List[api.Subscription]](t, m.do("GET", "/v1/subscriptions", "")).Items; len(got) != 1 || got[0].Outcomes == nil || *got[0].Outcomes != api.Outcomes(want) {
+		t.Errorf("list = %+v", got)
+	}
+	schedule, err := m.api.Schedule(t.Context())
+	testkit.NoError(t, err)
+	if len(schedule.Curves) != 1 || schedule.Curves[0].PollsAtInterval != 170 || schedule.Curves[0].Points[0].GapSeconds != 1.5 {
+		t.Errorf("schedule = %+v", schedule)
+	}
+}
+
 func TestSessionsStory(t *testing.T) {
 	m := manage(t)
 	body := `{"endpoint":"smartid-sign","token":"0123456789abcdef","access_token":"the-access-token","locale":"en","webhook":{"url":"https://example.com"}}`
@@ -310,6 +336,27 @@ func TestSessionsStory(t *testing.T) {
 	}
 	if a := m.do("GET", path, ""); a.Status != 200 || !strings.Contains(a.Body, `"token":"0123456789abcdef"`) || strings.Contains(a.Body, "the-access-token") {
 		t.Errorf("get = %d %s", a.Status, a.Body)
+	}
+	if a := m.do("GET", path, ""); strings.Contains(a.Body, `"watch":`) {
+		t.Errorf("get = %s; want nothing of its watch, as nobody knows", a.Body)
+	}
+	m.mu.Lock()
+	m.polling = watch.Polling{Last: someTime, Next: someTime.Add(time.Second), Failures: 2, Failure: "held_back", NotBefore: someTime.Add(time.Minute)}
+	m.mu.Unlock()
+	if got := decode[api.Session](t, m.do("GET", path, "")).Watch; got == nil || *got != (api.Watch{
+		LastPollAt: someTime, NextPollAt: someTime.Add(time.Second), Failures: 2, LastFailure: "held_back", NotBefore: someTime.Add(time.Minute),
+	}) {
+		t.Errorf("get = watch %+v", got)
+	}
+	if a := m.do("GET", path+"/events", ""); a.Status != 200 || strings.TrimSpace(a.Body) != `{"items":[]}` {
+		t.Errorf("events of a session that has none = %d %s", a.Status, a.Body)
+	}
+	if a := m.do("GET", "/v1/sessions/ses_none/events", ""); a.Status != 404 {
+		t.Errorf("events of nothing = %d %s", a.Status, a.Body)
+	}
+	m.happen("session.pending")
+	if got := decode[api.SessionEvents](t, m.do("GET", "/v1/sessions/"+id("ses_", 1)+"/events", "")); len(got.Items) != 1 || got.Items[0].Type != "session.pending" {
+		t.Errorf("events of a session that is no longer stored = %+v", got)
 	}
 	for _, test := range []struct {
 		state session.State
@@ -419,6 +466,8 @@ func TestFailuresOfServices(t *testing.T) {
 		{fmt.Errorf("x: %w", watch.ErrFull), 503, "1", true},
 		{fmt.Errorf("x: %w", webhook.ErrFull), 503, "1", true},
 		{fmt.Errorf("x: %w", webhook.ErrDisabled), 409, "", false},
+		{fmt.Errorf("x: %w", webhook.ErrEnded), 409, "", false},
+		{fmt.Errorf("x: %w", webhook.ErrForgotten), 409, "", false},
 		{fmt.Errorf("x: %w", webhook.ErrUnderWay), 409, "", false},
 	} {
 		m.mu.Lock()

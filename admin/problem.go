@@ -120,13 +120,17 @@ func (m *management) publish(ctx context.Context, op *huma.Operation, in string,
 		return newProblem(http.StatusUnprocessableEntity, "", wrong...)
 	}
 	if gone, ok := errors.AsType[*event.GoneError](err); ok {
-		p := newProblem(http.StatusGone, "events after this cursor may be missing: it is of another store, of before a backup was restored, or older than what is kept; go on from oldest_cursor")
+		p := newProblem(http.StatusGone, "events after this cursor may be missing: it belongs to another store, is from before a backup was restored, or is older than what is kept; continue from oldest_cursor")
 		p.OldestCursor = cursor(ofEvents, gone.Oldest)
 		return p
 	}
 	switch {
 	case isNotFound(err):
 		return newProblem(http.StatusNotFound, "nothing with this id is stored, or it is no longer stored")
+	case errors.Is(err, webhook.ErrEnded):
+		return newProblem(http.StatusConflict, "the subscription of this delivery has ended: it was deleted, or it was attached to a session that is over, so there is nobody to deliver to")
+	case errors.Is(err, webhook.ErrForgotten):
+		return newProblem(http.StatusConflict, "the event of this delivery is no longer stored, so it cannot be delivered again")
 	case errors.Is(err, webhook.ErrDisabled):
 		return newProblem(http.StatusConflict, "the subscription is disabled: enable it first")
 	case errors.Is(err, webhook.ErrUnderWay):

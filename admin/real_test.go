@@ -19,6 +19,7 @@ import (
 	"pollbridge/admin"
 	"pollbridge/admin/api"
 	"pollbridge/event"
+	"pollbridge/finals"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
@@ -35,7 +36,7 @@ var (
 	_ admin.Deliveries    = (*webhook.Service)(nil)
 	_ admin.Events        = (*webhook.Service)(nil)
 	_ admin.Sessions      = (*watch.Watcher)(nil)
-	_ admin.Answers       = (*store.Finals)(nil)
+	_ admin.Answers       = (*finals.Finals)(nil)
 )
 
 // realManaged is the management API over a real store, webhooks and watcher, with an
@@ -56,7 +57,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	opened, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), cfg, log)
 	testkit.NoError(t, err)
 	t.Cleanup(func() { testkit.NoError(t, opened.Close()) })
-	finals, err := opened.Finals(t.Context())
+	answers, err := finals.Open(t.Context(), opened.Store)
 	testkit.NoError(t, err)
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
@@ -76,9 +77,9 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	watchConfig := watch.DefaultConfig()
 	watchConfig.Interval = 20 * time.Millisecond
 	watcher, err = watch.New(watchConfig, watch.Options{
-		Store: opened.Store, Table: table, Events: hooks, Finals: finals, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
+		Store: opened.Store, Table: table, Events: hooks, Finals: answers, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
 		Erase: func(context.Context, *session.Variant) error { return nil },
-		Ask: func(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+		Ask: func(ctx context.Context, v *session.Variant, _ time.Time) (*session.Observation, error) {
 			body := `{"status":"waiting"}`
 			if signed.Load() {
 				body = `{"status":"ok","file":{"name":"a.pdf","content":"JVBERi0="}}`
@@ -91,7 +92,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 				Status: 200, Body: []byte(body), Header: []session.Field{{Name: []byte("Content-Type"), Value: []byte("application/json")}},
 			}}
 			if o.State.Final() {
-				if err := finals.Keep(ctx, v, o); err != nil {
+				if err := answers.Keep(ctx, v, o); err != nil {
 					return nil, err
 				}
 			}
@@ -104,9 +105,9 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 	testkit.NoError(t, watcher.Start())
 	t.Cleanup(watcher.Close)
 	services := &admin.Services{
-		Subscriptions: hooks, Deliveries: hooks, Events: hooks, Sessions: watcher, Answers: finals, Table: table,
+		Subscriptions: hooks, Deliveries: hooks, Events: hooks, Sessions: watcher, Answers: answers, Table: table,
 		Stats:    func(context.Context) (api.Stats, error) { return api.Stats{}, nil },
-		Replicas: func() []api.Replica { return nil },
+		Replicas: func() []api.Replica { return nil }, Schedule: func() api.Schedule { return api.Schedule{} },
 	}
 	return manageServices(t, nil, services, 0), receiver, signed
 }
@@ -217,6 +218,11 @@ func TestRealServices(t *testing.T) {
 			break
 		}
 	}
+	happened, err := m.api.SessionEvents(ctx, registered.ID)
+	testkit.NoError(t, err)
+	if all := happened.Items; len(all) != 2 || all[0].Type != event.TypePending || all[1].Type != event.TypeSucceeded || all[0].Subject != registered.ID {
+		t.Errorf("the events of the session are %+v; want the first and the last", all)
+	}
 	response, err := m.api.Response(ctx, registered.ID)
 	testkit.NoError(t, err)
 	body, err := io.ReadAll(response.Body)
@@ -230,23 +236,29 @@ func TestRealServices(t *testing.T) {
 	wantRefused(t, "events after nonsense", err, 422, "query.after")
 
 	t.Log("the delivery is listed, and can be made again")
-	filter := api.DeliveryFilter{Subscription: sub.ID, Session: registered.ID, State: delivery.Delivered}
-	var delivery api.Delivery
-	testkit.Eventually(t, "the delivery is listed", func() bool {
-		page, err := m.api.Deliveries(ctx, filter, api.Page{})
+	var delivered api.Delivery
+	testkit.Eventually(t, "both subscriptions have its end, and nothing is under way", func() bool {
+		page, err := m.api.Deliveries(ctx, api.DeliveryFilter{Session: registered.ID}, api.Page{})
 		testkit.NoError(t, err)
-		for _, delivery = range page.Items {
-			if delivery.Type == event.TypeSucceeded {
-				return true
+		ends := 0
+		for _, d := range page.Items {
+			if d.State == delivery.Waiting {
+				return false
+			}
+			if d.Type == event.TypeSucceeded && d.State == delivery.Delivered {
+				ends++
+				if d.Subscription == sub.ID {
+					delivered = d
+				}
 			}
 		}
-		return false
+		return ends == 2
 	})
 	before := receiver.Count()
-	if d, err := m.api.Delivery(ctx, delivery.ID); err != nil || len(d.Attempts) != 1 || d.Attempts[0].Status != 200 {
+	if d, err := m.api.Delivery(ctx, delivered.ID); err != nil || len(d.Attempts) != 1 || d.Attempts[0].Status != 200 {
 		t.Errorf("delivery = %+v, %v", d, err)
 	}
-	_, err = m.api.Redeliver(ctx, delivery.ID)
+	_, err = m.api.Redeliver(ctx, delivered.ID)
 	testkit.NoError(t, err)
 	awaitWebhook(t, receiver, before, sub.Secret, event.TypeSucceeded)
 	_, err = m.api.Deliveries(ctx, api.DeliveryFilter{}, api.Page{Cursor: base64.RawURLEncoding.EncodeToString([]byte("dnonsense"))})

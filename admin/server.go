@@ -3,7 +3,9 @@ package admin
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -11,8 +13,11 @@ import (
 	"net/http"
 	"time"
 
+	"pollbridge/admin/api"
+	"pollbridge/admin/console"
 	"pollbridge/internal/accept"
 	"pollbridge/internal/http10"
+	"pollbridge/internal/peer"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
@@ -26,27 +31,41 @@ type Options struct {
 	// Ready says why the program should get no requests, or nil. It is called for
 	// each probe and must not block.
 	Ready    func() error
-	Registry *prometheus.Registry
-	Log      *slog.Logger
+	Registry prometheus.Registerer
+	Metrics  prometheus.Gatherer // what /metrics shows
+	// Exemplars has /metrics speak OpenMetrics with who asks for that: only so are exemplars
+	// shown. The values of some labels read differently then.
+	Exemplars bool
+	Log       *slog.Logger
 
 	// Services are what the management API manages; nil means that there is no such
 	// API, and the rest of the options is not used.
 	Services *Services
 	Version  string        // of the program, for the description of the API
 	Ping     time.Duration // between signs of life on quiet event streams; 0 means 15 s
+
+	// Proxies are those whose X-Forwarded-* fields are believed.
+	Proxies peer.Proxies
+	// Logins has browsers log in; nil means that none can, and there is no dashboard.
+	Logins Logins
 }
 
 // Server is the private listener. Create it with New.
 type Server struct {
 	app       *fiber.App
 	log       *slog.Logger
+	tls       *tls.Config // nil: plain http
 	longPolls *longPolls
 	streams   http10.Streams // to clients of HTTP/1.0
 }
 
 // New returns a server that is not listening yet.
-func New(cfg Config, o Options) *Server {
-	s := &Server{log: o.Log, longPolls: newLongPolls()}
+func New(cfg Config, o Options) (*Server, error) {
+	secure, err := cfg.TLS.Load(o.Log)
+	if err != nil {
+		return nil, fmt.Errorf("admin: tls: %w", err)
+	}
+	s := &Server{log: o.Log, tls: secure, longPolls: newLongPolls()}
 	s.app = fiber.New(fiber.Config{
 		AppName:               "pollbridge admin",
 		DisableStartupMessage: true,
@@ -64,24 +83,33 @@ func New(cfg Config, o Options) *Server {
 	engine.SecureErrorLogMessage = true // its messages quote what was sent
 	engine.Logger = log.New(io.Discard, "", 0)
 	s.app.Use(recover.New())
-	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok"}) })
+	s.app.Get("/healthz", func(c *fiber.Ctx) error { return c.JSON(probe{Status: "ok", Name: api.Name}) })
 	s.app.Get("/readyz", readiness(o.Ready))
+	access := newAccess(cfg, o)
 	if o.Services != nil {
 		m := &management{
 			Services: *o.Services, log: o.Log, longPolls: s.longPolls, streams: &s.streams,
-			unsent: newUnsent(o.Registry), ping: cmp.Or(o.Ping, 15*time.Second),
+			unsent: newUnsent(o.Registry), ping: cmp.Or(o.Ping, 15*time.Second), access: access,
 		}
-		m.register(s.app, o.Version, withKey(cfg.Keys).always)
+		m.register(s.app, o.Version)
 	}
-	s.app.Use(withKey(cfg.Keys).orLoopback)
-	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{})))
-	return s
+	if access.logins != nil {
+		access.registerLogin(s.app)
+		console.Register(s.app)
+	}
+	s.app.Use(access.orLoopback)
+	s.app.Get("/metrics", adaptor.HTTPHandler(promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: o.Exemplars})))
+	return s, nil
 }
 
 // Serve answers requests that arrive at ln until Shutdown, then returns nil. It
 // closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	return s.app.Listener(http10.Listener{Listener: pacedListener{accept.Retrying(ln, s.log)}})
+	ln = pacedListener{accept.Retrying(ln, s.log)}
+	if s.tls != nil {
+		ln = tls.NewListener(ln, s.tls)
+	}
+	return s.app.Listener(http10.Listener{Listener: ln})
 }
 
 // Shutdown stops accepting, ends what waits for events and waits for the requests in
@@ -93,6 +121,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 type probe struct {
 	Status string `json:"status"`
+	Name   string `json:"name,omitempty"`
 	Reason string `json:"reason,omitempty"`
 }
 

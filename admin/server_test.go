@@ -59,12 +59,13 @@ func serve(t *testing.T, keys ...string) *server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		private := admin.New(cfg, admin.Options{Registry: registry, Log: s.log.Logger(slog.LevelInfo), Ready: func() error {
+		private, err := admin.New(cfg, admin.Options{Registry: registry, Metrics: registry, Log: s.log.Logger(slog.LevelInfo), Ready: func() error {
 			if why := s.ready.Load(); why != nil {
 				return *why
 			}
 			return nil
 		}})
+		testkit.NoError(t, err)
 		served := make(chan error, 1)
 		go func() { served <- private.Serve(wrap(ln)) }()
 		t.Cleanup(func() {
@@ -93,7 +94,7 @@ func get(t *testing.T, url string, fields ...string) testkit.Answer {
 func TestProbes(t *testing.T) {
 	s := serve(t)
 	for _, url := range []string{s.near, s.far} {
-		if a := get(t, url+"/healthz"); a.Status != 200 || a.Body != `{"status":"ok"}` {
+		if a := get(t, url+"/healthz"); a.Status != 200 || a.Body != `{"status":"ok","name":"pollbridge management API"}` {
 			t.Errorf("healthz = %d %s", a.Status, a.Body)
 		}
 		if a := get(t, url+"/readyz"); a.Status != 200 || a.Body != `{"status":"ready"}` {

@@ -25,6 +25,8 @@ import (
 type Sessions interface {
 	Watch(ctx context.Context, v *session.Variant) (watch.Session, error)
 	Get(ctx context.Context, id string) (watch.Session, error)
+	// Polling returns how a session is polled. The error is watch.ErrNotFound where it is not.
+	Polling(ctx context.Context, id string) (watch.Polling, error)
 	List(ctx context.Context, status string, before uint64, limit int) (page []watch.Session, next uint64, err error)
 	Delete(ctx context.Context, id string) error
 	Subject(v *session.Variant) event.Subject
@@ -46,6 +48,15 @@ func shownSession(s watch.Session) api.Session {
 		shown.Deadline = s.Deadline
 	}
 	return shown
+}
+
+// polling is how a session is polled, nil if nobody says.
+func (m *management) polling(ctx context.Context, id string) *api.Watch {
+	p, err := m.Sessions.Polling(ctx, id)
+	if err != nil {
+		return nil
+	}
+	return &api.Watch{LastPollAt: p.Last, NextPollAt: p.Next, Failures: p.Failures, LastFailure: p.Failure, NotBefore: p.NotBefore}
 }
 
 // listedSession is the session for lists, which show no whole token.
@@ -107,7 +118,24 @@ func (m *management) registerSessions(h huma.API) {
 	route(m, h, operation(http.MethodGet, "/v1/sessions/{id}", "get-session", tagSessions, "Get a session", "", http.StatusOK, 404),
 		"path", func(ctx context.Context, in *SessionPath) (*answered[api.Session], error) {
 			found, err := m.Sessions.Get(ctx, in.ID)
-			return &answered[api.Session]{shownSession(found)}, err
+			shown := shownSession(found)
+			if err == nil && shown.Watching {
+				shown.Watch = m.polling(ctx, in.ID)
+			}
+			return &answered[api.Session]{shown}, err
+		})
+	route(m, h, operation(http.MethodGet, "/v1/sessions/{id}/events", "list-session-events", tagSessions, "List the events of a session",
+		"They are stored for longer than the session itself.", http.StatusOK, 404),
+		"path", func(ctx context.Context, in *SessionPath) (*answered[api.SessionEvents], error) {
+			found, err := m.Services.Events.EventsOf(ctx, in.ID)
+			if err == nil && len(found) == 0 { // not yet, or there is no such session
+				_, err = m.Sessions.Get(ctx, in.ID)
+			}
+			shown := api.SessionEvents{Items: make([]api.Event, len(found))}
+			for i := range found {
+				shown.Items[i] = shownEvent(found[i])
+			}
+			return &answered[api.SessionEvents]{shown}, err
 		})
 	route(m, h, operation(http.MethodDelete, "/v1/sessions/{id}", "delete-session", tagSessions, "Forget a session",
 		"Stops watching it and erases its token, credential, answers, events and deliveries.", http.StatusNoContent, 404),

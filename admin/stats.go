@@ -10,9 +10,13 @@ import (
 )
 
 func (m *management) registerStats(h huma.API) {
-	route(m, h, operation(http.MethodGet, "/v1/replicas", "list-replicas", tagStats, "List the replicas of the fleet", "Those that are there, the eldest first. A bridge that is alone is the only one.", http.StatusOK),
+	route(m, h, operation(http.MethodGet, "/v1/replicas", "list-replicas", tagStats, "List the replicas of the fleet", "Those that are running, the oldest first. A single bridge lists itself.", http.StatusOK),
 		"query", func(context.Context, *struct{}) (*answered[api.List[api.Replica]], error) {
 			return &answered[api.List[api.Replica]]{api.List[api.Replica]{Items: m.Services.Replicas()}}, nil
+		})
+	route(m, h, operation(http.MethodGet, "/v1/schedule", "get-schedule", tagStats, "Get when sessions are polled", "And what the adaptive schedule has learnt for that: when the sessions of each endpoint end.", http.StatusOK),
+		"query", func(context.Context, *struct{}) (*answered[api.Schedule], error) {
+			return &answered[api.Schedule]{m.Services.Schedule()}, nil
 		})
 	route(m, h, operation(http.MethodGet, "/v1/stats", "get-stats", tagStats, "Get figures", "", http.StatusOK),
 		"query", func(ctx context.Context, _ *struct{}) (*answered[api.Stats], error) {

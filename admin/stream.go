@@ -15,6 +15,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 
 	"pollbridge/admin/api"
+	"pollbridge/internal/period"
 )
 
 const (
@@ -23,6 +24,10 @@ const (
 	// streamPiece is what a client has to read within writeTime. The engine holds some.
 	streamPiece = 8 << 10
 )
+
+// pagePause is how long events are collected for a page after the last ones: it shows what is new once
+// a second, and where much happens each event by itself would cost more than all else that it asks for.
+const pagePause = 500 * time.Millisecond
 
 const streamExample = "id: ZTA\n\nid: ZTE\nevent: session.succeeded\ndata: {\"id\":\"evt_…\",\"cursor\":\"ZTE\",\"type\":\"session.succeeded\",…}\n\n"
 
@@ -63,7 +68,7 @@ func (m *management) registerStream(h huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		s := &stream{m: m, ctx: waiting, conn: in.conn, events: &eventReader{events: m.Services.Events, after: after}}
+		s := &stream{m: m, ctx: waiting, conn: in.conn, login: in.login, events: &eventReader{events: m.Services.Events, after: after}}
 		return &huma.StreamResponse{Body: func(ctx huma.Context) {
 			c := humafiber.Unwrap(ctx)
 			c.Set(fiber.HeaderContentType, "text/event-stream")
@@ -89,6 +94,7 @@ type stream struct {
 	m      *management
 	ctx    context.Context
 	conn   net.Conn
+	login  string // of the browser that follows, or empty
 	events *eventReader
 }
 
@@ -108,11 +114,17 @@ func (s *stream) run(w *bufio.Writer) {
 		if err != nil && s.ctx.Err() == nil {
 			s.m.log.Warn("event stream ended", "error", err)
 		}
-		if err != nil || s.write(w, text) != nil {
+		if err != nil || !s.loggedIn() || s.write(w, text) != nil {
 			return
+		}
+		if s.login != "" {
+			_ = period.Pause(s.ctx, pagePause)
 		}
 	}
 }
+
+// loggedIn reports whether a browser that follows has not logged out meanwhile.
+func (s *stream) loggedIn() bool { return s.login == "" || s.m.access.logins.has(s.ctx, s.login) }
 
 // next returns what to write now: events, or a sign of life where there were none for
 // a while. A client that has left is noticed by it, at the latest.

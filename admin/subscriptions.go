@@ -11,6 +11,7 @@ import (
 	"pollbridge/admin/api"
 	"pollbridge/event"
 	"pollbridge/webhook"
+	"pollbridge/webhook/delivery"
 	"pollbridge/webhook/send"
 )
 
@@ -25,6 +26,9 @@ type Subscriptions interface {
 	RotateSecret(ctx context.Context, id string) (webhook.Subscription, error)
 	Test(ctx context.Context, id string) (send.Attempt, error)
 	Recover(ctx context.Context, id string, since time.Time, from string) (count int, next string, err error)
+	// Outcomes returns how sending to subscriptions goes, by id; those of which it does not are
+	// left out.
+	Outcomes(ctx context.Context, ids []string) (map[string]delivery.Outcomes, error)
 	Attach(ctx context.Context, subject event.Subject, o webhook.AttachOptions) (webhook.Subscription, error)
 	// Check returns what is wrong with the fields that are not empty.
 	Check(webhook.Subscription) error
@@ -36,6 +40,23 @@ func shownSubscription(s webhook.Subscription) api.Subscription {
 		IncludeFile: s.IncludeFile, Description: s.Description, Headers: s.Headers, Signature: s.Signature, PublicKey: s.PublicKey,
 		Enabled: s.Enabled, DisabledReason: s.DisabledReason, DisabledAt: s.DisabledAt, FailingSince: s.FailingSince,
 		OldSecretUntil: s.OldSecretUntil, CreatedAt: s.Created, UpdatedAt: s.Updated,
+	}
+}
+
+// withOutcomes adds how sending goes, as far as that can be told now.
+func (m *management) withOutcomes(ctx context.Context, shown ...*api.Subscription) {
+	ids := make([]string, len(shown))
+	for i, s := range shown {
+		ids[i] = s.ID
+	}
+	outcomes, err := m.Subscriptions.Outcomes(ctx, ids)
+	if err != nil {
+		return // whoever lists subscriptions wants these most
+	}
+	for _, s := range shown {
+		if o, known := outcomes[s.ID]; known {
+			s.Outcomes = new(api.Outcomes(o))
+		}
 	}
 }
 
@@ -97,7 +118,7 @@ type answered[T any] struct{ Body T }
 
 func (m *management) registerSubscriptions(h huma.API) {
 	create := operation(http.MethodPost, "/v1/subscriptions", "create-subscription", tagSubscriptions, "Create a subscription",
-		"From now on events are sent to its URL, signed with the secret that only this answer shows.", http.StatusCreated, 413, 415, 409)
+		"From now on events are sent to its URL, signed with the secret that only this answer shows. A session that was polled before is watched from the next poll of a client on.", http.StatusCreated, 413, 415, 409)
 	create = checked(create, func(r request) error {
 		n := readable[api.NewSubscription](r.body)
 		return m.Subscriptions.Check(webhook.Subscription{
@@ -119,12 +140,24 @@ func (m *management) registerSubscriptions(h huma.API) {
 				return nil, err
 			}
 			found, next, err := m.Subscriptions.List(ctx, after, in.Limit)
-			return &answered[api.List[api.Subscription]]{listOf(found, shownSubscription, ofSubscriptions, next)}, err
+			list := listOf(found, shownSubscription, ofSubscriptions, next)
+			if err == nil && len(found) > 0 {
+				shown := make([]*api.Subscription, len(found))
+				for i := range shown {
+					shown[i] = &list.Items[i]
+				}
+				m.withOutcomes(ctx, shown...)
+			}
+			return &answered[api.List[api.Subscription]]{list}, err
 		})
 	route(m, h, operation(http.MethodGet, "/v1/subscriptions/{id}", "get-subscription", tagSubscriptions, "Get a subscription", "", http.StatusOK, 404),
 		"path", func(ctx context.Context, in *SubscriptionPath) (*answered[api.Subscription], error) {
 			s, err := m.Subscriptions.Get(ctx, in.ID)
-			return &answered[api.Subscription]{shownSubscription(s)}, err
+			shown := shownSubscription(s)
+			if err == nil {
+				m.withOutcomes(ctx, &shown)
+			}
+			return &answered[api.Subscription]{shown}, err
 		})
 	type changeInput struct {
 		SubscriptionPath

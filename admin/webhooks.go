@@ -22,7 +22,7 @@ var happenings = map[string]string{
 	event.TypeFailed:    "A session has failed",
 	event.TypeNotFound:  "A session is not known to the upstream, and is not watched any more",
 	event.TypeAbandoned: "A session had not ended at its deadline, and is not watched any more",
-	event.TypeFailing:   "A subscription keeps failing: half the time after which it is disabled is over",
+	event.TypeFailing:   "A subscription has been failing for half the time after which it is disabled",
 	event.TypeDisabled:  "A subscription was disabled",
 	event.TypeTest:      "A test of a subscription",
 }

@@ -20,7 +20,7 @@ const adminKey = "bench-management-key"
 // environment.
 func serveArguments(s *server) (arguments []string, err error) {
 	s.admin, err = freeAddress()
-	for _, setting := range []string{"UPSTREAM_URL=http://" + s.upstream.address, "LISTEN=" + s.address,
+	for _, setting := range []string{"UPSTREAM_URL=http://" + s.upstreamAddress, "LISTEN=" + s.address,
 		"ADMIN_LISTEN=" + s.admin, "ADMIN_KEY=" + adminKey, "STORE_DIR=" + filepath.Join(s.dir, "data")} {
 		s.env = append(s.env, "POLLBRIDGE_"+setting)
 	}
@@ -39,15 +39,24 @@ func (b *bench) startWatching(ctx context.Context, name string, a api, settings 
 		return nil, err
 	}
 	b.onClose(r.close)
-	_, port, _ := strings.Cut(r.address, ":")
-	s, err := b.startServer(ctx, name, a, append(settings, "WEBHOOK_ALLOW_HTTP=true", "WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8",
-		"WEBHOOK_ALLOW_PORTS="+port, "WEBHOOK_CONCURRENCY=32")...)
+	s, err := b.startServer(ctx, name, a, append(settings, r.settings()...)...)
 	if err != nil {
 		return nil, err
 	}
+	return s, s.subscribe(ctx, r)
+}
+
+// settings let webhooks go to the receiver.
+func (r *receiver) settings() []string {
+	_, port, _ := strings.Cut(r.address, ":")
+	return []string{"WEBHOOK_ALLOW_HTTP=true", "WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", "WEBHOOK_ALLOW_PORTS=" + port, "WEBHOOK_CONCURRENCY=32"}
+}
+
+// subscribe has a receiver told of everything.
+func (s *server) subscribe(ctx context.Context, r *receiver) error {
 	s.receiver = r
-	_, err = s.manage(ctx, http.MethodPost, "/v1/subscriptions", fmt.Sprintf(`{"url":"http://%s/hook"}`, r.address))
-	return s, err
+	_, err := s.manage(ctx, http.MethodPost, "/v1/subscriptions", fmt.Sprintf(`{"url":"http://%s/hook"}`, r.address))
+	return err
 }
 
 // manage makes a request to the admin listener and returns what it answered.
@@ -86,10 +95,13 @@ func (s *server) gauge(ctx context.Context, name string) (float64, error) {
 
 // watch has all sessions watched, by polling each of them once as a client, and
 // waits until their first events have come.
-func (s *server) watch(ctx context.Context) error {
+func (s *server) watch(ctx context.Context) error { return s.watchAt(ctx, s.address) }
+
+// watchAt is watch, with the clients at other addresses, see newClient.
+func (s *server) watchAt(ctx context.Context, addresses string) error {
 	sessions := s.upstream.sessions
 	s.bench.log("  %s: watching %d sessions", s.name, sessions)
-	p := pollPending(ctx, s.address, s.bench.connections, 5*time.Minute, sessions, 1)
+	p := pollPending(ctx, addresses, s.bench.connections, 5*time.Minute, sessions, 1)
 	if err := p.err(sessions); err != nil {
 		return errors.Join(s.dead(), err)
 	}

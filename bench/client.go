@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,13 +12,17 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// A client polls sessions of one server.
-type client struct{ http fasthttp.HostClient }
+// A client polls sessions of a server, or of replicas.
+type client struct {
+	http fasthttp.HostClient
+	host string
+}
 
-// newClient returns a client of at most so many connections. The caller must
-// close it.
-func newClient(address string, connections int) *client {
-	return &client{fasthttp.HostClient{Addr: address, MaxConns: connections}}
+// newClient returns a client of at most so many connections. Where there are several
+// addresses, separated by commas, they go to each in turn. The caller must close it.
+func newClient(addresses string, connections int) *client {
+	host, _, _ := strings.Cut(addresses, ",")
+	return &client{fasthttp.HostClient{Addr: addresses, MaxConns: connections}, host}
 }
 
 func (c *client) close() { c.http.CloseIdleConnections() }
@@ -27,7 +32,7 @@ func (c *client) poll(session int) ([]byte, error) {
 	req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(res)
-	req.SetRequestURI("http://" + c.http.Addr + statusPath(session))
+	req.SetRequestURI("http://" + c.host + statusPath(session))
 	req.Header.SetMethod(fasthttp.MethodPost)
 	req.Header.SetContentType("application/json")
 	req.SetBodyString(statusBody)
@@ -49,11 +54,11 @@ type polled struct {
 
 // pollPending polls every step-th of a number of sessions, all pending, once each,
 // over a number of connections, until it is through, the time is over or ctx is done.
-func pollPending(ctx context.Context, address string, connections int, most time.Duration, sessions, step int) *polled {
+func pollPending(ctx context.Context, addresses string, connections int, most time.Duration, sessions, step int) *polled {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	var p polled
-	c := newClient(address, connections)
+	c := newClient(addresses, connections)
 	defer c.close()
 	var next atomic.Int64
 	var workers sync.WaitGroup

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,16 +17,23 @@ type figure struct {
 }
 
 // A comparison is what was measured of several servers, round by round, and what
-// is wanted of pollbridge. All rounds have the same figures.
+// is wanted of one of them. All rounds have the same figures.
 type comparison struct {
-	title  string
-	limits []limit
+	title    string
+	limits   []limit
+	subject  string  // whom the limits are about; empty: pollbridge
+	compared []ratio // shown; none: pollbridge and the other build
 
 	servers []string // in the order of their first round
 	rounds  map[string][][]figure
 }
 
-// A limit bounds a figure of pollbridge, or its ratio to another server's.
+// A ratio is that of one server's figures to another's.
+type ratio struct{ of, to string }
+
+func (r ratio) String() string { return r.of + " / " + r.to }
+
+// A limit bounds a figure of the subject, or its ratio to another server's.
 type limit struct {
 	figure  string
 	against string // a server; empty: the figure itself is bounded
@@ -66,27 +74,34 @@ func (c *comparison) add(server string, figures []figure) string {
 
 // print writes what was measured, then what is wanted of it.
 func (c *comparison) print(b *bench) {
-	names := append(slices.Clone(c.servers), ratioTo(otherBuild))
-	head, rows := []string{"server"}, make([][]string, len(names))
-	for i, name := range names {
-		rows[i] = []string{name}
-	}
+	head := []string{"server"}
 	for _, f := range c.rounds[c.servers[0]][0] {
 		head = append(head, f.name)
-		for i, server := range c.servers {
-			rows[i] = append(rows[i], spreadText(c.values(server, f.name), f.decimals))
-		}
-		last := &rows[len(rows)-1]
-		*last = append(*last, spreadText(c.ratios(f.name, otherBuild), 2))
 	}
-	if c.rounds[otherBuild] == nil {
-		rows = rows[:len(c.servers)]
+	var rows [][]string
+	for _, server := range c.servers {
+		row := []string{server}
+		for _, f := range c.rounds[server][0] {
+			row = append(row, spreadText(c.values(server, f.name), f.decimals))
+		}
+		rows = append(rows, row)
+	}
+	compared := c.compared
+	if compared == nil && c.rounds[otherBuild] != nil {
+		compared = []ratio{{pollbridge, otherBuild}}
+	}
+	for _, r := range compared {
+		row := []string{r.String()}
+		for _, name := range head[1:] {
+			row = append(row, spreadText(c.ratios(name, r), 2))
+		}
+		rows = append(rows, row)
 	}
 	writeTable(b.out, c.title, head, rows)
-	writeTable(b.out, "", []string{pollbridge, "measured", "wanted", ""}, c.judge())
+	writeTable(b.out, "", []string{c.about(), "measured", "wanted", ""}, c.judge())
 }
 
-func ratioTo(server string) string { return pollbridge + " / " + server }
+func (c *comparison) about() string { return cmp.Or(c.subject, pollbridge) }
 
 // values returns one figure of a server, round by round; none if the server was
 // not measured.
@@ -101,11 +116,11 @@ func named(figures []figure, name string) figure {
 	return figures[slices.IndexFunc(figures, func(f figure) bool { return f.name == name })]
 }
 
-// ratios returns pollbridge's figure through another server's, round by round, so
-// that what disturbed a whole round cancels out. A round without the latter is left out.
-func (c *comparison) ratios(name, against string) (ratios []float64) {
-	ours := c.values(pollbridge, name)
-	for i, theirs := range c.values(against, name) {
+// ratios returns one server's figure through another's, round by round, so that what
+// disturbed a whole round cancels out. A round without the latter is left out.
+func (c *comparison) ratios(name string, r ratio) (ratios []float64) {
+	ours := c.values(r.of, name)
+	for i, theirs := range c.values(r.to, name) {
 		if i < len(ours) && theirs != 0 {
 			ratios = append(ratios, ours[i]/theirs)
 		}
@@ -118,11 +133,12 @@ func (c *comparison) ratios(name, against string) (ratios []float64) {
 // median alone would hide that a run decides nothing.
 func (c *comparison) judge() (rows [][]string) {
 	for _, l := range c.limits {
-		name, values, decimals := l.figure, c.values(pollbridge, l.figure), 2
+		name, values, decimals := l.figure, c.values(c.about(), l.figure), 2
 		if l.against != "" {
-			name, values = name+", "+ratioTo(l.against), c.ratios(name, l.against)
+			r := ratio{c.about(), l.against}
+			name, values = name+", "+r.String(), c.ratios(name, r)
 		} else if len(values) > 0 {
-			decimals = named(c.rounds[pollbridge][0], name).decimals
+			decimals = named(c.rounds[c.about()][0], name).decimals
 		}
 		sense := "at most"
 		if l.atLeast {

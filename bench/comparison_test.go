@@ -46,10 +46,10 @@ func TestJudgeWhatIsMissed(t *testing.T) {
 // A round in which everything was three times slower must not move the ratio.
 func TestRatiosAreTakenWithinRounds(t *testing.T) {
 	c := costing(nil, map[string][]float64{pollbridge: {2, 6, 2, 5}, nginx: {4, 12, 0}})
-	if got, want := c.ratios("cost", nginx), []float64{0.5, 0.5}; !slices.Equal(got, want) {
+	if got, want := c.ratios("cost", ratio{pollbridge, nginx}), []float64{0.5, 0.5}; !slices.Equal(got, want) {
 		t.Errorf("ratios = %v, want %v: nothing through zero, nor of a round that one lacks", got, want)
 	}
-	if got := c.ratios("cost", varnish); got != nil {
+	if got := c.ratios("cost", ratio{pollbridge, varnish}); got != nil {
 		t.Errorf("ratios to what was not measured = %v, want none", got)
 	}
 }

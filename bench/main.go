@@ -53,8 +53,11 @@ func scenarios() (all []scenario) {
 		scenario{"prompt", "from the change of a session to its webhook", nil, runPrompt},
 		scenario{"sight", "a client's first poll of a session that is wanted", nil, runSight},
 		scenario{"deliveries", "durable events a second, end to end", nil, runDeliveries},
+		scenario{"schedule", "polls and delays by the schedule", nil, runSchedule},
 		scenario{"watches", "what a watched session costs", nil, runWatches},
 		scenario{"takeover", "from a crash to all watches", nil, runTakeover},
+		scenario{"fleet", "replicas that share a cluster of NATS", []string{natsServer}, runFleet},
+		scenario{"scale", "how far a fleet goes", []string{natsServer}, runScale},
 		scenario{"steady", "memory under a steady load of signings", nil, runSteady},
 	)
 }

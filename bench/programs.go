@@ -60,6 +60,9 @@ func (b *bench) findPrograms(ctx context.Context) (err error) {
 			b.miss(caddy, err.Error())
 		}
 	}
+	if slices.Contains(needed, natsServer) {
+		return b.buildNATS(ctx)
+	}
 	return ctx.Err()
 }
 
@@ -99,6 +102,17 @@ func (b *bench) buildPollbridge(ctx context.Context) (string, error) {
 	b.log("building pollbridge")
 	path := filepath.Join(b.dir, "pollbridge")
 	return path, goCommand(ctx, "..", nil, "build", "-o", path, "./cmd/pollbridge")
+}
+
+// buildNATS builds the server of NATS at the version that pollbridge's module pins.
+func (b *bench) buildNATS(ctx context.Context) error {
+	b.log("building nats-server")
+	path := filepath.Join(b.dir, natsServer)
+	if err := goCommand(ctx, "..", nil, "build", "-o", path, "github.com/nats-io/nats-server/v2"); err != nil {
+		return err
+	}
+	b.look(ctx, natsServer, path, "--version")
+	return ctx.Err()
 }
 
 // buildCaddy builds Caddy into out, unless an earlier run did.

@@ -21,6 +21,7 @@ const (
 	caddy      = "Caddy"
 	pollbridge = "pollbridge"
 	otherBuild = "other build" // of pollbridge
+	natsServer = "nats-server"
 )
 
 // A server is a process in front of an upstream of its own.
@@ -30,6 +31,7 @@ type server struct {
 	name, dir, address string // the name as the tables have it
 	argv, env          []string
 	upstream           *upstream
+	upstreamAddress    string
 
 	admin    string    // address of the admin listener, if it is a build of pollbridge
 	receiver *receiver // of all its webhooks, if it watches sessions
@@ -52,12 +54,18 @@ func (b *bench) servers(names []string) []string {
 // startServer starts a server in front of an upstream and waits until it is ready.
 // Settings of pollbridge, each as in STORE_SYNC=interval, are handed on by
 // environment; those of the bench's own environment are not. The caller must end it.
-func (b *bench) startServer(ctx context.Context, name string, a api, settings ...string) (s *server, err error) {
-	s = &server{bench: b, name: name}
-	if s.upstream, err = newUpstream(a); err != nil {
+func (b *bench) startServer(ctx context.Context, name string, a api, settings ...string) (*server, error) {
+	u, err := newUpstream(a)
+	if err != nil {
 		return nil, err
 	}
-	b.onClose(s.upstream.close)
+	b.onClose(u.close)
+	return b.startBefore(ctx, name, u, u.address, settings...)
+}
+
+// startBefore is startServer before an upstream that is there, at one of its addresses.
+func (b *bench) startBefore(ctx context.Context, name string, u *upstream, at string, settings ...string) (s *server, err error) {
+	s = &server{bench: b, name: name, upstream: u, upstreamAddress: at}
 	if s.dir, err = b.folder(name); err != nil {
 		return nil, err
 	}
@@ -81,7 +89,7 @@ func (b *bench) startServer(ctx context.Context, name string, a api, settings ..
 	if s.admin != "" {
 		ready = s.isReady()
 	}
-	return s, s.await(ctx, 15*time.Second, ready)
+	return s, s.await(ctx, time.Minute, ready) // the first replica of a fleet has much to make
 }
 
 // launch starts the process, the first time or after it ended, and does not wait
@@ -110,14 +118,14 @@ func bareFiberArguments(s *server) ([]string, error) {
 func nginxArguments(s *server) ([]string, error) {
 	config := filepath.Join(s.dir, "nginx.conf")
 	return []string{"-p", s.dir, "-e", "stderr", "-c", config}, writeTemplate(config, map[string]any{
-		"Root": os.Geteuid() == 0, "Listen": s.address, "Upstream": s.upstream.address,
+		"Root": os.Geteuid() == 0, "Listen": s.address, "Upstream": s.upstreamAddress,
 		"StatusPrefix": statusPrefix, "FreshFor": seconds(s.upstream.freshFor),
 	})
 }
 
 func varnishArguments(s *server) ([]string, error) {
 	config := filepath.Join(s.dir, "varnish.vcl")
-	host, port, _ := strings.Cut(s.upstream.address, ":")
+	host, port, _ := strings.Cut(s.upstreamAddress, ":")
 	// -j and -n keep it out of the system's own folders and accounts.
 	return []string{"-F", "-a", s.address, "-f", config, "-j", "none", "-n", filepath.Join(s.dir, "run"), "-s", "malloc,256m"},
 		writeTemplate(config, map[string]any{"Host": host, "Port": port, "FreshFor": seconds(s.upstream.freshFor)})
@@ -126,7 +134,7 @@ func varnishArguments(s *server) ([]string, error) {
 func caddyArguments(s *server) ([]string, error) {
 	config := filepath.Join(s.dir, "Caddyfile")
 	return []string{"run", "--config", config, "--adapter", "caddyfile"},
-		writeTemplate(config, map[string]any{"Listen": s.address, "Upstream": s.upstream.address, "Connections": s.bench.connections})
+		writeTemplate(config, map[string]any{"Listen": s.address, "Upstream": s.upstreamAddress, "Connections": s.bench.connections})
 }
 
 func seconds(d time.Duration) int { return int(d.Seconds()) }

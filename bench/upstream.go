@@ -41,20 +41,27 @@ type upstream struct {
 	inFlight atomic.Int64
 	ended    []atomic.Bool
 	told     []atomic.Int64 // Unix nanoseconds of a session's first final answer
+	asked    []atomic.Int64 // the port at which a session was last asked for
 	server   *fasthttp.Server
 }
 
 // newUpstream starts an upstream. The caller must close it.
-func newUpstream(a api) (*upstream, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	u := &upstream{api: a, address: listener.Addr().String(), ended: make([]atomic.Bool, a.sessions), told: make([]atomic.Int64, a.sessions)}
+func newUpstream(a api) (u *upstream, err error) {
+	u = &upstream{api: a, ended: make([]atomic.Bool, a.sessions), told: make([]atomic.Int64, a.sessions), asked: make([]atomic.Int64, a.sessions)}
 	u.server = quietServer("upstream", u.serve)
 	u.server.StreamRequestBody = true
+	u.address, err = u.listen()
+	return u, err
+}
+
+// listen returns one more address of the upstream, which tells who asks from others.
+func (u *upstream) listen() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
 	go func() { _ = u.server.Serve(listener) }() // ends with close
-	return u, nil
+	return listener.Addr().String(), nil
 }
 
 // quietServer returns a server that does not tell of every connection that is cut.
@@ -95,7 +102,12 @@ func (u *upstream) serveStatus(c *fasthttp.RequestCtx, session int) {
 	if u.delay > 0 {
 		time.Sleep(u.delay)
 	}
-	if session >= u.sessions || !u.ended[session].Load() {
+	if session >= u.sessions {
+		writeJSON(c, u.answer)
+		return
+	}
+	u.asked[session].Store(int64(c.LocalAddr().(*net.TCPAddr).Port))
+	if !u.ended[session].Load() {
 		writeJSON(c, u.answer)
 		return
 	}

@@ -9,7 +9,7 @@ import (
 const manyWatches = 100_000
 
 // watchSettings let each session be polled every 10 s, and nothing end by itself.
-var watchSettings = []string{"STORE_SYNC=interval", "CACHE_PENDING_TTL=10s", "WATCH_INTERVAL=10s", "WATCH_DEADLINE=1h"}
+var watchSettings = []string{"STORE_SYNC=interval", "CACHE_PENDING_TTL=10s", "WATCH_SCHEDULE=fixed", "WATCH_INTERVAL=10s", "WATCH_DEADLINE=1h"}
 
 // runWatches measures what a watched session costs while nothing happens to it.
 // Builds are measured one after the other: two of them would fill the machine.

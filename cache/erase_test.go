@@ -35,6 +35,24 @@ func TestErase(t *testing.T) {
 	})
 }
 
+// TestEraseThose: of those sessions nothing is answered any more, whatever was asked; of others all is.
+func TestEraseThose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := inTurn(signed(), signed(), pending())
+		s := newStatuses(t, config(), p)
+		gone, left, unfinished := question(t, "gone", lt), question(t, "left", lt), question(t, "unfinished", lt)
+		want(t, s, gone, session.Succeeded, `{"status":"ok"}`)
+		want(t, s, left, session.Succeeded, `{"status":"ok"}`)
+		want(t, s, unfinished, session.Pending, `{"status":"waiting"}`)
+		s.EraseThose(func(key string) bool { return session.SessionKey(key) == session.SessionKey(gone.Key()) })
+		for v, known := range map[*session.Variant]bool{gone: false, left: true, unfinished: true} {
+			if _, ok := s.Fresh([]byte(v.Key()), lt); ok != known {
+				t.Errorf("%s is answered: %v, want %v", v.Token, ok, known)
+			}
+		}
+	})
+}
+
 // TestWhatFinalsGivesBackIsObserved: the process may have been killed before anybody
 // was told.
 func TestWhatFinalsGivesBackIsObserved(t *testing.T) {

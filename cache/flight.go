@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/tracing"
 )
 
 // flight is one request to the upstream and everybody who waits for its answer. What
@@ -15,8 +17,10 @@ import (
 type flight struct {
 	locale int           // that is asked for
 	origin string        // for which is asked
+	covers bool          // what is known is fresh, and Observe has to be told of it again
 	client chan struct{} // closed once a client waits, and not only a watch
 	joined func()        // closes client; may be called again
+	asking atomic.Bool   // the upstream is asked by this process, or was
 
 	erasing sync.Mutex // held while what it brought is kept and told of
 	erased  bool       // its session was erased since it began: it brings nothing but an answer; guarded by erasing
@@ -26,6 +30,11 @@ type flight struct {
 	known    *record // what is known after it
 	err      error   // why it brought nothing
 	loaded   bool    // Finals knew the answer, the upstream was not asked
+
+	fresh time.Duration // for which what another replica has made serves; 0: nothing is known of that
+
+	span    *tracing.Span
+	clients int // that waited for it, guarded by the mutex of the shard
 }
 
 func newFlight(locale int, known *record, origin string) *flight {
@@ -82,11 +91,19 @@ func (s *Statuses) run(v *session.Variant, f *flight, shard *shard, slot *slot) 
 		f.err = err
 		s.siblings.leave(session.SessionKey(v.Key()), f, brought, s.cfg.NotFoundTTL)
 		shard.mu.Lock()
-		slot.flight, slot.last = nil, failure{err: err, at: time.Now(), origin: f.origin}
+		slot.flight = nil
+		if !f.loaded { // else the upstream has said nothing since
+			slot.last = failure{err: err, at: time.Now(), origin: f.origin}
+		}
 		if brought != nil {
 			slot.known = brought
 		}
+		f.span.Waited(f.clients)
 		shard.mu.Unlock()
+		if brought != nil {
+			f.span.State(brought.newest.State.String())
+		}
+		f.span.End()
 		close(f.done)
 	}()
 	defer s.recovered()
@@ -103,7 +120,10 @@ func (s *Statuses) recovered() {
 
 // ask finds out the newest about v, which f.known may be older than.
 func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
-	known := f.known
+	known, coverage := f.known, s.coverage()
+	if f.covers && s.coverAgain(v, f) {
+		return known.covering(coverage), nil
+	}
 	if useless := s.useful(known, time.Now()) <= 0; useless || known.restored {
 		stored := s.load(v)
 		if stored.serving(v.Locale) != nil {
@@ -116,13 +136,16 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 			known = stored
 		}
 	}
-	o, err := s.poll(v, f.origin, f.client)
+	o, err := s.poll(v, session.PollOptions{
+		Origin: f.origin, Client: f.client, Pending: known.pendingAt(), Asking: func() { f.asking.Store(true) }, Fresh: func(fresh time.Duration) { f.fresh = fresh },
+		Span: f.span,
+	})
 	if err != nil || !o.State.Final() {
 		close(f.notFinal)
 	}
 	if err != nil {
 		if o != nil {
-			known = known.orOlder(v.Key(), o)
+			known = known.orOlder(v.Key(), o).since(known, coverage)
 		}
 		return known, err
 	}
@@ -132,6 +155,7 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	}
 	if o.Elsewhere {
 		s.observed(v, o)
+		next.fresh, next.coverage = f.fresh, coverage
 		return next, nil
 	}
 	if next.other = s.otherFinal(v, f, o); next.other != nil {
@@ -146,6 +170,10 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 		s.keep(v, o)
 	}
 	s.observed(v, o)
+	next.coverage = coverage
+	if o.State == session.Pending && s.options.Fresh != nil {
+		next.fresh = s.options.Fresh(v, o)
+	}
 	return next, nil
 }
 
@@ -163,15 +191,16 @@ func (s *Statuses) observed(v *session.Variant, o *session.Observation) {
 }
 
 // finalsTimeout is how long an answer waits for Finals: a store that hangs is as good
-// as none.
+// as none, and is hardly waited for once that is known.
 const finalsTimeout = 5 * time.Second
 
 // keep makes a final observation durable. If it cannot, that is answered all the same: a
 // bridge must not add failures of its own. It is tried again.
 func (s *Statuses) keep(v *session.Variant, o *session.Observation) {
-	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
+	ctx, cancel := s.patience.Context(context.Background(), finalsTimeout)
 	defer cancel()
 	err := s.options.Finals.Keep(ctx, v, o)
+	s.patience.Told(err)
 	if err != nil {
 		message := "final answer could not be stored yet"
 		if !s.unkept.add(v, o) {
@@ -186,14 +215,17 @@ func (s *Statuses) keep(v *session.Variant, o *session.Observation) {
 
 // load returns what Finals knows about v's question, or nil.
 func (s *Statuses) load(v *session.Variant) *record {
-	ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
+	ctx, cancel := s.patience.Context(context.Background(), finalsTimeout)
 	defer cancel()
 	observations, err := s.options.Finals.Load(ctx, v)
+	if err != nil { // nil may only say that memory knows of none
+		s.patience.Told(err)
+	}
 	s.logUnread(v, err)
 	if len(observations) == 0 {
 		return nil
 	}
-	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: time.Now()}
+	return &record{key: v.Key(), newest: observations[0], others: observations[1:], loaded: max(1, time.Since(s.began))}
 }
 
 func (s *Statuses) logUnread(v *session.Variant, err error) {

@@ -235,7 +235,7 @@ func TestClientTakesOverTheWatch(t *testing.T) {
 			return pending(), nil
 		}))
 		v := question(t, "t", lt)
-		go s.Refresh(t.Context(), v)
+		go s.Refresh(t.Context(), v, time.Time{})
 		o := <-begun
 		synctest.Wait()
 		select {

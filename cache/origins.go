@@ -6,7 +6,9 @@ import (
 	"sync"
 	"time"
 
+	"pollbridge/internal/period"
 	"pollbridge/session"
+	"pollbridge/tracing"
 )
 
 const (
@@ -119,8 +121,8 @@ func (s *Statuses) CORS(v *session.Variant, origin string) (fields []session.Fie
 // poll asks the upstream for the page of an origin, if there is one, and remembers what
 // that may read. An answer that is no observation need not know of it, and takes nothing
 // back: a page that is told "waiting" in an outage has to be able to read that.
-func (s *Statuses) poll(v *session.Variant, origin string, client <-chan struct{}) (*session.Observation, error) {
-	options := session.PollOptions{Origin: origin, Client: client}
+func (s *Statuses) poll(v *session.Variant, options session.PollOptions) (*session.Observation, error) {
+	origin := options.Origin
 	var fields []session.Field
 	answered := false
 	if origin != "" {
@@ -150,15 +152,17 @@ func (s *Statuses) learn(ctx context.Context, v *session.Variant, origin string)
 	defer cancel()
 	done, joined, wait := s.origins.poll(key, v.Key(), s.cfg.PendingTTL)
 	for ; wait > 0; done, joined, wait = s.origins.poll(key, v.Key(), s.cfg.PendingTTL) {
-		if sleep(ctx, wait) != nil {
+		if period.Pause(ctx, wait) != nil {
 			return
 		}
 	}
 	if !joined {
+		span := s.options.Tracer.Poll(tracing.In(ctx).Context(), v.Endpoint.Name)
 		s.flights.Go(func() {
 			defer s.origins.finish(key, done)
 			defer s.recovered()
-			_, _ = s.poll(v, origin, nil) // which remembers what is to be learned
+			defer span.End()
+			_, _ = s.poll(v, session.PollOptions{Origin: origin, Span: span}) // which remembers what is to be learned
 		})
 	}
 	select {

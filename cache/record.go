@@ -16,9 +16,13 @@ type record struct {
 	// other is the final answer to another variant of a session that the upstream has
 	// forgotten: it is served instead.
 	other *session.Observation
-	// loaded is when Finals gave a final record back; zero for what was observed here.
+	// loaded is when Finals gave a final record back, since the cache began; 0 for what was observed here.
 	// It is fresh from then on, as long as final answers are retained.
-	loaded time.Time
+	loaded time.Duration
+	// fresh is for how long newest serves while it is pending, where that is not what Config says.
+	fresh time.Duration
+	// coverage is what Options.Coverage said before Observe was told of newest.
+	coverage uint64
 	// restored means that the record comes from before a restart: it is served where the
 	// upstream fails, and never fresh.
 	restored bool
@@ -111,6 +115,15 @@ func (r *record) final() *session.Observation {
 	return r.newest
 }
 
+// pendingAt is when this process last heard that the session is pending; zero if it did not, or has heard
+// something else since.
+func (r *record) pendingAt() time.Time {
+	if r == nil || r.restored || r.newest.State != session.Pending {
+		return time.Time{}
+	}
+	return r.newest.At
+}
+
 // left is how much longer an observation of a record is fresh. A final record ages as a
 // whole, and one with the answer to another variant as what the upstream said itself.
 func (s *Statuses) left(r *record, o *session.Observation, now time.Time) time.Duration {
@@ -121,13 +134,21 @@ func (s *Statuses) left(r *record, o *session.Observation, now time.Time) time.D
 		if o == r.other {
 			o = r.newest
 		}
-		return s.cfg.ttl(o) - o.Age(now)
+		return s.ttl(r, o) - o.Age(now)
 	}
 	fresh := s.leftOfFinal(r.newest, now)
-	if !r.loaded.IsZero() {
-		fresh = s.retained(s.cfg.FinalTTL-max(0, now.Sub(r.loaded)), r.newest, now)
+	if r.loaded > 0 {
+		fresh = s.retained(s.cfg.FinalTTL-max(0, now.Sub(s.began)-r.loaded), r.newest, now)
 	}
 	return fresh
+}
+
+// ttl is how long an observation of a record that is not final serves.
+func (s *Statuses) ttl(r *record, o *session.Observation) time.Duration {
+	if r.fresh > 0 && o.State == session.Pending {
+		return r.fresh
+	}
+	return s.cfg.ttl(o)
 }
 
 // leftOfFinal is how much longer a final observation is given from memory.
@@ -151,7 +172,7 @@ func (s *Statuses) useful(r *record, now time.Time) time.Duration {
 		return s.leftOfFinal(r.other, now)
 	}
 	if r.newest.State == session.Pending {
-		return max(s.cfg.PendingTTL, s.cfg.StaleIfError) - r.newest.Age(now)
+		return max(s.ttl(r, r.newest), s.cfg.StaleIfError) - r.newest.Age(now)
 	}
 	return s.left(r, r.newest, now)
 }

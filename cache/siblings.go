@@ -69,15 +69,23 @@ func (s *siblings) recent(key string) *session.Observation {
 	return final.o
 }
 
-// forget forgets what is known of a session. What is under way brings nothing more, when it
-// returns.
-func (s *siblings) forget(key string) {
-	for _, f := range s.others(key, nil) {
+// forget forgets what is known of sessions that were erased. What is under way brings nothing
+// more, when it returns.
+func (s *siblings) forget(erased func(key string) bool) {
+	s.mu.Lock()
+	var under []*flight
+	for key, flights := range s.flights {
+		if erased(key) {
+			under = append(under, flights...)
+		}
+	}
+	s.mu.Unlock()
+	for _, f := range under {
 		f.erase()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.finals, key)
+	maps.DeleteFunc(s.finals, func(key string, _ recentFinal) bool { return erased(key) })
 }
 
 func (s *siblings) sweep(now time.Time) {
@@ -107,6 +115,8 @@ func (s *Statuses) otherFinal(v *session.Variant, f *flight, o *session.Observat
 	if recent := s.siblings.recent(key); recent != nil {
 		return recent
 	}
+	ctx, cancel = s.patience.Context(ctx, finalsTimeout)
+	defer cancel()
 	other, err := s.options.Finals.Other(ctx, v)
 	s.logUnread(v, err)
 	return other

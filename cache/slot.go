@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/tracing"
 )
 
 const shardCount = 64
@@ -63,6 +64,8 @@ func (f failure) concerns(origin string) bool {
 // lookup is what a caller finds about a question.
 type lookup struct {
 	known   *record
+	result  Result        // where fresh
+	fresh   bool          // memory is enough
 	flight  *flight       // to wait for; nil if there is none
 	started bool          // by this caller
 	err     error         // why there is no flight though known is not fresh
@@ -85,9 +88,17 @@ func (s *Statuses) shard(key string) *shard {
 
 // asker is who asks.
 type asker struct {
-	origin  string // of the page; empty if there is none
-	learned bool   // nothing has to be learned about the origin
-	watch   bool   // nobody waits for the answer
+	origin  string    // of the page; empty if there is none
+	learned bool      // nothing has to be learned about the origin
+	watch   bool      // nobody waits for the answer
+	after   time.Time // a pending answer of then, or before, is not enough
+	renews  bool      // nor is one that was made elsewhere
+	span    *tracing.Span
+}
+
+// wantsNewer reports whether an observation is not enough, however fresh it is.
+func (a asker) wantsNewer(o *session.Observation) bool {
+	return o.State == session.Pending && (!o.At.After(a.after) || a.renews && o.Elsewhere)
 }
 
 // look finds out what is known about v's question, and if that is not enough for a,
@@ -98,11 +109,21 @@ func (s *Statuses) look(v *session.Variant, a asker) lookup {
 	defer shard.mu.Unlock()
 	slot := s.slotLocked(shard, v)
 	found := lookup{known: slot.known}
-	fresh, isFresh := s.fresh(slot.known, v.Locale)
+	fresh, isFresh := s.inWindow(slot.known, v.Locale)
+	covered := isFresh && s.covered(slot.known, fresh)
+	if isFresh && a.wantsNewer(fresh.Observation) {
+		isFresh = false
+	}
 	switch {
-	case isFresh && (a.learned || fresh.State.Final()):
+	case isFresh && covered && (a.learned || fresh.State.Final()):
+		found.result, found.fresh = fresh, true
 		return found
 	case slot.flight != nil:
+	case isFresh && !covered:
+		found.started = true
+		f := newFlight(v.Locale, slot.known, "")
+		f.covers = true
+		s.startLocked(v, f, shard, slot, a)
 	case isFresh: // the window is over when that is not fresh any more
 		found.wait = fresh.TTL
 		slot.origin = a.origin
@@ -115,18 +136,26 @@ func (s *Statuses) look(v *session.Variant, a asker) lookup {
 		found.err, found.wait = errNoAnswerYet, s.cfg.PendingTTL-time.Since(slot.last.at)
 		return found
 	default:
-		slot.flight = newFlight(v.Locale, slot.known, cmp.Or(slot.origin, a.origin))
-		slot.origin = ""
 		found.started = true
-		shard.slots[v.Key()] = slot
-		f := slot.flight
-		s.flights.Go(func() { s.run(v, f, shard, slot) })
+		s.startLocked(v, newFlight(v.Locale, slot.known, cmp.Or(slot.origin, a.origin)), shard, slot, a)
+		slot.origin = ""
 	}
 	found.flight = slot.flight
 	if !a.watch {
 		slot.flight.joined()
+		slot.flight.clients++
 	}
+	// Under the lock, or the poll might be over.
+	slot.flight.span.Link(a.span.Context())
+	a.span.Link(slot.flight.span.Context())
 	return found
+}
+
+func (s *Statuses) startLocked(v *session.Variant, f *flight, shard *shard, slot *slot, a asker) {
+	f.span = s.options.Tracer.Poll(a.span.Context(), v.Endpoint.Name)
+	slot.flight = f
+	shard.slots[v.Key()] = slot
+	s.flights.Go(func() { s.run(v, f, shard, slot) })
 }
 
 // slotLocked returns the slot of v's question, or one that is not in the shard yet.

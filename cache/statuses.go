@@ -10,7 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"pollbridge/internal/patience"
+	"pollbridge/internal/period"
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/dgraph-io/ristretto/v2"
 )
@@ -32,7 +35,9 @@ type Options struct {
 	Finals Finals
 	// Unkept holds what Finals could not keep, for others who look for it. Nil: for nobody.
 	Unkept *Unkept
-	Log    *slog.Logger
+	// Patience is how long Finals is waited for. Nil: nobody else waits for the same store.
+	Patience *patience.Patience
+	Log      *slog.Logger
 	// Retain is how long after it was made a final observation is served; then the
 	// upstream is asked again. 0 sets no bound.
 	Retain time.Duration
@@ -40,6 +45,13 @@ type Options struct {
 	// of final ones that Finals gave back, of which it may have been told before. Who
 	// asked waits for it. Nil means that nobody wants to know.
 	Observe func(*session.Variant, *session.Observation)
+	// Fresh is for how long a pending observation serves before the upstream is asked again, 0 for
+	// as long as Config says. It is asked once for each, when Observe has returned. Nil: it is 0.
+	Fresh func(*session.Variant, *session.Observation) time.Duration
+	// Coverage is a number that grows whenever somebody wants to know of sessions of whom nobody did
+	// before: a pending observation that was made until then is once more given to Observe, before
+	// anybody else is answered with it. It must not block. Nil: it never grows.
+	Coverage func() uint64
 	// Kept is told whether Finals could keep an observation, and if not, once it could
 	// after all. Nil means that nobody wants to know.
 	Kept func(error)
@@ -47,6 +59,8 @@ type Options struct {
 	// nil. It is asked where memory has nothing: after a restart that is served while the
 	// upstream fails, as if it had been said then. Nil means that there never is anything.
 	Pending func(v *session.Variant) *session.Observation
+	// Tracer makes the spans of polls. Who asks is the span in its context. Nil: there are none.
+	Tracer *tracing.Tracer
 }
 
 // Statuses answers what the state of a session is. It is safe for concurrent use.
@@ -63,6 +77,7 @@ type Statuses struct {
 
 	siblings *siblings
 	unkept   *Unkept
+	patience *patience.Patience
 
 	flights  sync.WaitGroup
 	sweeping sync.WaitGroup
@@ -89,7 +104,7 @@ func New(cfg Config, o Options) (*Statuses, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
 	}
-	s := &Statuses{cfg: cfg, options: o, began: time.Now(), store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), unkept: cmp.Or(o.Unkept, &Unkept{}), quit: make(chan struct{})}
+	s := &Statuses{cfg: cfg, options: o, began: time.Now(), store: store, seed: maphash.MakeSeed(), origins: newOrigins(), siblings: newSiblings(), unkept: cmp.Or(o.Unkept, &Unkept{}), patience: cmp.Or(o.Patience, &patience.Patience{}), quit: make(chan struct{})}
 	for i := range s.shards {
 		s.shards[i].slots = map[string]*slot{}
 	}
@@ -106,10 +121,12 @@ func counters(size Size) int64 {
 	return min(50_000_000, max(10_000, 4*int64(size)/(recordOverhead+observationOverhead)))
 }
 
-// Close waits for the polls under way, for a final answer may come, and frees the memory.
-// Nobody may ask any more.
+// Wait waits for the polls under way, for a final answer may come. No client may ask any more.
+func (s *Statuses) Wait() { s.flights.Wait() }
+
+// Close does so, too, and frees the memory. Nobody may ask any more.
 func (s *Statuses) Close() {
-	s.flights.Wait()
+	s.Wait()
 	close(s.quit)
 	s.sweeping.Wait()
 	s.store.Close()
@@ -123,6 +140,12 @@ func (s *Statuses) Fresh(key []byte, locale int) (Result, bool) {
 }
 
 func (s *Statuses) fresh(known *record, locale int) (Result, bool) {
+	result, ok := s.inWindow(known, locale)
+	return result, ok && s.covered(known, result)
+}
+
+// inWindow is fresh, whether Observe has to be told again or not.
+func (s *Statuses) inWindow(known *record, locale int) (Result, bool) {
 	o := known.serving(locale)
 	if o == nil {
 		return Result{}, false
@@ -171,13 +194,21 @@ func (s *Statuses) GetFor(ctx context.Context, v *session.Variant, origin string
 	return s.get(ctx, v, asker{origin: origin})
 }
 
-// Refresh is Get for a watch: the poll gives way to those of clients.
-func (s *Statuses) Refresh(ctx context.Context, v *session.Variant) (Result, error) {
-	return s.get(ctx, v, asker{watch: true})
+// Refresh is Get for a watch: the poll gives way to those of clients. A pending observation that
+// was made no later than after is not enough, however fresh it is.
+func (s *Statuses) Refresh(ctx context.Context, v *session.Variant, after time.Time) (Result, error) {
+	return s.get(ctx, v, asker{watch: true, after: after})
+}
+
+// Renew is Refresh for a session that another process looks after: a pending observation that was
+// made there is not enough, however fresh it is, for that one may be asked again sooner than it said.
+func (s *Statuses) Renew(ctx context.Context, v *session.Variant) (Result, error) {
+	return s.get(ctx, v, asker{watch: true, renews: true})
 }
 
 func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result Result, err error) {
 	asked, expired := false, false
+	a.span = tracing.In(ctx)
 	began := time.Now()
 	defer func() {
 		result.Asked = asked
@@ -186,11 +217,11 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 	for {
 		a.learned = a.learned || time.Since(began) > originWindows*s.cfg.PendingTTL || s.learnedOf(v, a.origin)
 		found := s.look(v, a)
-		if result, ok := s.fresh(found.known, v.Locale); ok && found.flight == nil && found.wait == 0 {
+		if found.fresh {
 			if !a.learned {
 				s.learn(ctx, v, a.origin)
 			}
-			return result, nil
+			return found.result, nil
 		}
 		expired = expired || found.known.serving(v.Locale) != nil
 		switch {
@@ -198,7 +229,7 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 			if result, ok := s.stale(found.known, v.Locale, found.err); ok && found.err != nil {
 				return result, nil
 			}
-			if err := sleep(ctx, found.wait); err != nil {
+			if err := period.Pause(ctx, found.wait); err != nil {
 				return Result{}, err
 			}
 			continue
@@ -219,16 +250,16 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 			if err != nil {
 				result.How = found.how()
 			}
-			if err == nil || !soon(err) || time.Since(began) >= newsTimeout || sleep(ctx, soonAgain) != nil {
+			if err == nil || !soon(err) || time.Since(began) >= newsTimeout || period.Pause(ctx, soonAgain) != nil {
 				return result, err
 			}
 			continue // nobody is told that a signing failed because others are being tried
 		}
-		if result, ok := s.landed(found, v.Locale); ok && (a.learned || s.learnedOf(v, a.origin)) {
+		if result, ok := s.landed(found, v.Locale); ok && (a.learned || s.learnedOf(v, a.origin)) && !found.flight.tooOld(result, a.after) {
 			return result, nil
 		}
 		// The flight brought a text for people in another locale, or was for another
-		// origin: ask for ours.
+		// origin, or brought nothing new: ask for ours.
 	}
 }
 
@@ -242,17 +273,6 @@ func (s *Statuses) learnedOf(v *session.Variant, origin string) bool {
 	return known
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // Known answers with what is known, without asking anybody: fresh, or pending and no
 // older than may be served while the upstream fails. It reports false if there is
 // nothing of that.
@@ -262,7 +282,7 @@ func (s *Statuses) Known(v *session.Variant) (Result, bool) {
 	slot := s.slotLocked(shard, v)
 	known, reason := slot.known, cmp.Or(slot.last.err, errNoAnswerYet)
 	shard.mu.Unlock()
-	if result, ok := s.fresh(known, v.Locale); ok {
+	if result, ok := s.inWindow(known, v.Locale); ok {
 		return result, true
 	}
 	result, err := s.insteadOfNews(known, v.Locale, reason)
@@ -325,6 +345,7 @@ func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
 	if o.State.Final() && !o.Elsewhere {
 		s.keep(v, o)
 	}
+	coverage := s.coverage()
 	s.observed(v, o)
 	shard := s.shard(v.Key())
 	shard.mu.Lock()
@@ -333,7 +354,7 @@ func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
 	if o.State.Final() { // the first one decides, however late it is heard of
 		slot.known = slot.known.with(v.Key(), o)
 	} else {
-		slot.known = slot.known.orOlder(v.Key(), o)
+		slot.known = slot.known.orOlder(v.Key(), o).since(slot.known, coverage)
 	}
 	s.remember(slot.known)
 	shard.slots[v.Key()] = slot // until ristretto was seen to hold it
@@ -343,9 +364,13 @@ func (s *Statuses) Learn(v *session.Variant, o *session.Observation) {
 // not its business. What a request brings that is under way, whatever its question about the
 // session, is kept and told of when Erase returns, or never.
 func (s *Statuses) Erase(v *session.Variant) {
-	key := v.Key()
-	s.siblings.forget(session.SessionKey(key))
-	s.unkept.forget(session.SessionKey(key))
+	ofSession := func(key string) bool { return session.SessionKey(key) == session.SessionKey(v.Key()) }
+	s.siblings.forget(ofSession)
+	s.unkept.forget(ofSession)
+	s.eraseKey(v.Key())
+}
+
+func (s *Statuses) eraseKey(key string) {
 	shard := s.shard(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
@@ -359,6 +384,32 @@ func (s *Statuses) Erase(v *session.Variant) {
 	// it is deleted. Under the lock: nobody may find it in that moment and keep it.
 	s.store.Del([]byte(key))
 	s.store.Wait()
+}
+
+// EraseThose is Erase for all questions about sessions of which erased says so, whatever was asked.
+// It is told their keys, and looks at everything that is known: this is for what happens rarely.
+func (s *Statuses) EraseThose(erased func(key string) bool) {
+	s.siblings.forget(erased)
+	s.unkept.forget(erased)
+	var keys []string
+	for i := range s.shards {
+		shard := &s.shards[i]
+		shard.mu.Lock()
+		for key := range shard.slots {
+			keys = append(keys, key)
+		}
+		shard.mu.Unlock()
+	}
+	s.store.Wait()
+	s.store.IterValues(func(known *record) (stop bool) {
+		keys = append(keys, known.key)
+		return false
+	})
+	for _, key := range keys {
+		if erased(key) {
+			s.eraseKey(key)
+		}
+	}
 }
 
 // Size returns how many answers are held in memory, and about how many bytes of it

@@ -53,16 +53,17 @@ func (u *Unkept) holds(known *record) bool {
 	return held(known.newest) || slices.ContainsFunc(known.others, held)
 }
 
-// MadeAt returns the answer that was made at a time to what asked accepts, or nil.
-func (u *Unkept) MadeAt(at time.Time, asked func(*session.Variant) bool) *session.Observation {
+// Closest returns the answer to what asked accepts that was made closest to a time, and to what; nil
+// where there is none.
+func (u *Unkept) Closest(at time.Time, asked func(*session.Variant) bool) (closest *session.Observation, to *session.Variant) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for k, v := range u.answers {
-		if k.o.At.Equal(at) && asked(v) {
-			return k.o
+		if (closest == nil || k.o.At.Sub(at).Abs() < closest.At.Sub(at).Abs()) && asked(v) {
+			closest, to = k.o, v
 		}
 	}
-	return nil
+	return closest, to
 }
 
 // Count is how many answers wait until Finals can keep them.
@@ -72,12 +73,12 @@ func (u *Unkept) Count() int {
 	return len(u.answers)
 }
 
-// forget drops the answers of a session, whatever was asked.
-func (u *Unkept) forget(sessionKey string) {
+// forget drops the answers to questions about sessions that were erased.
+func (u *Unkept) forget(erased func(key string) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	maps.DeleteFunc(u.answers, func(k unkeptKey, _ *session.Variant) bool {
-		if session.SessionKey(k.key) != sessionKey {
+		if !erased(k.key) {
 			return false
 		}
 		u.size -= k.o.Size()
@@ -126,6 +127,7 @@ func (s *Statuses) keepAgain() {
 		ctx, cancel := context.WithTimeout(context.Background(), finalsTimeout)
 		err := s.options.Finals.Keep(ctx, v, k.o)
 		cancel()
+		s.patience.Told(err)
 		if errors.Is(err, context.DeadlineExceeded) {
 			return // the others would only wait as long
 		}

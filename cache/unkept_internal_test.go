@@ -32,7 +32,7 @@ func TestUnkeptIsBounded(t *testing.T) {
 	if !u.drop(unkeptKey{v.Key(), held[0]}) || !u.add(v, held[0]) || u.add(v, &session.Observation{Content: &session.Content{Body: body}}) {
 		t.Error("the room of one that was kept is not that of one other")
 	}
-	u.forget(session.SessionKey(v.Key()))
+	u.forget(func(key string) bool { return key == v.Key() })
 	if u.size != 0 || len(u.all()) != 0 {
 		t.Errorf("%d bytes wait after the session was forgotten", u.size)
 	}

@@ -14,6 +14,7 @@ import (
 	"pollbridge/store"
 	"pollbridge/store/cluster"
 	"pollbridge/store/engine"
+	"pollbridge/tracing/otlp"
 	"pollbridge/upstream"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -34,10 +35,7 @@ type Config struct {
 	Store     StoreConfig              `yaml:"store"`
 	Admin     admin.Config             `yaml:"admin"`
 	Log       LogConfig                `yaml:"log"`
-	Tracing   struct {
-		// OTLPEndpoint is the URL of an OpenTelemetry collector. It must be empty.
-		OTLPEndpoint string `yaml:"otlp_endpoint" secret:"maybe"`
-	} `yaml:"tracing"`
+	Tracing   otlp.Config              `yaml:"tracing"`
 
 	read *settings.Reading
 }
@@ -68,7 +66,7 @@ func Default() *Config {
 }
 
 // Validate returns all mistakes in c, joined, or nil; each names its key. It reads the
-// files that settings name.
+// files that settings name, and for tracing the environment.
 func (c *Config) Validate() error {
 	var m check.Mistakes
 	m.Within("", c.Proxy.Validate())
@@ -78,14 +76,13 @@ func (c *Config) Validate() error {
 	m.Within("breaker", c.Breaker.Validate())
 	m.Within("watch", c.Watch.Validate())
 	m.Within("webhook", c.Webhook.Validate())
-	m.Within("store", c.Store.Engine.Validate())
-	m.Within("store", c.Store.Data.Validate())
-	m.Within("store.nats", c.Store.NATS.Validate())
-	m.NotBuilt(c.Store.NATS.URL == "" || fleetIsBuilt, "store.nats.url")
-	c.validateFleet(&m)
+	c.validateStore(&m)
+	if c.Store.NATS.URL != "" && len(c.Admin.Keys) == 0 { // each replica would make one for itself
+		m.Add("admin.keys", "is empty, but store.nats.url is set: all replicas need the same keys (or POLLBRIDGE_ADMIN_KEY)")
+	}
 	m.Within("admin", c.Admin.Validate())
 	m.Within("log", c.Log.Validate())
-	m.NotBuilt(c.Tracing.OTLPEndpoint == "", "tracing.otlp_endpoint")
+	m.Within("tracing", c.Tracing.Validate())
 
 	m.Want(!overlap(c.Admin.Listen, c.Proxy.Listen), "admin.listen", c.Admin.Listen, "another port than listen, or other addresses")
 	m.Want(c.Watch.Schedule != watch.Fixed || c.Watch.Interval >= c.Cache.PendingTTL, "watch.interval", c.Watch.Interval,
@@ -96,16 +93,12 @@ func (c *Config) Validate() error {
 	return m.Err()
 }
 
-// validateFleet refuses what each replica would make for itself.
-func (c *Config) validateFleet(m *check.Mistakes) {
-	if c.Store.NATS.URL == "" {
-		return
-	}
-	if c.Store.Data.EncryptionKeyFile == "" {
+func (c *Config) validateStore(m *check.Mistakes) {
+	m.Within("store", c.Store.Engine.Validate())
+	m.Within("store", c.Store.Data.Validate())
+	m.Within("store.nats", c.Store.NATS.Validate())
+	if c.Store.NATS.URL != "" && c.Store.Data.EncryptionKeyFile == "" {
 		m.Add("store.encryption_key_file", "is not set, but store.nats.url is: all replicas need the same key")
-	}
-	if len(c.Admin.Keys) == 0 {
-		m.Add("admin.keys", "is empty, but store.nats.url is set: all replicas need the same keys (or POLLBRIDGE_ADMIN_KEY)")
 	}
 }
 
@@ -160,7 +153,7 @@ func (c *Config) validateEndpoints(m *check.Mistakes) {
 	m.Within("endpoints", err)
 	for _, e := range endpoints {
 		if e.Credential.In == session.InQuery && slices.Contains(c.Cache.IgnoredQueryFields, e.Credential.Name) {
-			m.Add("cache.ignored_query_fields", "holds the field that carries the credential of the endpoint "+e.Name)
+			m.Add("cache.ignored_query_fields", fmt.Sprintf("holds %q, the field that carries the credential of the endpoint %s: leave it out", e.Credential.Name, e.Name))
 			return
 		}
 	}

@@ -13,7 +13,6 @@ const needsKeys = "store.encryption_key_file: is not set, but store.nats.url is:
 	"admin.keys: is empty, but store.nats.url is set: all replicas need the same keys (or POLLBRIDGE_ADMIN_KEY)\n"
 
 func TestMistakes(t *testing.T) {
-	const notBuilt = "its feature is not built yet: this version works only without this setting"
 	const endpoint = "{name: a, method: GET, path: '/{token}', credential: 'query:a', pending: [a], succeeded: [b]}"
 	for _, test := range []struct {
 		name string
@@ -53,7 +52,7 @@ func TestMistakes(t *testing.T) {
 			want: `admin.listen: "127.0.0.1:1": want another port than listen, or other addresses (environment POLLBRIDGE_ADMIN_LISTEN)`},
 		{name: "a default that no longer fits", file: "cache: {pending_ttl: 1h}\nwatch: {interval: 1h}",
 			want: `cache.final_ttl: "15m": want at least pending_ttl, which is 1h`},
-		{name: "watches that poll in vain", file: "watch: {interval: 1500ms}\ncache: {pending_ttl: 2s}",
+		{name: "watches that poll in vain", file: "watch: {schedule: fixed, interval: 1500ms}\ncache: {pending_ttl: 2s}",
 			want: `watch.interval: "1.5s": want at least cache.pending_ttl, which is 2s: with schedule fixed, a poll before that would learn nothing new (PATH:1)`},
 		{name: "events that are gone before their last attempt", file: "store: {history: 72h}",
 			want: `store.history: "72h": want at least 83h19m51s, which is how long webhook.retries and webhook.timeout go on with one event: they need it until the last attempt (PATH:1)`},
@@ -62,18 +61,21 @@ func TestMistakes(t *testing.T) {
 		{name: "retries without end", file: "webhook: {retries: [2000000h, 2000000h]}",
 			want: `store.history: "168h": want at least 2562047h47m16.854775807s, which is how long webhook.retries and webhook.timeout go on with one event: they need it until the last attempt`},
 		{name: "the credential is ignored", file: "cache: {ignored_query_fields: [_, a]}\ndialect: custom\nendpoints: [" + endpoint + "]",
-			want: "cache.ignored_query_fields: holds the field that carries the credential of the endpoint a (PATH:1)"},
+			want: `cache.ignored_query_fields: holds "a", the field that carries the credential of the endpoint a: leave it out (PATH:1)`},
 		{name: "the credential of a dialect is ignored", file: "dialect: dokobit", env: []string{"POLLBRIDGE_CACHE_IGNORED_QUERY_FIELDS=_,access_token"},
-			want: "cache.ignored_query_fields: holds the field that carries the credential of the endpoint smartid-sign; here a list is written A,B (environment POLLBRIDGE_CACHE_IGNORED_QUERY_FIELDS)"},
+			want: `cache.ignored_query_fields: holds "access_token", the field that carries the credential of the endpoint smartid-sign: leave it out; here a list is written A,B (environment POLLBRIDGE_CACHE_IGNORED_QUERY_FIELDS)`},
 		{name: "a header_hosts of another form", env: []string{"POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com: whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI="},
 			want: "webhook.header_hosts: has an entry that is not NAME=VALUE (it is not shown); here a table is written NAME=VALUE,NAME=VALUE (environment POLLBRIDGE_WEBHOOK_HEADER_HOSTS, entry 1)"},
 		{name: "keys of another form", env: []string{"POLLBRIDGE_ADMIN_KEYS=0123456789abcdef 0123456789abcdef"},
 			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown); here a list is written A,B (environment POLLBRIDGE_ADMIN_KEYS)"},
 		{name: "a key that is too short", env: []string{"POLLBRIDGE_ADMIN_KEY=0123456789"},
 			want: "admin.keys[0]: want at least 16 visible ASCII characters (the value is not shown) (environment POLLBRIDGE_ADMIN_KEY)"},
-		{name: "what is not built yet", file: "watch: {max_gap: 5s}\ntracing: {otlp_endpoint: 'http://a'}\nadmin: {tls: {cert_file: a, key_file: b}}\nstore: {nats: {url: nats://a, replicas: 1}}",
-			want: "watch.max_gap: " + notBuilt + " (PATH:1)\nstore.nats.url: " + notBuilt + " (PATH:4)\n" + needsKeys +
-				"admin.tls.cert_file: " + notBuilt + " (PATH:3)\nadmin.tls.key_file: " + notBuilt + " (PATH:3)\ntracing.otlp_endpoint: " + notBuilt + " (PATH:2)"},
+		{name: "spans for nobody", file: "tracing: {otlp_endpoint: 'ftp://user:sesame@a'}",
+			want: "tracing.otlp_endpoint: want a URL with a host and one of the schemes http, https, grpc, grpcs (PATH:1)"},
+		{name: "spans and a user", file: "tracing: {otlp_endpoint: 'http://user:sesame@a'}",
+			want: "tracing.otlp_endpoint: want a URL without user info (PATH:1)"},
+		{name: "spans over gRPC without a port", env: []string{"POLLBRIDGE_TRACING_OTLP_ENDPOINT=grpc://a"},
+			want: "tracing.otlp_endpoint: want grpc://HOST:PORT, such as grpc://collector.example:4317 (the value is not shown) (environment POLLBRIDGE_TRACING_OTLP_ENDPOINT)"},
 		{name: "a cluster that is none", file: "store: {nats: {prefix: a b, replicas: 5, ca_file: x}}",
 			want: "store.nats.ca_file: is set, but url is not: it would have no effect (PATH:1)\n" +
 				"store.nats.replicas: is set, but url is not: it would have no effect (PATH:1)\n" +
@@ -83,7 +85,8 @@ func TestMistakes(t *testing.T) {
 				"store.nats.key_file: is not set, but cert_file is: want both or none\n" +
 				`store.nats.replicas: "9": want 1 to 5; 3 survive the loss of one server (PATH:1)` + "\n" +
 				`store.nats.prefix: "a.b": want letters, digits, - and _, at most 32 of them (PATH:1)` + "\n" +
-				"store.nats.url: " + notBuilt + " (PATH:1)\n" + strings.TrimSuffix(needsKeys, "\n")},
+				strings.TrimSuffix(needsKeys, "\n")},
+		{name: "a cluster and no keys", file: "store: {nats: {url: nats://a, replicas: 1}}", want: strings.TrimSuffix(needsKeys, "\n")},
 		{name: "several at once", file: "log: {level: loud}\nbreaker: {probes: none}", env: []string{"POLLBRIDGE_STORE_SYNC=never"},
 			want: `breaker.probes: "none": want a whole number (PATH:2)` + "\n" +
 				`store.sync: "never": want one of always, interval (environment POLLBRIDGE_STORE_SYNC)` + "\n" +
@@ -95,10 +98,14 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// TestWhatIsNotBuiltMayBeLeftAlone says the defaults out loud.
-func TestWhatIsNotBuiltMayBeLeftAlone(t *testing.T) {
-	load(t, config.Sources{Env: []string{urlVariable}, File: file(t,
-		"watch: {max_gap: 0s}\ntracing: {otlp_endpoint: ''}\nadmin: {tls: {cert_file: '', key_file: ''}}\nstore: {nats: {url: '', replicas: 3, prefix: pollbridge}}")})
+// TestMistakesInTheEnvironmentOfTracing: they count where spans are sent, and name the variable.
+func TestMistakesInTheEnvironmentOfTracing(t *testing.T) {
+	t.Setenv("OTEL_TRACES_SAMPLER", "sesame")
+	load(t, config.Sources{Env: []string{urlVariable}, File: file(t, "tracing: {otlp_endpoint: ''}")})
+	want := "tracing: want one of always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off, parentbased_traceidratio (environment OTEL_TRACES_SAMPLER)"
+	if got := mistakes(t, config.Sources{Env: []string{urlVariable}, File: file(t, "tracing: {otlp_endpoint: 'http://a'}")}); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
 }
 
 func TestAMissingURLSaysHowToSetIt(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"pollbridge/internal/check"
 	"pollbridge/internal/settings"
 )
 
@@ -19,11 +20,37 @@ type Flag = settings.Flag
 // single secret to a container.
 const adminKey = settings.Prefix + "ADMIN_KEY="
 
+// AccessToken is a variable that is no setting: a command takes the upstream's credential
+// from it.
+const AccessToken = settings.Prefix + "ACCESS_TOKEN"
+
 // Load reads all sources and checks the result. An error joins every mistake, each a
 // [pollbridge/internal/check.Mistake], and there is no Config then.
-func Load(from Sources) (*Config, error) {
+func Load(from Sources) (*Config, error) { return load(from, (*Config).Validate) }
+
+// LoadStore is Load for what needs the store only: mistakes in other settings are no matter.
+func LoadStore(from Sources) (*Config, error) {
+	return load(from, func(c *Config) error {
+		var m check.Mistakes
+		c.validateStore(&m)
+		return m.Err()
+	})
+}
+
+func load(from Sources, validate func(*Config) error) (*Config, error) {
+	c := read(from)
+	if err := c.read.Err(validate(c)); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func read(from Sources) *Config {
 	var keys []string
 	from.Env = slices.DeleteFunc(slices.Clone(from.Env), func(variable string) bool {
+		if strings.HasPrefix(variable, AccessToken+"=") {
+			return true
+		}
 		key, found := strings.CutPrefix(variable, adminKey)
 		if key != "" && found {
 			keys = append(keys, key)
@@ -36,10 +63,7 @@ func Load(from Sources) (*Config, error) {
 		c.read.Set(fmt.Sprintf("admin.keys[%d]", len(c.Admin.Keys)), "environment "+strings.TrimSuffix(adminKey, "="))
 		c.Admin.Keys = append(c.Admin.Keys, key)
 	}
-	if err := c.read.Err(c.Validate()); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c
 }
 
 // YAML writes every setting to w as a file that [Load] accepts, in the order of

@@ -78,7 +78,7 @@ func TestEverySetting(t *testing.T) {
 		"breaker.failure_ratio":       {"0.25", "0.25"},
 		"breaker.open_for":            {"3s", "3s"},
 		"breaker.probes":              {"4", "4"},
-		"watch.schedule":              {"adaptive", "adaptive"},
+		"watch.schedule":              {"fixed", "fixed"},
 		"watch.interval":              {"3s", "3s"},
 		"watch.deadline":              {"3s", "3s"},
 		"watch.not_found_after":       {"3s", "3s"},
@@ -102,10 +102,10 @@ func TestEverySetting(t *testing.T) {
 		"store.nats.key_file":         {},
 		"store.nats.replicas":         {},
 		"store.nats.prefix":           {},
-		"watch.max_gap":               {},
-		"admin.tls.cert_file":         {},
-		"admin.tls.key_file":          {},
-		"tracing.otlp_endpoint":       {},
+		"watch.max_gap":               {"7s", "7s"},
+		"admin.tls.cert_file":         {certFile, certFile},
+		"admin.tls.key_file":          {keyFile, keyFile},
+		"tracing.otlp_endpoint":       {"grpcs://collector.test:4317", "grpcs://collector.test:4317"},
 		"admin.listen":                {":2", "':2'"},
 		"admin.keys":                  {"0123456789abcdef,fedcba9876543210", "[0123456789abcdef, fedcba9876543210]"},
 		"log.level":                   {"debug", "debug"},
@@ -113,7 +113,7 @@ func TestEverySetting(t *testing.T) {
 	}
 	needs := map[string]string{ // a setting that makes sense only with another one
 		"tls.cert_file": "tls.key_file", "tls.key_file": "tls.cert_file",
-		"cache.pending_ttl": "watch.interval",
+		"admin.tls.cert_file": "admin.tls.key_file", "admin.tls.key_file": "admin.tls.cert_file",
 	}
 	byDefault := printed(t, load(t, config.Sources{Env: []string{urlVariable}}))
 	for _, key := range keys(t) {
@@ -181,5 +181,17 @@ endpoints:
 func TestListenersThatDoNotOverlap(t *testing.T) {
 	for _, listen := range [][2]string{{"127.0.0.1:0", "127.0.0.1:0"}, {"127.0.0.1:1", "127.0.0.2:1"}, {"localhost:1", "localhost:2"}} {
 		load(t, config.Sources{Env: []string{urlVariable, "POLLBRIDGE_LISTEN=" + listen[0], "POLLBRIDGE_ADMIN_LISTEN=" + listen[1]}})
+	}
+}
+
+// TestLoadStore: what needs the store only does without the rest, and is told of mistakes in it.
+func TestLoadStore(t *testing.T) {
+	c, err := config.LoadStore(config.Sources{Env: []string{"POLLBRIDGE_STORE_DIR=/somewhere", "POLLBRIDGE_WATCH_INTERVAL=1ns"}})
+	if err != nil || c.Store.Engine.Dir != "/somewhere" {
+		t.Errorf("LoadStore = %v; want the directory, whatever the rest says", err)
+	}
+	_, err = config.LoadStore(config.Sources{Env: []string{"POLLBRIDGE_STORE_SYNC=never", "POLLBRIDGE_STROE_DIR=x"}})
+	if err == nil || !strings.Contains(err.Error(), "store.sync") || !strings.Contains(err.Error(), "STROE") {
+		t.Errorf("LoadStore = %v; want both mistakes", err)
 	}
 }

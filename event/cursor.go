@@ -27,7 +27,7 @@ func (e *GoneError) Error() string {
 }
 
 // position is what a cursor says. at is about when the event there was recorded, or when
-// there was none yet; zero if that is not known.
+// there was none yet, by the servers' clock; zero if that is not known.
 type position struct {
 	sequence uint64
 	at       time.Time
@@ -40,7 +40,7 @@ func (l *Log) CursorOf(e *Event) string { return l.cursor(e.Position, e.Recorded
 // Latest returns the cursor that events from now on follow.
 func (l *Log) Latest(ctx context.Context) (string, error) {
 	newest, err := l.Newest(ctx)
-	return l.cursor(newest, time.Now()), err
+	return l.cursor(newest, l.store.Now()), err
 }
 
 func (l *Log) cursor(sequence uint64, at time.Time) string {
@@ -78,12 +78,12 @@ func (l *Log) begin(ctx context.Context, cursor string) (sequence uint64, more b
 		return 0, false, err
 	}
 	// What was erased leaves a gap, too, but before the time of its events is over.
-	missed := p.sequence+1 < oldest && time.Since(p.at) > l.history
+	missed := p.sequence+1 < oldest && l.store.Now().Sub(p.at) > l.history
 	if p.foreign || p.sequence > newest || missed {
-		return 0, false, &GoneError{l.cursor(oldest-1, time.Now())}
+		return 0, false, &GoneError{l.cursor(oldest-1, l.store.Now())}
 	}
 	if another, err := l.isAnother(ctx, p); err != nil || another {
-		return 0, false, cmp.Or(err, error(&GoneError{l.cursor(oldest-1, time.Now())}))
+		return 0, false, cmp.Or(err, error(&GoneError{l.cursor(oldest-1, l.store.Now())}))
 	}
 	return p.sequence, p.sequence < newest, nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"pollbridge/store"
+	"pollbridge/tracing"
 )
 
 // Event is an entry of the log. It is shared: nobody may change it.
@@ -22,12 +23,14 @@ type Event struct {
 	Sequence  int       `json:"sequence"`         // counts the events of one key
 	Seen      []string  `json:"seen"`             // what there was about that key, with this one: no repeats
 	Positions []uint64  `json:"places,omitempty"` // of those before this one
-	At        time.Time `json:"at"`               // when the state was seen
+	At        time.Time `json:"at"`               // when the state was seen; in the log by the servers' clock, see store.Store.Now
+	// Span is that of its recording, of which its deliveries are part; nil: there was none.
+	Span *tracing.SpanContext `json:"span,omitempty"`
 
 	// Key is the session, or the subscription that an operational event is about.
 	Key      string    `json:"-"`
 	Position uint64    `json:"-"` // in the log; 0: in none
-	Recorded time.Time `json:"-"` // when it was recorded; zero: it is not kept any more
+	Recorded time.Time `json:"-"` // when it was recorded, by the servers' clock; zero: it is not kept any more
 	Again    bool      `json:"-"` // a follower was handed it before
 	Payload  []byte    `json:"-"` // the JSON object that is sent, without the document
 }
@@ -61,19 +64,22 @@ func (e *Event) First() uint64 {
 
 // encode returns the header, a line break and the payload: so the payload stays byte for
 // byte what it is.
-func (e *Event) encode() []byte {
-	header, err := json.Marshal(e)
+func (e *Event) encode(ahead time.Duration) []byte {
+	stored := *e
+	stored.At = stored.At.Add(ahead)
+	header, err := json.Marshal(&stored)
 	if err != nil {
 		panic(err) // our own type always has one
 	}
 	return slices.Concat(header, []byte{'\n'}, e.Payload)
 }
 
-func decode(entry store.Entry) (*Event, error) {
+func decode(entry store.Entry, ahead time.Duration) (*Event, error) {
 	header, payload, found := bytes.Cut(entry.Value, []byte{'\n'})
 	e := &Event{Key: entry.Key, Position: entry.Sequence, Recorded: entry.At, Again: entry.Again, Payload: payload}
 	if err := json.Unmarshal(header, e); err != nil || !found {
 		return nil, fmt.Errorf("%w: entry %d of the log of events", store.ErrDamaged, entry.Sequence)
 	}
+	e.At = e.At.Add(-ahead)
 	return e, nil
 }

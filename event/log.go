@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/store"
+	"pollbridge/tracing"
 )
 
 // Log keeps events, in their order. It is safe for concurrent use. Create it with Open.
@@ -22,19 +23,21 @@ type Log struct {
 	recent  recent
 	history time.Duration
 	tag     string // tells cursors from those of other stores
+	tracer  *tracing.Tracer
 }
 
-// Options is what a Log needs. All of it is needed.
+// Options is what a Log needs. All of it is needed, but for Tracer.
 type Options struct {
 	Store    *store.Store
 	History  time.Duration // how long events are kept
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	Tracer   *tracing.Tracer // makes the spans of events; nil: there are none
 }
 
 // Open opens the log; ctx bounds that.
 func Open(ctx context.Context, o Options) (*Log, error) {
-	l := &Log{store: o.Store, log: o.Log, history: o.History, tag: o.Store.ID("", "cursor")[:6], counted: prometheus.NewCounterVec(prometheus.CounterOpts{
+	l := &Log{store: o.Store, tracer: o.Tracer, log: o.Log, history: o.History, tag: o.Store.ID("", "cursor")[:6], counted: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "pollbridge_events_total",
 		Help: "Events recorded, by type.",
 	}, []string{"type"})}
@@ -56,11 +59,11 @@ func (l *Log) Record(ctx context.Context, c Change) (recorded bool, err error) {
 	if !IsOfSession(c.Type) {
 		return false, fmt.Errorf("event: %q is not an event of a session", c.Type)
 	}
-	return l.record(ctx, c.Session, c.Type, func(last *Event) (*Event, error) {
+	return l.record(tracing.PartOf(ctx, c.poll()), c.Session, c.Type, func(last *Event) (*Event, error) {
 		if last.Final {
 			return nil, nil // what comes later was seen earlier
 		}
-		payload, err := sessionPayload(c, last.Sequence+1, last.State)
+		payload, err := sessionPayload(c.at(l.store.Ahead()), last.Sequence+1, last.State)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +79,7 @@ func (l *Log) RecordOperational(ctx context.Context, eventType, mark string, o O
 	mark = eventType + "@" + mark
 	now := time.Now()
 	_, err := l.record(ctx, o.Subscription, mark, func(*Event) (*Event, error) {
-		payload, err := o.payload(eventType, now)
+		payload, err := o.payload(eventType, now.Add(l.store.Ahead()))
 		return &Event{ID: l.store.ID("evt_", o.Subscription, mark), Type: eventType, At: now, Payload: payload}, err
 	})
 	return err
@@ -101,10 +104,10 @@ func (l *Log) record(ctx context.Context, key, mark string, next func(last *Even
 			return false, err
 		}
 		if e != nil {
-			position, err := l.journal.Append(ctx, key, e.encode(), last.Position)
+			position, err := l.append(ctx, key, e, last.Position)
 			switch {
 			case err == nil:
-				e.Key, e.Position, e.Recorded = key, position, time.Now()
+				e.Key, e.Position, e.Recorded = key, position, l.store.Now()
 				l.recent.put(e)
 				l.Count(e.Type)
 				return true, nil
@@ -116,6 +119,18 @@ func (l *Log) record(ctx context.Context, key, mark string, next func(last *Even
 			return false, err
 		}
 	}
+}
+
+// append appends an event about a key, as part of the span in ctx.
+func (l *Log) append(ctx context.Context, key string, e *Event, last uint64) (position uint64, err error) {
+	span := l.tracer.Event(tracing.In(ctx).Context(), e.ID, e.Type)
+	defer span.End()
+	e.Span = span.Context()
+	position, err = l.journal.Append(ctx, key, e.encode(l.store.Ahead()), last)
+	if err != nil {
+		span.Failed("not_recorded")
+	}
+	return position, err
 }
 
 // following is what next makes of the last event about a key, with its sequence in the
@@ -154,7 +169,7 @@ func (l *Log) Last(ctx context.Context, key string) (*Event, error) {
 	case err != nil:
 		return nil, fmt.Errorf("event: reading the last event: %w", err)
 	default:
-		return decode(entry)
+		return decode(entry, l.store.Ahead())
 	}
 }
 
@@ -165,7 +180,7 @@ func (l *Log) Get(ctx context.Context, position uint64) (*Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event: reading an event: %w", err)
 	}
-	return decode(entry)
+	return decode(entry, l.store.Ahead())
 }
 
 // Knows reports whether there are events about a key, which may be from outside.
@@ -183,7 +198,7 @@ func (l *Log) Knows(ctx context.Context, key string) (bool, error) {
 // gets it again. One that cannot be read is logged and left out.
 func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Context, e *Event, done func()) error) error {
 	return l.journal.Follow(ctx, name, func(ctx context.Context, entry store.Entry, done func()) error {
-		e, err := decode(entry)
+		e, err := decode(entry, l.store.Ahead())
 		if err != nil {
 			l.log.Error("skipping an unreadable event, it is not delivered", "error", err)
 			done() // it will not get better
@@ -222,7 +237,7 @@ func (l *Log) After(ctx context.Context, position uint64, limit int) (events []*
 	}
 	for _, entry := range entries {
 		position = entry.Sequence
-		e, err := decode(entry)
+		e, err := decode(entry, l.store.Ahead())
 		if err != nil {
 			l.log.Error("skipping an unreadable event", "error", err)
 			continue
@@ -258,7 +273,7 @@ func (l *Log) Read(ctx context.Context, after string, limit int, wait time.Durat
 	case len(events) > 0 && events[len(events)-1].Position == last:
 		return events, l.CursorOf(events[len(events)-1]), nil
 	}
-	return events, l.cursor(last, time.Now()), nil // the last ones could not be read
+	return events, l.cursor(last, l.store.Now()), nil // the last ones could not be read
 }
 
 // Erase erases the events about a key. It returns up to which position that was: what is

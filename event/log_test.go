@@ -5,18 +5,22 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/tracing"
 )
 
 // opened is a log in a store of its own.
@@ -81,6 +85,40 @@ func TestRecord(t *testing.T) {
 	}
 	if _, err := l.Record(ctx, event.Change{Type: event.TypeTest}); err == nil {
 		t.Error("webhook.test was recorded of a session")
+	}
+}
+
+// TestTimesAmongClocks: what is recorded tells the time by the servers' clock, whoever has seen it.
+func TestTimesAmongClocks(t *testing.T) {
+	t.Parallel()
+	l := open(t, t.TempDir())
+	defer l.store.Close()
+	const ahead = 10 * time.Minute
+	l.store.SetClock(ahead)
+	c := change("ses_a", session.Pending)
+	c.Observation = &session.Observation{At: c.At.Add(-time.Second)}
+	_, err := l.Record(t.Context(), c)
+	testkit.NoError(t, err)
+	cursor, err := l.Latest(t.Context())
+	testkit.NoError(t, err)
+	if recorded, ok := l.Recent("ses_a", 1); !ok || !recorded.At.Equal(c.At) {
+		t.Errorf("Recent = %+v, %t; want what was seen at %v", recorded, ok, c.At)
+	}
+	l.store.SetClock(0)
+	last, err := l.Last(t.Context(), "ses_a")
+	testkit.NoError(t, err)
+	if want := c.At.Add(ahead); !last.At.Equal(want) {
+		t.Errorf("it was seen at %v; want %v", last.At, want)
+	}
+	stamp := func(at time.Time) string { return at.Add(ahead).UTC().Format(`"2006-01-02T15:04:05.000Z"`) }
+	for _, want := range []string{`"timestamp":` + stamp(c.At), `"observed_at":` + stamp(c.Observation.At)} {
+		if !strings.Contains(string(last.Payload), want) {
+			t.Errorf("its payload is %s; want %s", last.Payload, want)
+		}
+	}
+	seconds, err := strconv.ParseInt(cursor[strings.LastIndexByte(cursor, '-')+1:], 36, 64)
+	if left := time.Until(time.Unix(seconds, 0)); err != nil || left < ahead/2 {
+		t.Errorf("the cursor is of %v from now, %v; want %v", left, err, ahead)
 	}
 }
 
@@ -255,5 +293,34 @@ func TestACursorOfABackup(t *testing.T) {
 		t.Errorf("after one that was there before: %d events, %v; want that events may be missing", len(page), err)
 	} else if page, _, err := l.Read(ctx, gone.Oldest, 10, 0); err != nil || len(page) != 3 {
 		t.Errorf("from the oldest: %d events, %v; want all", len(page), err)
+	}
+}
+
+// TestEventsKeepTheirSpan: so that whoever delivers them later, after a restart or elsewhere, is
+// part of the trace of the poll that has seen the change.
+func TestEventsKeepTheirSpan(t *testing.T) {
+	t.Parallel()
+	spans := tracetest.NewSpanRecorder()
+	tracer := tracing.New(sdk.NewTracerProvider(sdk.WithSpanProcessor(spans)))
+	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	l, err := event.Open(t.Context(), event.Options{Store: s.Store, History: time.Hour, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry(), Tracer: tracer})
+	testkit.NoError(t, err)
+	poll := tracer.Poll(tracing.ReadSpanContext("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "a=b"), "smartid-sign")
+	c := change("ses_a", session.Pending)
+	c.Observation = &session.Observation{At: time.Now(), Poll: poll.Context(), Content: &session.Content{Status: 200, Body: []byte(testkit.Waiting)}}
+	if recorded, err := l.Record(t.Context(), c); err != nil || !recorded {
+		t.Fatalf("Record = %v, %v", recorded, err)
+	}
+	stored, err := l.Last(t.Context(), "ses_a")
+	testkit.NoError(t, err)
+	span := spans.Ended()[0]
+	got := map[string]string{}
+	stored.Span.Write(func(name, value string) { got[name] = value })
+	if want := "00-0af7651916cd43dd8448eb211c80319c-" + span.SpanContext().SpanID().String() + "-01"; span.Name() != "publish events" || got["Traceparent"] != want || got["Tracestate"] != "a=b" {
+		t.Errorf("the event is stored with %v; want %s, of the span %s", got, want, span.Name())
+	}
+	if strings.Contains(string(stored.Payload), "0af7651916cd43dd") {
+		t.Error("receivers see it in the payload")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/tracing"
 )
 
 // The types of events.
@@ -54,4 +55,23 @@ type Change struct {
 	Observation *session.Observation
 	FileOmitted bool      // the observation had a document, which was left out
 	At          time.Time // when it was seen
+}
+
+// at is the change with its times by a clock that is so far ahead.
+func (c Change) at(ahead time.Duration) Change {
+	c.At = c.At.Add(ahead)
+	if c.Observation != nil && ahead != 0 {
+		o := *c.Observation
+		o.At = o.At.Add(ahead)
+		c.Observation = &o
+	}
+	return c
+}
+
+// poll is the span of what shows the change, nil if none is known.
+func (c Change) poll() *tracing.SpanContext {
+	if c.Observation == nil {
+		return nil
+	}
+	return c.Observation.Poll
 }

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"pollbridge/internal/period"
 	"pollbridge/store"
 )
 
@@ -37,10 +40,12 @@ const (
 )
 
 // Ask asks the holder of a session, and takes its place if that has gone. It waits as long as
-// ctx lasts.
+// ctx lasts for what the holder says, but not for somebody to be it: after a while the error is
+// ErrCutOff.
 func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
 	n := SlotOf(sessionID)
-	began, silent := time.Now(), 0
+	began, silent := time.Now(), false
+	var without time.Time // since when nobody says that they look after the session
 	for range mostAsks {
 		f.mu.Lock()
 		known, here, fenced := f.slots[n], f.held[n] != nil, f.fencedLocked()
@@ -52,45 +57,128 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 			return nil, ErrCutOff
 		}
 		answer, err := f.store.Ask(ctx, subject(n, kind), question)
+		if without.IsZero() { // until now somebody may have worked on the answer
+			without = time.Now()
+		}
+		// Without a leader of the store's nobody can take the place of who has gone.
+		left := f.timing.alone - time.Since(without)
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
+		case len(answer) > 0 && answer[0] == answered:
+			return answer[1:], nil
+		case left <= 0:
+			return nil, ErrCutOff
+		case errors.Is(err, store.ErrSilent) && !silent: // it may be very busy
+			silent = true
 		case errors.Is(err, store.ErrNobody), errors.Is(err, store.ErrSilent):
-			if errors.Is(err, store.ErrSilent) {
-				silent++
-			}
-			// It may have become the holder this moment, or be on its way to another server,
-			// or very busy.
-			if silent != 1 && min(time.Since(began), time.Since(known.since)) >= f.timing.patience {
-				if err := f.want(ctx, n, known.owner, silent > 0); err != nil {
+			// It may have become the holder this moment, or be on its way to another server.
+			if min(time.Since(began), time.Since(known.since)) >= f.timing.patience {
+				// One that was silent, and of whom nothing is there any more, has gone.
+				if err := f.want(ctx, n, known.owner, errors.Is(err, store.ErrSilent), left); err != nil {
 					return nil, err
 				}
 			}
 		case err != nil:
 			return nil, fmt.Errorf("%w: %w", ErrCutOff, err)
-		case len(answer) > 0 && answer[0] == answered:
-			return answer[1:], nil
 		}
-		if err := pause(ctx, askAgain); err != nil {
+		if err := period.Pause(ctx, askAgain); err != nil {
 			return nil, err
 		}
 	}
 	return nil, ErrCutOff
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// underWay is longer than anything takes that was under way about a session when it changed hands.
+const underWay = 30 * time.Second
+
+// AskBefore asks the replicas that looked after a session before this one, which does so since a
+// moment ago: the last one, and those from whom it went shortly before that. It returns the first
+// answer that says something. The error is [store.ErrNobody] where there is none of them, or where that
+// was longer ago, or why one did not answer.
+func (f *Fleet) AskBefore(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
+	h, before := f.before(sessionID)
+	if len(before) == 0 {
+		return nil, store.ErrNobody
+	}
+	var failed []error
+	for _, id := range before {
+		answer, err := f.store.Ask(ctx, replicaKey+id+"."+kind, question)
+		if len(answer) > 0 {
+			return answer, nil
+		}
+		if errors.Is(err, store.ErrNobody) || errors.Is(err, store.ErrSilent) {
+			f.forgetBefore(h, id)
+		}
+		failed = append(failed, err)
+	}
+	return nil, errors.Join(failed...)
+}
+
+// before returns who looked after a session that this replica holds, if they can be asked.
+func (f *Fleet) before(sessionID string) (h *holding, ids []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h = f.held[SlotOf(sessionID)]
+	if h == nil || time.Since(h.since) > underWay {
+		return h, nil
+	}
+	for _, id := range h.before {
+		if p := f.peers[id]; id != f.id && f.aliveLocked(p) && !p.hangs {
+			ids = append(ids, id)
+		}
+	}
+	return h, ids
+}
+
+// forgetBefore has one that has gone not be asked again; until it has surely stopped it may be on its
+// way to another server.
+func (f *Fleet) forgetBefore(h *holding, id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Now().After(h.from) {
+		h.before = slices.DeleteFunc(slices.Clone(h.before), func(other string) bool { return other == id })
 	}
 }
 
-// want has a slot taken if owner still has it.
-func (f *Fleet) want(ctx context.Context, n int, owner string, hangs bool) error {
+// stoppedKind asks whether a replica has stopped to act as the holder of a slot. An earlier version does
+// not say.
+const stoppedKind = "stopped"
+
+// stopped tells another replica so.
+func (f *Fleet) stopped(_ context.Context, slot []byte) []byte {
+	n, err := strconv.Atoi(string(slot))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil || f.held[n] != nil {
+		return nil
+	}
+	return []byte{1}
+}
+
+// askWhetherStopped asks the replica from which a slot was taken because it gave no sign of life. It may
+// only have been slow, and know by now that it holds the slot no more.
+func (f *Fleet) askWhetherStopped(ctx context.Context, n int, h *holding, id string) {
+	answer, err := f.store.Ask(ctx, replicaKey+id+"."+stoppedKind, []byte(SlotName(n)))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	h.asking = false
+	if err != nil || len(answer) == 0 {
+		return
+	}
+	if p := f.peers[id]; p != nil {
+		p.hangs = false
+	}
+	h.hung = ""
+	if from := time.Now().Add(f.window); from.Before(h.from) {
+		h.from = from
+	}
+}
+
+// want has a slot taken if owner still has it. It waits no longer than most for that.
+func (f *Fleet) want(ctx context.Context, n int, owner string, hangs bool, most time.Duration) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, most, ErrCutOff)
+	defer cancel()
 	w := want{n, owner, hangs, make(chan struct{})}
 	select {
 	case f.wants <- w:

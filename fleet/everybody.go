@@ -6,51 +6,68 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"pollbridge/internal/period"
 )
 
-// Hear has h told what others say to everybody, of a kind, which is a single token. It is called
-// before Start.
-func (f *Fleet) Hear(kind string, h func(ctx context.Context, message []byte)) { f.hearers[kind] = h }
+// Hear has h told what others say to this replica, or to everybody, of a kind, which is a single
+// token. What it returns is told who has asked. It is called before Start.
+func (f *Fleet) Hear(kind string, h Handler) { f.hearers[kind] = h }
 
 // TellEverybody tells all other replicas something, and returns when each has heard it. The error
 // names those that have not: they are there, and do not answer.
 func (f *Fleet) TellEverybody(ctx context.Context, kind string, message []byte) error {
+	_, err := f.AskEverybody(ctx, kind, message)
+	return err
+}
+
+// AskEverybody is TellEverybody, and returns an answer that says something, if there is one: then all
+// is well.
+func (f *Fleet) AskEverybody(ctx context.Context, kind string, question []byte) (answer []byte, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	var mu sync.Mutex
 	var failed []error
-	var telling sync.WaitGroup
+	var asking sync.WaitGroup
 	for _, r := range f.Replicas() {
 		if r.ID == f.id {
 			continue
 		}
-		telling.Go(func() {
-			if err := f.tellOne(ctx, r, kind, message); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
+		asking.Go(func() {
+			said, err := f.askOne(ctx, r, kind, question)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
 				failed = append(failed, err)
+			}
+			if len(said) > 0 {
+				answer = said
+				cancel() // the others need not be waited for
 			}
 		})
 	}
-	telling.Wait()
-	return errors.Join(failed...)
+	asking.Wait()
+	if answer != nil {
+		return answer, nil
+	}
+	return nil, errors.Join(failed...)
 }
 
-// tellOne tries again for as long as the replica counts as being there.
-func (f *Fleet) tellOne(ctx context.Context, r Replica, kind string, message []byte) error {
+// askOne tries again for as long as the replica counts as being there.
+func (f *Fleet) askOne(ctx context.Context, r Replica, kind string, question []byte) ([]byte, error) {
 	for {
-		_, err := f.store.Ask(ctx, replicaKey+r.ID+"."+kind, message)
+		answer, err := f.store.Ask(ctx, replicaKey+r.ID+"."+kind, question)
 		if err == nil {
-			return nil
+			return answer, nil
 		}
 		f.mu.Lock()
 		there := f.aliveLocked(f.peers[r.ID])
 		f.mu.Unlock()
 		if !there {
-			return nil
+			return nil, nil
 		}
-		if pause(ctx, askAgain) != nil {
-			return fmt.Errorf("fleet: replica %s (%s) has not heard it: %w", r.ID, r.Name, err)
+		if period.Pause(ctx, askAgain) != nil {
+			return nil, fmt.Errorf("fleet: replica %s (%s) has not heard it: %w", r.ID, r.Name, err)
 		}
 	}
 }
@@ -59,7 +76,7 @@ func (f *Fleet) tellOne(ctx context.Context, r Replica, kind string, message []b
 func (f *Fleet) hear() (err error) {
 	f.hearing, err = f.store.Answer(replicaKey+f.id+".*", func(ctx context.Context, subject string, message []byte) []byte {
 		if h := f.hearers[subject[strings.LastIndexByte(subject, '.')+1:]]; h != nil {
-			h(ctx, message)
+			return h(ctx, message)
 		}
 		return nil
 	})

@@ -2,11 +2,28 @@ package fleet
 
 import "time"
 
+// QuickFenced is for how long a replica acts that is not heard, see Quick.
+const QuickFenced = 3 * time.Second
+
 // Quick has a replica that ended without a word noticed sooner.
 func (o Options) Quick() Options {
 	o.timing = usual
-	o.timing.heartbeat, o.timing.fenced, o.timing.dead, o.timing.unwell = 200*time.Millisecond, 3*time.Second, 4*time.Second, 500*time.Millisecond
+	o.timing.heartbeat, o.timing.fenced, o.timing.dead, o.timing.unwell = 200*time.Millisecond, QuickFenced, 4*time.Second, 500*time.Millisecond
 	return o
+}
+
+// Patient is Quick, but one that is not heard acts for very long.
+func (o Options) Patient() Options {
+	o = o.Quick()
+	o.timing.fenced, o.timing.dead = time.Hour, 2*time.Hour
+	return o
+}
+
+// Mute has a replica not answer for a session, as one that is very slow.
+func (f *Fleet) Mute(sessionID string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.held[SlotOf(sessionID)].stopAnswering()
 }
 
 // Kill has a replica end without a word.

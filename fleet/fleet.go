@@ -3,11 +3,11 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"sync"
 	"time"
 
+	"pollbridge/internal/period"
 	"pollbridge/store"
 )
 
@@ -19,11 +19,12 @@ type timing struct {
 	forgotten time.Duration // after it nothing is known of a replica any more
 	unwell    time.Duration // for so long a replica has to be that before others take what it has
 	patience  time.Duration // with a holder that cannot be reached: it may be on its way to another server
+	alone     time.Duration // without any holder whoever asks is on its own
 }
 
 // A holder that cannot say that it is there stops before others take its slots; it goes on
-// through the election of another leader of the store's, which takes 7 s.
-var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, unwell: 5 * time.Second, patience: time.Second}
+// through the election of another leader of the store's, which takes 7 s, and so does who asks.
+var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, unwell: 5 * time.Second, patience: time.Second, alone: 8 * time.Second}
 
 // gap is longer than heartbeats are apart, and come back, while all is well.
 func (t timing) gap() time.Duration { return 5 * t.heartbeat / 2 }
@@ -68,9 +69,11 @@ type Fleet struct {
 	timing  timing
 	holder  Holder
 
-	handlers map[string]Handler                       // what can be asked; not changed after Start
-	hearers  map[string]func(context.Context, []byte) // what everybody is told, likewise
+	handlers map[string]Handler // what can be asked; not changed after Start
+	hearers  map[string]Handler // what everybody is told, likewise
 	hearing  *store.Answering
+
+	listeners map[string]func(Announcement) // of what is announced, likewise
 
 	ctx     context.Context // ends when Close begins
 	stop    context.CancelFunc
@@ -80,7 +83,7 @@ type Fleet struct {
 
 	mu           sync.Mutex
 	own          Replica           // guarded by mu, as all below
-	begun        bool              // what was there at the start is known
+	begun        time.Time         // since when what was there at the start is known; zero: it is not
 	peers        map[string]*peer  // by id
 	slots        [Slots]slot       // as the store has them
 	held         map[int]*holding  // by this replica
@@ -91,6 +94,7 @@ type Fleet struct {
 	beats        map[int]time.Time // when heartbeats began that have not come back
 	renewed      time.Time         // when the last one began that has
 	downSince    time.Time         // since when the store cannot be reached; zero: it can
+	announced    []store.Change    // of which nobody was told yet
 }
 
 // peer is a replica as the store has it.
@@ -105,7 +109,8 @@ type peer struct {
 // slot is a slot as the store has it.
 type slot struct {
 	owner    string
-	keeper   string // the last one
+	keeper   string   // the last one
+	earlier  []string // those before it, see slotRecord
 	revision uint64
 	since    time.Time // when that was heard
 }
@@ -118,11 +123,13 @@ func (f *Fleet) Replica() string { return f.id }
 func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
 		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, watches: o.Watches, timing: cmp.Or(o.timing, usual), own: o.Replica,
-		handlers: map[string]Handler{}, hearers: map[string]func(context.Context, []byte){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
+		handlers: map[string]Handler{}, hearers: map[string]Handler{}, listeners: map[string]func(Announcement){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
 		peers: map[string]*peer{}, beats: map[int]time.Time{}, held: map[int]*holding{}, lost: map[int]*holding{},
 	}
+	f.own.Format = store.Format
+	f.hearers[stoppedKind] = f.stopped
 	var err error
-	if f.bucket, err = o.Store.Bucket(ctx, store.BucketConfig{Name: "fleet"}); err != nil {
+	if f.bucket, err = o.Store.Bucket(ctx, store.BucketConfig{Name: bucketName}); err != nil {
 		return nil, err
 	}
 	f.ctx, f.stop = context.WithCancel(context.Background())
@@ -132,7 +139,7 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.begun = true
+	f.begun = time.Now()
 	return f, nil
 }
 
@@ -148,13 +155,14 @@ func (f *Fleet) Start(h Holder) error {
 	return nil
 }
 
-// Close hands over what is held, and says that this replica is gone. It waits no longer than ctx
-// for the store.
-func (f *Fleet) Close(ctx context.Context) error {
+// HandOver hands over what is held, and says that this replica is about to go. It still hears
+// others, who may want to know what is under way here. It waits no longer than ctx for the store,
+// and is called before Close.
+func (f *Fleet) HandOver(ctx context.Context) error {
 	f.mu.Lock()
 	f.own.Draining = true
 	f.mu.Unlock()
-	first := f.sayHere(ctx) // so that nobody waits for it, nor gives it anything
+	err := f.sayHere(ctx) // so that nobody waits for it, nor gives it anything
 	f.stop()
 	f.running.Wait()
 	f.endLost()
@@ -165,10 +173,18 @@ func (f *Fleet) Close(ctx context.Context) error {
 	}
 	f.mu.Unlock()
 	f.release(ctx, all)
-	if f.hearing != nil {
-		f.hearing.Stop()
+	return err
+}
+
+// Close says that this replica is gone. It waits no longer than ctx for the store.
+func (f *Fleet) Close(ctx context.Context) error {
+	f.stop()
+	f.running.Wait()
+	if f.hearing == nil { // it was not started
+		return nil
 	}
-	return cmp.Or(first, errors.Join(f.bucket.Delete(ctx, replicaKey+f.id)))
+	f.hearing.Stop()
+	return f.bucket.Delete(ctx, replicaKey+f.id)
 }
 
 // SetUnwell says whether the upstream cannot be reached from here. While others can, this
@@ -204,10 +220,8 @@ func (f *Fleet) beat() {
 			}
 		}
 		failed = err != nil
-		select {
-		case <-f.ctx.Done():
+		if period.Pause(f.ctx, pause) != nil {
 			return
-		case <-time.After(pause):
 		}
 	}
 }
@@ -226,7 +240,7 @@ func (f *Fleet) noteConnection() {
 		f.downSince = time.Now()
 		f.mu.Unlock()
 		for f.store.Up().Err() != nil {
-			if pause(f.ctx, look) != nil {
+			if period.Pause(f.ctx, look) != nil {
 				return
 			}
 		}
@@ -247,6 +261,6 @@ func (f *Fleet) sayHere(ctx context.Context) error {
 	f.beats[f.own.Beat] = time.Now()
 	record := replicaRecord{recordVersion, f.own}
 	f.mu.Unlock()
-	_, err := f.bucket.Put(ctx, replicaKey+f.id, encoded(record), f.timing.forgotten)
+	_, err := f.bucket.Put(ctx, replicaKey+f.id, store.JSON(record), f.timing.forgotten)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,8 +23,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // lab is a store and the replicas that share it.
 type lab struct {
-	t     *testing.T
-	store *teststore.Store
+	t       *testing.T
+	store   *teststore.Store
+	patient bool // with one that is not heard
 
 	mu      sync.Mutex
 	holders [fleet.Slots]string // guarded by mu; who holds a slot, as the replicas were told
@@ -52,14 +54,17 @@ type replica struct {
 	dead bool // guarded by the lab's mutex
 }
 
-func (l *lab) start(change ...func(*fleet.Options)) *replica {
+func (l *lab) start() *replica {
 	l.t.Helper()
 	l.mu.Lock()
 	l.made++
 	id := fmt.Sprintf("r%d", l.made)
 	l.mu.Unlock()
 	o := fleet.Options{Store: l.store.Store, Log: slog.New(slog.DiscardHandler), Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Millisecond}
-	f, err := fleet.Open(within(l.t), o.Quick())
+	if o = o.Quick(); l.patient {
+		o = o.Patient()
+	}
+	f, err := fleet.Open(within(l.t), o)
 	testkit.NoError(l.t, err)
 	r := &replica{Fleet: f, l: l, id: id}
 	f.Answer("who", func(_ context.Context, question []byte) []byte { return append([]byte(id+" "), question...) })
@@ -75,6 +80,7 @@ func (r *replica) end() {
 	r.dead = true
 	r.l.mu.Unlock()
 	if !dead {
+		testkit.NoError(r.l.t, r.HandOver(within(r.l.t)))
 		testkit.NoError(r.l.t, r.Close(within(r.l.t)))
 	}
 }
@@ -96,7 +102,7 @@ func (r *replica) Begin(slots []fleet.Slot) {
 	defer r.l.mu.Unlock()
 	for _, s := range slots {
 		n := s.Number
-		if holder := r.l.holders[n]; holder != "" {
+		if holder := r.l.holders[n]; holder != "" && time.Until(s.After) < time.Minute { // else it may act until then
 			r.l.t.Errorf("slot %d: %s holds it, and %s does", n, holder, r.id)
 		}
 		r.l.holders[n] = r.id
@@ -156,7 +162,8 @@ func TestShares(t *testing.T) {
 	l.shares(map[*replica]int{a: 86, b: 85, d: 85})
 	a.end()
 	l.shares(map[*replica]int{b: 128, d: 128})
-	if replicas := b.Replicas(); len(replicas) != 2 || replicas[0].ID != b.id || replicas[1].ID != d.id || replicas[0].Slots != 128 {
+	testkit.Eventually(t, "the one that has ended is not there any more", func() bool { return len(b.Replicas()) == 2 })
+	if replicas := b.Replicas(); replicas[0].ID != b.id || replicas[1].ID != d.id || replicas[0].Slots != 128 || replicas[0].Format != store.Format {
 		t.Errorf("Replicas = %v", replicas)
 	}
 }
@@ -166,14 +173,7 @@ func TestAsk(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	a, b := l.two()
-	sessionOf := func(r *replica) string {
-		for i := 0; ; i++ {
-			if id := fmt.Sprintf("ses_%d", i); r.Holds(id) {
-				return id
-			}
-		}
-	}
-	own, others := sessionOf(b), sessionOf(a)
+	own, others := b.some(), a.some()
 	if _, err := b.Ask(within(t), own, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask of what is here = %v", err)
 	}
@@ -185,6 +185,98 @@ func TestAsk(t *testing.T) {
 		t.Errorf("Ask after the death of the holder = %v", err)
 	}
 	l.shares(map[*replica]int{b: 256})
+}
+
+// some is a session that the replica holds.
+func (r *replica) some() string {
+	for i := 0; ; i++ {
+		if id := fmt.Sprintf("ses_%d", i); r.Holds(id) {
+			return id
+		}
+	}
+}
+
+// TestAskOneThatFallsSilentAndGoes: whoever was silent once, and has gone when it is asked again, is
+// waited for no longer than one that has gone.
+func TestAskOneThatFallsSilentAndGoes(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.patient = true
+	a, b := l.two()
+	session := a.some()
+	a.kill()
+	silent, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
+	testkit.NoError(t, err)
+	testkit.NoError(t, silent.AutoUnsubscribe(1))
+	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
+		t.Errorf("Ask = %v", err)
+	}
+	testkit.NoError(t, b.Ready(within(t), session))
+}
+
+// TestTakenFromOneThatHangs: of one that hangs since before this replica began, it is not known when it
+// was heard last, but that this was before.
+func TestTakenFromOneThatHangs(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a := l.start()
+	l.shares(map[*replica]int{a: 256})
+	session := a.some()
+	a.kill()
+	killed := time.Now()
+	_, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
+	testkit.NoError(t, err)
+	b := l.start()
+	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
+		t.Errorf("Ask = %v", err)
+	}
+	testkit.NoError(t, b.Ready(within(t), session))
+	if after := time.Since(killed); after < fleet.QuickFenced {
+		t.Errorf("its sessions may be polled %v after it was last heard; it may act for %v", after, fleet.QuickFenced)
+	}
+}
+
+// TestTakenFromOneThatWasSlow: it hears that it holds the slot no more, and says so. Then nobody waits
+// until it would have stopped by itself.
+func TestTakenFromOneThatWasSlow(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.patient = true
+	a, b := l.two()
+	session := a.some()
+	_, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
+	testkit.NoError(t, err)
+	a.Mute(session)
+	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
+		t.Fatalf("Ask = %v", err)
+	}
+	testkit.NoError(t, b.Ready(within(t), session))
+	if a.Holds(session) {
+		t.Error("its sessions may be polled while the one before looks after them")
+	}
+}
+
+// TestAskWhereNobodyIsTheHolder: nobody is waited for without end, however slow the way is.
+func TestAskWhereNobodyIsTheHolder(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a, b := l.two()
+	session := a.some()
+	a.Mute(session)
+	var asked atomic.Int32
+	answering, err := l.store.Answer("slot."+fleet.SlotName(fleet.SlotOf(session))+".who", func(context.Context, string, []byte) []byte {
+		asked.Add(1)
+		time.Sleep(200 * time.Millisecond) // as on a slow way
+		return []byte{1}                   // it is looked after elsewhere
+	})
+	testkit.NoError(t, err)
+	defer answering.Stop()
+	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrCutOff) {
+		t.Errorf("Ask = %v", err)
+	}
+	if n := asked.Load(); n > 50 {
+		t.Errorf("it was asked %d times", n)
+	}
 }
 
 // TestHandOver: whoever asks while slots change hands is answered by the one or the other.

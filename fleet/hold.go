@@ -13,13 +13,17 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"pollbridge/internal/period"
 	"pollbridge/store"
 )
 
 // holding is a slot that this replica holds.
 type holding struct {
 	since     time.Time // when this replica took it
-	from      time.Time // when whoever held it before has surely stopped
+	before    []string  // who held it before, the last one first: those who can be asked
+	from      time.Time // when they have surely stopped
+	hung      string    // from whom it was taken because that one gave no sign of life; empty: from nobody
+	asking    bool      // that one is asked whether it has stopped
 	answering *store.Answering
 }
 
@@ -53,7 +57,7 @@ func (f *Fleet) slotChanged(name string, c store.Change) {
 		f.mu.Unlock()
 		return
 	}
-	f.slots[n] = slot{r.Owner, r.Keeper, c.Revision, time.Now()}
+	f.slots[n] = slot{r.Owner, r.Keeper, r.Earlier, c.Revision, time.Now()}
 	if h := f.held[n]; h != nil && r.Owner != f.id {
 		f.log.Warn("another replica has taken over", "slot", n, "replica", r.Owner)
 		delete(f.held, n)
@@ -104,6 +108,15 @@ func (f *Fleet) fencedLocked() bool {
 	return time.Since(f.renewed) >= f.timing.fenced || !f.downSince.IsZero() && time.Since(f.downSince) >= f.window
 }
 
+// Current reports whether the others do nothing without this replica. One that was cut off for so long
+// that they may have is not current until it has heard of that: its next heartbeat comes back after
+// all that was written before it.
+func (f *Fleet) Current() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return time.Since(f.renewed) < f.timing.fenced
+}
+
 // currentLocked reports whether what is known of others is current.
 func (f *Fleet) currentLocked() bool { return time.Since(f.ownHeard) < f.timing.gap() }
 
@@ -122,7 +135,8 @@ func (f *Fleet) Owns(sessionID string) bool {
 	return f.held[SlotOf(sessionID)] != nil
 }
 
-// Since is when this replica began to look after a session, if it does.
+// Since is from when on nobody else asks the upstream about a session that this replica looks after,
+// if it does; it may be a moment from now.
 func (f *Fleet) Since(sessionID string) (at time.Time, held bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -130,27 +144,39 @@ func (f *Fleet) Since(sessionID string) (at time.Time, held bool) {
 	if h == nil {
 		return time.Time{}, false
 	}
-	return h.since, true
+	return later(h.since, h.from), true
 }
 
-// Ready waits until whoever looked after a session before has surely stopped. The error is the
-// cause of ctx.
+// lookAgain is how soon it is asked again whether a holder has stopped.
+const lookAgain = 100 * time.Millisecond
+
+// Ready waits until whoever looked after a session before has surely stopped: that one says so, or
+// enough time has passed. The error is the cause of ctx.
 func (f *Fleet) Ready(ctx context.Context, sessionID string) error {
-	f.mu.Lock()
-	h := f.held[SlotOf(sessionID)]
-	f.mu.Unlock()
-	if h == nil {
-		return nil
-	}
-	left := time.Until(h.from)
-	if left <= 0 {
-		return nil
-	}
-	select {
-	case <-time.After(left):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	n := SlotOf(sessionID)
+	for {
+		f.mu.Lock()
+		h := f.held[n]
+		if h == nil {
+			f.mu.Unlock()
+			return nil
+		}
+		left, hung := time.Until(h.from), h.hung
+		ask := left > 0 && hung != "" && !h.asking
+		h.asking = h.asking || ask
+		f.mu.Unlock()
+		if left <= 0 {
+			return nil
+		}
+		if ask {
+			f.askWhetherStopped(ctx, n, h, hung)
+		}
+		if hung != "" {
+			left = min(left, lookAgain)
+		}
+		if err := period.Pause(ctx, left); err != nil {
+			return err
+		}
 	}
 }
 
@@ -310,9 +336,11 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
 	defer cancel()
 	f.mu.Lock()
-	from, stops := f.slots[n].keeper, f.stopsLocked(f.slots[n].owner)
+	known := f.slots[n]
+	stops, hung := f.stopsLocked(known.owner)
 	f.mu.Unlock()
-	value := encoded(slotRecord{Version: recordVersion, Owner: f.id, Keeper: f.id})
+	keepers := known.keepers(f.id)
+	value := store.JSON(slotRecord{Version: recordVersion, Owner: f.id, Keeper: f.id, Earlier: keepers})
 	var revision uint64
 	var err error
 	if before == 0 {
@@ -326,28 +354,46 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 		}
 		return none
 	}
-	h := &holding{since: time.Now()}
+	h := &holding{since: time.Now(), before: keepers}
 	if before != 0 {
-		h.from = stops.Add(f.window)
+		h.from, h.hung = stops.Add(f.window), hung
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if revision < f.slots[n].revision {
 		return none // it was lost already
 	}
-	f.slots[n] = slot{f.id, f.id, revision, time.Now()}
+	f.slots[n] = slot{f.id, f.id, keepers, revision, time.Now()}
 	f.held[n] = h
-	return Slot{n, from, h.from}
+	return Slot{n, known.keeper, h.from}
+}
+
+// mostKeepers is how many of those that have held a slot are remembered.
+const mostKeepers = 8
+
+// keepers is who but one has held a slot until now, the last one first: its keeper, and those from whom
+// it went so shortly before that something of theirs may be under way.
+func (s slot) keepers(but string) (keepers []string) {
+	all := []string{s.keeper}
+	if s.owner == "" || time.Since(s.since) <= underWay {
+		all = append(all, s.earlier...)
+	}
+	for _, id := range all {
+		if id != "" && id != but && !slices.Contains(keepers, id) && len(keepers) < mostKeepers {
+			keepers = append(keepers, id)
+		}
+	}
+	return keepers
 }
 
 // stopsLocked is when a holder has surely stopped: at once if it has handed the slot back or has no
-// connection to the store any more, else when it knows that it is not heard.
-func (f *Fleet) stopsLocked(owner string) time.Time {
+// connection to the store any more, else, if it hangs, when it knows that it is not heard.
+func (f *Fleet) stopsLocked(owner string) (at time.Time, hung string) {
 	now := time.Now()
 	if p := f.peers[owner]; p != nil && p.hangs && owner != f.id {
-		return later(now, p.heard.Add(f.timing.fenced))
+		return later(now, later(p.heard, f.begun).Add(f.timing.fenced)), owner
 	}
-	return now
+	return now, ""
 }
 
 func later(a, b time.Time) time.Time {
@@ -363,13 +409,13 @@ func (f *Fleet) release(ctx context.Context, surplus []int) {
 		return
 	}
 	var left []int
-	revisions := map[int]uint64{}
+	released := map[int]slot{}
 	f.mu.Lock()
 	for _, n := range surplus {
 		if h := f.held[n]; h != nil {
 			h.stopAnswering()
 			delete(f.held, n)
-			left, revisions[n] = append(left, n), f.slots[n].revision
+			left, released[n] = append(left, n), f.slots[n]
 		}
 	}
 	f.mu.Unlock()
@@ -378,7 +424,8 @@ func (f *Fleet) release(ctx context.Context, surplus []int) {
 	releasing.SetLimit(atOnce)
 	for _, n := range left {
 		releasing.Go(func() error {
-			_, err := f.bucket.Update(ctx, slotKey+SlotName(n), encoded(slotRecord{Version: recordVersion, Keeper: f.id}), revisions[n], 0)
+			record := slotRecord{Version: recordVersion, Keeper: f.id, Earlier: released[n].keepers(f.id)}
+			_, err := f.bucket.Update(ctx, slotKey+SlotName(n), store.JSON(record), released[n].revision, 0)
 			if err != nil && !errors.Is(err, store.ErrConflict) {
 				f.log.Warn("a slot of the fleet cannot be handed over, others take it after a while", "slot", n, "error", err)
 			}

@@ -14,6 +14,7 @@ type Replica struct {
 	ID       string    `json:"id"` // another one after each start
 	Name     string    `json:"name"`
 	Version  string    `json:"version"`
+	Format   int       `json:"format"`  // that it knows of what is stored
 	Started  time.Time `json:"started"` // by its own clock
 	Draining bool      `json:"draining,omitempty"`
 	// Unwell says that it cannot reach the upstream: others do better.
@@ -38,20 +39,17 @@ type slotRecord struct {
 	Version int    `json:"v"`
 	Owner   string `json:"owner"`  // the id of its holder; empty: it was handed back
 	Keeper  string `json:"keeper"` // of that, or of the one that has handed it back
+	// Earlier is who held it before the keeper, the last one first: those from whom it went so shortly
+	// before that something of theirs may have been under way.
+	Earlier []string `json:"earlier,omitempty"`
 }
+
+const bucketName = "fleet"
 
 const (
 	replicaKey = "replica."
 	slotKey    = "slot."
 )
-
-func encoded(v any) []byte {
-	value, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // our own types always have one
-	}
-	return value
-}
 
 // Replicas returns those that are there, the eldest first.
 func (f *Fleet) Replicas() []Replica {
@@ -121,7 +119,12 @@ func (f *Fleet) changed(c store.Change) {
 		f.replicaChanged(id, c)
 	} else if name, ok := strings.CutPrefix(c.Key, slotKey); ok {
 		f.slotChanged(name, c)
+	} else if strings.HasPrefix(c.Key, announcementKey) {
+		f.mu.Lock()
+		f.announced = append(f.announced, c)
+		f.mu.Unlock()
 	}
+	f.tellAnnounced()
 }
 
 func (f *Fleet) replicaChanged(id string, c store.Change) {
@@ -145,7 +148,7 @@ func (f *Fleet) replicaChanged(id string, c store.Change) {
 		f.wakeUp()
 	}
 	p := &peer{Replica: r.Replica, at: c.At}
-	if f.begun {
+	if !f.begun.IsZero() {
 		p.heard = time.Now()
 	}
 	if p.Unwell {

@@ -10,6 +10,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -17,7 +18,7 @@ import (
 // logAccess writes a line for a request, after errors became an answer. Polls that
 // bring nothing new are written at level debug only: there are many, and metrics
 // count them.
-func (s *Server) logAccess(c *fiber.Ctx, to target, came outcome) {
+func (s *Server) logAccess(c *fiber.Ctx, to target, came outcome, span *tracing.Span) {
 	level := slog.LevelInfo
 	switch {
 	case c.Response().StatusCode() >= 500:
@@ -29,16 +30,19 @@ func (s *Server) logAccess(c *fiber.Ctx, to target, came outcome) {
 	if !s.options.Log.Enabled(ctx, level) {
 		return
 	}
-	attributes := append(make([]slog.Attr, 0, 9),
+	attributes := append(make([]slog.Attr, 0, 10),
 		slog.String("id", string(c.Response().Header.PeekBytes(requestIDKey))),
 		slog.String("method", string(c.Request().Header.Method())),
 		slog.String("path", s.masked(to.path)),
 		slog.Int("status", c.Response().StatusCode()),
 		slog.Duration("took", time.Since(c.Context().Time())),
-		slog.String("client", s.clientAddress(c)),
+		slog.String("client", s.trusted.Client(c).String()),
 	)
 	if came.how != 0 {
 		attributes = append(attributes, slog.String("answered", came.how.String()), slog.String("state", came.state.String()))
+	}
+	if span.Context().Sampled() {
+		attributes = append(attributes, slog.String("trace_id", span.Context().TraceID()))
 	}
 	if err := came.err; err != nil {
 		if public, ok := errors.AsType[*publicError](err); ok && public.cause != nil {

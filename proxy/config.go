@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/netip"
 
+	"pollbridge/internal/certificate"
 	"pollbridge/internal/check"
 )
 
@@ -11,17 +12,10 @@ type Config struct {
 	// Listen is the address of the public listener, HOST:PORT.
 	Listen string `yaml:"listen"`
 	// TLS makes the listener speak https. The zero value means http.
-	TLS TLSConfig `yaml:"tls"`
+	TLS certificate.Files `yaml:"tls"`
 	// TrustedProxies are the networks whose X-Forwarded-* fields are believed.
 	// None believes nobody's.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
-}
-
-// TLSConfig names the certificate that the listener shows. Both files are PEM,
-// and both are set or none.
-type TLSConfig struct {
-	CertFile string `yaml:"cert_file"` // the certificate, followed by its intermediates
-	KeyFile  string `yaml:"key_file" secret:"maybe"`
 }
 
 // DefaultConfig is what applies where nothing else is said.
@@ -34,6 +28,6 @@ func DefaultConfig() Config {
 func (c Config) Validate() error {
 	var m check.Mistakes
 	m.Listen("listen", c.Listen)
-	m.KeyPair("tls.cert_file", c.TLS.CertFile, "tls.key_file", c.TLS.KeyFile)
+	c.TLS.Check(&m, "tls")
 	return m.Err()
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"pollbridge/tracing"
 	"pollbridge/upstream"
 
 	"github.com/gofiber/fiber/v2"
@@ -25,8 +26,8 @@ const noBody = -2
 // forward passes a request through. begun is the part of its body that was read
 // already; it must not be used again by the caller. start is nil unless it is a start
 // call.
-func (s *Server) forward(c *fiber.Ctx, to target, begun []byte, start *start) error {
-	code, err := s.exchange(c, to, begun, start)
+func (s *Server) forward(c *fiber.Ctx, to target, begun []byte, start *start, span *tracing.Span) error {
+	code, err := s.exchange(c, to, begun, start, span)
 	if err != nil {
 		code = public(err).status
 	}
@@ -42,6 +43,7 @@ type exchange struct {
 	forget func()         // ends the look at whether the client is there
 	body   *requestBody   // nil if the request is held whole
 	answer *http.Response // nil until there is one
+	span   *tracing.Span  // of the request
 }
 
 // end is to be called when the answer has been sent, or when there is none.
@@ -56,14 +58,20 @@ func (e *exchange) end() {
 	e.cancel(nil)
 }
 
+// endStream is end where the answer was sent after its request was handled, see [Server.end].
+func (e *exchange) endStream() {
+	e.end()
+	e.span.End()
+}
+
 // exchange returns the status code that the client gets.
-func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start) (code int, err error) {
+func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start, span *tracing.Span) (code int, err error) {
 	url, err := s.options.Upstream.URL(string(to.raw))
 	if err != nil {
 		return 0, err
 	}
-	ctx, cancel := context.WithCancelCause(context.Background())
-	e := &exchange{server: s, cancel: cancel}
+	ctx, cancel := context.WithCancelCause(tracing.With(context.Background(), span))
+	e := &exchange{server: s, cancel: cancel, span: span}
 	e.forget = s.hangups.Watch(c.Context().Conn(), func() { cancel(errClientGone) })
 	answered := false
 	defer func() {
@@ -174,12 +182,12 @@ func (e *exchange) sendBack(c *fiber.Ctx, answer *http.Response, start *start) e
 	case length < 0 && !c.Request().Header.IsHTTP11():
 		response.SetStatusCode(answer.StatusCode)
 		e.server.streams.Respond(c.Context(), func(w *bufio.Writer) error {
-			defer e.end()
+			defer e.endStream()
 			return copyFlushing(w, answer.Body)
-		}, e.end)
+		}, e.endStream)
 		return nil
 	default:
-		body := &answerBody{Reader: answer.Body, end: e.end}
+		body := &answerBody{Reader: answer.Body, end: e.endStream}
 		if !c.Request().Header.IsHTTP11() {
 			body.broken = &connOf(c).reset
 		}

@@ -7,6 +7,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/gofiber/fiber/v2"
 )
@@ -28,11 +29,12 @@ func (s *Server) handle(c *fiber.Ctx) error {
 	conn.seen.follow(header.RawHeaders(), header.ContentLength() == -1)
 	h, err := readHead(header)
 	id := identify(c, h)
+	span := s.begin(c, h)
 	to, malformed := readTarget(header.RequestURI())
 	err = cmp.Or(refuseMethods(header), err, malformed)
 	var came outcome
 	if err == nil {
-		came, err = s.dispatch(c, h, to)
+		came, err = s.dispatch(c, h, to, span)
 	}
 	if err != nil {
 		came.err = err
@@ -41,13 +43,14 @@ func (s *Server) handle(c *fiber.Ctx) error {
 		s.writeError(c, err)
 	}
 	came.cors.apply(&c.Response().Header)
-	s.logAccess(c, to, came)
+	s.logAccess(c, to, came, span)
+	s.end(c, to, came, span)
 	return nil
 }
 
 // dispatch tells status requests from everything else. A panic becomes an error:
 // the HTTP engine would let it end the process.
-func (s *Server) dispatch(c *fiber.Ctx, h head, to target) (came outcome, err error) {
+func (s *Server) dispatch(c *fiber.Ctx, h head, to target, span *tracing.Span) (came outcome, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.options.Log.Error("panic while answering a request", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
@@ -56,11 +59,11 @@ func (s *Server) dispatch(c *fiber.Ctx, h head, to target) (came outcome, err er
 	}()
 	header := &c.Request().Header
 	if match, ok := s.options.Table.Match(header.Method(), to.path); ok {
-		return s.status(c, h, match, to)
+		return s.status(c, h, match, to, span)
 	}
-	start, err := s.started(c, h, to)
+	start, err := s.started(c, h, to, span)
 	if err != nil {
 		return outcome{}, err
 	}
-	return outcome{}, s.forward(c, to, nil, start)
+	return outcome{}, s.forward(c, to, nil, start, span)
 }

@@ -9,7 +9,7 @@ import (
 // head is what one pass over the header of a request finds out. Most requests have
 // none of these fields, and asking for each of them by name is not free.
 type head struct {
-	authorization, contentEncoding, origin, prefer, requestID, webhook bool
+	authorization, contentEncoding, origin, prefer, requestID, trace, webhook bool
 }
 
 // readHead reads the header lines as they were sent and refuses requests whose end
@@ -51,6 +51,7 @@ func readHead(header *fasthttp.RequestHeader) (h head, err error) {
 					return head{}, ambiguous("the transfer encoding is not chunked")
 				}
 			}
+			h.trace = h.trace || is(line, "traceparent:")
 		case 'x', 'X':
 			h.requestID = h.requestID || is(line, "x-request-id:")
 		}

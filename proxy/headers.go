@@ -4,12 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"net/http"
-	"net/netip"
 	"net/textproto"
-	"slices"
 	"strings"
 
 	"pollbridge/internal/hop"
+	"pollbridge/internal/peer"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -47,7 +46,7 @@ const via = "1.1 pollbridge"
 func (s *Server) forwarded(c *fiber.Ctx, to target) http.Header {
 	request := &c.Request().Header
 	endsHere := hop.Named(request.PeekAll("Connection"))
-	trusted := s.trusts(peerOf(c))
+	trusted := s.trusted.Trust(peer.Of(c))
 	header := make(http.Header, 16)
 	for key, value := range request.AllInOrder() {
 		name := textproto.CanonicalMIMEHeaderKey(string(key))
@@ -71,7 +70,7 @@ func (s *Server) forwarded(c *fiber.Ctx, to target) http.Header {
 // itself is believed only if the client is a trusted proxy.
 func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, trusted bool) {
 	request := &c.Request().Header
-	chain, proto, host := peerOf(c).String(), scheme(c), cmp.Or(to.authority, string(request.Host()))
+	chain, proto, host := peer.Of(c).String(), scheme(c), cmp.Or(to.authority, string(request.Host()))
 	if trusted {
 		if before := request.PeekAll("X-Forwarded-For"); len(before) > 0 {
 			chain = joined(before) + ", " + chain
@@ -91,31 +90,6 @@ func (s *Server) addForwarded(header http.Header, c *fiber.Ctx, to target, trust
 	if host != "" { // which HTTP/1.0 need not name
 		header["X-Forwarded-Host"] = []string{host}
 	}
-}
-
-// peerOf is the address of the other side of the connection that a request came on.
-func peerOf(c *fiber.Ctx) netip.Addr {
-	address, _ := netip.AddrFromSlice(c.Context().RemoteIP())
-	return address.Unmap()
-}
-
-func (s *Server) trusts(address netip.Addr) bool {
-	return slices.ContainsFunc(s.trusted, func(network netip.Prefix) bool { return network.Contains(address) })
-}
-
-// clientAddress is the address of the client as far as it can be believed: the last
-// one in the chain that is not a trusted proxy.
-func (s *Server) clientAddress(c *fiber.Ctx) string {
-	address := peerOf(c)
-	chain := strings.Split(joined(c.Request().Header.PeekAll("X-Forwarded-For")), ",")
-	for i := len(chain) - 1; i >= 0 && s.trusts(address); i-- {
-		before, err := netip.ParseAddr(strings.TrimSpace(chain[i]))
-		if err != nil {
-			break
-		}
-		address = before.Unmap()
-	}
-	return address.String()
 }
 
 func scheme(c *fiber.Ctx) string {

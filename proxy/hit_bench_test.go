@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime"
 	"testing"
 	"time"
 
@@ -15,10 +16,12 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/proxy"
 	"pollbridge/session"
+	"pollbridge/tracing"
 	"pollbridge/watch"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
 const hitRequest = "POST /smartid/sign/status/0b6cbb2e-5d1c-4e0a-8e3c-0f2a6f1f7d11.json HTTP/1.1\r\n" +
@@ -73,20 +76,25 @@ func (l *once) Accept() (net.Conn, error) {
 func (l *once) Close() error   { close(l.done); return nil }
 func (l *once) Addr() net.Addr { return &net.TCPAddr{} }
 
-// serveEndlessly lets a server answer n requests on one connection.
-// It stops the server.
+// serveEndlessly measures how a server answers requests on one connection. It stops the server.
 func serveEndlessly(b *testing.B, request string, serve func(net.Listener) error, stop func(context.Context) error) {
+	b.ReportAllocs()
+	serveTimes(b, b.N, request, serve, stop, b.ResetTimer, b.StopTimer)
+}
+
+// serveTimes lets a server answer n requests on one connection, between begun and ended. It stops
+// the server.
+func serveTimes(tb testing.TB, n int, request string, serve func(net.Listener) error, stop func(context.Context) error, begun, ended func()) {
 	ln := &once{make(chan net.Conn), make(chan struct{})}
 	served := make(chan error, 1)
 	go func() { served <- serve(ln) }()
-	conn := &endless{request: []byte(request), left: b.N, closed: make(chan struct{})}
-	b.ReportAllocs()
-	b.ResetTimer()
+	conn := &endless{request: []byte(request), left: n, closed: make(chan struct{})}
+	begun()
 	ln.conns <- conn
 	<-conn.closed
-	b.StopTimer()
+	ended()
 	if err := stop(context.Background()); err != nil {
-		b.Error(err)
+		tb.Error(err)
 	}
 	<-served
 }
@@ -106,11 +114,12 @@ func (a always) Poll(context.Context, *session.Variant, session.PollOptions) (*s
 	return &o, nil
 }
 
-func BenchmarkHit(b *testing.B) {
+// newHits returns a server that answers everything from memory.
+func newHits(tb testing.TB, tracer *tracing.Tracer) *proxy.Server {
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	cfg := cache.DefaultConfig()
 	cfg.PendingTTL = time.Hour
@@ -125,19 +134,61 @@ func BenchmarkHit(b *testing.B) {
 	log := slog.New(slog.DiscardHandler)
 	statuses, err := cache.New(cfg, cache.Options{Poller: waiting, Finals: &testkit.Finals{}, Log: log})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer statuses.Close()
-	longPolls := watch.NewLongPolls(watch.LongPollOptions{Config: watch.DefaultConfig()})
-	defer longPolls.Close()
+	tb.Cleanup(statuses.Close)
+	longPolls := watch.NewLongPolls(watch.LongPollOptions{})
+	tb.Cleanup(longPolls.Close)
 	server, err := proxy.New(proxy.DefaultConfig(), proxy.Options{
 		Table: table, Statuses: statuses, Holder: longPolls, Upstream: unused{},
-		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: prometheus.NewRegistry(),
+		Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Registry: prometheus.NewRegistry(), Tracer: tracer,
 	})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
+	return server
+}
+
+func BenchmarkHit(b *testing.B) {
+	server := newHits(b, nil)
 	serveEndlessly(b, hitRequest, server.Serve, server.Shutdown)
+}
+
+// BenchmarkTracedHit is BenchmarkHit with tracing on. Where it is off, BenchmarkHit is as if
+// there were none.
+func BenchmarkTracedHit(b *testing.B) {
+	for name, sampler := range map[string]sdk.Sampler{"recorded": sdk.AlwaysSample(), "not recorded": sdk.NeverSample()} {
+		b.Run(name, func(b *testing.B) {
+			server := newHits(b, tracing.New(sdk.NewTracerProvider(sdk.WithSampler(sampler), sdk.WithSpanProcessor(nobody{}))))
+			serveEndlessly(b, hitRequest, server.Serve, server.Shutdown)
+		})
+	}
+}
+
+// nobody takes spans.
+type nobody struct{}
+
+func (nobody) OnStart(context.Context, sdk.ReadWriteSpan) {}
+func (nobody) OnEnd(sdk.ReadOnlySpan)                     {}
+func (nobody) Shutdown(context.Context) error             { return nil }
+func (nobody) ForceFlush(context.Context) error           { return nil }
+
+// mostOfHit is how many allocations a hit takes where tracing is off: those of before there was
+// any.
+const mostOfHit = 2
+
+func TestHitsAllocateNoMore(t *testing.T) {
+	if slowdown > 1 {
+		t.Skip("the race detector has pools forget what they hold")
+	}
+	const requests = 10_000 // many, so that what the server begins with hardly counts
+	server := newHits(t, nil)
+	var before, after runtime.MemStats
+	serveTimes(t, requests, hitRequest, server.Serve, server.Shutdown,
+		func() { runtime.ReadMemStats(&before) }, func() { runtime.ReadMemStats(&after) })
+	if n := float64(after.Mallocs-before.Mallocs) / requests; n > mostOfHit+.5 {
+		t.Errorf("a hit takes %.2f allocations; want %d", n, mostOfHit)
+	}
 }
 
 // BenchmarkBareFiber is what BenchmarkHit is compared with: it reads the same body

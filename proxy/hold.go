@@ -21,7 +21,7 @@ func (s *Server) hold(c *fiber.Ctx, r *statusRequest, v *session.Variant) (cache
 			return s.wait(c, r, v, hold.News())
 		}
 	}
-	result, err := s.options.Statuses.GetFor(s.serving, v, r.origin)
+	result, err := s.options.Statuses.GetFor(s.asking(r), v, r.origin)
 	if err != nil || result.State != session.Pending {
 		return result, err
 	}
@@ -41,9 +41,9 @@ func (s *Server) wait(c *fiber.Ctx, r *statusRequest, v *session.Variant, news <
 			if known, ok := s.options.Statuses.Known(v); ok {
 				return known, nil
 			}
-			return s.options.Statuses.GetFor(s.serving, v, r.origin)
+			return s.options.Statuses.GetFor(s.asking(r), v, r.origin)
 		}
-		result, err := s.options.Statuses.GetFor(s.serving, v, r.origin)
+		result, err := s.options.Statuses.GetFor(s.asking(r), v, r.origin)
 		if err != nil || result.State != session.Pending {
 			return result, err
 		}

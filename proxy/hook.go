@@ -10,6 +10,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/session"
+	"pollbridge/tracing"
 	"pollbridge/webhook"
 
 	"github.com/gofiber/fiber/v2"
@@ -60,9 +61,9 @@ func (s *Server) hooked(c *fiber.Ctx, r *statusRequest) (outcome, error) {
 		return outcome{}, err
 	}
 	variant := r.Variant()
-	result, err := s.options.Statuses.GetFor(s.serving, variant, r.origin)
+	result, err := s.options.Statuses.GetFor(s.asking(r), variant, r.origin)
 	if err == nil && !result.OtherVariant && (result.State == session.Pending || result.State.Final()) {
-		if err := s.attach(variant, target); err != nil {
+		if err := s.attach(variant, target, r.span); err != nil {
 			return outcome{cors: s.corsOf(r, variant)}, unhooked(err)
 		}
 	}
@@ -85,8 +86,8 @@ func unhooked(err error) error {
 
 // attach sends the events of v's session to target, and watches it. In this order: no
 // event can come between. What was seen before is told of, too.
-func (s *Server) attach(v *session.Variant, target webhook.AttachOptions) error {
-	ctx, cancel := context.WithTimeout(s.serving, registering)
+func (s *Server) attach(v *session.Variant, target webhook.AttachOptions, span *tracing.Span) error {
+	ctx, cancel := context.WithTimeout(tracing.With(s.serving, span), registering)
 	defer cancel()
 	if _, err := s.options.Webhooks.Attach(ctx, s.options.Watches.Subject(v), target); err != nil {
 		return fmt.Errorf("attach a webhook: %w", err)

@@ -12,7 +12,6 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
-	"pollbridge/proxy"
 )
 
 // TestStreamsToHTTP10: an answer of unknown length ends with the connection, is never
@@ -97,7 +96,7 @@ func TestBrokenOffOverTLS(t *testing.T) {
 	}).URL
 	certificate := testkit.NewCertificate(t)
 	b := bridge.Start(t, url, func(s *bridge.Settings) {
-		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+		s.Proxy.TLS.CertFile, s.Proxy.TLS.KeyFile = certificate.CertFile, certificate.KeyFile
 	})
 	for _, path := range []string{"/sized", "/unsized"} {
 		conn, err := tls.Dial("tcp", b.Addr(), &tls.Config{InsecureSkipVerify: true})

@@ -19,7 +19,6 @@ import (
 	"pollbridge/cache"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
-	"pollbridge/proxy"
 )
 
 var largeSizes = []int{60 << 10, 64 << 10, 64<<10 + 1, 1 << 20, 8 << 20}
@@ -231,7 +230,7 @@ func TestLargeAnswersOverHTTP10(t *testing.T) {
 func TestLargeAnswersOverTLS(t *testing.T) {
 	certificate := testkit.NewCertificate(t)
 	b := serveLarge(t, func(s *bridge.Settings) {
-		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+		s.Proxy.TLS.CertFile, s.Proxy.TLS.KeyFile = certificate.CertFile, certificate.KeyFile
 	})
 	conn, err := tls.Dial("tcp", b.Addr(), &tls.Config{InsecureSkipVerify: true})
 	testkit.NoError(t, err)

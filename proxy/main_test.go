@@ -8,10 +8,12 @@ import (
 
 	"go.uber.org/goleak"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
 )
 
 func TestMain(m *testing.M) {
+	testkit.Together(6)
 	log.SetOutput(io.Discard) // net/http's words about upstreams that misbehave here
 	code := m.Run()
 	if code == 0 {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"sync"
 	"time"
@@ -19,7 +18,9 @@ import (
 	"pollbridge/internal/accept"
 	"pollbridge/internal/hangup"
 	"pollbridge/internal/http10"
+	"pollbridge/internal/peer"
 	"pollbridge/session"
+	"pollbridge/tracing"
 	"pollbridge/watch"
 
 	"github.com/gofiber/fiber/v2"
@@ -46,7 +47,7 @@ type Forwarder interface {
 }
 
 // Options is what a Server needs besides its configuration. All of it is needed, but
-// for Watches and Webhooks.
+// for Watches, Webhooks and Tracer.
 type Options struct {
 	Table    *session.Table
 	Statuses Statuses
@@ -59,12 +60,14 @@ type Options struct {
 	// Webhooks takes webhooks from requests. Nil, or without Watches: they are
 	// refused.
 	Webhooks Webhooks
+	// Tracer makes the spans of requests. Nil: there are none.
+	Tracer *tracing.Tracer
 }
 
 // Server is the public listener. Create it with New.
 type Server struct {
 	options Options
-	trusted []netip.Prefix
+	trusted peer.Proxies
 	tls     *tls.Config
 	metrics *metrics
 
@@ -93,7 +96,7 @@ const (
 
 // New returns a server that is not listening yet.
 func New(cfg Config, o Options) (*Server, error) {
-	secure, err := cfg.TLS.load(o.Log)
+	secure, err := cfg.TLS.Load(o.Log)
 	if err != nil {
 		return nil, fmt.Errorf("proxy: tls: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/session"
+	"pollbridge/tracing"
 	"pollbridge/watch"
 	"pollbridge/webhook"
 
@@ -35,10 +36,11 @@ type start struct {
 	call       session.Start
 	credential *session.StartCredential // is shown the body of the request
 	target     *webhook.AttachOptions   // where the events have to go; nil: where they always do
+	span       *tracing.Span            // of the request
 }
 
 // started returns the start call that a request is, or nil.
-func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
+func (s *Server) started(c *fiber.Ctx, h head, to target, span *tracing.Span) (*start, error) {
 	if s.options.Watches == nil && !h.webhook {
 		return nil, nil
 	}
@@ -47,7 +49,10 @@ func (s *Server) started(c *fiber.Ctx, h head, to target) (*start, error) {
 	if !ok {
 		return nil, nil
 	}
-	p := &start{server: s, call: call, credential: call.Credential(to.query, header)}
+	if span.Recorded() {
+		span.Route(string(header.Method()), call.Endpoint.StartPath(call.Locale), call.Endpoint.Name)
+	}
+	p := &start{server: s, call: call, credential: call.Credential(to.query, header), span: span}
 	if h.webhook {
 		target, err := s.target(header)
 		if err != nil {
@@ -122,12 +127,12 @@ func (p *start) begin(status int, body []byte) {
 		return
 	}
 	if p.target != nil {
-		if err := p.server.attach(v, *p.target); err != nil {
+		if err := p.server.attach(v, *p.target, p.span); err != nil {
 			p.missed("it could not be registered", err)
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(p.server.serving, registering)
+	ctx, cancel := context.WithTimeout(tracing.With(p.server.serving, p.span), registering)
 	defer cancel()
 	if err := p.server.options.Watches.Started(ctx, v); err != nil && !errors.Is(err, watch.ErrFull) { // which is logged there
 		p.missed("it could not be registered", err)

@@ -8,6 +8,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/valyala/fasthttp"
@@ -21,11 +22,12 @@ type statusRequest struct {
 	scratch []byte
 	origin  string        // of the page that asks; empty if there is none
 	wait    time.Duration // that the client prefers; 0: it does not want to wait
+	span    *tracing.Span
 }
 
 // status answers a request that matched an endpoint, unless it turns out to be no
 // status request: then it passes through.
-func (s *Server) status(c *fiber.Ctx, h head, match session.Match, to target) (outcome, error) {
+func (s *Server) status(c *fiber.Ctx, h head, match session.Match, to target, span *tracing.Span) (outcome, error) {
 	r := s.statusRequests.Get().(*statusRequest)
 	defer s.statusRequests.Put(r)
 	if err := r.readBody(c); err != nil {
@@ -35,9 +37,10 @@ func (s *Server) status(c *fiber.Ctx, h head, match session.Match, to target) (o
 		if h.webhook {
 			return outcome{}, errHookless
 		}
-		return outcome{}, s.forward(c, to, bytes.Clone(r.body), nil)
+		return outcome{}, s.forward(c, to, bytes.Clone(r.body), nil, span)
 	}
-	r.origin, r.wait = "", 0
+	r.origin, r.wait, r.span = "", 0, span
+	routed(span, c, match)
 	if h.origin {
 		r.origin = originOf(&c.Request().Header)
 	}
@@ -95,7 +98,7 @@ func (s *Server) ask(c *fiber.Ctx, r *statusRequest, v *session.Variant) (outcom
 		result, err := s.hold(c, r, v)
 		return s.tell(c, r, v, result, err)
 	}
-	result, err := s.options.Statuses.GetFor(s.serving, v, r.origin)
+	result, err := s.options.Statuses.GetFor(s.asking(r), v, r.origin)
 	return s.tell(c, r, v, result, err)
 }
 
@@ -128,6 +131,9 @@ var (
 // answer writes an observation out.
 func (s *Server) answer(c *fiber.Ctx, r *statusRequest, result cache.Result, allowed cors) outcome {
 	s.metrics.countResult(r.Endpoint(), result.How)
+	if r.span != nil {
+		answered(r.span, result)
+	}
 	header := &c.Response().Header
 	age := writeContent(c.Response(), result.Content)
 	// After the lines of caches that are nearer to the origin.

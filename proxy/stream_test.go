@@ -18,7 +18,6 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
-	"pollbridge/proxy"
 	"pollbridge/simulator"
 )
 
@@ -481,7 +480,7 @@ func TestUploadAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	certificate := testkit.NewCertificate(t)
 	b := bridge.Start(t, streaming(t, echo), func(s *bridge.Settings) {
-		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+		s.Proxy.TLS.CertFile, s.Proxy.TLS.KeyFile = certificate.CertFile, certificate.KeyFile
 	})
 	for _, trailer := range []string{"", "X-A: b\r\n"} {
 		conn, err := tls.Dial("tcp", b.Addr(), &tls.Config{InsecureSkipVerify: true})

@@ -10,7 +10,6 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/bridge"
-	"pollbridge/proxy"
 )
 
 func TestTLS(t *testing.T) {
@@ -18,7 +17,7 @@ func TestTLS(t *testing.T) {
 	rec := testkit.NewUpstream(t, nil)
 	certificate := testkit.NewCertificate(t)
 	b := bridge.Start(t, rec.URL, func(s *bridge.Settings) {
-		s.Proxy.TLS = proxy.TLSConfig{CertFile: certificate.CertFile, KeyFile: certificate.KeyFile}
+		s.Proxy.TLS.CertFile, s.Proxy.TLS.KeyFile = certificate.CertFile, certificate.KeyFile
 		s.Cache.PendingTTL = 50 * time.Millisecond
 		s.Interval = s.Cache.PendingTTL
 	})

@@ -39,6 +39,15 @@ func appendParts[P string | []byte](dst []byte, parts ...P) []byte {
 	return dst
 }
 
+// cutPart is the inverse of appendParts for one part.
+func cutPart(parts string) (part, rest string, ok bool) {
+	length, n := binary.Uvarint([]byte(parts[:min(len(parts), binary.MaxVarintLen64)]))
+	if n <= 0 || length > uint64(len(parts)-n) {
+		return "", "", false
+	}
+	return parts[n : n+int(length)], parts[n+int(length):], true
+}
+
 // maxCredential bounds what is taken for a credential.
 const maxCredential = 4 << 10
 
@@ -55,15 +64,13 @@ func (t *Table) ReadDurable(durable []byte) (*Variant, error) {
 		return nil, fmt.Errorf("session: a variant was stored in the form %d, which this version does not know", durable[0])
 	}
 	var parts [6]string
-	durable = durable[1:]
+	rest, ok := string(durable[1:]), true
 	for i := range parts {
-		length, n := binary.Uvarint(durable)
-		if n <= 0 || length > uint64(len(durable)-n) {
+		if parts[i], rest, ok = cutPart(rest); !ok {
 			return nil, errDurable
 		}
-		parts[i], durable = string(durable[n:n+int(length)]), durable[n+int(length):]
 	}
-	if len(durable) > 0 {
+	if rest != "" {
 		return nil, errDurable
 	}
 	v, err := t.Variant(parts[0], parts[2], parts[3], parts[1])

@@ -74,6 +74,9 @@ func (e *Endpoint) Path(locale int, token string) string {
 	return e.Locales[locale].Prefix + e.before + token + e.after
 }
 
+// Template returns the path at which tokens are asked for in a locale.
+func (e *Endpoint) Template(locale int) string { return e.Path(locale, tokenPlaceholder) }
+
 // EndpointConfig describes an endpoint of the "custom" dialect as an operator
 // writes it.
 type EndpointConfig struct {

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"time"
+
+	"pollbridge/tracing"
+)
 
 // Observation is one answer of the upstream about one variant of a session. It is
 // immutable and shared by everybody who asks: nobody may change what it points to.
@@ -11,6 +15,8 @@ type Observation struct {
 	Shared bool      // others have the same Content, so it takes no memory of its own
 	// Elsewhere means that another replica has made it, which keeps it and tells of it.
 	Elsewhere bool
+	// Poll is the span of the poll that has made it; nil: none is known.
+	Poll *tracing.SpanContext
 	*Content
 }
 

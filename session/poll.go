@@ -1,5 +1,11 @@
 package session
 
+import (
+	"time"
+
+	"pollbridge/tracing"
+)
+
 // PollOptions says for whom a poll is made. The zero value is a poll for a client that
 // waits and that no page of another origin has sent.
 type PollOptions struct {
@@ -15,4 +21,16 @@ type PollOptions struct {
 	// once, before the poll returns, and may keep what it is given. Nil: nobody wants to
 	// know.
 	CORS func([]Field)
+	// Fresh is told for how long the observation serves, from when it was made, where another
+	// replica has made it and says so. It is called at most once, before the poll returns. Nil:
+	// nobody wants to know.
+	Fresh func(time.Duration)
+	// Pending is when what the caller knows was observed, if that is a pending answer: until then
+	// nobody was given a final one. Zero: it is not, or nothing is known.
+	Pending time.Time
+	// Asking is called just before the upstream is asked by this process, if another one might be
+	// in its place. Nil: nobody wants to know.
+	Asking func()
+	// Span is that of the poll; nil: there is none.
+	Span *tracing.Span
 }

@@ -37,6 +37,24 @@ func SessionKey(key string) string {
 	return key[:end]
 }
 
+// OfKey returns the variant that asks in the plainest way for the session of which a key is, see
+// [Variant.Key].
+func (t *Table) OfKey(key string) (*Variant, error) {
+	index, n := binary.Uvarint([]byte(key[:min(len(key), binary.MaxVarintLen64)]))
+	if n <= 0 || index >= uint64(len(t.endpoints)) {
+		return nil, errDurable
+	}
+	token, rest, ok := cutPart(key[n:])
+	if !ok {
+		return nil, errDurable
+	}
+	credential, _, ok := cutPart(rest)
+	if !ok {
+		return nil, errDurable
+	}
+	return t.endpoints[index].variant(0, token, credential)
+}
+
 // ShortToken is as much of the token as logs may show.
 func (v *Variant) ShortToken() string { return ShortToken(v.Token) }
 

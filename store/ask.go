@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -24,11 +25,17 @@ const (
 	mostAnswers   = 1024                   // that are worked on at a time; more wait
 	answerPart    = 256 << 10              // bytes of an answer that are sent as one message
 	longestAnswer = 96 << 20
+
+	// mostLarge is how many bytes of answers in several parts are on their way at a time, in each
+	// direction; more wait. A server of NATS cuts off who does not take what is sent to it.
+	mostLarge = 128 << 20
+	// longestTaken bounds how long who asks may take for a part.
+	longestTaken = 30 * time.Second
 )
 
 // The headers of an answer's messages. One with neither is a sign of life.
 const (
-	partHeader = "Pollbridge-Part" // there is more to come
+	partHeader = "Pollbridge-Part" // there is more to come once it is taken; of how many bytes in all
 	lastHeader = "Pollbridge-Last" // it is the last one
 )
 
@@ -44,10 +51,15 @@ func (s *Store) Ask(ctx context.Context, subject string, question []byte) ([]byt
 	}
 	defer answers.Unsubscribe()
 	asked := s.keys.encrypt(placeOf("question", subject), question)
+	if len(asked) > s.largest {
+		return nil, ErrTooLarge
+	}
 	if err := nc.PublishRequest(s.prefix.subject("ask."+subject), inbox, asked); err != nil {
 		return nil, s.failed("ask", err)
 	}
 	var answer []byte
+	var room int64
+	defer func() { s.taking.Release(room) }()
 	for {
 		m, err := nextAnswer(ctx, answers)
 		switch {
@@ -58,15 +70,26 @@ func (s *Store) Ask(ctx context.Context, subject string, question []byte) ([]byt
 		case err != nil:
 			return nil, s.failed("ask", err)
 		}
-		last := m.Header.Get(lastHeader) != ""
-		if !last && m.Header.Get(partHeader) == "" {
+		switch size := m.Header.Get(partHeader); {
+		case m.Header.Get(lastHeader) != "":
+			return s.keys.decrypt(nil, answerPlace(subject, asked), append(answer, m.Data...))
+		case size == "":
 			continue
+		case answer == nil:
+			n, err := strconv.Atoi(size)
+			if err != nil || n < 0 || n > longestAnswer {
+				return nil, ErrTooLarge
+			}
+			if err := s.taking.Acquire(ctx, int64(n)); err != nil {
+				return nil, context.Cause(ctx)
+			}
+			room, answer = int64(n), make([]byte, 0, n)
 		}
-		if answer = append(answer, m.Data...); len(answer) > longestAnswer {
+		if answer = append(answer, m.Data...); int64(len(answer)) > room {
 			return nil, ErrTooLarge
 		}
-		if last {
-			return s.keys.decrypt(nil, answerPlace(subject, asked), answer)
+		if err := m.Respond(nil); err != nil {
+			return nil, s.failed("ask", err)
 		}
 	}
 }
@@ -136,6 +159,24 @@ func (a *Answering) answer(m *nats.Msg) {
 		a.s.log.Warn("a question cannot be read: it was encrypted with another key", "subject", subject)
 		return
 	}
+	rest := a.workOn(m, func() []byte {
+		sealed := a.s.keys.encrypt(answerPlace(subject, m.Data), a.f(a.ctx, subject, question))
+		if len(sealed) <= answerPart {
+			return sealed
+		}
+		return a.sendParts(m.Reply, sealed)
+	})
+	if rest == nil { // who asked has gone, or asks again
+		return
+	}
+	last := nats.NewMsg(m.Reply)
+	last.Header.Set(lastHeader, "1")
+	last.Data = rest
+	_ = m.RespondMsg(last)
+}
+
+// workOn calls f, and gives signs of life meanwhile.
+func (a *Answering) workOn(m *nats.Msg, f func() []byte) []byte {
 	done := make(chan struct{})
 	var living sync.WaitGroup
 	living.Go(func() {
@@ -150,21 +191,29 @@ func (a *Answering) answer(m *nats.Msg) {
 			}
 		}
 	})
-	answer := a.f(a.ctx, subject, question)
-	close(done)
-	living.Wait()
-	sealed := a.s.keys.encrypt(answerPlace(subject, m.Data), answer)
-	for len(sealed) > 0 {
-		part := nats.NewMsg(m.Reply)
-		n := min(len(sealed), answerPart)
-		part.Data, sealed = sealed[:n], sealed[n:]
-		if len(sealed) > 0 {
-			part.Header.Set(partHeader, "1")
-		} else {
-			part.Header.Set(lastHeader, "1")
-		}
-		if err := m.RespondMsg(part); err != nil {
-			return // who asked is told nothing, and asks again
+	defer living.Wait()
+	defer close(done)
+	return f()
+}
+
+// sendParts sends a large answer part by part, each once the one before was taken, and returns the
+// last one; nil if that has failed.
+func (a *Answering) sendParts(reply string, sealed []byte) (last []byte) {
+	size := int64(len(sealed))
+	if a.s.sending.Acquire(a.ctx, min(size, mostLarge)) != nil {
+		return nil
+	}
+	defer a.s.sending.Release(min(size, mostLarge))
+	for len(sealed) > answerPart {
+		part := nats.NewMsg(reply)
+		part.Header.Set(partHeader, strconv.FormatInt(size, 10))
+		part.Data, sealed = sealed[:answerPart], sealed[answerPart:]
+		ctx, cancel := context.WithTimeout(a.ctx, longestTaken)
+		_, err := a.s.conn.Conn().RequestMsgWithContext(ctx, part)
+		cancel()
+		if err != nil {
+			return nil
 		}
 	}
+	return sealed
 }

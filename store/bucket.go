@@ -28,7 +28,7 @@ type Record struct {
 	At       time.Time // of the last change
 	Expires  time.Time // when it is forgotten for its ttl; zero: never
 
-	earlierKey bool // has encrypted it, and it stays
+	writer int // which of the keys has encrypted it; 0: that which encrypts now
 }
 
 // markerAge is how long a key that has no value any more is known to have had one, so
@@ -76,17 +76,9 @@ func (b *Bucket) record(m *message) (Record, error) {
 	value, err := b.s.keys.decrypt(nil, b.place(key), m.Data)
 	r := Record{Key: key, Value: value, Revision: m.Sequence, At: m.Time, Expires: expires(m)}
 	if err == nil {
-		r.earlierKey = b.s.keys.writer(m.Data) > 0 && r.Expires.IsZero()
+		r.writer = b.s.keys.writer(m.Data)
 	}
 	return r, err
-}
-
-func expires(m *message) time.Time {
-	ttl, err := time.ParseDuration(m.Header.Get(jetstream.MsgTTLHeader))
-	if err != nil {
-		return time.Time{}
-	}
-	return m.Time.Add(ttl)
 }
 
 // Create stores a value for a key that has none; else it fails with ErrConflict. When

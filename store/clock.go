@@ -13,3 +13,10 @@ func (s *Store) Ahead() time.Duration { return time.Duration(s.ahead.Load()) }
 
 // Now is the time by the servers' clock.
 func (s *Store) Now() time.Time { return time.Now().Add(s.Ahead()) }
+
+// ttlUntil is the ttl of a message that is forgotten at a time, 0 if that is over. It is longer by up
+// to a second: the server counts no smaller ones.
+func (s *Store) ttlUntil(end time.Time) time.Duration {
+	left := max(0, end.Sub(s.Now()))
+	return (left + time.Second - 1).Truncate(time.Second)
+}

@@ -16,16 +16,12 @@ import (
 
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
-	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/store/engine"
 )
 
-// shared is the body that many variants of one session have in common, which are asked
-// for as in sharing.
+// shared is the body that one owner has under many names.
 var shared = strings.Repeat("s", 5<<20)
-
-const sharing = `{"access_token":"planted-credential","x":%d}`
 
 const childRound = "POLLBRIDGE_STORE_CHILD_ROUND"
 
@@ -55,9 +51,8 @@ func writeUntilKilled(dir, round string) {
 	check(err)
 	work, err := s.Queue(ctx, store.QueueConfig{Name: "work", AckWait: time.Hour})
 	check(err)
-	finals, err := s.Finals(ctx)
+	final, err := s.Bodies(ctx)
 	check(err)
-	endpoints, _ := session.Dialect("marksign")
 	forever := func(f func(i int)) {
 		go func() {
 			for i := 1; ; i++ {
@@ -92,16 +87,14 @@ func writeUntilKilled(dir, round string) {
 		if i%4 == 0 {
 			body = strings.Repeat(body[:1], 6<<20)
 		}
-		err := finals.Keep(ctx, variant(endpoints, fmt.Sprintf("%s-%d", round, i), planted), answer(lt, body))
-		check(err)
+		check(final.Keep(ctx, bodyOf(s, fmt.Sprintf("%s-%d", round, i), "a", body)))
 		say("final", i)
 	})
 	forever(func(i int) {
-		// Three answers share a body, then the next takes it over.
-		shared := answer(lt, shared)
-		shared.At = made.Add(time.Duration(i/3) * time.Minute)
-		err := finals.Keep(ctx, variant(endpoints, "shared-"+round, fmt.Sprintf(sharing, i)), shared)
-		check(err)
+		// Three names share a body, then the next takes it over.
+		shared := bodyOf(s, "shared-"+round, fmt.Sprint(i), shared)
+		shared.Made = shared.Made.Add(time.Duration(i/3) * time.Minute)
+		check(final.Keep(ctx, shared))
 		say("shared", i)
 	})
 	out := make(chan *store.Item, 100)
@@ -121,6 +114,9 @@ func writeUntilKilled(dir, round string) {
 // the process is killed, and what was out of a queue is handed out again at once.
 func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("kills processes that write")
+	}
 	dir := t.TempDir()
 	var added, doing, finished []string
 	scheduled := 0
@@ -197,25 +193,23 @@ func survived(t *testing.T, s *teststore.Store, round string, counts map[string]
 	if next <= counts["journal"] {
 		t.Errorf("the journal has %d entries; %d were acknowledged", next-1, counts["journal"])
 	}
-	f := finals(t, s)
+	b := bodies(t, s)
 	for i := 1; i <= counts["final"]+1; i++ {
-		got := must(f.Load(within(t), ask(t, fmt.Sprintf("%s-%d", round, i))))(t)
+		got := contents(t, b, bodyOf(s, fmt.Sprintf("%s-%d", round, i), "a", ""))
 		if len(got) == 0 && i <= counts["final"] {
-			t.Errorf("final answer %d is lost", i)
+			t.Errorf("body %d is lost", i)
 		}
-		if want := 6 << 20; len(got) == 1 && i%4 == 0 && len(got[0].Body) != want {
-			t.Errorf("final answer %d has %d bytes", i, len(got[0].Body))
+		if want := 6 << 20; len(got) == 1 && i%4 == 0 && len(got[0]) != want {
+			t.Errorf("body %d has %d bytes", i, len(got[0]))
 		}
 	}
-	endpoints, _ := session.Dialect("marksign")
 	for i := 1; i <= counts["shared"]; i++ {
-		got := must(f.Load(within(t), question(t, endpoints, "shared-"+round, fmt.Sprintf(sharing, i))))(t)
-		if len(got) == 0 || string(got[0].Body) != shared {
-			t.Errorf("%d answers are left of number %d, which shares its body", len(got), i)
+		got := contents(t, b, bodyOf(s, "shared-"+round, fmt.Sprint(i), ""))
+		if len(got) == 0 || got[0] != shared {
+			t.Errorf("%d are left of number %d, which shares its body", len(got), i)
 		}
 	}
-	id := s.SessionID(question(t, endpoints, "shared-"+round, planted))
-	if chunks := must(f.ChunksOf(within(t), id))(t); chunks > 2*2 {
+	if chunks := must(b.ChunksOf(within(t), bodyOf(s, "shared-"+round, "a", "").Owner))(t); chunks > 2*2 {
 		t.Errorf("there are %d chunks of a body that is shared; want those of two copies at most", chunks)
 	}
 }

@@ -1,5 +1,5 @@
 // Package store is durable data over a connection to NATS JetStream, wherever that
-// runs: buckets, journals, queues and final answers, each a stream.
+// runs: buckets, journals, queues and bodies, each a stream.
 //
 // What a call reports as done was acknowledged by the server, which has it on the disk
 // then (where it is told to sync always), so that it survives the death of the process.
@@ -9,7 +9,7 @@
 //
 // Where several servers keep what is stored, what decides something is read at the one that
 // knows of all that was acknowledged: Get, Create and Delete of a bucket, Get, Last, Newest and
-// Bounds of a journal, Load and Other of the final answers, whether an item is gone. What lists
+// Bounds of a journal, what an owner has of bodies, whether an item is gone. What lists
 // and counts may lag behind by a moment: List, Each, After, Count, Waiting, and what is told to
 // those who watch and follow.
 //

@@ -3,52 +3,51 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"math"
 	"time"
-
-	"pollbridge/session"
 )
 
-// KeepHalf leaves what a process leaves that is killed while it keeps an answer.
-func (f *Finals) KeepHalf(ctx context.Context, v *session.Variant, body []byte) error {
-	return f.write(ctx, answer{question: f.question(v, v.Locale), upload: "killedkilledkilledki00"}.chunk("0"), body)
+// KeepHalf leaves what a process leaves that is killed while it keeps a body.
+func (b *Bodies) KeepHalf(ctx context.Context, what Body) error {
+	return b.write(ctx, address{owner: what.Owner, name: what.Name, upload: "killedkilledkilledki00"}.chunk("0"), what.Body[:1<<20])
 }
 
-// Sweep is what happens when the finals of a store are opened first, with chunks of that age.
-func (f *Finals) Sweep(ctx context.Context, age time.Duration) error { return f.sweep(ctx, age) }
+// Sweep is what happens when the bodies of a store are opened first, with chunks of that age.
+func (b *Bodies) Sweep(ctx context.Context, age time.Duration) error { return b.sweep(ctx, age) }
 
-// KeepInFirstForm stores an answer as versions did that did not share bodies.
-func (f *Finals) KeepInFirstForm(ctx context.Context, v *session.Variant, o *session.Observation) error {
-	return f.keepBody(ctx, answer{question: f.question(v, int(o.Locale))}, session.AppendHead(nil, nil, o), o.Body)
+// KeepInFirstForm stores a body as versions did that did not share them.
+func (b *Bodies) KeepInFirstForm(ctx context.Context, what Body) error {
+	return b.keepBody(ctx, address{owner: what.Owner, name: what.Name}, framed(what.Head), what.Body)
 }
 
-// KeepInUnknownForm stores an answer as a later version might.
-func (f *Finals) KeepInUnknownForm(ctx context.Context, v *session.Variant, o *session.Observation) error {
-	return f.write(ctx, f.question(v, int(o.Locale)).subject("answer", "3", "x"), session.AppendHead(nil, nil, o))
+// KeepInUnknownForm stores a body as a later version might.
+func (b *Bodies) KeepInUnknownForm(ctx context.Context, what Body) error {
+	return b.write(ctx, address{owner: what.Owner, name: what.Name}.of("answer", "3", "x"), framed(what.Head))
 }
 
-// LoseChunk erases one part of the large answers to v.
-func (f *Finals) LoseChunk(ctx context.Context, v *session.Variant, number string) error {
-	return f.purge(ctx, answer{question: f.question(v, v.Locale), upload: "*"}.chunk(number))
+// LoseChunk erases one part of what has that name.
+func (b *Bodies) LoseChunk(ctx context.Context, what Body, number string) error {
+	return b.purge(ctx, address{owner: what.Owner, name: what.Name, upload: "*"}.chunk(number))
 }
 
-// ChunksOf is how many there are of one session.
-func (f *Finals) ChunksOf(ctx context.Context, sessionID string) (int, error) {
-	return f.count(ctx, finalsID+".chunk."+sessionID+".>", 1)
+// ChunksOf is how many there are of one owner.
+func (b *Bodies) ChunksOf(ctx context.Context, owner string) (int, error) {
+	return b.count(ctx, bodiesID+".chunk."+owner+".>", 1)
 }
 
 // Bytes is how much of the disk is taken.
-func (f *Finals) Bytes(ctx context.Context) (uint64, error) {
-	info, err := f.js.Info(ctx)
+func (b *Bodies) Bytes(ctx context.Context) (uint64, error) {
+	info, err := b.js.Info(ctx)
 	if err != nil {
 		return 0, err
 	}
 	return info.State.Bytes, nil
 }
 
-// Chunks is how many parts of large answers there are.
-func (f *Finals) Chunks(ctx context.Context) (int, error) {
-	return f.count(ctx, finalsID+".chunk.>", 1)
+// Chunks is how many parts of large bodies there are.
+func (b *Bodies) Chunks(ctx context.Context) (int, error) {
+	return b.count(ctx, bodiesID+".chunk.>", 1)
 }
 
 // MoveValue puts what is stored for one key in the place of another's.
@@ -94,6 +93,25 @@ func (b *Bucket) Batches(ctx context.Context) (n int, err error) {
 		return true
 	})
 	return n, err
+}
+
+// StoredByFormat leaves what a version leaves that stores in another format.
+func (s *Store) StoredByFormat(ctx context.Context, format int) error {
+	value, err := json.Marshal(formatIs{format})
+	if err == nil {
+		_, err = s.own.Put(ctx, formatRecord, value, 0)
+	}
+	return err
+}
+
+// StoredFormat is the format that is told of what is stored.
+func (s *Store) StoredFormat(ctx context.Context) (int, error) {
+	var is formatIs
+	record, err := s.own.Get(ctx, formatRecord)
+	if err == nil {
+		err = json.Unmarshal(record.Value, &is)
+	}
+	return is.Format, err
 }
 
 // ForgetIDs leaves what a version left that kept nothing about ids.

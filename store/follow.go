@@ -140,7 +140,7 @@ func (w *follower) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return eachMessage(ctx, consumer, func(received jetstream.Msg) error { return w.hand(ctx, received) })
+	return w.j.eachMessage(ctx, consumer, func(received jetstream.Msg) error { return w.hand(ctx, received) })
 }
 
 // hand hands one entry out.

@@ -72,7 +72,7 @@ type write struct {
 	m    *nats.Msg
 	at   time.Time
 	turn chan []*write // gets what it has to write: itself, or a batch that it is the first of
-	done chan struct{} // closed when another one has written it
+	done chan struct{} // closed when it was written in a batch
 
 	leads bool // it is its turn; guarded by group.mu
 
@@ -102,8 +102,15 @@ func (g *group) put(ctx context.Context, m *nats.Msg) (uint64, error) {
 		w.sequence, w.err = g.s.publish(ctx, m)
 		g.over(false)
 	default:
-		g.putBatch(batch)
-		g.over(true)
+		g.s.running.Go(func() {
+			g.putBatch(batch)
+			g.over(true)
+		})
+		select {
+		case <-w.done:
+		case <-ctx.Done(): // the others may have more time
+			return 0, context.Cause(ctx)
+		}
 	}
 	return w.sequence, w.err
 }
@@ -193,9 +200,7 @@ func (g *group) putBatch(batch []*write) {
 	}
 	for i, w := range batch {
 		w.sequence, w.err = sequence-uint64(len(batch)-1-i), err
-		if i > 0 {
-			close(w.done)
-		}
+		close(w.done)
 	}
 }
 
@@ -203,16 +208,14 @@ func (g *group) putBatch(batch []*write) {
 // server fails, the others are not tried.
 func (g *group) putOneByOne(batch []*write) {
 	var broken error
-	for i, w := range batch {
+	for _, w := range batch {
 		if w.err = broken; broken == nil {
 			w.sequence, w.err = g.s.publish(g.s.ctx, w.m)
 		}
 		if _, refused := errors.AsType[*jetstream.APIError](w.err); w.err != nil && !refused && !errors.Is(w.err, ErrConflict) {
 			broken = w.err
 		}
-		if i > 0 {
-			close(w.done)
-		}
+		close(w.done)
 	}
 }
 

@@ -49,6 +49,16 @@ func LoadKey(cfg Config, dir string, empty bool) (Key, error) {
 	return Key{secrets, path}, err
 }
 
+// FindKey is LoadKey that makes no key: the error is fs.ErrNotExist where there is none.
+func FindKey(cfg Config, dir string) (Key, error) {
+	path := cfg.EncryptionKeyFile
+	if path == "" {
+		path = filepath.Join(dir, keyName)
+	}
+	secrets, err := readKeys(path)
+	return Key{secrets, path}, err
+}
+
 // readKeys reads keys of 32 bytes: one as it is, or as text in hex or base64, of which each line
 // holds one.
 func readKeys(path string) (keys [][]byte, err error) {

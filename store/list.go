@@ -6,18 +6,27 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 )
 
 // The server reads a stream forwards only, so a listing that starts with the newest
-// reads a window at its end, then one before that, and so on. Where all records match, a
-// window is read as a whole, which costs one request. Else the server is asked for one
-// match after the other, which costs it little however many others there are, and windows
-// become wider while little matches.
+// reads a window at its end, then one before that, and so on. Where all records match, and are
+// not very many, a window is read as a whole, which costs one request; but for that the server
+// counts what lies behind the window, subject by subject. Else it is asked for one match after
+// the other, which costs it little however many others there are, and windows become wider while
+// little matches.
 const (
 	firstWindow = 256
 	widest      = 1 << 18
+	// manyEach is how many records cost as much to be counted as one does to be asked for.
+	manyEach = 40
+	// pieces is how many parts of a window are read at a time, message by message. What is asked waits
+	// for all that others have asked before, and of what many write for that to be on the disk, each
+	// time: so it is asked at once, and not one after the other.
+	pieces = 128
 )
 
 // List returns up to limit records whose key matches, the ones that changed last
@@ -29,10 +38,12 @@ func (b *Bucket) List(ctx context.Context, match string, before uint64, limit in
 	if err := checkMatch(match); err != nil {
 		return nil, err
 	}
-	newest, oldest, err := b.bounds(ctx)
+	state, err := b.state(ctx)
 	if err != nil {
 		return nil, err
 	}
+	newest, oldest := state.LastSeq, max(1, state.FirstSeq)
+	many := state.Msgs > uint64(manyEach*limit)
 	if before > 0 {
 		newest = min(newest, before-1)
 	}
@@ -43,7 +54,7 @@ func (b *Bucket) List(ctx context.Context, match string, before uint64, limit in
 			from = newest - window + 1
 		}
 		most := 2*(limit-len(records)) + firstWindow
-		found, err := b.window(ctx, match, from, newest, most)
+		found, err := b.window(ctx, match, from, newest, most, many)
 		if err != nil {
 			return nil, err
 		}
@@ -65,9 +76,16 @@ func (b *Bucket) List(ctx context.Context, match string, before uint64, limit in
 }
 
 // window returns what matches between two sequences. If that is more than most, it
-// returns some of it that is, unless the window is as narrow as the first.
-func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most int) (found []*message, err error) {
-	keep := func(m *message) bool {
+// returns some of it that is, unless the window is as narrow as the first. many says that the
+// stream has too many records to read a window as a whole.
+func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most int, many bool) (found []*message, err error) {
+	switch {
+	case match != ">":
+		return b.piece(ctx, match, from, to, newRoom(most))
+	case many:
+		return b.allPieces(ctx, from, to, most)
+	}
+	err = b.scan(ctx, "", from, int(to-from+1), func(m *message) bool {
 		if m.Sequence > to {
 			return false
 		}
@@ -75,21 +93,52 @@ func (b *Bucket) window(ctx context.Context, match string, from, to uint64, most
 			found = append(found, m)
 		}
 		return len(found) <= most
-	}
-	if match == ">" {
-		err = b.scan(ctx, "", from, int(to-from+1), keep)
-		return found, err
-	}
-	for ; ; from++ {
+	})
+	return found, err
+}
+
+// newRoom is for how many messages of a window are read. Where one more was, it is less than none.
+func newRoom(most int) *atomic.Int64 {
+	room := &atomic.Int64{}
+	room.Store(int64(most))
+	return room
+}
+
+// piece is window, message by message, while there is room.
+func (b *Bucket) piece(ctx context.Context, match string, from, to uint64, room *atomic.Int64) (found []*message, err error) {
+	for ; from <= to && room.Load() >= 0; from++ {
 		m, err := b.nextListed(ctx, from, b.subject(match))
-		if errors.Is(err, ErrNotFound) || err == nil && !keep(m) {
+		if errors.Is(err, ErrNotFound) || err == nil && m.Sequence > to {
 			return found, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		from = m.Sequence
+		if from = m.Sequence; !gone(m) {
+			found = append(found, m)
+			room.Add(-1)
+		}
 	}
+	return found, nil
+}
+
+// allPieces is piece of all records, several pieces at a time.
+func (b *Bucket) allPieces(ctx context.Context, from, to uint64, most int) (all []*message, err error) {
+	size, room := (to-from)/pieces+1, newRoom(most)
+	var found [pieces][]*message
+	reading, ctx := errgroup.WithContext(ctx)
+	for i := range found {
+		begin := from + uint64(i)*size
+		if begin > to {
+			break
+		}
+		reading.Go(func() (err error) {
+			found[i], err = b.piece(ctx, ">", begin, min(to, begin+size-1), room)
+			return err
+		})
+	}
+	err = reading.Wait()
+	return slices.Concat(found[:]...), err
 }
 
 // Each calls f with all records whose keys match one of those given, or with all if none is, some

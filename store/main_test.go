@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"pollbridge/internal/testkit"
 )
 
 // childDir is the variable that makes the test program a process that writes until it
@@ -19,5 +21,6 @@ func TestMain(m *testing.M) {
 		writeUntilKilled(dir, os.Getenv(childRound))
 		return
 	}
+	testkit.Together(4)
 	goleak.VerifyTestMain(m)
 }

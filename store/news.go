@@ -52,5 +52,5 @@ func (n *news) listen(ctx context.Context, j *Journal) error {
 		return err
 	}
 	n.tell() // of what came before the consumer
-	return eachMessage(ctx, consumer, func(jetstream.Msg) error { n.tell(); return nil })
+	return j.eachMessage(ctx, consumer, func(jetstream.Msg) error { n.tell(); return nil })
 }

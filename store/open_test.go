@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
 	"pollbridge/store/engine"
@@ -131,8 +133,8 @@ func TestNothingIsStoredInClear(t *testing.T) {
 	if err := errors.Join(q.Add(within(t), "a", "1", secret), q.AddAt(within(t), "a", "2", secret, time.Now().Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
-	keep(t, finals(t, s), ask(t, "planted-token"), answer(lt, "planted-answer"))
-	keep(t, finals(t, s), ask(t, "planted-token"), answer(en, strings.Repeat("planted-answer", 1<<20)))
+	keep(t, bodies(t, s), bodyOf(s, "planted-owner", "planted-name", "planted-body"))
+	keep(t, bodies(t, s), bodyOf(s, "planted-owner", "planted-name", strings.Repeat("planted-body", 1<<20)))
 	shut()
 	files := 0
 	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -172,5 +174,25 @@ func write(t testing.TB, path string, content []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, content, 0o600); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestFormatOfALaterVersion: what cannot be understood is left alone, and that of an earlier one
+// is opened.
+func TestFormatOfALaterVersion(t *testing.T) {
+	t.Parallel()
+	cfg := config(t.TempDir())
+	s, shut := open(t, cfg)
+	testkit.NoError(t, s.StoredByFormat(within(t), store.Format-1))
+	shut()
+	s, shut = open(t, cfg)
+	if format := must(s.StoredFormat(within(t)))(t); format != store.Format {
+		t.Errorf("format %d is told of what this version has written; want %d", format, store.Format)
+	}
+	testkit.NoError(t, s.StoredByFormat(within(t), store.Format+1))
+	shut()
+	_, err := teststore.Open(within(t), cfg.Engine, cfg.Config, slog.New(slog.DiscardHandler))
+	if want := fmt.Sprintf("has format %d", store.Format+1); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("Open = %v; want an error that says it %s", err, want)
 	}
 }

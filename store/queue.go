@@ -90,8 +90,14 @@ func (q *Queue) Remove(ctx context.Context, subject, name string) error {
 // not acknowledged: those that wait or are out, and those that wait for their time.
 func (q *Queue) Waiting(ctx context.Context, subject string) (now, later int, err error) {
 	if subject == "" {
-		subject = "*"
-	} else if err := checkTokens(subject); err != nil {
+		all, err := q.count(ctx, "", 1)
+		if err != nil || all == 0 {
+			return 0, 0, err
+		}
+		now, err = q.count(ctx, q.do("*", "*"), 1)
+		return now, max(0, all-now), err
+	}
+	if err := checkTokens(subject); err != nil {
 		return 0, 0, err
 	}
 	now, err = q.count(ctx, q.do(subject, "*"), 1)

@@ -109,6 +109,5 @@ func (s *Store) found(m *message, err error) (*message, error) {
 	if err != nil {
 		return nil, s.failed("read", err)
 	}
-	m.Subject = s.prefix.cut(m.Subject)
-	return m, nil
+	return s.here(m), nil
 }

@@ -1,10 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -26,4 +31,32 @@ func TestBothWaysToRead(t *testing.T) {
 	if _, err := things.Read(within(t), "a"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("read of a deleted key: %v; want ErrNotFound, of which a header tells", err)
 	}
+}
+
+// TestReadersLeaveNothing: the server has no consumer for what was read or watched until now; of a
+// stream it takes only so many.
+func TestReadersLeaveNothing(t *testing.T) {
+	t.Parallel()
+	outside := newOutside(t)
+	connection := outside.connect()
+	s := must(openShared(t, connection, outside.dir))(t)
+	b := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
+	must(b.Put(within(t), "a.1", []byte("1"), 0))(t)
+	ctx, stop := context.WithCancel(t.Context())
+	for _, match := range []string{"a.*", "nothing.*"} {
+		testkit.NoError(t, b.Each(within(t), func([]store.Record) {}, match))
+		must(b.Watch(ctx, match, func(store.Change) {}))(t)
+	}
+	server := must(must(jetstream.New(connection.Conn()))(t).Stream(within(t), "TABLE_things"))(t)
+	consumers := func() (n int) {
+		for info := range server.ListConsumers(within(t)).Info() {
+			if n++; info.Config.InactiveThreshold > 2*time.Minute {
+				t.Errorf("a consumer stays for %v where its process was killed", info.Config.InactiveThreshold)
+			}
+		}
+		return n
+	}
+	testkit.Eventually(t, "who watches has a consumer, nobody else", func() bool { return consumers() == 2 })
+	stop()
+	testkit.Eventually(t, "nobody has", func() bool { return consumers() == 0 })
 }

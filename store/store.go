@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/semaphore"
 )
 
 // Connection is a way to a server of NATS with JetStream: one inside the process
@@ -51,8 +53,11 @@ type Store struct {
 	running sync.WaitGroup
 	closed  atomic.Bool // when all that ran has ended
 
+	sending, taking *semaphore.Weighted // bound the bytes of large answers, see Answer and Ask
+
 	sweepOnce sync.Once         // later, what looks unfinished may be under way
-	keeping   [64]chan struct{} // each held by who changes the final answers of a session
+	keeping   [64]chan struct{} // each held by who changes the bodies of an owner
+	owners    *owners           // of bodies
 	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
 	writing   sync.Map          // each *writes by its stream
 
@@ -68,6 +73,8 @@ type Options struct {
 	Prefix     string // of all names at the server; may be empty
 	Replicas   int    // how many servers keep what is stored; 0: one
 	Shared     bool   // other processes use what is stored at the same time
+	Existing   bool   // fail with ErrNotFound where nothing was ever stored
+	Import     bool   // open what an import has left half, too
 }
 
 // Errors that callers branch on.
@@ -85,32 +92,46 @@ var errClosed = errors.New("store: closed")
 // to do: it was encrypted with another key. It waits no longer than ctx. The caller must
 // Close the store, and the connection after it.
 func Open(ctx context.Context, cfg Config, o Options) (*Store, error) {
-	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secrets), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas), shared: o.Shared}
+	s := &Store{cfg: cfg, log: o.Log, keys: newKeys(o.Key.secrets), conn: o.Connection, prefix: prefix(o.Prefix), replicas: max(1, o.Replicas), shared: o.Shared, owners: newOwners(cfg.Retain)}
+	s.sending, s.taking = semaphore.NewWeighted(mostLarge), semaphore.NewWeighted(mostLarge)
 	s.largest = min(maxValue, int(s.conn.Conn().MaxPayload())-aroundValue)
 	for i := range s.keeping {
 		s.keeping[i] = make(chan struct{}, 1)
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
-	if err := s.open(ctx, o.Key); err != nil {
+	if err := s.open(ctx, o); err != nil {
 		s.stop()
 		return nil, err
 	}
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context, key Key) (err error) {
+func (s *Store) open(ctx context.Context, o Options) (err error) {
 	if s.js, err = jetstream.New(s.conn.Conn()); err != nil {
 		return err
+	}
+	if o.Existing {
+		if there, err := s.isThere(ctx); err != nil || !there {
+			return cmp.Or(err, ErrNotFound)
+		}
 	}
 	if s.own, err = s.openBucket(ctx, BucketConfig{Name: "own"}, "OWN_"); err != nil {
 		return err
 	}
-	writer, err := s.checkKey(ctx, key)
+	writer, err := s.checkKey(ctx, o.Key)
 	if err != nil {
 		return err
 	}
-	if err := s.openIDs(ctx, key, writer); err != nil {
+	if err := s.checkFormat(ctx); err != nil {
 		return err
+	}
+	if err := s.openIDs(ctx, o.Key, writer); err != nil {
+		return err
+	}
+	if !o.Import {
+		if err := s.isWhole(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.own.renewIfNeedBe(ctx); err != nil { // last: with which key it was tells what ids are derived from
 		return err
@@ -138,3 +159,6 @@ func (s *Store) Close() {
 // as that key is. No two lists of parts are hashed alike.
 // It stays when another key comes before that one.
 func (s *Store) ID(prefix string, parts ...string) string { return prefix + s.keys.hash(parts...) }
+
+// Hash derives a token of a key from parts, as ID derives an id.
+func (s *Store) Hash(parts ...string) string { return s.keys.hash(parts...) }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -102,6 +103,8 @@ func (s *Store) failed(operation string, err error) error {
 		return ErrConflict
 	case errors.Is(err, nats.ErrMaxPayload):
 		return ErrTooLarge
+	case errors.Is(err, nats.ErrTimeout): // a deadline of the client's own
+		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
 	return fmt.Errorf("store: %s: %w", operation, err)
 }
@@ -149,10 +152,11 @@ func (st stream) consume(ctx context.Context, cfg jetstream.OrderedConsumerConfi
 	if err != nil {
 		return err
 	}
+	defer st.leave(consumer)
 	if info, err := st.about(ctx, consumer); err != nil || info.NumPending == 0 && end == 0 {
 		return err
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096))
+	messages, err := consumer.Messages(jetstream.PullMaxMessages(4096), jetstream.PullHeartbeat(readHeartbeat))
 	if err != nil {
 		return st.s.failed("read", err)
 	}
@@ -219,9 +223,25 @@ func (st stream) endOf(ctx context.Context, cfg jetstream.OrderedConsumerConfig)
 func (st stream) consumerFor(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
-	consumer, err := st.js.OrderedConsumer(ctx, cfg)
+	consumer, err := st.ordered(ctx, cfg)
 	return consumer, st.s.failed("read", err)
+}
+
+// idleAfter is after which time without requests the server removes a consumer of whoever was killed. Of one
+// stream it has no more than 1,000 by default.
+const idleAfter = 2 * time.Minute
+
+func (st stream) ordered(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	cfg.FilterSubjects, cfg.InactiveThreshold = st.s.prefix.subjects(cfg.FilterSubjects), idleAfter
+	return st.js.OrderedConsumer(ctx, cfg)
+}
+
+// leave has the server remove an ordered consumer, which the client does not do. It
+// waits for nothing.
+func (st stream) leave(consumer jetstream.Consumer) {
+	if info := consumer.CachedInfo(); info != nil {
+		_ = st.s.conn.Conn().Publish(jetstream.DefaultAPIPrefix+"CONSUMER.DELETE."+info.Stream+"."+info.Name, nil)
+	}
 }
 
 // about is what the server says of a consumer.
@@ -232,9 +252,14 @@ func (st stream) about(ctx context.Context, consumer jetstream.Consumer) (*jetst
 	return info, st.s.failed("read", err)
 }
 
+// readHeartbeat is how often the server says that there is nothing yet. Where it says nothing for
+// twice as long, the client takes its request for lost and asks again; but only a call that waits
+// for so long notices.
+const readHeartbeat = time.Second
+
 // nextOf waits for some messages, but not for long. left is how many more there are.
 func (s *Store) nextOf(ctx context.Context, messages jetstream.MessagesContext) (some []*message, left uint64, err error) {
-	const timeout = 2 * time.Second
+	const timeout = 3 * readHeartbeat
 	bounded, cancel := context.WithTimeout(ctx, timeout) // one for each message would cost as much as the message
 	defer cancel()
 	size := 0
@@ -276,8 +301,7 @@ func (st stream) batch(ctx context.Context, match string, from uint64, n int) (m
 		if err != nil {
 			return nil, st.s.failed("read", err)
 		}
-		m.Subject = st.s.prefix.cut(m.Subject)
-		messages = append(messages, m)
+		messages = append(messages, st.s.here(m))
 	}
 	return messages, st.s.failed("read", ctx.Err()) // the library takes that for the end
 }
@@ -288,8 +312,14 @@ func left(m *message) int {
 	return n
 }
 
-// count returns how many messages match, from a sequence on.
+// count returns how many messages match, from a sequence on, all if match is empty. Mostly there are
+// none, which a message that is not there tells for the least.
 func (st stream) count(ctx context.Context, match string, from uint64) (int, error) {
+	if _, err := st.nextListed(ctx, from, cmp.Or(match, st.subject(">"))); errors.Is(err, ErrNotFound) {
+		return 0, nil
+	} else if err != nil {
+		return 0, err
+	}
 	n := 0
 	err := st.scan(ctx, match, from, 1, func(m *message) bool {
 		n = 1 + left(m)
@@ -328,13 +358,19 @@ func (st stream) erase(ctx context.Context, sequence uint64) error {
 // bounds returns the newest and the oldest sequence that a stream may hold. The
 // newest grows only; it is 0 where nothing was ever written.
 func (st stream) bounds(ctx context.Context) (newest, oldest uint64, err error) {
+	state, err := st.state(ctx)
+	return state.LastSeq, max(1, state.FirstSeq), err
+}
+
+// state is what the server says that the stream holds.
+func (st stream) state(ctx context.Context) (jetstream.StreamState, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
 	info, err := st.js.Info(ctx)
 	if err != nil {
-		return 0, 0, st.s.failed("read", err)
+		return jetstream.StreamState{}, st.s.failed("read", err)
 	}
-	return info.State.LastSeq, max(1, info.State.FirstSeq), nil
+	return info.State, nil
 }
 
 // hear makes a consumer of what comes to the stream, in order, and waits for that no longer than
@@ -345,17 +381,17 @@ func (st stream) hear(ctx context.Context, cfg jetstream.OrderedConsumerConfig) 
 		return nil, err
 	}
 	defer cancel()
-	cfg.FilterSubjects = st.s.prefix.subjects(cfg.FilterSubjects)
-	return st.js.OrderedConsumer(ctx, cfg)
+	return st.ordered(ctx, cfg)
 }
 
-// eachMessage calls f for what a consumer hands out until f fails or ctx ends.
-func eachMessage(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Msg) error, options ...jetstream.PullMessagesOpt) error {
+// eachMessage calls f for what a consumer hands out until f fails or ctx ends. Then that is over.
+func (st stream) eachMessage(ctx context.Context, consumer jetstream.Consumer, f func(jetstream.Msg) error) error {
+	defer st.leave(consumer)
 	// The client asks for more when the next message is waited for, but not while its last
 	// request is still being sent. If all that this asked for has come by then, nothing
 	// comes again, heartbeats neither, and only their absence tells.
 	const heartbeat = 2 * time.Second
-	messages, err := consumer.Messages(append(options, jetstream.PullHeartbeat(heartbeat))...)
+	messages, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
 		return err
 	}
@@ -378,8 +414,7 @@ func (s *Store) receivedMessage(received jetstream.Msg) (m *message, left uint64
 	if err != nil {
 		return nil, 0, err
 	}
-	return &message{
-		Subject: s.prefix.cut(received.Subject()), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(),
-		Header: received.Headers(), Data: received.Data(),
-	}, place.NumPending, nil
+	return s.here(&message{
+		Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(), Header: received.Headers(), Data: received.Data(),
+	}), place.NumPending, nil
 }

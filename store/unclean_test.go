@@ -24,12 +24,13 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 	t.Parallel()
 	running := t.TempDir()
 	s, shut := open(t, config(running))
-	keep(t, finals(t, s), ask(t, "earlier"), answer(lt, "earlier"))
+	earlier := bodyOf(s, "earlier", "a", "earlier")
+	keep(t, bodies(t, s), earlier)
 	shut()
 	s, shut = open(t, config(running))
 	defer shut()
 	// The engine's index says that there is a file which is gone then.
-	if err := finals(t, s).Forget(within(t), s.SessionID(ask(t, "earlier"))); err != nil {
+	if err := bodies(t, s).Forget(within(t), earlier.Owner); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {
@@ -39,7 +40,7 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 		if err := queue(t, s, time.Minute).AddAt(within(t), "later", key, nil, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
-		keep(t, finals(t, s), ask(t, key), answer(lt, key))
+		keep(t, bodies(t, s), bodyOf(s, key, "a", key))
 	}
 	for _, torn := range []bool{false, true} {
 		killed := filepath.Join(t.TempDir(), "data")
@@ -58,7 +59,7 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 			}
 			journal(t, s)
 			queue(t, s, time.Minute)
-			finals(t, s)
+			bodies(t, s)
 			if n := len(must(bucket(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
 				t.Errorf("%d records of 20 are left", n)
 			}

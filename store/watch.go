@@ -111,7 +111,7 @@ func (w *Watcher) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return eachMessage(ctx, consumer, func(received jetstream.Msg) error {
+	return w.b.eachMessage(ctx, consumer, func(received jetstream.Msg) error {
 		m, _, err := w.b.s.receivedMessage(received)
 		if err != nil {
 			return err

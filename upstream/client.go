@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
@@ -49,6 +50,8 @@ type Client struct {
 	redirects *redirects
 	metrics   *metrics
 	held      func(*session.Variant, int, time.Duration)
+	tracer    *tracing.Tracer
+	peer      tracing.Peer
 
 	dialer   *dialer
 	polls    *fasthttp.HostClient
@@ -69,6 +72,8 @@ type Options struct {
 	// while: with 429 none of that credential, with 503 none of that session. It must not
 	// block. Nil: nobody wants to know.
 	Held func(v *session.Variant, status int, wait time.Duration)
+	// Tracer makes the spans of requests. Nil: there are none, and no field of a header says so.
+	Tracer *tracing.Tracer
 }
 
 // New makes a client of the upstream at cfg.URL; it opens no connection yet. The
@@ -96,6 +101,8 @@ func New(cfg Config, breaker BreakerConfig, o Options) (*Client, error) {
 		redirects: newRedirects(o.Log),
 		metrics:   metrics,
 		held:      o.Held,
+		tracer:    o.Tracer,
+		peer:      tracing.PeerOf(base),
 		dialer:    d,
 		polls:     newPollClient(cfg, d),
 	}

@@ -1,12 +1,8 @@
 package upstream
 
 import (
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"math"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -53,9 +49,7 @@ func (c Config) Validate() error {
 	m.Want(c.Timeout > 0, "timeout", c.Timeout, "more than 0s, such as 10s")
 	m.Want(c.MaxInflight >= 1, "max_inflight", c.MaxInflight, "at least 1")
 	m.Want(c.Rate >= 0 && !math.IsInf(c.Rate, 0), "rate", c.Rate, "polls per second, or 0 for no limit")
-	if _, err := c.roots(nil); err != nil {
-		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
-	}
+	m.Authorities("ca_file", c.CAFile)
 	if c.ProxyURL != "" {
 		m.URLWithUser("proxy_url", c.ProxyURL, "http", "https", "socks5", "socks5h")
 		if u, err := url.Parse(c.ProxyURL); err == nil && strings.Trim(u.Path, "/") != "" {
@@ -63,25 +57,6 @@ func (c Config) Validate() error {
 		}
 	}
 	return m.Err()
-}
-
-// roots adds what CAFile holds to pool, or to an empty one if that is nil. Without a
-// CAFile it returns pool.
-func (c Config) roots(pool *x509.CertPool) (*x509.CertPool, error) {
-	if c.CAFile == "" {
-		return pool, nil
-	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, check.Reason(err)
-	}
-	if pool == nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(pem) {
-		return nil, errors.New("no certificate in it")
-	}
-	return pool, nil
 }
 
 // BreakerConfig says when the upstream counts as down.

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/net/proxy"
+
+	"pollbridge/internal/check"
 )
 
 // longAgo is a deadline that ends reading and writing at once.
@@ -34,7 +36,7 @@ type dialer struct {
 }
 
 func newDialer(cfg Config, base *url.URL) (*dialer, error) {
-	roots, err := cfg.roots(nil)
+	roots, err := check.Authorities(cfg.CAFile, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
@@ -51,7 +53,7 @@ func newDialer(cfg Config, base *url.URL) (*dialer, error) {
 	// Nothing else says who vouches for the proxy, so it may be whoever does for others.
 	proxyRoots, err := x509.SystemCertPool()
 	if err == nil {
-		proxyRoots, err = cfg.roots(proxyRoots)
+		proxyRoots, err = check.Authorities(cfg.CAFile, proxyRoots)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("proxy_url: %w", err)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"pollbridge/tracing"
 )
 
 // forwardTimeout is how long a passed-through exchange may stand still, if the
@@ -46,6 +48,8 @@ type exchange struct {
 
 	interim  func(code int, header http.Header) // told of interim answers; may be nil
 	interims int                                // how many have come
+
+	span *tracing.Span
 }
 
 // newExchange makes an exchange that ends when nothing has moved for so long. leave is
@@ -75,6 +79,7 @@ func newExchange(request *http.Request, interim func(int, http.Header), silence 
 		x.stop(nil)
 		x.endUpload()
 		leave()
+		x.span.End()
 	})
 	return x
 }
@@ -162,7 +167,13 @@ type download struct {
 func (d *download) Read(p []byte) (int, error) {
 	n, err := d.ReadCloser.Read(p)
 	d.exchange.moved()
-	if cause := context.Cause(d.exchange.ctx); err != nil && err != io.EOF && cause != nil {
+	if err != nil && err != io.EOF {
+		cause := context.Cause(d.exchange.ctx)
+		if cause == nil {
+			d.exchange.span.Failed(failureOf(brokenExchange(err)))
+			return n, err
+		}
+		d.exchange.span.Failed(failureOf(cause))
 		err = cause
 	}
 	return n, err

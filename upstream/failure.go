@@ -63,6 +63,28 @@ func (f *Failure) NotSent() bool { return !f.sent }
 // whether the upstream is back.
 func (f *Failure) Soon() bool { return errors.Is(f.err, gobreaker.ErrTooManyRequests) }
 
+// Why is the reason in a word, for people.
+func (f *Failure) Why() string { return string(f.Reason) }
+
+// Wait is how long the upstream wants no poll, or is left alone; 0: it may be asked in a moment.
+func (f *Failure) Wait() time.Duration {
+	if f.RetryAfter <= time.Second {
+		return 0
+	}
+	return f.RetryAfter
+}
+
+// Crowded reports whether the upstream was not asked since too many are, or wait to be.
+func (f *Failure) Crowded() bool { return f.Reason == Overload }
+
+// HeldBack is for how long the upstream wants no polls, if it was not asked for that.
+func (f *Failure) HeldBack() time.Duration {
+	if f.Reason != HeldBack {
+		return 0
+	}
+	return f.RetryAfter
+}
+
 // Answered reports whether there is an Answer, which was given to the poll that was made:
 // one for another origin may be answered otherwise.
 func (f *Failure) Answered() bool { return f.Answer != nil }

@@ -80,6 +80,8 @@ func (c *Client) URL(target string) (*url.URL, error) {
 // interim, unless it is nil, is told of the upstream's interim answers, by another
 // goroutine; while it blocks, nothing more is read of the answer.
 //
+// Its span, which is part of the one in the request's context, ends there too.
+//
 // A request counts as in flight until the body is closed. None is sent again that the
 // upstream may have seen, but for GET, HEAD, OPTIONS and TRACE without a body.
 func (c *Client) Forward(request *http.Request, interim func(code int, header http.Header)) (response *http.Response, err error) {
@@ -97,8 +99,9 @@ func (c *Client) Forward(request *http.Request, interim func(code int, header ht
 		return nil, err
 	}
 	x := newExchange(request, interim, c.silence, leave)
+	x.trace(c)
 	if c.proxyAuth != "" {
-		x.request.Header = request.Header.Clone()
+		x.request.Header = x.request.Header.Clone()
 		x.request.Header.Set("Proxy-Authorization", c.proxyAuth)
 	}
 	start := time.Now()
@@ -114,11 +117,13 @@ func (c *Client) Forward(request *http.Request, interim func(code int, header ht
 		verdict = nothing
 	}
 	c.breaker.ended(probing, verdict, err)
-	c.metrics.observeSeconds(passthrough, time.Since(start))
+	c.metrics.observeSeconds(passthrough, time.Since(start), x.span)
 	if err != nil {
+		x.span.Failed(failureOf(err))
 		x.release()
 		return nil, err
 	}
+	x.span.Status(response.StatusCode)
 	response.Body = &download{response.Body, x}
 	return response, nil
 }

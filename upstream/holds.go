@@ -4,11 +4,12 @@ import (
 	"maps"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"pollbridge/internal/retryafter"
 )
 
 // holds remembers whose polls the upstream does not want for a while: by the
@@ -96,20 +97,9 @@ func (h *holds) check(who caller) error {
 	return nil
 }
 
-// retryAfterMost is the longest Retry-After that is believed.
-const retryAfterMost = 24 * time.Hour
-
 // retryAfter reads the field of a 429 or a 503. It is 0 without one.
 func retryAfter(response *fasthttp.Response) time.Duration {
 	if status := response.StatusCode(); status != http.StatusTooManyRequests && status != http.StatusServiceUnavailable {
-		return 0
-	}
-	value := string(response.Header.Peek(fasthttp.HeaderRetryAfter))
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return min(time.Duration(seconds)*time.Second, retryAfterMost)
-	}
-	at, err := http.ParseTime(value)
-	if err != nil {
 		return 0
 	}
 	now := time.Now()
@@ -117,5 +107,5 @@ func retryAfter(response *fasthttp.Response) time.Duration {
 	if date, err := http.ParseTime(string(response.Header.Peek(fasthttp.HeaderDate))); err == nil {
 		now = date
 	}
-	return max(0, min(at.Sub(now), retryAfterMost))
+	return retryafter.Read(string(response.Header.Peek(fasthttp.HeaderRetryAfter)), now)
 }

@@ -100,7 +100,7 @@ func TestRetryAfterAsItComes(t *testing.T) {
 		{429, []string{"Retry-After: 0"}, time.Second},
 		{429, []string{"Retry-After: -8"}, time.Second},
 		{429, []string{"Retry-After: soon"}, time.Second},
-		{429, []string{"Retry-After: 99999999999999999999"}, time.Second},
+		{429, []string{"Retry-After: 99999999999999999999"}, 24 * time.Hour},
 		{429, []string{"Retry-After: 2000000000"}, 24 * time.Hour},
 		{500, []string{"Retry-After: 8"}, time.Second},
 		{403, []string{"Retry-After: 8"}, time.Second},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -29,7 +30,7 @@ func newMetrics(registry prometheus.Registerer, host string) *metrics {
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pollbridge_upstream_request_seconds",
 			Help:    "Time from sending a request to the upstream to the end of its answer, or to the end of its header where a request passed through.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"endpoint"}),
 		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pollbridge_breaker_state",
@@ -44,20 +45,20 @@ func (m *metrics) count(endpoint, outcome string) {
 	m.requests.WithLabelValues(endpoint, outcome).Inc()
 }
 
-func (m *metrics) observeSeconds(endpoint string, took time.Duration) {
-	m.seconds.WithLabelValues(endpoint).Observe(took.Seconds())
+func (m *metrics) observeSeconds(endpoint string, took time.Duration, in *tracing.Span) {
+	tracing.Observe(m.seconds.WithLabelValues(endpoint), took.Seconds(), in.Context())
 }
 
 // forwarded is the outcome of a request that passes through.
 func forwarded(response *http.Response, err error) string {
 	if err != nil {
-		return outcome(nil, err)
+		return Outcome(nil, err)
 	}
 	return strconv.Itoa(min(max(response.StatusCode/100, 1), 5)) + "xx"
 }
 
-// outcome is the state that was observed, or the reason why none was.
-func outcome(observation *session.Observation, err error) string {
+// Outcome is the state that was observed, or the reason why none was.
+func Outcome(observation *session.Observation, err error) string {
 	if failure, ok := errors.AsType[*Failure](err); ok {
 		return string(failure.Reason)
 	}

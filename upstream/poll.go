@@ -9,6 +9,7 @@ import (
 
 	"pollbridge/internal/socket"
 	"pollbridge/session"
+	"pollbridge/tracing"
 
 	"github.com/valyala/fasthttp"
 )
@@ -47,15 +48,18 @@ func (c *Client) Poll(ctx context.Context, v *session.Variant, o session.PollOpt
 	if err == nil {
 		defer release()
 		err = c.breaker.run(who.session, func(probing bool) error {
-			start := time.Now()
-			observation, err = c.exchange(v, who, o, c.timeouts.next(who.session, start, probing))
+			start, span := time.Now(), c.begin(o.Span, v)
+			defer span.End()
+			observation, err = c.exchange(v, who, o, span, c.timeouts.next(who.session, start, probing))
 			took := time.Since(start)
 			c.timeouts.ended(who.session, err, start.Add(took), took)
-			c.metrics.observeSeconds(v.Endpoint.Name, took)
+			c.metrics.observeSeconds(v.Endpoint.Name, took, span)
+			span.Outcome(Outcome(observation, err), err != nil)
 			return err
 		})
 	}
-	c.metrics.count(v.Endpoint.Name, outcome(observation, err))
+	c.metrics.count(v.Endpoint.Name, Outcome(observation, err))
+	o.Span.Outcome(Outcome(observation, err), err != nil)
 	return observation, err
 }
 
@@ -82,16 +86,18 @@ func (c *Client) admit(ctx context.Context, who caller, client <-chan struct{}) 
 	return release, nil
 }
 
-func (c *Client) exchange(v *session.Variant, who caller, o session.PollOptions, timeout time.Duration) (*session.Observation, error) {
+func (c *Client) exchange(v *session.Variant, who caller, o session.PollOptions, span *tracing.Span, timeout time.Duration) (*session.Observation, error) {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
 	c.writePoll(request, v, o.Origin)
+	span.Context().Write(request.Header.Set)
 
 	response.Header.SetNoDefaultContentType(true)
 	if err := c.send(request, response, timeout); err != nil {
 		return nil, brokenExchange(err)
 	}
+	span.Status(response.StatusCode())
 	return c.readAnswer(v, who, o, response)
 }
 
@@ -177,7 +183,7 @@ func (c *Client) readAnswer(v *session.Variant, who caller, o session.PollOption
 		content, shared = c.contents.share(content)
 	}
 	return &session.Observation{
-		At: time.Now(), Answer: answer, Locale: int32(v.Locale), Shared: shared, Content: content,
+		At: time.Now(), Answer: answer, Locale: int32(v.Locale), Shared: shared, Poll: o.Span.Context(), Content: content,
 	}, nil
 }
 

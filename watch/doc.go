@@ -9,6 +9,8 @@
 // whomever, is durable before anybody is answered with it, and an event a moment later;
 // should the store be in trouble, it becomes one as soon as that is over.
 //
+// When sessions are polled says Schedule, which learns when they end (package hazard).
+//
 // What can happen to a watch, and what it does, is one table, in state.go. A watch ends
 // with a final state, when the upstream has not known the session for longer than
 // Config.NotFoundAfter, or at Config.Deadline, which counts from the first sight, restarts

@@ -2,8 +2,12 @@ package watch_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
@@ -59,5 +63,33 @@ func TestItemsAreTakenUpInTheEnd(t *testing.T) {
 	<-l.w.TakenUp()
 	if n := l.w.Live(); n != 0 {
 		t.Errorf("%d sessions are watched after the only one was erased", n)
+	}
+}
+
+// TestRecordsAreReadOnce where taking up the items of an earlier version fails.
+func TestRecordsAreReadOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.close()
+	l.prepare()
+	conn := l.store.Engine.Conn()
+	var records, items atomic.Int64 // how often they were asked for
+	for subject, asked := range map[string]*atomic.Int64{"$JS.API.CONSUMER.CREATE.TABLE_sessions.>": &records, "$JS.API.STREAM.INFO.QUEUE_watches": &items} {
+		_, err := conn.Subscribe(subject, func(*nats.Msg) { asked.Add(1) })
+		testkit.NoError(t, err)
+	}
+	js, err := jetstream.New(conn)
+	testkit.NoError(t, err)
+	queue := jetstream.StreamConfig{Name: "QUEUE_watches", Subjects: []string{"QUEUE_watches.>"}} // cannot be read
+	_, err = js.CreateStream(t.Context(), queue)
+	testkit.NoError(t, err)
+	testkit.NoError(t, l.w.Start())
+	testkit.Eventually(t, "items are looked for again", func() bool { return items.Load() > 2 })
+	queue.AllowDirect = true
+	_, err = js.UpdateStream(t.Context(), queue)
+	testkit.NoError(t, err)
+	testkit.Receive(t, "all is taken up", l.w.TakenUp())
+	if n := records.Load(); n != 1 {
+		t.Errorf("records were read %d times; want once", n)
 	}
 }

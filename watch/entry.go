@@ -5,6 +5,8 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/session"
+	"pollbridge/tracing"
+	"pollbridge/watch/due"
 )
 
 // entry is one session that is watched, or whose end is not durable yet. All of it is
@@ -24,15 +26,24 @@ type entry struct {
 	queued   bool                 // it waits to be settled
 	passes   bool                 // it had ended when it was first seen
 	leaves   bool                 // another replica looks after it, or will
+	counted  counted
 
 	observed time.Time // the last observation that was taken note of
+	seen     time.Time // the last one that was pending; zero: none was
 	missing  time.Time // since when the upstream does not know it; zero: it does
 	failures int       // in a row
+	failure  failure   // the last of them
 	doubted  bool      // a question with further fields was answered that it is over: ask the plain one
 
-	due   time.Time
-	place int  // in dueTimes; -1: not there
-	out   bool // a worker has it
+	due    time.Time
+	wanted time.Time        // when it would be due if the upstream took any number of polls
+	since  time.Time        // from when on it waits for that: the last observation, or failure
+	turn   due.Turn[*entry] // at that
+	out    bool             // a worker has it
+	late   time.Duration    // by how much that one began later than was wanted
+	waited bool             // a client waited when it was scheduled
+
+	begun *tracing.SpanContext // what has begun the watch; nil: that is not known
 }
 
 // change is an event that has to be made.
@@ -61,9 +72,23 @@ func (c change) withoutDocument() change {
 	return c
 }
 
+// polls reports whether the session is watched by asking v.
+func (e *entry) polls(v *session.Variant) bool {
+	return e.end == Watching && e.erased == nil && e.variant.Key() == v.Key()
+}
+
+// lived is when the session was seen; over is zero if that was not seen.
+func (e *entry) lived(over time.Time) seenTimes { return seenTimes{e.created, e.seen, over} }
+
+// newTurn has an entry be what its turn is of.
+func newTurn(e *entry) *entry {
+	e.turn.Of = e
+	return e
+}
+
 // newEntry is of a session that begins to be watched.
 func newEntry(id string, r record) *entry {
-	return &entry{id: id, record: r, begins: true, place: -1}
+	return newTurn(&entry{id: id, record: r, begins: true})
 }
 
 // note takes note of an observation, and reports whether there is something new about
@@ -82,6 +107,9 @@ func (e *entry) note(v *session.Variant, o *session.Observation, notFoundAfter t
 	}
 	if o.At.After(e.observed) {
 		e.observed = o.At
+	}
+	if o.State == session.Pending {
+		e.seen = o.At
 	}
 	seen := sighting{v, o, o.At}
 	switch {

@@ -21,9 +21,26 @@ func (w *Watcher) Due(id string) (time.Time, bool) {
 	return e.due, true
 }
 
-// AdaptiveWait is what the adaptive schedule says.
-func AdaptiveWait(interval, age time.Duration) time.Duration {
-	return Config{Schedule: Adaptive, Interval: interval}.gap(age)
+// Since is from when on a session waits for its next poll.
+func (w *Watcher) Since(id string) time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.live[id].since
+}
+
+// Workers is how many polls may be under way.
+const Workers = workers
+
+// Out counts the sessions that a worker has, or that wait for one.
+func (w *Watcher) Out() (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range w.live {
+		if e.out {
+			n++
+		}
+	}
+	return n
 }
 
 // RetryAfter is how long to wait after failures of the upstream.
@@ -109,4 +126,104 @@ func (w *Watcher) Settled() bool {
 		}
 	}
 	return len(w.takeUps) == 0
+}
+
+// Ended is told of a session that was pending until an age and over at another; 0: that was not seen.
+func (s *Schedule) Ended(v *session.Variant, pending, over time.Duration) {
+	began := time.Now()
+	seen := seenTimes{began: began, pending: began.Add(pending)}
+	if over > 0 {
+		seen.over = began.Add(over)
+	}
+	s.ended(v, sighted, seen)
+}
+
+// EndedSinceStart is Ended for a session whose start was seen.
+func (s *Schedule) EndedSinceStart(v *session.Variant, pending, over time.Duration) {
+	began := time.Now()
+	s.ended(v, started, seenTimes{began, began.Add(pending), began.Add(over)})
+}
+
+// Form is what was learnt as it is stored.
+func (s *Schedule) Form() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.appendLearnt(nil)
+}
+
+// StoredLongAgo has what was learnt be stored last so long ago that it has to be again.
+func (s *Schedule) StoredLongAgo() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stored = s.stored.Add(-renewAfter)
+}
+
+// Revision is that of what is stored.
+func (s *Schedule) Revision() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.revision
+}
+
+// Gap is how long after a poll at some age the next one is due, about.
+func (s *Schedule) Gap(v *session.Variant, age time.Duration, waited bool) time.Duration {
+	return s.gap(v, sighted, age, time.UnixMicro(504), waited)
+}
+
+// Learnt returns from how many sessions was learnt, here and elsewhere.
+func (s *Schedule) Learnt(v *session.Variant) (here, others float64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for origin := range origins {
+		l := s.learners[learnt{v.Endpoint.Name, origin}]
+		here += l.here.Sessions()
+		others += l.others.Sessions()
+	}
+	return here, others
+}
+
+// Exchange stores what was learnt and learns what others have.
+func (s *Schedule) Exchange(ctx context.Context) {
+	s.keep(ctx)
+	s.exchange(ctx)
+	s.fit()
+}
+
+// Fit makes curves of what was learnt.
+func (s *Schedule) Fit() { s.fit() }
+
+// TakeOver takes what all others have learnt for that of replicas which have gone.
+func (s *Schedule) TakeOver(ctx context.Context) {
+	s.gone = 0
+	s.Exchange(ctx)
+	s.gone = goneAfter
+}
+
+// ForgetStored has the store hold something else for a replica.
+func (s *Schedule) ForgetStored(ctx context.Context, replica string, value []byte) error {
+	_, err := s.learnt.Put(ctx, replica, value, 0)
+	return err
+}
+
+// MostBetween is how many sessions are remembered for which no request is held here.
+const MostBetween = mostBetween
+
+// Kept counts the sessions that are remembered, held or not.
+func (l *LongPolls) Kept() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.held)
+}
+
+// Recount is what States says, counted anew.
+func (w *Watcher) Recount() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	counts := map[string]int{}
+	for _, e := range w.live {
+		if e.variant != nil {
+			counts[Session{State: e.state, End: e.end}.Status()]++
+		}
+	}
+	return counts
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -21,6 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	testkit.Together(6)
 	goleak.VerifyTestMain(m)
 }
 
@@ -39,6 +41,7 @@ type lab struct {
 	share *share // nil: there is no fleet
 
 	store    *teststore.Store
+	schedule *watch.Schedule
 	w        *watch.Watcher
 	registry *prometheus.Registry
 
@@ -50,9 +53,12 @@ type lab struct {
 	mu      sync.Mutex
 	states  map[string]answer // by token; guarded by mu, as all below
 	asked   map[string]int
+	enough  time.Duration // how old an answer may be that is enough for the last question
+	serves  time.Duration // for how long the last answer does
 	erased  []string      // tokens that memory has to forget
 	handed  []handed      // to others
 	news    chan struct{} // closed at the next question
+	waited  bool          // a client waits, for each session
 }
 
 type answer struct {
@@ -105,8 +111,11 @@ func (l *lab) prepare() {
 	l.store, err = teststore.Open(l.t.Context(), teststore.In(l.dir), store.DefaultConfig(), log)
 	testkit.NoError(l.t, err)
 	l.registry = prometheus.NewRegistry()
-	l.finals.id = l.store.SessionID
+	l.finals.id = func(v *session.Variant) string { return session.ID(l.store, v) }
+	l.schedule, err = watch.NewSchedule(l.cfg, watch.ScheduleOptions{Endpoints: []string{"smartid-sign"}, Store: l.store.Store, Log: log, Registry: l.registry})
+	testkit.NoError(l.t, err)
 	options := watch.Options{
+		Schedule: l.schedule, Waited: l.isWaited,
 		Store: l.store.Store, Table: l.table, Events: l.events, Finals: l.finals, Ask: l.ask, Erase: l.erase, Retain: time.Minute, Log: log, Registry: l.registry,
 	}
 	if l.share != nil {
@@ -118,6 +127,10 @@ func (l *lab) prepare() {
 
 func (l *lab) close() {
 	l.w.Close()
+	if got, want := l.w.States(), l.w.Recount(); !maps.Equal(got, want) {
+		l.t.Errorf("States = %v; want %v", got, want)
+	}
+	l.schedule.Close()
 	if err := l.store.Close(); err != nil {
 		l.t.Errorf("store.Close = %v", err)
 	}
@@ -141,7 +154,7 @@ func (l *lab) erase(_ context.Context, v *session.Variant) error {
 }
 
 // ask answers like the cache: it tells the watcher of the observation first.
-func (l *lab) ask(ctx context.Context, v *session.Variant) (*session.Observation, error) {
+func (l *lab) ask(ctx context.Context, v *session.Variant, after time.Time) (*session.Observation, error) {
 	if l.asking != nil {
 		l.asking()
 	}
@@ -151,6 +164,7 @@ func (l *lab) ask(ctx context.Context, v *session.Variant) (*session.Observation
 	l.mu.Lock()
 	now := l.states[v.Token]
 	l.asked[v.Token]++
+	l.enough = time.Since(after)
 	close(l.news)
 	l.news = make(chan struct{})
 	l.mu.Unlock()
@@ -159,11 +173,21 @@ func (l *lab) ask(ctx context.Context, v *session.Variant) (*session.Observation
 	}
 	o := observation(now.state)
 	l.w.Observe(v, o)
+	serves := l.w.Fresh(v, o)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.serves = serves
 	return o, nil
 }
 
 func observation(state session.State) *session.Observation {
 	return &session.Observation{At: time.Now(), Answer: session.Answer{State: state}, Content: &session.Content{Status: 200, Body: []byte(`{"status":"…"}`)}}
+}
+
+func (l *lab) isWaited(*session.Variant) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waited
 }
 
 // say says what the upstream answers from now on.
@@ -173,10 +197,12 @@ func (l *lab) say(token string, state session.State) {
 	l.states[token] = answer{state: state}
 }
 
-func (l *lab) fail(token string) {
+func (l *lab) fail(token string) { l.failBy(token, errors.New("the upstream is down")) }
+
+func (l *lab) failBy(token string, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.states[token] = answer{err: errors.New("the upstream is down")}
+	l.states[token] = answer{err: err}
 }
 
 // awaitQuestions waits for a number of further questions about a token.

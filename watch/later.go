@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"pollbridge/internal/period"
 )
 
 const (
@@ -131,12 +133,7 @@ func (w *Watcher) writeRecords(ctx context.Context) bool {
 
 // pause returns false if the watcher was closed meanwhile.
 func (w *Watcher) pause(d time.Duration) bool {
-	select {
-	case <-w.ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
+	return period.Pause(w.ctx, d) == nil
 }
 
 // complain logs the first of many failures to make something durable.
@@ -147,4 +144,10 @@ func (w *Watcher) complain(e *entry, err error) {
 	w.complaints.Do(func() {
 		w.options.Log.Error("changes of watched sessions are not stored yet", "session", e.id, "error", err)
 	})
+}
+
+// storeRetryAfter is how long to wait after a number of failures in a row of the store.
+func storeRetryAfter(failures int) time.Duration {
+	const first, most = 100 * time.Millisecond, 10 * time.Second
+	return min(first<<min(failures-1, 10), most)
 }

@@ -2,11 +2,13 @@ package watch_test
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/session"
 	"pollbridge/watch"
 )
@@ -54,7 +56,7 @@ func (s *source) asked(token string) []time.Duration {
 
 // everySecond is the default, and nobody else polls.
 func everySecond(refresh watch.Refresh) watch.LongPollOptions {
-	return watch.LongPollOptions{Config: watch.DefaultConfig(), Refresh: refresh}
+	return watch.LongPollOptions{Refresh: refresh}
 }
 
 func now(context.Context) (time.Time, bool) { return time.Now(), true }
@@ -151,12 +153,12 @@ func TestNews(t *testing.T) {
 				return false
 			}
 		}
-		k.Observe(a, observed(session.Pending))
+		k.Observe(a, observed(session.Pending), false)
 		if told(first) || told(second) || told(other) {
 			t.Error("pending is no news")
 		}
 		for range 3 { // nobody receives: it must not block
-			k.Observe(a, observed(session.Succeeded))
+			k.Observe(a, observed(session.Succeeded), false)
 		}
 		if !told(first) || !told(second) {
 			t.Error("those who hold the session, in any locale, were not told")
@@ -165,16 +167,16 @@ func TestNews(t *testing.T) {
 			t.Error("told twice, or told of another session")
 		}
 		for _, state := range []session.State{session.Refused, session.NotFound, session.Unknown, session.Failed, session.Expired} {
-			if k.Observe(a, observed(state)); !told(first) {
+			if k.Observe(a, observed(state), false); !told(first) {
 				t.Errorf("%s is news", state)
 			}
 		}
 		first.Release()
-		k.Observe(a, observed(session.Succeeded))
+		k.Observe(a, observed(session.Succeeded), false)
 		if told(first) {
 			t.Error("told after the release")
 		}
-		k.Observe(variant(t, "nobody"), observed(session.Succeeded))
+		k.Observe(variant(t, "nobody"), observed(session.Succeeded), false)
 	})
 }
 
@@ -192,5 +194,188 @@ func TestCloseEndsARefreshment(t *testing.T) {
 		}
 		hold.Release() // as a request does that ends last
 		k.Hold(variant(t, "c")).Release()
+	})
+}
+
+// TestHeldSessionsTeach: sessions for which one request is held after the other, as clients do, are
+// learnt from; they are asked about seldom then, until they are likely to end.
+func TestHeldSessionsTeach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		schedule := adaptive(t, nil, "", &testkit.LogBuffer{})
+		var k *watch.LongPolls
+		began, polls, longest := time.Now(), 0, time.Duration(0)
+		var last *session.Observation
+		var v *session.Variant
+		k = watch.NewLongPolls(watch.LongPollOptions{Schedule: schedule, Refresh: func(context.Context, *session.Variant) (time.Time, bool) {
+			polls++
+			state := session.Pending
+			if time.Since(began) > 30*time.Second {
+				state = session.Succeeded
+			}
+			last = &session.Observation{At: time.Now(), Answer: session.Answer{State: state}}
+			k.Observe(v, last, false)
+			if state == session.Pending {
+				longest = max(longest, k.Fresh(v, last))
+			}
+			return last.At, true
+		}})
+		defer k.Close()
+		for i := range 100 {
+			v, began, polls, longest = variant(t, fmt.Sprint("tok", i)), time.Now(), 0, 0
+			for over := false; !over; {
+				hold := k.Hold(v)
+				select {
+				case <-hold.News():
+					over = true
+				case <-time.After(9 * time.Second):
+				}
+				hold.Release()
+			}
+			synctest.Wait()
+			switch delay := time.Since(began) - 30*time.Second; {
+			case delay > 1500*time.Millisecond:
+				t.Errorf("the end of session %d was noticed after %v", i, delay)
+			case i == 0 && (polls < 40 || longest > time.Second):
+				t.Errorf("nothing is learnt, and there were %d polls, up to %v apart", polls, longest)
+			case i == 99 && (polls > 15 || longest < 3*time.Second || longest > 5*time.Second):
+				t.Errorf("much is learnt, and there were %d polls, up to %v apart", polls, longest)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if here, _ := schedule.Learnt(v); here != 100 {
+			t.Errorf("%v sessions were learnt from, want 100", here)
+		}
+		if k.Kept() > 10 {
+			t.Errorf("%d sessions are remembered though they are over for long", k.Kept())
+		}
+	})
+}
+
+// TestHeldAndGivenUp: a session for which no request is held any more was pending for so long; one that
+// is watched, or that another replica looks after, is learnt from there.
+func TestHeldAndGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		schedule := adaptive(t, nil, "", &testkit.LogBuffer{})
+		watched, polled := variant(t, "watched"), variant(t, "polled")
+		k := watch.NewLongPolls(watch.LongPollOptions{
+			Schedule: schedule, Polled: func(v *session.Variant) bool { return v == polled },
+			Refresh: func(context.Context, *session.Variant) (time.Time, bool) { return time.Now(), true },
+		})
+		defer k.Close()
+		here, elsewhere, over := observation(session.Pending), observation(session.Pending), observation(session.Succeeded)
+		elsewhere.Elsewhere, over.Elsewhere = true, true
+		end := observation(session.Succeeded)
+		for _, given := range []struct {
+			v    *session.Variant
+			seen []*session.Observation
+		}{
+			{variant(t, "up"), []*session.Observation{here, here}},
+			{variant(t, "up-elsewhere"), []*session.Observation{elsewhere}},
+			{variant(t, "over-elsewhere"), []*session.Observation{here, over}},
+			{variant(t, "seen-elsewhere"), []*session.Observation{here, elsewhere}},
+			{variant(t, "unseen"), nil},
+			{watched, []*session.Observation{here, end}},
+			{polled, []*session.Observation{here, here}},
+		} {
+			hold := k.Hold(given.v)
+			synctest.Wait()
+			for _, o := range given.seen {
+				k.Observe(given.v, o, given.v == watched)
+			}
+			hold.Release()
+		}
+		time.Sleep(2 * time.Minute)
+		if n, _ := schedule.Learnt(watched); n != 0 {
+			t.Errorf("%v sessions were learnt from before they are forgotten", n)
+		}
+		k.Hold(variant(t, "next")).Release()
+		if n, _ := schedule.Learnt(watched); n != 1 {
+			t.Errorf("%v sessions were learnt from, want the one that was given up", n)
+		}
+	})
+}
+
+// TestHeldAtAnotherReplica: it counts as a request that is held, for a while; the session is learnt from
+// here.
+func TestHeldAtAnotherReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		schedule := adaptive(t, nil, "", &testkit.LogBuffer{})
+		began := 0
+		k := watch.NewLongPolls(watch.LongPollOptions{
+			Schedule: schedule, Refresh: func(context.Context, *session.Variant) (time.Time, bool) {
+				t.Error("who holds the request asks")
+				return time.Time{}, false
+			},
+			Began: func(*session.Variant) { began++ },
+		})
+		defer k.Close()
+		v := variant(t, "a")
+		for range 100 { // some minutes may be: clients hold one request after the other
+			k.HeldElsewhere(v)
+			time.Sleep(time.Second)
+			o := observation(session.Pending)
+			k.Observe(v, o, false)
+			if fresh := k.Fresh(v, o); fresh < 600*time.Millisecond || fresh > 800*time.Millisecond {
+				t.Errorf("fresh for %v, want less than a second by the square root of 2", fresh)
+			}
+		}
+		if !k.Waited(v) || k.Holds(v) || k.Held() != 0 || began != 1 {
+			t.Errorf("Waited %t, Holds %t, Held %d, began %d", k.Waited(v), k.Holds(v), k.Held(), began)
+		}
+		k.Observe(v, observation(session.Succeeded), false)
+		if n, _ := schedule.Learnt(v); n != 1 {
+			t.Errorf("%v sessions were learnt from, want 1", n)
+		}
+		time.Sleep(10 * time.Second)
+		if k.Waited(v) {
+			t.Error("it waits for ever")
+		}
+		time.Sleep(2 * time.Minute)
+		k.HeldElsewhere(variant(t, "b"))
+		if k.Kept() != 1 {
+			t.Errorf("%d sessions are remembered, want 1", k.Kept())
+		}
+	})
+}
+
+// TestFewAreRemembered: however many sessions requests were held for, here and elsewhere.
+func TestFewAreRemembered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		schedule := adaptive(t, nil, "", &testkit.LogBuffer{})
+		k := watch.NewLongPolls(watch.LongPollOptions{Schedule: schedule, Refresh: newSource(now).refresh})
+		defer k.Close()
+		endpoints, _ := session.Dialect("marksign")
+		table, err := session.NewTable(endpoints)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range watch.MostBetween + 20 {
+			v, err := table.Variant("smartid-sign", fmt.Sprint("tok", i), "a", "lt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i < watch.MostBetween+10 {
+				k.HeldElsewhere(v)
+			} else {
+				k.Hold(v).Release()
+			}
+		}
+		if n := k.Kept(); n > watch.MostBetween+1 {
+			t.Errorf("%d are remembered, want %d and one more at most", n, watch.MostBetween)
+		}
+	})
+}
+
+// TestAnotherReplicaSaysWhen: a held session that another one looks after is refreshed when that polls.
+func TestAnotherReplicaSaysWhen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(now)
+		k := watch.NewLongPolls(watch.LongPollOptions{Refresh: s.refresh, Serves: func(*session.Variant) (time.Duration, bool) { return 300 * time.Millisecond, true }})
+		defer k.Close()
+		k.Hold(variant(t, "a"))
+		time.Sleep(3*time.Second + time.Millisecond)
+		if n := len(s.asked("a")); n != 11 {
+			t.Errorf("refreshed %d times in 3s, want 11", n)
+		}
 	})
 }

@@ -47,12 +47,9 @@ func sameAnswer(a, b *session.Observation) bool {
 
 // storedPending is a pending answer as it is stored, without its time.
 type storedPending struct {
-	Locale    string      `json:"locale,omitempty"`
-	Localized bool        `json:"localized,omitempty"`
-	Code      int32       `json:"code,omitempty"`
-	Status    int         `json:"status"`
-	Header    [][2][]byte `json:"header,omitempty"`
-	Body      []byte      `json:"body"`
+	Locale string `json:"locale,omitempty"`
+	session.WrittenHead
+	Body []byte `json:"body"`
 }
 
 // appendPending appends o, which is an answer to v, with its length. It may be nil.
@@ -60,13 +57,7 @@ func appendPending(dst []byte, v *session.Variant, o *session.Observation) []byt
 	if o == nil {
 		return append(dst, 0)
 	}
-	stored := storedPending{
-		Locale: v.Endpoint.Locales[o.Locale].Name, Localized: o.Localized, Code: o.Code, Status: o.Status, Body: o.Body,
-	}
-	for _, field := range o.Header {
-		stored.Header = append(stored.Header, [2][]byte{field.Name, field.Value})
-	}
-	answer, _ := json.Marshal(stored)
+	answer, _ := json.Marshal(storedPending{Locale: v.Endpoint.Locales[o.Locale].Name, WrittenHead: session.WriteHead(o), Body: o.Body})
 	encoded := append(binary.AppendVarint(nil, o.At.UnixNano()), answer...)
 	return append(binary.AppendUvarint(dst, uint64(len(encoded))), encoded...)
 }
@@ -111,10 +102,7 @@ func (p *pendingAnswers) answer(stored []byte) (answer pendingAnswer, ok bool) {
 	if json.Unmarshal(stored, &answer.storedPending) != nil {
 		return answer, false
 	}
-	answer.content = &session.Content{Status: answer.Status, Body: answer.Body}
-	for _, field := range answer.storedPending.Header {
-		answer.content.Header = append(answer.content.Header, session.Field{Name: field[0], Value: field[1]})
-	}
+	answer.content = answer.Content(answer.Body)
 	if p.known == nil || len(p.known) >= mostContents {
 		p.known = map[string]pendingAnswer{}
 	}
@@ -125,11 +113,11 @@ func (p *pendingAnswers) answer(stored []byte) (answer pendingAnswer, ok bool) {
 // Pending returns the last pending answer to v that is kept with its watch, unless the upstream
 // has said something else since. It is nil if there is none.
 func (w *Watcher) Pending(v *session.Variant) *session.Observation {
-	id := w.store.SessionID(v)
+	id := session.ID(w.store, v)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	e, known := w.live[id]
-	if !known || e.end != Watching || e.erased != nil || !e.missing.IsZero() || e.variant.Key() != v.Key() {
+	if !known || !e.polls(v) || !e.missing.IsZero() {
 		return nil
 	}
 	return e.pending

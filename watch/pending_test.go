@@ -65,6 +65,24 @@ func TestAPendingAnswerSurvivesARestart(t *testing.T) {
 	}
 }
 
+// TestAPendingAnswerAmongClocks: how old it is says a replica whose clock is another one.
+func TestAPendingAnswerAmongClocks(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	l.fail("tok")
+	const ahead = 10 * time.Minute // the servers' clock is, of the first one's
+	l.store.SetClock(ahead)
+	seen := waiting(time.Now(), "seen")
+	l.w.Observe(l.variant("tok"), seen)
+	l.wantPending("tok", seen)
+	l.restart()
+	<-l.w.TakenUp()
+	now := *seen
+	now.At = seen.At.Add(ahead)
+	l.wantPending("tok", &now)
+}
+
 // TestPollsAreNoWrites: the same answer again is none, and one that always changes is
 // one now and then.
 func TestPollsAreNoWrites(t *testing.T) {

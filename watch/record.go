@@ -51,6 +51,7 @@ type record struct {
 	// announced means that the event of its first state is durable. If it is not said, it
 	// may be, all the same.
 	announced        bool
+	from             origin // what created is
 	created, changed time.Time
 	// pending is what the upstream last said while the session was pending, if that is
 	// known; see keepPending.
@@ -73,6 +74,11 @@ var errRecord = errors.New("watch: not a session record")
 // at is the record with its times by a clock that is so far ahead.
 func (r record) at(ahead time.Duration) record {
 	r.created, r.changed = r.created.Add(ahead), r.changed.Add(ahead)
+	if r.pending != nil && ahead != 0 {
+		o := *r.pending
+		o.At = o.At.Add(ahead)
+		r.pending = &o
+	}
 	return r
 }
 
@@ -82,7 +88,7 @@ func (r record) append(dst []byte) []byte {
 		announced = 1
 	}
 	dst = append(dst, recordVersion, byte(r.end), announced)
-	dst = binary.AppendUvarint(dst, 0) // told watches of one session apart, once
+	dst = binary.AppendUvarint(dst, uint64(r.from)) // told watches of one session apart, once
 	dst = binary.AppendVarint(dst, r.created.UnixNano())
 	dst = binary.AppendVarint(dst, r.changed.UnixNano())
 	name := r.state.String()
@@ -107,9 +113,10 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 	}
 	r := record{end: End(value[1]), announced: value[2] == 1}
 	in := fields{rest: value[3:]}
-	in.uvarint()
+	if in.uvarint() == uint64(started) {
+		r.from = started
+	}
 	r.created, r.changed = time.Unix(0, in.varint()), time.Unix(0, in.varint())
-	r = r.at(-w.store.Ahead())
 	r.state = session.StateNamed(string(in.sized())) // its length has one byte: it is short
 	var pending []byte
 	if version != firstRecordVersion {
@@ -122,7 +129,7 @@ func (w *Watcher) readRecord(value []byte) (record, error) {
 	if r.variant, err = w.options.Table.ReadDurable(in.rest); err == nil {
 		r.pending = w.pending.read(r.variant, pending)
 	}
-	return r, err
+	return r.at(-w.store.Ahead()), err
 }
 
 // fields reads what is encoded one after the other. What it returns is of no use if wrong is

@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"pollbridge/session"
+	"pollbridge/tracing"
 )
 
-// mostHeldUp bounds how long an observation is held up so that it can be made durable.
+// mostHeldUp bounds how long an observation is held up so that it can be made durable; less
+// where the store is known to hang.
 const mostHeldUp = 2 * time.Second
 
 // Watch begins to watch v's session, whoever wants to know, and returns what is known
@@ -19,8 +21,8 @@ const mostHeldUp = 2 * time.Second
 func (w *Watcher) Watch(ctx context.Context, v *session.Variant) (Session, error) {
 	for {
 		now := time.Now()
-		begun := newEntry(w.store.SessionID(v), newRecord(v, session.Unknown, now))
-		begun.due = now
+		begun := newEntry(session.ID(w.store, v), newRecord(v, session.Unknown, now))
+		begun.due, begun.begun = now, tracing.In(ctx).Context()
 		e, err := w.register(ctx, begun)
 		if err == nil {
 			err = w.settleAndKeep(ctx, e)
@@ -70,7 +72,8 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 	}
 	now := time.Now()
 	begun := newEntry(subject.Session, newRecord(v, session.Pending, now))
-	begun.due = now.Add(w.cfg.gap(0))
+	begun.from, begun.begun = started, tracing.In(ctx).Context()
+	begun.due = now.Add(w.options.Schedule.gap(v, started, 0, now, false))
 	w.mu.Lock()
 	e, err := w.enter(begun, false)
 	w.mu.Unlock()
@@ -88,20 +91,24 @@ func (w *Watcher) Started(ctx context.Context, v *session.Variant) error {
 //
 // An answer that does not show that the session exists begins no watch: anybody could
 // have made up its token.
-func (w *Watcher) Observe(v *session.Variant, o *session.Observation) {
-	id := w.store.SessionID(v)
+//
+// It reports whether the session was watched before: then the schedule learns from its watch.
+func (w *Watcher) Observe(v *session.Variant, o *session.Observation) (watched bool) {
+	id := session.ID(w.store, v)
 	e, news := w.observe(id, v, o, false)
+	watched = e != nil
 	if e == nil && (o.State.Final() || o.State == session.Pending) && w.options.Events.Wanted(w.subject(id, v)) {
 		e, news = w.observe(id, v, o, true)
 	}
 	if !news {
-		return
+		return watched
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), mostHeldUp)
+	ctx, cancel := w.patience.Context(context.Background(), mostHeldUp)
 	defer cancel()
 	if err := w.settleAndKeep(ctx, e); err != nil {
 		w.complain(e, err)
 	}
+	return watched
 }
 
 // observe has the session's entry take note of an observation, and reports whether there is
@@ -116,6 +123,7 @@ func (w *Watcher) observe(id string, v *session.Variant, o *session.Observation,
 		return nil, false
 	default:
 		e = newEntry(id, newRecord(v, session.Unknown, o.At))
+		e.begun = o.Poll
 		if _, err := w.enter(e, o.State.Final()); err != nil {
 			w.refused(id, err)
 			return nil, false
@@ -124,15 +132,19 @@ func (w *Watcher) observe(id string, v *session.Variant, o *session.Observation,
 	if e.end == Final && o.State.Final() && o.State != e.state {
 		w.options.Log.Info("another final answer about a session that has ended: the first one counts", "session", id, "state", e.state.String(), "ignored", o.State.String())
 	}
-	news = e.note(v, o, w.cfg.NotFoundAfter) || !known
-	// A client's poll is as good as ours, if it asks the same.
-	asked := e.variant != nil && v.Key() == e.variant.Key()
+	news = w.note(e, v, o) || !known
+	// A client's poll is as good as ours, if it asks the same: after failures, too, and while a worker is
+	// about to ask.
+	asked := e.variant != nil && v.Key() == e.variant.Key() && !o.At.Before(e.observed)
+	if asked {
+		e.failures, e.failure = 0, failure{}
+	}
 	switch {
 	case e.end != Watching:
 	case !known: // it may turn out to have ended
-		e.due = w.nextDue(e, o)
-	case news || e.doubted || asked && e.place >= 0 && e.failures == 0:
-		w.schedule(e, w.nextDue(e, o))
+		e.due = w.nextDue(e, o.At)
+	case news || e.doubted || asked && (e.out || e.turn.Waits()):
+		w.schedule(e, w.nextDue(e, o.At))
 	}
 	return e, news
 }
@@ -154,7 +166,7 @@ func (w *Watcher) enter(e *entry, passes bool) (*entry, error) {
 	case !passes && w.ctx.Err() != nil:
 		return nil, ErrClosed
 	}
-	w.live[e.id] = e
+	w.add(e)
 	if passes {
 		e.passes = true
 		w.passing++

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"pollbridge/session"
 	"pollbridge/store"
@@ -72,6 +73,9 @@ func (w *Watcher) unwritten(status string, limit int) (found []Session) {
 // mostLookedAt bounds how many sessions one call of List looks at.
 const mostLookedAt = 10_000
 
+// listedAtOnce is how many sessions are read at once where few of them may be wanted.
+const listedAtOnce = 500
+
 // List returns up to limit sessions, the ones that changed last first. status is what
 // [Session.Status] says, or empty for all. before is where the page before ended, 0 for the first
 // one. next is 0 at the end; a page may be shorter than limit, even empty, and yet not
@@ -84,8 +88,12 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 			page = append(page, s)
 		}
 	}
+	each := limit
+	if status != "" {
+		each = max(limit, listedAtOnce)
+	}
 	for looked := 0; looked < mostLookedAt; {
-		rows, err := w.sessions.List(ctx, before, limit)
+		rows, err := w.sessions.List(ctx, before, each)
 		if err != nil {
 			return nil, 0, fmt.Errorf("watch: %w", err)
 		}
@@ -105,7 +113,7 @@ func (w *Watcher) List(ctx context.Context, status string, before uint64, limit 
 				return page, before, nil
 			}
 		}
-		if len(rows) < limit {
+		if len(rows) < each {
 			return page, 0, nil
 		}
 		looked += len(rows)
@@ -226,11 +234,14 @@ func (w *Watcher) stop(ctx context.Context, id string) (*entry, error) {
 		e, known := w.live[id]
 		if !known {
 			e = newEntry(id, record{})
-			w.live[id] = e
+			w.add(e)
 		}
 		busy := e.erased
 		if busy == nil {
 			e.erased, busy = make(chan struct{}), e.settling
+			if e.variant != nil && e.end == Watching {
+				w.options.Schedule.ended(e.variant, e.from, e.lived(time.Time{}))
+			}
 			if busy == nil {
 				return e, nil
 			}

@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"container/heap"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +38,9 @@ func (w *Watcher) settle(ctx context.Context, e *entry, until level) error {
 		ctx = store.Unhurried(ctx)
 	}
 	for step := w.nextStep(e, until); step != nil; step = w.nextStep(e, until) {
+		if w.options.Share != nil && !w.options.Share.Current() {
+			return errNotCurrent
+		}
 		if e.settling == nil {
 			settled := make(chan struct{})
 			e.settling = settled
@@ -47,6 +49,7 @@ func (w *Watcher) settle(ctx context.Context, e *entry, until level) error {
 		bounded, cancel := context.WithTimeout(ctx, mostOfStep)
 		err := step(w, bounded, e)
 		cancel()
+		w.patience.Told(err)
 		if err != nil {
 			w.metrics.failed.Inc()
 			return fmt.Errorf("watch: %w", err)
@@ -54,6 +57,9 @@ func (w *Watcher) settle(ctx context.Context, e *entry, until level) error {
 	}
 	return nil
 }
+
+// errNotCurrent is why nothing is written: others may have erased the session meanwhile.
+var errNotCurrent = errors.New("watch: it is not known yet what other processes have done")
 
 // unlocked calls f, which may block, without the lock. It needs the lock.
 func (w *Watcher) unlocked(f func() error) error {
@@ -96,8 +102,12 @@ func (w *Watcher) settleAndKeep(ctx context.Context, e *entry) error {
 // keep makes sure that an entry becomes due, unless a worker has it or it has ended. It needs
 // the lock.
 func (w *Watcher) keep(e *entry) {
-	if e.end == Watching && e.erased == nil && e.place < 0 && !e.leaves {
+	switch {
+	case e.end != Watching, e.erased != nil, e.turn.Waits(), e.leaves:
+	case e.since.IsZero():
 		w.schedule(e, e.due)
+	default:
+		w.awaitDue(e)
 	}
 }
 
@@ -224,11 +234,9 @@ func (w *Watcher) isGone(e *entry) bool { return w.live[e.id] != e }
 
 // remove forgets an entry. It needs the lock.
 func (w *Watcher) remove(e *entry) {
-	if e.place >= 0 {
-		heap.Remove(&w.due, e.place)
-	}
+	w.due.Remove(&e.turn)
 	if w.live[e.id] == e {
-		delete(w.live, e.id)
+		w.drop(e)
 		if e.passes {
 			w.passing--
 		}

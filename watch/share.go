@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"container/heap"
 	"context"
 	"slices"
 	"sync"
@@ -18,6 +17,8 @@ type Share interface {
 	// session is its own, though it may not know for the moment whether others think so.
 	Holds(sessionID string) bool
 	Owns(sessionID string) bool
+	// Current reports whether this process knows what others have done so far.
+	Current() bool
 }
 
 // Slot is some of the sessions of a fleet.
@@ -60,9 +61,7 @@ func (w *Watcher) End(slots []int) {
 		}
 		entries = append(entries, e)
 		e.leaves = true
-		if e.place >= 0 {
-			heap.Remove(&w.due, e.place)
-		}
+		w.due.Remove(&e.turn)
 	}
 	for _, slot := range slots {
 		delete(w.complete, slot)
@@ -117,11 +116,24 @@ func (w *Watcher) handOn(e *entry) {
 	if e.variant == nil || e.erased != nil { // it is not watched
 		return
 	}
-	o := e.pending
+	o, at := e.pending, e.created
 	for _, c := range e.owed {
 		if c.observation != nil {
 			o = c.observation
 		}
 	}
-	w.options.HandOn(e.variant, o)
+	if o != nil {
+		at = o.At
+	}
+	w.options.HandOn(e.variant, o, at)
+}
+
+// Erased is told that another process has erased a session, which this one did not hear of then: what
+// is known of it here is forgotten, and nobody told of it.
+func (w *Watcher) Erased(id string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if e, live := w.live[id]; live && e.erased == nil {
+		w.remove(e)
+	}
 }

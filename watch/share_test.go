@@ -22,6 +22,19 @@ type share struct {
 	replica string // guarded by mu, as all below
 	owned   map[int]bool
 	fenced  bool
+	cutOff  bool
+}
+
+func (s *share) Current() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.cutOff
+}
+
+func (s *share) cut(off bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cutOff = off
 }
 
 func (s *share) Replica() string {
@@ -60,12 +73,13 @@ func (s *share) fence(fenced bool) {
 type handed struct {
 	token string
 	o     *session.Observation
+	at    time.Time
 }
 
-func (l *lab) handOn(v *session.Variant, o *session.Observation) {
+func (l *lab) handOn(v *session.Variant, o *session.Observation, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.handed = append(l.handed, handed{v.Token, o})
+	l.handed = append(l.handed, handed{v.Token, o, at})
 }
 
 func (l *lab) handedOn() []handed {
@@ -397,4 +411,42 @@ func TestRecentEndsOfOneSlot(t *testing.T) {
 	if _, err := l.w.Get(t.Context(), l.id(other)); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v", err)
 	}
+}
+
+// TestErasedElsewhere: what was seen before somebody else erased a session, and could not be stored,
+// never is.
+func TestErasedElsewhere(t *testing.T) {
+	t.Parallel()
+	l := newShared(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	token, left := l.in(0, "a"), l.in(0, "left")
+	id := l.watch(token).ID
+	l.watch(left)
+	l.share.cut(true)
+	o := observation(session.Succeeded)
+	l.w.Observe(l.variant(token), o)
+	l.w.Observe(l.variant(left), o)
+	testkit.NoError(t, l.w.Forget(t.Context(), id))
+	l.w.Erased(id)
+	l.end(0)
+	if all := l.handedOn(); len(all) != 1 || all[0].token != left || !all[0].at.Equal(o.At) {
+		t.Errorf("handed on: %+v; want the one that was not erased", all)
+	}
+	l.share.cut(false)
+	if n := l.watched(); n != 1 || l.w.Live() != 0 {
+		t.Errorf("%d are stored, %d live", n, l.w.Live())
+	}
+	l.quiet()
+}
+
+// TestWhatWasSeenWhileCutOff is stored once it is known what others have done.
+func TestWhatWasSeenWhileCutOff(t *testing.T) {
+	t.Parallel()
+	l := newShared(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	token := l.in(0, "a")
+	l.watch(token)
+	l.share.cut(true)
+	l.w.Observe(l.variant(token), observation(session.Succeeded))
+	l.quiet()
+	l.share.cut(false)
+	l.next(event.TypeSucceeded)
 }

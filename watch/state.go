@@ -66,6 +66,7 @@ const mostDone = 16
 // take does to a watch what an input does, and reports whether there is something new to
 // be made durable.
 func (e *entry) take(in input, s sighting) (news bool) {
+	defer e.recount()
 	if e.revision == 0 && len(e.done) < mostDone {
 		e.done = append(e.done, done{in, s})
 	}
@@ -105,6 +106,7 @@ func (e *entry) meet(known record, revision uint64) {
 	inputs := e.done
 	e.record, e.revision = known, revision
 	e.stored, e.done, e.owed, e.dirty, e.begins = known.pending, nil, nil, false, false
+	e.recount()
 	for _, done := range inputs {
 		e.take(done.input, done.sighting)
 	}

@@ -72,18 +72,23 @@ func (w *Watcher) takeUp(t *takeUp) {
 
 // takeUpAll returns false if the watcher was closed meanwhile.
 func (w *Watcher) takeUpAll(t *takeUp) bool {
-	return w.insist(func() error { return w.takeUpRecords(t) }) && (w.options.Share != nil || w.insist(w.takeUpItems))
+	const cannot = "watches cannot be taken up yet"
+	return w.insist(cannot, func() error { return w.takeUpRecords(t) }) && (w.options.Share != nil || w.insist(cannot, w.takeUpItems))
 }
 
-// insist calls f until it succeeds, and returns false if the watcher was closed meanwhile.
-func (w *Watcher) insist(f func() error) bool {
+// insist calls f until it succeeds, and returns false if the watcher was closed meanwhile. Of its
+// errors the log says what cannot be done.
+func (w *Watcher) insist(cannot string, f func() error) bool {
 	for {
 		err := f()
 		if err == nil {
 			return true
 		}
+		if w.ctx.Err() != nil {
+			return false
+		}
 		w.complaints.Do(func() {
-			w.options.Log.Error("watches cannot be taken up yet", "error", err)
+			w.options.Log.Error(cannot, "error", err)
 		})
 		if !w.pause(againAfter) {
 			return false
@@ -120,7 +125,7 @@ func (w *Watcher) takeUpSome(t *takeUp, rows []store.Record, told marks) {
 		if w.live[e.id] != nil || !concerns {
 			continue // somebody was quicker
 		}
-		w.live[e.id] = e
+		w.add(e)
 		w.sights.newest = max(w.sights.newest, e.revision)
 		if len(e.owed) > 0 {
 			w.sights.behind[e] = e.revision - 1
@@ -146,7 +151,10 @@ func (w *Watcher) resumed(row store.Record, told bool) *entry {
 		w.options.Log.Error("watch cannot be resumed", "session", row.Key, "error", err)
 		return nil
 	}
-	e := &entry{id: row.Key, record: known, revision: row.Revision, stored: known.pending, place: -1}
+	e := newTurn(&entry{id: row.Key, record: known, revision: row.Revision, stored: known.pending})
+	if known.pending != nil {
+		e.seen = known.pending.At
+	}
 	if known.state == session.Pending && known.pending != nil {
 		if e.announced = e.announced || told; !e.announced {
 			e.owed = []change{{kind: event.TypePending, state: session.Pending, observation: known.pending, at: known.changed}}
@@ -187,7 +195,7 @@ func (w *Watcher) begun(e *entry) *entry {
 	if first, live := w.live[e.id]; live {
 		return first
 	}
-	w.live[e.id] = e
+	w.add(e)
 	w.schedule(e, time.Now())
 	return e
 }
@@ -204,22 +212,13 @@ func (w *Watcher) tellEnds(t *takeUp) {
 		_, concerns := w.concerns(t, id)
 		return concerns
 	}
-	for {
-		err := w.options.Finals.Recent(w.ctx, untoldFor, wanted, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
-		if err == nil || w.ctx.Err() != nil {
-			return
-		}
-		w.complaints.Do(func() {
-			w.options.Log.Error("final answers of which nobody was told cannot be looked for yet", "error", err)
-		})
-		if !w.pause(againAfter) {
-			return
-		}
-	}
+	w.insist("final answers of which nobody was told cannot be looked for yet", func() error {
+		return w.options.Finals.Recent(w.ctx, untoldFor, wanted, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
+	})
 }
 
 func (w *Watcher) tellEnd(t *takeUp, v *session.Variant, o *session.Observation) {
-	id := w.store.SessionID(v)
+	id := session.ID(w.store, v)
 	known, _, err := w.read(w.ctx, id)
 	if err == nil && known.end == Final || w.ctx.Err() != nil {
 		return

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,8 +10,11 @@ import (
 	"time"
 
 	"pollbridge/event"
+	"pollbridge/internal/patience"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/tracing"
+	"pollbridge/watch/due"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
@@ -29,15 +33,16 @@ type Events interface {
 	EraseSession(ctx context.Context, sessionID string) error
 }
 
-// Finals keeps final answers; see store.Finals.
+// Finals keeps final answers; see package finals.
 type Finals interface {
 	Recent(ctx context.Context, before time.Duration, wanted func(sessionID string) bool, read func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error
 	Forget(ctx context.Context, sessionID string) error
 }
 
 // Ask brings the observation of a session up to date: the one door to the upstream,
-// through the cache. It fails where there is none, or only one that is out of date.
-type Ask func(ctx context.Context, v *session.Variant) (*session.Observation, error)
+// through the cache. It fails where there is none, or only one that is out of date. One that was
+// made no later than after is not enough.
+type Ask func(ctx context.Context, v *session.Variant, after time.Time) (*session.Observation, error)
 
 // Options is what a Watcher needs besides its configuration. All of it is needed where nothing
 // else is said.
@@ -49,13 +54,20 @@ type Options struct {
 	Ask    Ask
 	// Erase makes memory forget what it knows about a question, in all processes.
 	Erase    func(context.Context, *session.Variant) error
+	Schedule *Schedule // nil: a fixed one, as configured
+	// Waited reports whether a client waits for v's session, in a request that is held. It is asked
+	// with the watcher's lock. Nil: nobody does.
+	Waited   func(v *session.Variant) bool
+	Rate     float64       // polls a second that the upstream takes; 0: any number
 	Retain   time.Duration // how long a session is kept after its end
 	Log      *slog.Logger
 	Registry prometheus.Registerer
-	Share    Share // nil: all sessions are looked after here
+	Patience *patience.Patience // with the store; nil: nobody else waits for it
+	Share    Share              // nil: all sessions are looked after here
+	Tracer   *tracing.Tracer    // makes the spans of polls; nil: there are none
 	// HandOn has whoever looks after a session know what was seen of it here, or, where that is
-	// nil, that it is to be watched. It does not wait. Nil where Share is.
-	HandOn func(*session.Variant, *session.Observation)
+	// nil, that it is to be watched, and since when. It does not wait. Nil where Share is.
+	HandOn func(v *session.Variant, o *session.Observation, at time.Time)
 }
 
 // Errors that callers branch on.
@@ -80,10 +92,12 @@ type Watcher struct {
 	marks    *store.Bucket
 	metrics  *metrics
 	pending  pendingAnswers
+	patience *patience.Patience
 
 	ctx     context.Context // ends when the watcher is closed
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
+	pace    *rate.Limiter // of polls; nil: there is no limit
 	wake    chan struct{} // something became due earlier
 	work    chan *entry
 	first   *takeUp // of all watches of before; nil in a fleet
@@ -92,8 +106,9 @@ type Watcher struct {
 
 	mu       sync.Mutex
 	live     map[string]*entry // by the session's id; guarded by mu, as what it points to
-	due      dueTimes          // guarded by mu, as all below
-	untold   []*entry          // have events to be made that nobody waits for
+	states   stateCounts       // of live; guarded by mu, as all below
+	due      *due.Queue[*entry]
+	untold   []*entry // have events to be made that nobody waits for
 	sights   firstSights
 	more     *sync.Cond           // of untold, or the end
 	unstored map[*entry]struct{}  // have records to be stored that nobody waits for
@@ -120,10 +135,19 @@ const (
 func New(cfg Config, o Options) (*Watcher, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), opening)
 	defer cancel()
+	if o.Schedule == nil {
+		o.Schedule = fixedSchedule(cfg)
+	}
+	if o.Waited == nil {
+		o.Waited = func(*session.Variant) bool { return false }
+	}
 	w := &Watcher{
-		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry),
+		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry), patience: cmp.Or(o.Patience, &patience.Patience{}),
 		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, takeUps: map[*takeUp]struct{}{}, complete: map[int]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
+	}
+	if w.due = due.New[*entry](nil); o.Schedule.adaptive() {
+		w.due, w.pace = due.New(w.worth), newPace(o)
 	}
 	w.more, w.sights.behind = sync.NewCond(&w.mu), map[*entry]uint64{}
 	var err error
@@ -221,13 +245,7 @@ func (w *Watcher) Live() int {
 func (w *Watcher) States() map[string]int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	counts := map[string]int{}
-	for _, e := range w.live {
-		if e.variant != nil { // nil: it is being erased
-			counts[Session{State: e.state, End: e.end}.Status()]++
-		}
-	}
-	return counts
+	return w.states.byStatus()
 }
 
 // Polls reports whether v's session is watched by asking just that: whoever waits for news of
@@ -235,8 +253,8 @@ func (w *Watcher) States() map[string]int {
 func (w *Watcher) Polls(v *session.Variant) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	e, known := w.live[w.store.SessionID(v)]
-	return known && e.end == Watching && e.erased == nil && e.variant.Key() == v.Key()
+	e, known := w.live[session.ID(w.store, v)]
+	return known && e.polls(v)
 }
 
 // Wants reports whether anybody wants to know about v's session. It asks memory only.
@@ -244,7 +262,7 @@ func (w *Watcher) Wants(v *session.Variant) bool { return w.options.Events.Wante
 
 // Subject is what events about v's session are about.
 func (w *Watcher) Subject(v *session.Variant) event.Subject {
-	return w.subject(w.store.SessionID(v), v)
+	return w.subject(session.ID(w.store, v), v)
 }
 
 func (w *Watcher) subject(id string, v *session.Variant) event.Subject {

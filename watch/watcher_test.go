@@ -389,7 +389,7 @@ func TestStartedSessionsAreWatchedWhereWanted(t *testing.T) {
 // TestAClientsPollCounts: it postpones the next one of the watch.
 func TestAClientsPollCounts(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, func(l *lab) { l.cfg.Interval, l.cfg.Deadline = time.Hour, 10*time.Hour })
+	l := newLab(t, func(l *lab) { l.cfg.Schedule, l.cfg.Interval, l.cfg.Deadline = watch.Fixed, time.Hour, 10*time.Hour })
 	l.say("tok", session.Pending)
 	s := l.watch("tok")
 	l.next(event.TypePending)
@@ -410,15 +410,7 @@ func TestAClientsPollCounts(t *testing.T) {
 	}
 }
 
-func TestSchedules(t *testing.T) {
-	for age, want := range map[time.Duration]time.Duration{
-		0: 2 * time.Second, 4 * time.Second: 2 * time.Second, 5 * time.Second: time.Second, 59 * time.Second: time.Second,
-		time.Minute: 2 * time.Second, 3 * time.Minute: 5 * time.Second, time.Hour: 5 * time.Second,
-	} {
-		if got := watch.AdaptiveWait(time.Second, age); got != want {
-			t.Errorf("adaptive, %v old: %v, want %v", age, got, want)
-		}
-	}
+func TestRetries(t *testing.T) {
 	for failures, want := range map[int]time.Duration{1: time.Second, 2: 2 * time.Second, 3: 3 * time.Second, 100: 3 * time.Second} {
 		if got := watch.RetryAfter(time.Second, failures); got != want {
 			t.Errorf("after %d failures: %v, want %v", failures, got, want)

@@ -44,6 +44,7 @@ func (l *hooked) start() {
 func (l *hooked) stop() {
 	l.w.Close()
 	l.service.Close()
+	l.schedule.Close()
 	testkit.NoError(l.t, l.store.Close())
 }
 

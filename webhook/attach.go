@@ -22,7 +22,7 @@ func (s *Service) Attach(ctx context.Context, subject event.Subject, o AttachOpt
 	if !store.IsID(subject.Session) {
 		return Subscription{}, &FieldError{"session", "must be the id of a session, ses_…"}
 	}
-	sub := draft(Subscription{
+	sub := draft(s.store.Now(), Subscription{
 		ID: s.store.ID("sub_", subject.Session, o.URL), URL: o.URL, Events: o.Events, Session: subject.Session,
 		IncludeFile: o.IncludeFile, Headers: o.Headers, Signature: o.Signature, Secret: o.Secret, Bound: true,
 	})

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"time"
 
 	"pollbridge/event"
 	"pollbridge/store"
@@ -86,7 +85,7 @@ func (a *attached) takeOver(ctx context.Context, attached *subscription, secretM
 			return errUnchanged
 		}
 		if secret := sub.Secret; !secretMade && secret != attached.Secret {
-			sub.rotate(time.Now())
+			sub.rotate(a.subs.store.Now())
 			sub.Secret = attached.Secret
 		}
 		sub.IncludeFile, sub.Signature, sub.Events, sub.Headers = attached.IncludeFile, attached.Signature, attached.Events, attached.Headers

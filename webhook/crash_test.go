@@ -40,6 +40,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	testkit.Together(4)
 	goleak.VerifyTestMain(m)
 }
 

@@ -59,3 +59,20 @@ func TestDeletedAndKilled(t *testing.T) {
 		t.Error("it is deleted once more")
 	}
 }
+
+// TestAttachedAgainWhileItEnds: what is attached anew, when its deletion was already found, has its
+// delivery.
+func TestAttachedAgainWhileItEnds(t *testing.T) {
+	t.Parallel()
+	r := testkit.NewReceiver(t, nil)
+	b := newBridge(t, nil, r)
+	b.changed(change("ses_a", session.Succeeded))
+	b.idle() // it is not handed out any more
+	b.close()
+	b.prepare() // so that nothing else ends it
+	sub := b.attach("ses_a", webhook.AttachOptions{URL: r.URL})
+	testkit.NoError(t, b.MarkDeleted(t.Context(), sub.ID))
+	testkit.NoError(t, b.EndDeleted(t.Context(), sub.ID, func() { b.attach("ses_a", webhook.AttachOptions{URL: r.URL}) }))
+	testkit.NoError(t, b.Start())
+	b.ended(sub, delivery.Delivered)
+}

@@ -257,6 +257,55 @@ func TestWanted(t *testing.T) {
 	}
 }
 
+// TestCoverageGrows where sessions may be covered that were not, and only there: each time, whatever
+// clients are answered is looked at once more.
+func TestCoverageGrows(t *testing.T) {
+	t.Parallel()
+	b := newBridge(t, nil)
+	const url = "https://example.com"
+	grows := func(what string, want bool, change func() error) {
+		t.Helper()
+		before := b.Coverage()
+		testkit.NoError(t, change())
+		if got := b.Coverage() > before; got != want {
+			t.Errorf("%s: it grows: %t", what, got)
+		}
+	}
+	var sub webhook.Subscription
+	grows("a new one", true, func() error {
+		sub = b.subscribe(webhook.NewSubscription{URL: url, Endpoints: []string{"mobile-sign"}})
+		return nil
+	})
+	patch := func(what string, want bool, p webhook.SubscriptionPatch) {
+		t.Helper()
+		grows(what, want, func() error {
+			_, err := b.Update(t.Context(), sub.ID, p)
+			return err
+		})
+	}
+	patch("another description", false, webhook.SubscriptionPatch{Description: new("it")})
+	patch("disabled", false, webhook.SubscriptionPatch{Enabled: new(false)})
+	patch("enabled", false, webhook.SubscriptionPatch{Enabled: new(true)})
+	patch("another endpoint", true, webhook.SubscriptionPatch{Endpoints: &[]string{"smartid-sign"}})
+	patch("another account", true, webhook.SubscriptionPatch{Account: new("mine")})
+	patch("another session", true, webhook.SubscriptionPatch{Session: new("ses_aaaaaaaaaaaaaaaaaaaaaaaaaa")})
+	patch("no events of sessions", false, webhook.SubscriptionPatch{Events: &[]string{event.TypeFailing}})
+	patch("events of sessions again", true, webhook.SubscriptionPatch{Events: &[]string{event.TypeFailing, event.TypeRefused}})
+	grows("rotated", false, func() error {
+		_, err := b.RotateSecret(t.Context(), sub.ID)
+		return err
+	})
+	grows("attached", false, func() error {
+		_, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: url})
+		return err
+	})
+	grows("one that is disabled", true, func() error {
+		b.subscribe(webhook.NewSubscription{URL: url, Disabled: true})
+		return nil
+	})
+	grows("deleted", false, func() error { return b.Delete(t.Context(), sub.ID) })
+}
+
 // TestRetriesUntilDead: every attempt is kept, and what is dead can be delivered again.
 func TestRetriesUntilDead(t *testing.T) {
 	t.Parallel()
@@ -381,7 +430,7 @@ func TestRetryAfter(t *testing.T) {
 		{503, "3600", time.Hour, time.Hour},
 		{429, "3600", time.Hour, time.Hour},
 		{502, "in an hour", 59 * time.Minute, time.Hour}, // as a date
-		{504, "99999999999999999999", 0, time.Second},    // no number
+		{504, "99999999999999999999", 24 * time.Hour, 24 * time.Hour},
 		{504, "9223372036854775807", 24 * time.Hour, 24 * time.Hour},
 		{503, "-1", 0, time.Second},
 		{503, "Mon, 02 Jan 2006 15:04:05 GMT", 0, time.Second},
@@ -695,7 +744,10 @@ func TestCaughtUpBeforeTheFanOut(t *testing.T) {
 	if _, err := b.Attach(t.Context(), subjectOf("ses_b"), webhook.AttachOptions{URL: r.URL}); err != nil {
 		t.Fatal(err)
 	}
-	testkit.Eventually(t, "all are delivered", func() bool { return b.metric("pollbridge_deliveries_total", "delivered") == 2*many+1 })
+	testkit.Eventually(t, "all are over", func() bool {
+		superseded := b.metric("pollbridge_deliveries_total", "superseded") // what came late
+		return b.metric("pollbridge_deliveries_total", "delivered")+superseded == 2*many+1
+	})
 	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks came; want one that was refused, and one more", n)
 	}

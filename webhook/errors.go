@@ -12,6 +12,9 @@ var (
 	// ErrNotFound means that there is no such subscription or delivery, or not any
 	// more.
 	ErrNotFound = delivery.ErrNotFound
+	// ErrEnded means that the subscription of a delivery has ended: it was deleted, or attached to a
+	// session that is over. ErrForgotten means that the event of a delivery is no longer stored.
+	ErrEnded, ErrForgotten = delivery.ErrEnded, delivery.ErrForgotten
 	// ErrDisabled means that nothing is sent to a subscription that is disabled.
 	ErrDisabled = delivery.ErrDisabled
 	// ErrFull means that as many subscriptions are attached to sessions as can be. Each

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pollbridge/event"
+	"pollbridge/store"
 )
 
 // Events returns up to limit events that follow a cursor, in their order, and the
@@ -19,9 +20,29 @@ func (s *Service) Events(ctx context.Context, after string, limit int, wait time
 		err = cursorError("after")
 	}
 	for _, e := range events {
-		page = append(page, Event{ID: e.ID, Cursor: s.events.CursorOf(e), Type: e.Type, Subject: e.Key, Payload: e.Payload})
+		page = append(page, s.shown(e))
 	}
 	return page, next, err
+}
+
+// EventsOf returns the events of a session, the oldest first, as far as they are kept.
+func (s *Service) EventsOf(ctx context.Context, sessionID string) ([]Event, error) {
+	if !store.IsID(sessionID) {
+		return nil, nil
+	}
+	found, err := s.events.About(ctx, sessionID)
+	if err != nil {
+		return nil, err
+	}
+	events := make([]Event, len(found))
+	for i, e := range found {
+		events[i] = s.shown(e)
+	}
+	return events, nil
+}
+
+func (s *Service) shown(e *event.Event) Event {
+	return Event{ID: e.ID, Cursor: s.events.CursorOf(e), Type: e.Type, Subject: e.Key, Payload: e.Payload}
 }
 
 // NewestEvent returns the cursor of the newest event, to hear only what follows.

@@ -34,6 +34,31 @@ func (s *Service) MarkDeleted(ctx context.Context, id string) error {
 	return err
 }
 
+// EndDeleted ends what is left of a deleted subscription, as it was looked for before meanwhile.
+func (s *Service) EndDeleted(ctx context.Context, id string, meanwhile func()) error {
+	for _, sub := range s.subs.registry.deleted() {
+		if sub.ID != id {
+			continue
+		}
+		sub, err := s.ended(ctx, sub)
+		if err != nil {
+			return err
+		}
+		meanwhile()
+		return s.endDeleted(ctx, sub)
+	}
+	return ErrNotFound
+}
+
+// HasHad is told that a subscription has had the last event of a session.
+func (s *Service) HasHad(ctx context.Context, id, sessionID string) error {
+	last, err := s.events.Last(ctx, sessionID)
+	if err == nil {
+		receivers{s}.Delivered(ctx, id, last)
+	}
+	return err
+}
+
 // HasDeleted reports whether a deleted subscription leaves something.
 func (s *Service) HasDeleted() bool { return len(s.subs.registry.deleted()) > 0 }
 

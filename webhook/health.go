@@ -44,7 +44,7 @@ func (h *health) failed(ctx context.Context, id string) {
 	if sub == nil || sub.DisabledReason != "" || sub.Bound { // that ends before long anyway
 		return
 	}
-	now := time.Now()
+	now := h.subs.store.Now()
 	since, warned := sub.FailingSince, sub.Warned
 	if since.IsZero() || now.Sub(sub.FailedLast) > h.quiet() {
 		since, warned = now, time.Time{}
@@ -116,7 +116,7 @@ func (h *health) disable(ctx context.Context, sub *subscription, reason, episode
 		if changed = sub.DisabledReason == ""; !changed {
 			return errUnchanged
 		}
-		sub.DisabledReason, sub.DisabledAt = reason, time.Now()
+		sub.DisabledReason, sub.DisabledAt = reason, h.subs.store.Now()
 		return nil
 	})
 	if err != nil && !errors.Is(err, ErrNotFound) {

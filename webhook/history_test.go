@@ -19,7 +19,7 @@ func TestForgottenWhileItWaits(t *testing.T) {
 	r, end := hanging(t)
 	b := newBridge(t, func(b *bridge) {
 		b.cfg.Timeout, b.cfg.Concurrency, b.cfg.Retries = time.Hour, 1, nil
-		b.options.History = 5 * time.Second
+		b.options.History = 10 * time.Second // they are in the queue after four
 	}, r)
 	sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 	for i := range events {

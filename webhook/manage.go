@@ -8,12 +8,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pollbridge/webhook/delivery"
 )
 
 // Create makes a subscription; the result has its Secret. Where n cannot be used the
 // error joins a *FieldError for each field that is wrong.
 func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, error) {
-	sub := draft(Subscription{
+	sub := draft(s.store.Now(), Subscription{
 		ID: "sub_" + strings.ToLower(rand.Text()), URL: n.URL, Events: n.Events, Endpoints: n.Endpoints,
 		Account: s.accountOf(n.Account), Session: n.Session, IncludeFile: n.IncludeFile, Description: n.Description,
 		Headers: n.Headers, Signature: n.Signature,
@@ -34,9 +36,9 @@ func (s *Service) Create(ctx context.Context, n NewSubscription) (Subscription, 
 // empty: a *FieldError for each that cannot be used, joined.
 func (s *Service) Check(v Subscription) error {
 	if v.URL == "" {
-		return s.check.others(draft(v))
+		return s.check.others(draft(s.store.Now(), v))
 	}
-	return s.check.all(draft(v))
+	return s.check.all(draft(s.store.Now(), v))
 }
 
 func (s *Service) accountOf(credential string) string {
@@ -82,6 +84,26 @@ func (s *Service) List(ctx context.Context, after string, limit int) (page []Sub
 		next = page[len(page)-1].ID
 	}
 	return page, next, nil
+}
+
+// Outcomes returns how sending to subscriptions goes, by id. Those that are attached to one session
+// have none: their deliveries tell.
+func (s *Service) Outcomes(ctx context.Context, ids []string) (map[string]delivery.Outcomes, error) {
+	var receivers []*delivery.Subscription
+	for _, id := range ids {
+		if sub := s.subs.registry.get(id); sub != nil && !sub.Bound {
+			receivers = append(receivers, sub.receiver())
+		}
+	}
+	found, err := s.deliveries.Outcomes(ctx, receivers)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]delivery.Outcomes, len(found))
+	for i, o := range found {
+		all[receivers[i].ID] = o
+	}
+	return all, nil
 }
 
 // Update changes a subscription. Errors are as in Create and Get. One that is bound stays
@@ -134,7 +156,7 @@ func (s *Service) apply(sub *subscription, p SubscriptionPatch) {
 		sub.DisabledReason, sub.DisabledAt = "", time.Time{}
 		sub.works()
 	case sub.DisabledReason == "":
-		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, time.Now()
+		sub.DisabledReason, sub.DisabledAt = DisabledByRequest, s.store.Now()
 	}
 	sub.completeKeys()
 }
@@ -166,7 +188,7 @@ func set[T any](field, value *T) {
 // signs too for 24 hours, but no more than eight old keys do.
 func (s *Service) RotateSecret(ctx context.Context, id string) (Subscription, error) {
 	sub, err := s.subs.change(ctx, id, func(sub *subscription) error {
-		sub.rotate(time.Now())
+		sub.rotate(s.store.Now())
 		return nil
 	})
 	if err != nil {

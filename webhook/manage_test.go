@@ -192,8 +192,8 @@ func TestDeleteWithWork(t *testing.T) {
 	if len(d) != 1 || d[0].State != delivery.Dead || d[0].Reason == "" {
 		t.Errorf("deliveries = %+v", d)
 	}
-	if _, err := b.Redeliver(t.Context(), d[0].ID); !errors.Is(err, webhook.ErrNotFound) {
-		t.Errorf("Redeliver = %v", err)
+	if _, err := b.Redeliver(t.Context(), d[0].ID); err != webhook.ErrEnded {
+		t.Errorf("Redeliver = %v; want that there is nobody to deliver to", err)
 	}
 }
 
@@ -209,7 +209,10 @@ func TestDeliveryLists(t *testing.T) {
 	for i := range 20 {
 		b.changed(change(fmt.Sprintf("ses_%d", i), session.Succeeded))
 	}
-	testkit.Eventually(t, "all are over", func() bool { return len(b.deliveriesOf(delivery.Filter{})) == 20 })
+	// Until then one that changes goes to the front, where pages that are read on do not see it.
+	testkit.Eventually(t, "all are over", func() bool {
+		return len(b.deliveriesOf(delivery.Filter{State: delivery.Delivered})) == 18 && len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == 2
+	})
 	seen := map[string]bool{}
 	for next, pages := "", 0; ; pages++ {
 		page, after, err := b.Deliveries(t.Context(), delivery.Filter{Subscription: sub.ID}, next, 7)
@@ -229,7 +232,6 @@ func TestDeliveryLists(t *testing.T) {
 	if len(seen) != 20 {
 		t.Errorf("%d were listed; want 20", len(seen))
 	}
-	testkit.Eventually(t, "the dead are listed", func() bool { return len(b.deliveriesOf(delivery.Filter{State: delivery.Dead})) == 2 })
 	if d := b.deliveriesOf(delivery.Filter{Session: "ses_3"}); len(d) != 1 || d[0].State != delivery.Dead {
 		t.Errorf("of ses_3: %+v", d)
 	} else if got, err := b.Delivery(t.Context(), d[0].ID); err != nil || got.ID != d[0].ID || len(got.Attempts) != 1 {

@@ -48,6 +48,6 @@ func (r receivers) Gone(ctx context.Context, id, deliveryID string) error {
 func (sub *subscription) receiver() *delivery.Subscription {
 	return &delivery.Subscription{
 		ID: sub.ID, Consumer: sub.consumer, URL: sub.URL, Headers: sub.Headers, IncludeFile: sub.IncludeFile,
-		Disabled: sub.DisabledReason != "", Shared: sub.Bound, FailingSince: sub.FailingSince, Keys: sub.keys,
+		Disabled: sub.DisabledReason != "", SharesConsumer: sub.Bound, FailingSince: sub.FailingSince, Keys: sub.keys,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"pollbridge/event"
 )
@@ -23,6 +24,8 @@ type registry struct {
 	// it is gone, and those who write it.
 	gone    map[string]deletion
 	writers map[string]int // how many write it at the moment
+
+	coverage atomic.Uint64 // how often subscriptions came to cover sessions that they had not
 }
 
 // deletion says that all forms up to a revision are gone.
@@ -52,7 +55,8 @@ func (r *registry) put(sub *subscription) {
 	if gone, was := r.gone[sub.ID]; was && gone.revision >= sub.revision {
 		return
 	}
-	if old := r.all[sub.ID]; old != nil {
+	old := r.all[sub.ID]
+	if old != nil {
 		if old.revision >= sub.revision {
 			return
 		}
@@ -72,6 +76,9 @@ func (r *registry) put(sub *subscription) {
 		r.index[key] = map[string]*subscription{}
 	}
 	r.index[key][sub.ID] = sub
+	if sub.coversMoreThan(old) {
+		r.coverage.Add(1) // after it can be found: who sees that it grew finds it
+	}
 }
 
 // remove forgets a subscription that was deleted; revision is at least that of every

@@ -15,6 +15,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/tracing"
 	"pollbridge/webhook/delivery"
 )
 
@@ -51,6 +52,10 @@ type Options struct {
 	// Answer gives the final answers whose file is sent. It may be nil: then no event
 	// includes a file.
 	Answer delivery.AnswerFunc
+	// Others are the other processes that send to the same receivers; nil: there are none.
+	Others delivery.Announcer
+	// Tracer makes the spans of attempts. Nil: there are none.
+	Tracer *tracing.Tracer
 
 	resolver     *net.Resolver
 	roots        *x509.CertPool
@@ -86,7 +91,7 @@ func (s *Service) open(ctx context.Context, o Options, history time.Duration) (e
 	s.attached = &attached{subs: s.subs, events: s.events, log: o.Log, most: cmp.Or(o.mostBound, mostBound), caughtUp: newCaughtUp(time.Now)}
 	s.deliveries, err = delivery.New(ctx, s.cfg.Config, delivery.Options{
 		Store: o.Store, Events: o.Events, Subscriptions: receivers{s}, Log: o.Log, Registry: o.Registry, UserAgent: o.UserAgent,
-		History: history, Quiet: s.health.quiet(), Answer: o.Answer,
+		History: history, Quiet: s.health.quiet(), Answer: o.Answer, Others: o.Others, Tracer: o.Tracer,
 		Resolver: o.resolver, Roots: o.roots, OpenFor: o.openFor, Idle: o.idle, Recover: o.recovering, Room: o.room,
 	})
 	if err != nil {
@@ -117,6 +122,15 @@ func (s *Service) Close() {
 // Wanted reports whether a subscription covers events of that session, be it disabled. It
 // asks memory only.
 func (s *Service) Wanted(subject event.Subject) bool { return s.subs.registry.wanted(subject) }
+
+// Coverage grows whenever subscriptions come to cover sessions that they have not covered before: with
+// a new one, wherever it was made, and with another filter. Where one was attached to a session it does
+// not grow: whoever did that watches it. It asks memory only.
+func (s *Service) Coverage() uint64 { return s.subs.registry.coverage.Load() }
+
+// Current waits until memory knows of each change of a subscription that was made before, by whatever
+// process.
+func (s *Service) Current(ctx context.Context) error { return s.subs.current(ctx) }
 
 // Changed records a change of state, see event.Log: whoever is attached to the session is let
 // go in order.

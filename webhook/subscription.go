@@ -49,8 +49,8 @@ type subscription struct {
 }
 
 // draft completes a new subscription.
-func draft(v Subscription) *subscription {
-	v.Created = time.Now()
+func draft(now time.Time, v Subscription) *subscription {
+	v.Created = now
 	v.Updated = v.Created
 	v.Signature, v.Secret = cmp.Or(v.Signature, SignatureV1), cmp.Or(v.Secret, signature.NewSecret())
 	sub := (&subscription{Subscription: v}).clone() // the caller keeps what it gave
@@ -127,6 +127,18 @@ func (sub *subscription) coversSubject(s event.Subject) bool {
 		(len(sub.Endpoints) == 0 || slices.Contains(sub.Endpoints, s.Endpoint))
 }
 
+// coversMoreThan reports whether it may cover sessions that the form of it before, if there was
+// one, has not covered. Whoever binds one to a session has that watched.
+func (sub *subscription) coversMoreThan(before *subscription) bool {
+	switch {
+	case sub.Bound || !sub.listens():
+		return false
+	case before == nil || !before.listens():
+		return true
+	}
+	return sub.Session != before.Session || sub.Account != before.Account || !slices.Equal(sub.Endpoints, before.Endpoints)
+}
+
 // listens reports whether the subscription wants events of sessions at all.
 func (sub *subscription) listens() bool {
 	return len(sub.Events) == 0 || slices.ContainsFunc(sub.Events, func(t string) bool { return event.IsOfSession(t) })
@@ -154,13 +166,4 @@ func (sub *subscription) withSecret() Subscription {
 	v := sub.view()
 	v.Secret = sub.Secret
 	return v
-}
-
-// encoded is the form in which a subscription is stored.
-func encoded(sub *subscription) []byte {
-	value, err := json.Marshal(sub)
-	if err != nil {
-		panic(err) // our own type always has one
-	}
-	return value
 }

@@ -63,7 +63,7 @@ func (s *subscriptions) changed(c store.Change) {
 // create stores a new subscription.
 func (s *subscriptions) create(ctx context.Context, sub *subscription) error {
 	defer s.registry.writing(sub.ID)()
-	revision, err := s.bucket.Create(ctx, sub.ID, encoded(sub), s.ttlOf(sub))
+	revision, err := s.bucket.Create(ctx, sub.ID, store.JSON(sub), s.ttlOf(sub))
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
 	}
@@ -90,7 +90,7 @@ func (s *subscriptions) change(ctx context.Context, id string, f func(*subscript
 		} else if err != nil {
 			return nil, err
 		}
-		sub.Updated = time.Now()
+		sub.Updated = s.store.Now()
 		switch err := s.update(ctx, sub); {
 		case err == nil:
 			return sub, nil
@@ -106,7 +106,7 @@ func (s *subscriptions) change(ctx context.Context, id string, f func(*subscript
 // fails with store.ErrConflict.
 func (s *subscriptions) update(ctx context.Context, sub *subscription) error {
 	defer s.registry.writing(sub.ID)()
-	revision, err := s.bucket.Update(ctx, sub.ID, encoded(sub), sub.revision, s.ttlOf(sub))
+	revision, err := s.bucket.Update(ctx, sub.ID, store.JSON(sub), sub.revision, s.ttlOf(sub))
 	if err != nil {
 		return fmt.Errorf("webhook: storing a subscription: %w", err)
 	}
@@ -164,7 +164,7 @@ func (s *subscriptions) ttlOf(sub *subscription) time.Duration {
 	if !sub.Bound {
 		return 0
 	}
-	return max(time.Second, time.Until(sub.Created.Add(s.history)))
+	return max(time.Second, sub.Created.Add(s.history).Sub(s.store.Now()))
 }
 
 // mostPerHost is how many consumers deliver what is attached to sessions to one host.

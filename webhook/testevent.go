@@ -3,7 +3,6 @@ package webhook
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"pollbridge/event"
 	"pollbridge/webhook/send"
@@ -16,7 +15,7 @@ func (s *Service) Test(ctx context.Context, id string) (send.Attempt, error) {
 	if err != nil {
 		return send.Attempt{}, err
 	}
-	now := time.Now()
+	now := s.store.Now()
 	payload, err := event.TestPayload(event.Operational{Subscription: sub.ID, Description: sub.Description}, now)
 	if err != nil {
 		return send.Attempt{}, err

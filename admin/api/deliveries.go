@@ -18,6 +18,7 @@ type Delivery struct {
 	State         string    `json:"state" enum:"waiting,delivered,dead,superseded" doc:"waiting: due now, or waiting for a retry; dead: given up, can be redelivered; superseded: no longer needed because the session's final event was delivered."`
 	Reason        string    `json:"reason,omitempty" doc:"Why the delivery is dead."`
 	AttemptCount  int       `json:"attempt_count" doc:"How many attempts were made."`
+	LastError     string    `json:"last_error,omitempty" doc:"What went wrong at the last attempt, as a readable sentence. Absent: it succeeded, or there was none."`
 	NextAttemptAt time.Time `json:"next_attempt_at,omitzero" doc:"The earliest time of the next attempt. Absent: none is planned, or it is due now."`
 	CreatedAt     time.Time `json:"created_at"`
 	UpdatedAt     time.Time `json:"updated_at"`

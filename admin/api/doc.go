@@ -4,3 +4,6 @@
 // description; a client needs neither. The package uses nothing of the server, so that
 // other programs can use it.
 package api
+
+// Name is what /healthz calls who answers, where that is a management API.
+const Name = "pollbridge management API"

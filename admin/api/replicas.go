@@ -7,7 +7,7 @@ import (
 
 // Replica is one of the processes that share a store. A bridge that is alone is one, too.
 type Replica struct {
-	ID        string    `json:"id" doc:"Another one after each start."`
+	ID        string    `json:"id" doc:"Changes with each start."`
 	Name      string    `json:"name" doc:"The name of its host."`
 	Version   string    `json:"version"`
 	StartedAt time.Time `json:"started_at"`
@@ -23,7 +23,7 @@ const (
 	ReplicaUnwell   = "unwell"
 )
 
-// Replicas returns the replicas that are there, the eldest first.
+// Replicas returns the replicas that are running, the oldest first.
 func (c *Client) Replicas(ctx context.Context) ([]Replica, error) {
 	list, err := get[List[Replica]](ctx, c, nil, "replicas")
 	return list.Items, err

@@ -23,6 +23,16 @@ type Session struct {
 	CreatedAt time.Time `json:"created_at" doc:"When the session was first seen."`
 	ChangedAt time.Time `json:"changed_at" doc:"When its state last changed."`
 	Deadline  time.Time `json:"deadline,omitzero" doc:"When watching it ends. Absent: it is not watched."`
+	Watch     *Watch    `json:"watch,omitempty" doc:"How it is polled; not in lists. Absent: it is not watched, or the replica that looks after it does not say."`
+}
+
+// Watch is how a session is polled in the background.
+type Watch struct {
+	LastPollAt  time.Time `json:"last_poll_at,omitzero" doc:"When the upstream last answered, whoever asked. Absent: it did not since the watch was taken up."`
+	NextPollAt  time.Time `json:"next_poll_at" doc:"When it is polled next."`
+	Failures    int       `json:"failures" doc:"The number of polls in a row that brought nothing."`
+	LastFailure string    `json:"last_failure,omitempty" example:"timeout" doc:"Why the last of them did not, as in the metric upstream_requests_total: held_back and circuit_open were not sent."`
+	NotBefore   time.Time `json:"not_before,omitzero" doc:"Until then the upstream is not asked: it wants that (Retry-After), or it keeps failing."`
 }
 
 // NewSession is what a watch is made from.
@@ -73,6 +83,16 @@ func (c *Client) Sessions(ctx context.Context, state string, p Page) (List[Sessi
 // Session returns a session.
 func (c *Client) Session(ctx context.Context, id string) (Session, error) {
 	return get[Session](ctx, c, nil, sessions, id)
+}
+
+// SessionEvents is what has happened to a session.
+type SessionEvents struct {
+	Items []Event `json:"items" doc:"Oldest first, as far as they are stored."`
+}
+
+// SessionEvents returns the events of a session.
+func (c *Client) SessionEvents(ctx context.Context, id string) (SessionEvents, error) {
+	return get[SessionEvents](ctx, c, nil, sessions, id, events)
 }
 
 // DeleteSession stops watching a session and erases all that is kept of it.

@@ -28,6 +28,16 @@ type Subscription struct {
 	OldSecretUntil time.Time         `json:"old_secret_until,omitzero" doc:"Until when the previous secret signs too."`
 	CreatedAt      time.Time         `json:"created_at"`
 	UpdatedAt      time.Time         `json:"updated_at"`
+	Outcomes       *Outcomes         `json:"outcomes,omitempty" doc:"How sending to it goes: where it is fetched or listed. Absent: the store cannot tell at the moment, or it is attached to one session."`
+}
+
+// Outcomes is how sending to a subscription goes.
+type Outcomes struct {
+	Attempts    int       `json:"attempts" doc:"Attempts of the last 24 hours, by all replicas; those of others up to a minute late. A test is none."`
+	Succeeded   int       `json:"succeeded" doc:"Those of them that were answered 2xx."`
+	Waiting     int       `json:"waiting" doc:"Deliveries that wait now: for their turn, or for a retry."`
+	LastError   string    `json:"last_error,omitempty" doc:"What went wrong at the last attempt that failed, as a readable sentence. Absent: none has in the last 24 hours."`
+	LastErrorAt time.Time `json:"last_error_at,omitzero" doc:"When that attempt was made."`
 }
 
 // SubscriptionWithSecret is shown once, by what made the secret.

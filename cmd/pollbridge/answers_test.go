@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pollbridge/cache"
+	"pollbridge/finals"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
@@ -15,7 +16,7 @@ import (
 )
 
 // full keeps nothing.
-type full struct{ *store.Finals }
+type full struct{ *finals.Finals }
 
 func (full) Keep(context.Context, *session.Variant, *session.Observation) error {
 	return errors.New("no space left")
@@ -38,7 +39,7 @@ func TestAnswers(t *testing.T) {
 	testkit.NoError(t, err)
 	t.Cleanup(func() { testkit.NoError(t, s.Close()) })
 	a := answers{store: s.Store, unkept: &cache.Unkept{}}
-	a.finals, err = s.Finals(t.Context())
+	a.finals, err = finals.Open(t.Context(), s.Store)
 	testkit.NoError(t, err)
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
@@ -51,9 +52,12 @@ func TestAnswers(t *testing.T) {
 		testkit.NoError(t, err)
 		told, err := statuses.Get(t.Context(), v)
 		testkit.NoError(t, err)
-		o, err := a.Of(t.Context(), s.SessionID(v), told.At)
+		o, err := a.Of(t.Context(), session.ID(s, v), told.At)
 		if err != nil || !o.At.Equal(told.At) || string(o.Body) != `{"status":"ok"}` {
 			t.Errorf("%s: Of = %v, %v; want what was told", name, o, err)
+		}
+		if o, err = a.Of(t.Context(), session.ID(s, v), told.At.Add(time.Second)); err != nil || !o.At.Equal(told.At) {
+			t.Errorf("%s: Of nearly that time = %v, %v; want what was told", name, o, err)
 		}
 		if _, err := a.Of(t.Context(), s.ID("ses_", name), told.At); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("%s: Of another session: %v; want store.ErrNotFound", name, err)
@@ -61,5 +65,33 @@ func TestAnswers(t *testing.T) {
 	}
 	if a.unkept.Count() != 1 {
 		t.Errorf("%d answers are not stored; want one", a.unkept.Count())
+	}
+}
+
+// TestAnswersElsewhere: another replica is asked for what is not stored, as long as that may be.
+func TestAnswersElsewhere(t *testing.T) {
+	t.Parallel()
+	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	t.Cleanup(func() { testkit.NoError(t, s.Close()) })
+	there := &session.Observation{}
+	cutOff := errors.New("it cannot be reached")
+	a := answers{store: s.Store, unkept: &cache.Unkept{}, retain: time.Minute}
+	a.finals, err = finals.Open(t.Context(), s.Store)
+	testkit.NoError(t, err)
+	for _, c := range []struct {
+		made            time.Duration
+		elsewhere, want error
+	}{
+		{made: time.Second},
+		{made: time.Second, elsewhere: store.ErrNotFound, want: store.ErrNotFound},
+		{made: time.Second, elsewhere: cutOff, want: cutOff},
+		{made: time.Hour, want: store.ErrNotFound},
+	} {
+		a.elsewhere = func(context.Context, string, time.Time) (*session.Observation, error) { return there, c.elsewhere }
+		o, err := a.Of(t.Context(), s.ID("ses_", "x"), time.Now().Add(-c.made))
+		if !errors.Is(err, c.want) || err == nil && o != there {
+			t.Errorf("%v ago, elsewhere %v: Of = %v, %v; want %v", c.made, c.elsewhere, o, err, c.want)
+		}
 	}
 }

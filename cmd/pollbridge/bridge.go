@@ -16,12 +16,17 @@ import (
 	"pollbridge/cache"
 	"pollbridge/config"
 	"pollbridge/event"
+	"pollbridge/finals"
 	"pollbridge/fleet"
 	"pollbridge/fleet/door"
+	"pollbridge/internal/patience"
+	"pollbridge/internal/period"
 	"pollbridge/proxy"
 	"pollbridge/session"
 	"pollbridge/store"
+	"pollbridge/store/cluster"
 	"pollbridge/store/engine"
+	"pollbridge/tracing"
 	"pollbridge/upstream"
 	"pollbridge/watch"
 	"pollbridge/webhook"
@@ -31,31 +36,40 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// bridge is the whole program, wired: what serve runs and demo shows.
-type bridge struct {
+// setup is what a bridge is made from.
+type setup struct {
 	cfg *config.Config
 	log *slog.Logger
 
 	// through is how the store reaches its engine; nil: by the engine's own connection.
 	through func(store.Connection) (store.Connection, error)
+}
+
+// bridge is the whole program, wired: what serve runs and demo shows.
+type bridge struct {
+	setup
 
 	endpoints []string // their names
 	table     *session.Table
 	store     *store.Store
-	finals    *store.Finals
+	finals    *finals.Finals
 	unkept    cache.Unkept
+	patience  patience.Patience // with the store
 	events    *event.Log
 	upstream  *upstream.Client
 	statuses  *cache.Statuses
 	webhooks  *webhook.Service
 	longPolls *watch.LongPolls
+	schedule  *watch.Schedule
 	watcher   *watch.Watcher
-	fleet     *fleet.Fleet // nil: this process is alone, as is door
+	cluster   *cluster.Cluster // nil where there is no fleet
+	fleet     *fleet.Fleet     // nil: this process is alone, as is door
 	door      *door.Door
 	shared    *door.Watches
 	public    *proxy.Server
 	private   *admin.Server
-	registry  *prometheus.Registry
+	registry  registry
+	tracer    *tracing.Tracer // nil: no spans are made
 	started   time.Time
 	id        string   // of this replica
 	closers   []func() // in the order in which things were opened
@@ -63,6 +77,7 @@ type bridge struct {
 	publicListener, privateListener net.Listener
 
 	draining atomic.Bool
+	stopping time.Time                 // when stop was called
 	storeErr atomic.Pointer[time.Time] // when a final answer could not be stored, if the last one could not
 	serving  sync.WaitGroup
 	failed   chan error
@@ -77,42 +92,45 @@ const (
 	pollTime   = time.Second
 )
 
-// newBridge opens what is stored and wires everything, from the bottom up. Nothing
-// listens, polls or is sent before start. After an error nothing is left open.
-func newBridge(cfg *config.Config, log *slog.Logger) (*bridge, error) {
-	b := &bridge{cfg: cfg, log: log}
-	return b, b.open()
-}
-
-func (b *bridge) open() error {
+// newBridge opens what is stored and wires everything, from the bottom up; ctx governs only that.
+// Nothing listens, polls or is sent before start. After an error nothing is left open. Where it may
+// help it tries again, each time with a bridge that knows nothing of the one before.
+func newBridge(ctx context.Context, s setup) (*bridge, error) {
 	begun := time.Now()
 	for told := false; ; told = true {
-		err := b.openOnce()
-		if err == nil || !b.openAgain(err) || time.Since(begun) > openingTime {
-			return err
+		b := &bridge{
+			setup: s, registry: newRegistry(), failed: make(chan error, 2), started: time.Now(), id: nuid.Next(),
+		}
+		err := b.open(ctx)
+		if err == nil {
+			return b, nil
+		}
+		if !b.openAgain(err) || time.Since(begun) > openingTime {
+			return nil, err
 		}
 		if !told {
-			b.log.Warn("cannot start yet, trying again", "error", err)
+			s.log.Warn("cannot start yet, trying again", "error", err)
 		}
-		time.Sleep(openPause)
+		if err := period.Pause(ctx, openPause); err != nil {
+			return nil, err
+		}
 	}
 }
 
-func (b *bridge) openOnce() error {
-	b.registry, b.failed, b.started, b.id = prometheus.NewRegistry(), make(chan error, 2), time.Now(), nuid.Next()
-	b.fleet, b.door, b.shared = nil, nil, nil
-	b.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	for _, step := range []func() error{b.readTable, b.openStore, b.makeFleet, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
-		if err := step(); err != nil {
+func (b *bridge) open(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, openingTime)
+	defer cancel()
+	for _, step := range []func(context.Context) error{b.readTable, b.openTracing, b.openStore, b.makeFleet, b.makeWebhooks, b.makeFront, b.makeWatches, b.makeListeners} {
+		if err := step(ctx); err != nil {
 			b.undo()
-			return err
+			return b.whyNot(err)
 		}
 	}
 	b.registerGauges()
 	return nil
 }
 
-func (b *bridge) readTable() error {
+func (b *bridge) readTable(context.Context) error {
 	endpoints, err := b.cfg.SessionEndpoints()
 	if err != nil {
 		return err
@@ -124,12 +142,10 @@ func (b *bridge) readTable() error {
 	return err
 }
 
-// openingTime bounds how long opening what is stored may take.
+// openingTime bounds how long one try at opening what is stored may take, and for how long another one follows.
 const openingTime = time.Minute
 
-func (b *bridge) openStore() error {
-	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
-	defer cancel()
+func (b *bridge) openStore(ctx context.Context) error {
 	open := b.openAlone
 	if b.cfg.Store.NATS.URL != "" {
 		open = b.openShared
@@ -148,15 +164,18 @@ func (b *bridge) openStore() error {
 		return err
 	}
 	b.closers = append(b.closers, b.store.Close)
-	if b.finals, err = b.store.Finals(ctx); err != nil {
+	if b.finals, err = finals.Open(ctx, b.store); err != nil {
 		return err
 	}
-	b.events, err = event.Open(ctx, event.Options{Store: b.store, History: b.cfg.Store.Data.History, Log: b.log, Registry: b.registry})
+	b.events, err = event.Open(ctx, event.Options{Store: b.store, History: b.cfg.Store.Data.History, Log: b.log, Registry: b.registry, Tracer: b.tracer})
 	return err
 }
 
 // openAlone opens an engine in the data directory.
 func (b *bridge) openAlone(ctx context.Context) (o store.Options, err error) {
+	// Whatever ends ctx, or what was lost would not be found out, and never again.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), openingTime)
+	defer cancel()
 	running, err := engine.Open(ctx, b.cfg.Store.Engine, engine.Options{Log: b.log, Prepare: func(dir string, empty bool) (err error) {
 		o.Key, err = store.LoadKey(b.cfg.Store.Data, dir, empty)
 		return err
@@ -170,8 +189,8 @@ func (b *bridge) openAlone(ctx context.Context) (o store.Options, err error) {
 }
 
 // makeFront makes what answers status requests: the upstream's client and the cache.
-func (b *bridge) makeFront() (err error) {
-	options := upstream.Options{Log: b.log, Registry: b.registry, UserAgent: userAgent()}
+func (b *bridge) makeFront(context.Context) (err error) {
+	options := upstream.Options{Log: b.log, Registry: b.registry, UserAgent: userAgent(), Tracer: b.tracer}
 	if b.fleet != nil {
 		options.Held = func(v *session.Variant, status int, wait time.Duration) { b.door.Held(v, status, wait) }
 	}
@@ -180,10 +199,13 @@ func (b *bridge) makeFront() (err error) {
 		return err
 	}
 	b.closers = append(b.closers, b.upstream.Close)
-	poller, finals := b.way()
+	poller, kept := b.way()
 	b.statuses, err = cache.New(b.cfg.Cache, cache.Options{
-		Poller: poller, Finals: finals, Unkept: &b.unkept, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
-		Pending: func(v *session.Variant) *session.Observation { return b.watcher.Pending(v) },
+		Poller: poller, Finals: kept, Unkept: &b.unkept, Patience: &b.patience, Retain: b.cfg.Store.Data.Retain, Log: b.log, Observe: b.observe, Kept: b.noteStore,
+		Fresh:    b.fresh,
+		Coverage: b.webhooks.Coverage,
+		Tracer:   b.tracer,
+		Pending:  func(v *session.Variant) *session.Observation { return b.watcher.Pending(v) },
 	})
 	if err != nil {
 		return err
@@ -192,14 +214,16 @@ func (b *bridge) makeFront() (err error) {
 	return nil
 }
 
-func (b *bridge) makeWebhooks() (err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
-	defer cancel()
-	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, webhook.Options{
+func (b *bridge) makeWebhooks(ctx context.Context) (err error) {
+	options := webhook.Options{
 		Store: b.store, Events: b.events, Log: b.log, Registry: b.registry, UserAgent: userAgent(),
 		Endpoints: b.endpoints, History: b.cfg.Store.Data.History,
-		Answer: b.answers().Of,
-	})
+		Answer: b.answers().Of, Tracer: b.tracer,
+	}
+	if b.fleet != nil {
+		options.Others = b.fleet
+	}
+	b.webhooks, err = webhook.New(ctx, b.cfg.Webhook, options)
 	if err != nil {
 		return err
 	}
@@ -207,15 +231,24 @@ func (b *bridge) makeWebhooks() (err error) {
 	return nil
 }
 
-func (b *bridge) makeWatches() (err error) {
+func (b *bridge) makeWatches(context.Context) (err error) {
+	b.schedule, err = watch.NewSchedule(b.cfg.Watch, watch.ScheduleOptions{
+		Endpoints: b.endpoints, Store: b.store, Replica: b.replica(), Log: b.log, Registry: b.registry,
+	})
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.schedule.Close)
 	b.longPolls = watch.NewLongPolls(watch.LongPollOptions{
-		Config: b.cfg.Watch, Fresh: b.cfg.Cache.PendingTTL, Refresh: b.refreshHeld,
+		Schedule: b.schedule, Fresh: b.cfg.Cache.PendingTTL, Refresh: b.refreshHeld,
 		Polled: func(v *session.Variant) bool { return b.watcher.Polls(v) },
+		Began:  func(v *session.Variant) { b.watcher.Hurry(v) },
+		Serves: b.serves,
 	})
 	b.closers = append(b.closers, b.longPolls.Close)
 	b.watcher, err = watch.New(b.cfg.Watch, watch.Options{
-		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.erase,
-		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry, Share: b.share(), HandOn: b.handOn,
+		Store: b.store, Table: b.table, Events: b.webhooks, Finals: b.finals, Ask: b.ask, Erase: b.erase, Schedule: b.schedule, Waited: b.longPolls.Waited, Rate: b.cfg.Upstream.Rate,
+		Retain: b.cfg.Store.Data.Retain, Log: b.log, Registry: b.registry, Patience: &b.patience, Share: b.share(), HandOn: b.handOn, Tracer: b.tracer,
 	})
 	if err != nil {
 		return err
@@ -224,10 +257,10 @@ func (b *bridge) makeWatches() (err error) {
 	return nil
 }
 
-func (b *bridge) makeListeners() (err error) {
+func (b *bridge) makeListeners(ctx context.Context) (err error) {
 	b.public, err = proxy.New(b.cfg.Proxy, proxy.Options{
 		Table: b.table, Statuses: b.statuses, Holder: b.longPolls, Upstream: b.upstream, Watches: b.watches(), Webhooks: b.webhooks,
-		Log: b.log, Registry: b.registry,
+		Log: b.log, Registry: b.registry, Tracer: b.tracer,
 	})
 	if err != nil {
 		return err
@@ -243,10 +276,19 @@ func (b *bridge) makeListeners() (err error) {
 		}
 		cfg.Keys = []string{key}
 	}
-	b.private = admin.New(cfg, admin.Options{
-		Ready: b.ready, Registry: b.registry, Log: b.log, Services: b.services(), Version: programVersion(),
+	logins, err := b.store.Bucket(ctx, store.BucketConfig{Name: "logins", MaxAge: admin.LoginTime})
+	if err != nil {
+		return err
+	}
+	// Apart from the figures of the bridge, which the dashboard wants each second: these take
+	// longer than all of those.
+	process := prometheus.NewRegistry()
+	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	b.private, err = admin.New(cfg, admin.Options{
+		Ready: b.ready, Registry: b.registry, Metrics: prometheus.Gatherers{b.registry, process}, Exemplars: b.tracer != nil, Log: b.log, Services: b.services(), Version: programVersion(),
+		Proxies: b.cfg.Proxy.TrustedProxies, Logins: logins,
 	})
-	return nil
+	return err
 }
 
 func userAgent() string { return "pollbridge/" + programVersion() }
@@ -259,34 +301,51 @@ func (b *bridge) undo() {
 	b.closers = nil
 }
 
-// closeStatuses waits for polls under way, but not for a silent upstream.
+// closeStatuses waits for polls under way, but not for a silent upstream. In a fleet other replicas
+// wait for them, too.
 func (b *bridge) closeStatuses() {
+	wait, leave := pollTime, func() {}
+	if b.fleet != nil {
+		wait, leave = max(wait, time.Until(b.stopping.Add(answerTime))), sync.OnceFunc(b.leaveFleet)
+	}
 	closed := make(chan struct{})
-	go func() { defer close(closed); b.statuses.Close() }()
+	go func() {
+		defer close(closed)
+		b.statuses.Wait()
+		leave() // until then others may want to know what comes of it
+		b.statuses.Close()
+	}()
 	select {
 	case <-closed:
-	case <-time.After(pollTime):
+	case <-time.After(wait):
+		leave()
 	}
 }
 
 // observe hands a new observation on before anybody is answered with it: what has to
 // be durable is, when it returns.
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
+	watched := false
 	switch {
-	case b.fleet == nil || b.fleet.Holds(b.store.SessionID(v)):
-		b.watcher.Observe(v, o)
+	case b.fleet == nil || b.fleet.Holds(session.ID(b.store, v)):
+		watched = b.watcher.Observe(v, o)
 	case !o.Elsewhere:
-		b.door.Seen(v, o)
+		b.door.Observed(v, o)
 	}
-	b.longPolls.Observe(v, o)
+	b.longPolls.Observe(v, o, watched)
 }
 
 // errStale is why a watch learns nothing while the upstream fails.
 var errStale = errors.New("the upstream gave no answer")
 
 // ask is how watches poll: through the same door as clients.
-func (b *bridge) ask(ctx context.Context, v *session.Variant) (*session.Observation, error) {
-	return news(b.statuses.Refresh(ctx, v))
+func (b *bridge) ask(ctx context.Context, v *session.Variant, after time.Time) (*session.Observation, error) {
+	return news(b.statuses.Refresh(ctx, v, after))
+}
+
+// fresh is for how long an observation serves: until the schedule wants another one.
+func (b *bridge) fresh(v *session.Variant, o *session.Observation) time.Duration {
+	return cmp.Or(b.watcher.Fresh(v, o), b.longPolls.Fresh(v, o))
 }
 
 // news is what a result says that is not stale.
@@ -300,9 +359,14 @@ func news(result cache.Result, err error) (*session.Observation, error) {
 	return result.Observation, nil
 }
 
-// refreshHeld is how held sessions are polled: clients wait for them.
+// refreshHeld is how held sessions are polled: clients wait for them. Another replica that looks after
+// the session is asked, whatever it has said before: it polls more often while somebody waits.
 func (b *bridge) refreshHeld(ctx context.Context, v *session.Variant) (at time.Time, ok bool) {
-	o, err := news(b.statuses.Get(ctx, v))
+	get := b.statuses.Get
+	if b.fleet != nil && !b.fleet.Holds(session.ID(b.store, v)) {
+		get = b.statuses.Renew
+	}
+	o, err := news(get(ctx, v))
 	if err != nil {
 		return time.Time{}, false
 	}
@@ -344,7 +408,7 @@ func (b *bridge) registerGauges() {
 		b.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
 	gauge("pollbridge_cache_entries", "Answers held in memory.", func() float64 { n, _ := b.statuses.Size(); return float64(n) })
-	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, about.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
+	gauge("pollbridge_cache_bytes", "Bytes of memory that held answers take, approximately.", func() float64 { _, n := b.statuses.Size(); return float64(n) })
 	gauge("pollbridge_finals_not_stored", "Final answers that are not stored yet: each is tried again.", func() float64 { return float64(b.unkept.Count()) })
 	gauge("pollbridge_store_connected", "Whether the store can be used: 1 or 0.", func() float64 {
 		if b.store.Err() != nil {
@@ -353,7 +417,7 @@ func (b *bridge) registerGauges() {
 		return 1
 	})
 	if b.fleet != nil {
-		gauge("pollbridge_replicas", "Replicas that are there, with this one.", func() float64 { return float64(len(b.fleet.Replicas())) })
+		gauge("pollbridge_replicas", "Replicas that this one sees, with itself.", func() float64 { return float64(len(b.fleet.Replicas())) })
 		gauge("pollbridge_replicas_with_other_admin_keys", "Replicas whose admin.keys are not those of this one.", func() float64 { return float64(b.fleet.OtherKeys()) })
 	}
 	gauge("pollbridge_watches", "Sessions that are polled in the background.", func() float64 { return float64(b.longPolls.Held() + b.watcher.Live()) })
@@ -404,6 +468,7 @@ func (b *bridge) serve(name string, serve func(net.Listener) error, ln net.Liste
 // order of its start. It takes no longer than drainTime.
 func (b *bridge) stop() {
 	b.draining.Store(true)
+	b.stopping = time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	done := make(chan struct{})
@@ -420,7 +485,7 @@ func (b *bridge) stop() {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		b.log.Warn("not everything has ended in the time for draining; the store is recovered by the next start")
+		b.log.Warn("draining took too long and was cut short; the next start recovers the store")
 	}
 }
 

@@ -59,9 +59,8 @@ func (d *durable) start() {
 // crash kills the process as the kernel would, and starts another.
 func (d *durable) crash() {
 	d.t.Helper()
-	d.command.Process.Kill()
-	<-d.ended
-	d.logs = append(d.logs, d.errors.String())
+	d.Kill()
+	d.logs = append(d.logs, d.Log.String())
 	d.start()
 }
 
@@ -91,7 +90,7 @@ func (d *durable) subscribe(r *webhookReceiver) string {
 // wantNothingInClear looks for secrets in the data directory and in the logs.
 func (d *durable) wantNothingInClear(secrets ...string) {
 	d.t.Helper()
-	for _, log := range append(d.logs, d.errors.String()) {
+	for _, log := range append(d.logs, d.Log.String()) {
 		for _, secret := range secrets {
 			if strings.Contains(log, secret) {
 				d.t.Errorf("the log holds %q", secret)
@@ -181,6 +180,33 @@ func TestNothingIsLostInCrashes(t *testing.T) {
 	if code, took := d.terminate(); code != 0 || took > 10*time.Second {
 		t.Errorf("SIGTERM: exit code %d after %v", code, took)
 	}
+}
+
+// TestSubscribedAfterThePoll: a session that was polled before somebody subscribed is watched from the
+// next poll on, though memory answers that.
+func TestSubscribedAfterThePoll(t *testing.T) {
+	t.Parallel()
+	sim, upstream := testkit.Simulate(t, nil)
+	r := newWebhookReceiver(t, nil)
+	d := prepareDurable(t, upstream, webhookSettings(r, ""))
+	d.env = append(d.env, "POLLBRIDGE_CACHE_PENDING_TTL=10m", "POLLBRIDGE_WATCH_INTERVAL=10m")
+	d.start()
+	signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", SignAfter: time.Hour})
+	testkit.NoError(t, err)
+	poll := func() {
+		t.Helper()
+		if status, text := ask("POST", d.public+"/smartid/sign/status/"+signing.Token+".json", someBody); status != 200 || !strings.Contains(text, "waiting") {
+			t.Fatalf("the poll = %d %s", status, text)
+		}
+	}
+	poll()
+	d.subscribe(r)
+	poll()
+	testkit.Eventually(t, "the session is told of", func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return len(r.accepted) == 1 && r.accepted[0].Data["token"] == signing.Token
+	})
 }
 
 // TestOneShotDocumentSurvives is promise 2: the upstream gives the document once and

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"pollbridge/config"
+	"pollbridge/internal/check"
 	"pollbridge/simulator"
 	"pollbridge/store/engine"
 	"pollbridge/webhook"
@@ -27,12 +27,13 @@ type demoCmd struct {
 	Sessions int           `help:"Signings under way at a time." default:"20"`
 }
 
-// Validate says what is accepted.
+// Validate returns all mistakes, joined.
 func (c *demoCmd) Validate() error {
-	if c.Duration < 5*time.Second || c.Clients < 1 || c.Clients > 5000 || c.Sessions < 1 || c.Sessions > 1000 {
-		return errors.New("accepted: --duration of 5s or more, --clients from 1 to 5000, --sessions from 1 to 1000")
-	}
-	return nil
+	var m check.Mistakes
+	m.Want(c.Duration >= 5*time.Second, "--duration", c.Duration, "5s or more")
+	m.Want(c.Clients >= 1 && c.Clients <= 5000, "--clients", c.Clients, "1 to 5000")
+	m.Want(c.Sessions >= 1 && c.Sessions <= 1000, "--sessions", c.Sessions, "1 to 1000")
+	return m.Err()
 }
 
 // Run shows the demonstration on out until it is over or ctx ends, and leaves the table as
@@ -40,8 +41,8 @@ func (c *demoCmd) Validate() error {
 func (c *demoCmd) Run(ctx context.Context, out io.Writer) error {
 	d := &demo{cmd: c, signings: make([]atomic.Pointer[demoSigning], c.Sessions)}
 	defer d.stop()
-	if err := d.start(); err != nil {
-		return err
+	if err := d.start(ctx); err != nil {
+		return ended(ctx, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.Duration)
 	defer d.clients.Wait()
@@ -71,8 +72,9 @@ type demo struct {
 	seen demoFigures // guarded by mu
 }
 
-// start starts everything but the clients. The caller must stop it, after an error too.
-func (d *demo) start() (err error) {
+// start starts everything but the clients; ctx governs only that. The caller must stop it, after an
+// error too.
+func (d *demo) start(ctx context.Context) (err error) {
 	d.sim, err = simulator.New(simulator.Config{ // as fast as the real one on a good day
 		SignAfter: simulator.LogNormal(min(d.cmd.Duration/5, 8*time.Second), 0.5), // several signings fit into it
 		Latency:   simulator.LogNormal(40*time.Millisecond, 0.3),
@@ -101,7 +103,7 @@ func (d *demo) start() (err error) {
 	cfg.Store.Engine = engine.Config{Dir: d.dir, Sync: engine.SyncInterval} // it is thrown away
 	cfg.Webhook.AllowHTTP, cfg.Webhook.AllowNetworks = true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	cfg.Webhook.AllowPorts = []int{listener.Addr().(*net.TCPAddr).Port}
-	b, err := newBridge(cfg, slog.New(slog.DiscardHandler))
+	b, err := newBridge(ctx, setup{cfg: cfg, log: slog.New(slog.DiscardHandler)})
 	if err == nil {
 		err = b.start()
 	}
@@ -109,7 +111,7 @@ func (d *demo) start() (err error) {
 		return err
 	}
 	d.bridge = b
-	subscribed, err := b.webhooks.Create(context.Background(), webhook.NewSubscription{URL: cfg.Upstream.URL + "/webhooks"})
+	subscribed, err := b.webhooks.Create(ctx, webhook.NewSubscription{URL: cfg.Upstream.URL + "/webhooks"})
 	d.secret = subscribed.Secret
 	return err
 }

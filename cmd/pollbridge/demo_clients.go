@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pollbridge/internal/period"
 	"pollbridge/simulator"
 	"pollbridge/webhook/signature"
 
@@ -41,7 +42,7 @@ func (d *demo) keepSigning(ctx context.Context, i int) {
 	for ctx.Err() == nil {
 		s := d.startSigning(ctx, []string{"/smartid/sign", "/mobile/sign"}[i%2])
 		if s == nil { // the upstream is down
-			pause(ctx, time.Second)
+			period.Pause(ctx, time.Second)
 			continue
 		}
 		d.signings[i].Store(s)
@@ -68,7 +69,7 @@ func (d *demo) startSigning(ctx context.Context, path string) *demoSigning {
 // nothing of the bridge but the address. Some speak English and some Lithuanian.
 func (d *demo) runClient(ctx context.Context, i int) {
 	locale := []string{"", "/en"}[i%2]
-	for at := i; pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)); at += d.cmd.Clients {
+	for at := i; period.Pause(ctx, 250*time.Millisecond+rand.N(250*time.Millisecond)) == nil; at += d.cmd.Clients {
 		if s := d.signings[at%len(d.signings)].Load(); s != nil {
 			d.poll(ctx, s, locale)
 		}
@@ -154,15 +155,15 @@ func (d *demo) receive(w http.ResponseWriter, r *http.Request) {
 // than half of what the bridge bridges (cache.stale_if_error): it refuses, then it hangs.
 func (d *demo) runOutage(ctx context.Context) {
 	length := min(d.cmd.Duration/5, time.Minute)
-	if !pause(ctx, d.cmd.Duration*2/5) {
+	if period.Pause(ctx, d.cmd.Duration*2/5) != nil {
 		return
 	}
 	d.starting.Lock()
 	d.setFault(simulator.Error502)
 	d.starting.Unlock()
-	if pause(ctx, length/2) {
+	if period.Pause(ctx, length/2) == nil {
 		d.setFault(simulator.Hang)
-		pause(ctx, length/2)
+		period.Pause(ctx, length/2)
 	}
 	d.setFault(simulator.None)
 }

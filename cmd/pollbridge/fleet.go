@@ -34,8 +34,17 @@ func (b *bridge) openShared(ctx context.Context) (o store.Options, err error) {
 		return o, err
 	}
 	b.closers = append(b.closers, func() { b.step("connection to the NATS cluster", connection.Close()) })
-	o.Connection = connection
+	o.Connection, b.cluster = connection, connection
 	return o, nil
+}
+
+// whyNot is why something failed: what the servers do not allow they do not answer either, so err may
+// only say that there was no answer.
+func (b *bridge) whyNot(err error) error {
+	if err == nil || b.cluster == nil || b.cluster.Denied() == nil {
+		return err
+	}
+	return b.cluster.Denied()
 }
 
 // openPause is how long after a failure opening is tried again.
@@ -48,12 +57,10 @@ func (b *bridge) openAgain(err error) bool {
 }
 
 // makeFleet makes this process one of a fleet, if there is one.
-func (b *bridge) makeFleet() (err error) {
+func (b *bridge) makeFleet(ctx context.Context) (err error) {
 	if b.cfg.Store.NATS.URL == "" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), openingTime)
-	defer cancel()
 	name, _ := os.Hostname() // it is for people only
 	b.fleet, err = fleet.Open(ctx, fleet.Options{
 		Store: b.store, Log: b.log, Window: b.cfg.Cache.PendingTTL, Watches: func() int { return b.watcher.Live() },
@@ -62,13 +69,22 @@ func (b *bridge) makeFleet() (err error) {
 	return err
 }
 
+// leaveFleet says that this replica is gone.
+func (b *bridge) leaveFleet() {
+	ctx, cancel := context.WithTimeout(context.Background(), handOver)
+	defer cancel()
+	b.step("leave the fleet", b.fleet.Close(ctx))
+}
+
 // way is how the cache asks the upstream, and where its final answers are.
 func (b *bridge) way() (cache.Poller, cache.Finals) {
 	if b.fleet == nil {
 		return b.upstream, b.finals
 	}
 	b.door = door.New(door.Options{
-		Fleet: b.fleet, Upstream: b.upstream, Holder: b.upstream, Finals: b.finals, Recent: b.cfg.Cache.StaleIfError + b.cfg.Cache.PendingTTL, Table: b.table, ID: b.store.SessionID, Log: b.log,
+		Fleet: b.fleet, Upstream: b.upstream, Holder: b.upstream, Finals: b.finals, Unkept: &b.unkept, Table: b.table, ID: func(v *session.Variant) string { return session.ID(b.store, v) }, Log: b.log, Held: held{b}, Subscriptions: subscriptions{b},
+		Recent:     b.cfg.Cache.StaleIfError + b.cfg.Cache.PendingTTL,
+		Remembered: max(b.cfg.Store.Data.Retain, b.cfg.Cache.StaleIfError, b.cfg.Watch.Deadline) + time.Hour,
 	})
 	b.closers = append(b.closers, b.door.Close)
 	return b.door, b.door.Finals()
@@ -82,8 +98,18 @@ func (b *bridge) share() watch.Share {
 	return share{b.fleet}
 }
 
+// replica is what this process is called in the store, nothing if it is alone.
+func (b *bridge) replica() string {
+	if b.fleet == nil {
+		return ""
+	}
+	return b.id
+}
+
 // handOn has another replica know what was seen of a session here.
-func (b *bridge) handOn(v *session.Variant, o *session.Observation) { b.door.Seen(v, o) }
+func (b *bridge) handOn(v *session.Variant, o *session.Observation, at time.Time) {
+	b.door.Seen(v, o, at)
+}
 
 // share is a fleet as watches see it.
 type share struct{ *fleet.Fleet }
@@ -136,7 +162,7 @@ func (b *bridge) startFleet() error {
 		looking.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), handOver)
 		defer cancel()
-		b.step("hand over to other replicas", b.fleet.Close(ctx))
+		b.step("hand over to other replicas", b.fleet.HandOver(ctx))
 	})
 	return nil
 }
@@ -204,4 +230,29 @@ func (b *bridge) replicaState() string {
 		return api.ReplicaDraining
 	}
 	return api.ReplicaServing
+}
+
+// held knows of requests that are held, once there are any.
+type held struct{ b *bridge }
+
+func (h held) Holds(v *session.Variant) bool    { return h.b.longPolls.Holds(v) }
+func (h held) HeldElsewhere(v *session.Variant) { h.b.longPolls.HeldElsewhere(v) }
+func (h held) Fresh(v *session.Variant, o *session.Observation) time.Duration {
+	return h.b.fresh(v, o)
+}
+
+// subscriptions know who wants to know of a session, once there are watches.
+type subscriptions struct{ b *bridge }
+
+func (s subscriptions) Wants(v *session.Variant) bool     { return s.b.watcher.Wants(v) }
+func (s subscriptions) Current(ctx context.Context) error { return s.b.webhooks.Current(ctx) }
+
+// serves is for how much longer what another replica has said of v serves, if one looks after its
+// session.
+func (b *bridge) serves(v *session.Variant) (left time.Duration, elsewhere bool) {
+	if b.fleet == nil || b.fleet.Holds(session.ID(b.store, v)) {
+		return 0, false
+	}
+	result, _ := b.statuses.Fresh([]byte(v.Key()), v.Locale)
+	return result.TTL, true
 }

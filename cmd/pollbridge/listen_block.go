@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"pollbridge/session"
 
@@ -110,10 +109,5 @@ func plain(text string) string {
 	if len(text) > most {
 		text, cut = string(bytes.ToValidUTF8([]byte(text[:most]), nil)), "…"
 	}
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '·'
-	}, text) + cut
+	return printable(text) + cut
 }

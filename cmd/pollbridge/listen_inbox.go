@@ -15,6 +15,7 @@ import (
 	"sync"
 	"time"
 
+	"pollbridge/internal/check"
 	"pollbridge/webhook/signature"
 )
 
@@ -118,7 +119,7 @@ func misdated(age time.Duration) string {
 	if age < 0 {
 		where = "in the future: one of the clocks is wrong"
 	}
-	return fmt.Sprintf("the signature is valid, but webhook-timestamp is %s %s; at most %s is accepted", age.Abs().Round(time.Second), where, signature.Tolerance)
+	return fmt.Sprintf("the signature is valid, but webhook-timestamp is %s %s; at most %s is accepted", check.Text(age.Abs().Round(time.Second)), where, check.Text(signature.Tolerance))
 }
 
 // mismatch guesses why no signature fits: the signature itself cannot tell.

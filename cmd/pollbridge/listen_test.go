@@ -169,7 +169,7 @@ func TestListenTellsWhyNot(t *testing.T) {
 	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
 		l.want(mail{key: key, change: without(name)}, 401, "NOT VERIFIED", "the header "+name+" is missing")
 	}
-	l.want(mail{key: key, at: time.Now().Add(-6 * time.Minute)}, 401, "the signature is valid, but webhook-timestamp is 6m", "in the past", "at most 5m0s")
+	l.want(mail{key: key, at: time.Now().Add(-6 * time.Minute)}, 401, "the signature is valid, but webhook-timestamp is 6m", "in the past", "at most 5m is")
 	l.want(mail{key: key, at: time.Now().Add(time.Hour)}, 401, "in the future: one of the clocks is wrong")
 	l.want(mail{key: key, change: set("webhook-timestamp", "soon")}, 401, "webhook-timestamp is not a number of seconds")
 	l.want(mail{key: private}, 401, "it is signed with v1a only: --secret must be the public key whpk_…")
@@ -248,9 +248,10 @@ func TestListenBoundsBodies(t *testing.T) {
 		t.Errorf("GET = %d %q; want 405", status, body)
 	}
 	status, _ = ask("POST", l.url, strings.Repeat("x", mostWebhook+1))
-	if text := l.out.String(); status != 413 && status != 0 || !strings.Contains(text, "larger than 100 MiB") {
-		t.Errorf("too large = %d:\n%.500s", status, text)
+	if status != 413 && status != 0 {
+		t.Errorf("too large = %d; want 413, or that the connection ends", status)
 	}
+	testkit.Eventually(t, "it tells of what is too large", func() bool { return strings.Contains(l.out.String(), "larger than 100 MiB") })
 }
 
 func TestListenMisused(t *testing.T) {

@@ -32,16 +32,6 @@ func serveUntil(ctx context.Context, server *http.Server, listener net.Listener)
 	return nil
 }
 
-// pause is false if ctx ended before d was over.
-func pause(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
 // localURL is where a client on this machine finds what listens on address.
 func localURL(address string) string {
 	host, port, err := net.SplitHostPort(address)

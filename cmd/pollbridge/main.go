@@ -24,19 +24,23 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Serve       serveCmd       `cmd:"" default:"withargs" help:"Stand in front of a signing API; meant where no command is named but an upstream is."`
-	Demo        demoCmd        `cmd:"" help:"Show what that does: a simulated API, the bridge and clients in one process."`
+	Serve       serveCmd       `cmd:"" default:"withargs" help:"Serve in front of a signing API. The command where none is named but an upstream is."`
+	Demo        demoCmd        `cmd:"" help:"Show what serve does: a simulated API, the bridge and clients in one process."`
 	Simulate    simulateCmd    `cmd:"" name:"simulate-upstream" help:"Serve a simulated signing API, for integration tests."`
-	Listen      listenCmd      `cmd:"" help:"Receive, verify and show webhooks, while developing what receives them."`
+	Listen      listenCmd      `cmd:"" help:"Receive, verify and show webhooks, while you develop a receiver."`
 	CheckConfig checkConfigCmd `cmd:"" help:"Validate the configuration and print it, secrets masked."`
+	Export      exportCmd      `cmd:"" help:"Write everything stored into a file: to move it, or as a backup."`
+	Import      importCmd      `cmd:"" help:"Put what was exported into an empty store."`
 	Healthcheck healthcheckCmd `cmd:"" help:"Ask a running bridge whether it is alive; for container images."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
+	operateCommands
 }
 
 // Exit codes.
 const (
 	exitFailed  = 1
 	exitMisused = 2 // the command line or the configuration is wrong
+	exitRefused = 3 // a running bridge has refused what a command asked for
 )
 
 func main() {
@@ -59,13 +63,15 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 		kong.Exit(func(status int) { exited, code = true, status }),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(out, (*io.Writer)(nil)),
+		kong.Bind(&streams{&input{Reader: os.Stdin}, out, errOut}),
+		kong.ConfigureHelp(kong.HelpOptions{NoExpandSubcommands: true}),
 	)
 	if err != nil {
 		panic(err) // the commands themselves are wrong
 	}
 	idle := len(args) == 0 && os.Getenv("POLLBRIDGE_UPSTREAM_URL") == ""
 	args = completed(args, idle)
-	if err := knownCommand(args[0], parser.Model.Children); err != nil {
+	if err := knownCommand(args, parser.Model.Node); err != nil {
 		tell(errOut, err)
 		return exitMisused
 	}
@@ -81,14 +87,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (code int) {
 		tell(errOut, withoutArgument(err))
 		return exitMisused
 	}
-	if err := selected.Run(); err != nil {
+	err = selected.Run()
+	if err != nil {
 		tell(errOut, err)
-		if _, misconfigured := errors.AsType[check.Mistake](err); misconfigured {
-			return exitMisused
-		}
-		return exitFailed
 	}
-	return 0
+	return exitCode(err)
 }
 
 // completed are arguments with a command: the one that is meant where none is named, and
@@ -111,26 +114,45 @@ func completed(args []string, idle bool) []string {
 // word is what may be shown of an argument: any other could be a secret.
 var word = regexp.MustCompile(`^[a-z-]{1,30}$`)
 
-// knownCommand returns an error that lists the commands unless the first argument is a
-// flag or one of them.
-func knownCommand(first string, commands []*kong.Node) error {
-	var names []string
-	list := &strings.Builder{}
-	for _, command := range commands {
-		names = append(names, command.Name)
-		fmt.Fprintf(list, "\n  %-18s %s", command.Name, command.Help)
+// knownCommand returns an error that lists the commands unless arguments begin with a flag
+// or one of them, and those of a group of commands with one of the group.
+func knownCommand(args []string, group *kong.Node) error {
+	for len(group.Children) > 0 {
+		var names []string
+		list := &strings.Builder{}
+		for _, command := range group.Children {
+			if !command.Hidden {
+				names = append(names, command.Name)
+				fmt.Fprintf(list, "\n  %-18s %s", command.Name, command.Help)
+			}
+		}
+		if len(args) > 0 && strings.HasPrefix(args[0], "-") {
+			return nil
+		}
+		at := -1
+		if len(args) > 0 {
+			at = slices.IndexFunc(group.Children, func(command *kong.Node) bool { return command.Name == args[0] })
+		}
+		if at < 0 {
+			return fmt.Errorf("%s\n\nCommands:%s", noCommand(args, names), list)
+		}
+		args, group = args[1:], group.Children[at]
 	}
-	if strings.HasPrefix(first, "-") || slices.Contains(names, first) {
-		return nil
+	return nil
+}
+
+func noCommand(args, names []string) string {
+	if len(args) == 0 {
+		return "one of its commands is needed"
 	}
-	problem := "the first argument is not a command"
-	if word.MatchString(first) {
-		problem = "unknown command " + first
+	problem := "that is not a command (it is not shown)"
+	if word.MatchString(args[0]) {
+		problem = "unknown command " + args[0]
 	}
-	if nearest := check.Nearest(first, names); nearest != "" {
+	if nearest := check.Nearest(args[0], names); nearest != "" {
 		problem += "; did you mean " + nearest + "?"
 	}
-	return fmt.Errorf("%s\n\nCommands:%s", problem, list)
+	return problem
 }
 
 func withoutArgument(err error) error {

@@ -33,9 +33,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	queue := logqueue.New(os.Stderr, func(dropped int) { log.Warn("log lines were dropped: they were not read in time", "lines", dropped) })
 	defer queue.Close(time.Second)
 	log = slog.New(cfg.Log.Handler(queue))
-	b, err := newBridge(cfg, log)
+	b, err := newBridge(ctx, setup{cfg: cfg, log: log})
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	b.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
 		Name: "pollbridge_log_lines_dropped_total", Help: "Log lines that were dropped because standard error did not take them in time.",
@@ -44,6 +44,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 		return err
 	}
 	warnOfOpenKeys(cfg, log)
+	tellTracing(cfg.Tracing, log)
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
@@ -76,7 +77,7 @@ func (c *serveCmd) Run(ctx context.Context) error {
 // may be meant to.
 func warnOfOpenKeys(cfg *config.Config, log *slog.Logger) {
 	for _, path := range []string{
-		cfg.Store.Data.EncryptionKeyFile, filepath.Join(cfg.Store.Engine.Dir, "store.key"), filepath.Join(cfg.Store.Engine.Dir, "admin.key"), cfg.Proxy.TLS.KeyFile,
+		cfg.Store.Data.EncryptionKeyFile, filepath.Join(cfg.Store.Engine.Dir, "store.key"), filepath.Join(cfg.Store.Engine.Dir, "admin.key"), cfg.Proxy.TLS.KeyFile, cfg.Admin.TLS.KeyFile,
 	} {
 		if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o007 != 0 && runtime.GOOS != "windows" {
 			log.Warn("every user of this machine can read this key file: restrict it with chmod 600, and replace the key if others may have read it",

@@ -30,9 +30,7 @@ func TestTheLastLinesAreLogged(t *testing.T) {
 		answered <- status
 	}()
 	<-arrived
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	p.Signal(syscall.SIGTERM)
 	testkit.Eventually(t, "it drains", func() bool {
 		status, body := ask("GET", p.private+"/readyz", "")
 		return status == 503 && strings.Contains(body, "draining")
@@ -41,8 +39,8 @@ func TestTheLastLinesAreLogged(t *testing.T) {
 	if status := <-answered; status != 200 {
 		t.Errorf("the request that was in flight = %d; want 200", status)
 	}
-	<-p.ended
-	log := p.errors.String()
+	<-p.Ended()
+	log := p.Log.String()
 	for _, line := range []string{"msg=draining", "path=/last status=200"} {
 		if strings.Count(log, line) != 1 {
 			t.Errorf("%d lines with %q; want 1", strings.Count(log, line), line)
@@ -63,21 +61,10 @@ func launchWithPipe(t *testing.T) (p *process, reader *os.File, lines *bufio.Rea
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { reader.Close() })
-	p = &process{t: t, ended: make(chan struct{})}
-	p.command = command(t, nil, "serve", "--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
-	p.command.Stderr = writer // itself: no goroutine reads for it
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
+	c := command(t, nil, "serve", "--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
+	c.Stderr = writer // itself: no goroutine reads for it
+	p = beginCommand(t, c)
 	writer.Close()
-	go func() {
-		defer close(p.ended)
-		p.command.Wait()
-	}()
-	t.Cleanup(func() {
-		p.command.Process.Kill()
-		<-p.ended
-	})
 	reader.SetReadDeadline(time.Now().Add(testkit.Timeout))
 	for lines = bufio.NewReader(reader); p.public == ""; {
 		line, err := lines.ReadString('\n')
@@ -227,7 +214,7 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := launch(t, url, "--config", config, "--data-dir", data)
-	if log := p.errors.String(); strings.Contains(log, "read this key file") {
+	if log := p.Log.String(); strings.Contains(log, "read this key file") {
 		t.Errorf("keys of this user alone are warned of:\n%s", log)
 	}
 	p.terminate()
@@ -239,7 +226,7 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 	}
 	p = launch(t, url, "--config", config, "--data-dir", data)
 	for _, path := range keys {
-		if log := p.errors.String(); !strings.Contains(log, "file="+path+" mode=-rw-r--r--\n") {
+		if log := p.Log.String(); !strings.Contains(log, "file="+path+" mode=-rw-r--r--\n") {
 			t.Errorf("%s, which everybody can read, is not named:\n%s", path, log)
 		}
 	}
@@ -248,7 +235,7 @@ func TestOpenKeysAreWarnedOf(t *testing.T) {
 	}
 	p = begin(t, []string{"POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + storeKey}, "serve", "--upstream", url, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0")
 	p.awaitServing()
-	if log := p.errors.String(); !strings.Contains(log, "file="+storeKey) {
+	if log := p.Log.String(); !strings.Contains(log, "file="+storeKey) {
 		t.Errorf("%s, which everybody can read, is not named:\n%s", storeKey, log)
 	}
 }

@@ -20,12 +20,14 @@ import (
 	"time"
 
 	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/collector"
 )
 
 // scratch is a directory that goes when all tests have ended.
 var scratch string
 
 func TestMain(m *testing.M) {
+	testkit.Together(6)
 	var err error
 	if scratch, err = os.MkdirTemp("", "pollbridge-test-"); err != nil {
 		panic(err)
@@ -46,10 +48,8 @@ var program = sync.OnceValues(func() (string, error) {
 
 // process is a running pollbridge.
 type process struct {
+	*testkit.Process
 	t       testing.TB
-	command *exec.Cmd
-	errors  *testkit.LogBuffer // standard error
-	ended   chan struct{}
 	public  string // URL, known once it serves
 	private string
 }
@@ -92,20 +92,17 @@ func launch(t testing.TB, upstream string, args ...string) *process {
 
 func begin(t testing.TB, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, command: command(t, env, args...), errors: &testkit.LogBuffer{}, ended: make(chan struct{})}
-	p.command.Stderr = p.errors
-	if err := p.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(p.ended)
-		p.command.Wait()
-	}()
+	return beginCommand(t, command(t, env, args...))
+}
+
+// beginCommand starts a command. Its standard error, and its output unless it goes elsewhere, is shown if
+// the test fails.
+func beginCommand(t testing.TB, c *exec.Cmd) *process {
+	t.Helper()
+	p := &process{Process: testkit.StartProcess(t, c), t: t}
 	t.Cleanup(func() {
-		p.command.Process.Kill()
-		<-p.ended
 		if t.Failed() {
-			t.Logf("standard error:\n%s", p.errors)
+			t.Logf("standard error:\n%s", &p.Log)
 		}
 	})
 	return p
@@ -116,7 +113,7 @@ var served = regexp.MustCompile(`msg="pollbridge serves".* listen=(\S+) admin=(\
 func (p *process) awaitServing() {
 	p.t.Helper()
 	testkit.Eventually(p.t, "the program serves", func() bool {
-		found := served.FindStringSubmatch(p.errors.String())
+		found := served.FindStringSubmatch(p.Log.String())
 		if found == nil {
 			return false
 		}
@@ -134,15 +131,13 @@ func (p *process) terminate() (code int, took time.Duration) {
 	p.t.Helper()
 	start, stalled := time.Now(), measureStalls()
 	defer func() { took -= stalled() }()
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
-		p.t.Fatal(err)
-	}
+	p.Signal(syscall.SIGTERM)
 	select {
-	case <-p.ended:
+	case <-p.Ended():
 	case <-time.After(20 * time.Second):
 		p.t.Fatal("the program runs on 20s after SIGTERM")
 	}
-	return p.command.ProcessState.ExitCode(), time.Since(start)
+	return p.ExitCode(), time.Since(start)
 }
 
 // measureStalls begins to add up how much later than due this process runs.
@@ -285,13 +280,13 @@ func TestServeWithUpstreamAlone(t *testing.T) {
 	p := begin(t, nil, "serve", "--upstream", url)
 	testkit.Eventually(t, "the program serves or ends", func() bool {
 		select {
-		case <-p.ended:
+		case <-p.Ended():
 			return true
 		default:
-			return served.MatchString(p.errors.String())
+			return served.MatchString(p.Log.String())
 		}
 	})
-	if strings.Contains(p.errors.String(), "address already in use") {
+	if strings.Contains(p.Log.String(), "address already in use") {
 		t.Skip("a port was taken meanwhile")
 	}
 	p.awaitServing()
@@ -342,7 +337,10 @@ func TestExitCodes(t *testing.T) {
 		{"a secret as an argument", nil, []string{"check-config", "https://u:sesame@h"}, 2, []string{"unexpected argument"}},
 		{"a secret in the environment", []string{"POLLBRIDGE_WEBHOOK_HEADER_HOSTS=hooks.example.com: whsec_sesame="}, []string{"check-config"}, 2,
 			[]string{"webhook.header_hosts", "NAME=VALUE", "POLLBRIDGE_WEBHOOK_HEADER_HOSTS"}},
-		{"what is not built yet", []string{"POLLBRIDGE_STORE_NATS_URL=nats://u:sesame@h"}, []string{"serve", "--upstream", "http://x"}, 2, []string{"store.nats.url", "not built yet"}},
+		{"spans with a password", []string{"POLLBRIDGE_TRACING_OTLP_ENDPOINT=http://u:sesame@h"}, []string{"serve", "--upstream", "http://x"}, 2, []string{"tracing.otlp_endpoint", "want a URL without user info"}},
+		{"a sampler that is none", []string{"POLLBRIDGE_TRACING_OTLP_ENDPOINT=http://h", "OTEL_TRACES_SAMPLER=sesame"}, []string{"check-config", "--upstream", "http://x"}, 2, []string{"OTEL_TRACES_SAMPLER", "parentbased_traceidratio"}},
+		{"a fleet without keys", []string{"POLLBRIDGE_STORE_NATS_URL=nats://u:sesame@h"}, []string{"serve", "--upstream", "http://x"}, 2,
+			[]string{"store.encryption_key_file", "admin.keys", "store.nats.url is"}},
 		{"an unknown flag", nil, []string{"serve", "--upstraem=x"}, 2, []string{"--upstraem"}},
 		{"no upstream", nil, []string{"serve"}, 2, []string{"upstream.url", "--upstream URL", "POLLBRIDGE_UPSTREAM_URL"}},
 		{"a bad upstream", nil, []string{"serve", "--upstream", "ftp://x"}, 2, []string{"upstream.url", "ftp://x", "http"}},
@@ -434,7 +432,7 @@ func TestDraining(t *testing.T) {
 		"twice": func(p *process, arrived chan string, _ chan struct{}) {
 			later("GET", p.public+"/hang", "")
 			<-arrived
-			p.command.Process.Signal(syscall.SIGTERM)
+			p.Signal(syscall.SIGTERM)
 			if code, took := p.terminate(); took > 10*time.Second || code != 0 && code != -1 && code != 143 {
 				t.Errorf("twice: exit code %d after %v", code, took)
 			}
@@ -455,7 +453,7 @@ func TestNotReadyWhileDraining(t *testing.T) {
 	p := launch(t, url)
 	go ask("GET", p.public+"/slow", "")
 	<-arrived
-	p.command.Process.Signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGTERM)
 	testkit.Eventually(t, "readyz is 503", func() bool {
 		status, body := ask("GET", p.private+"/readyz", "")
 		return status == 503 && strings.Contains(body, "draining")
@@ -464,14 +462,13 @@ func TestNotReadyWhileDraining(t *testing.T) {
 		t.Errorf("healthz while draining = %d", status)
 	}
 	close(release)
-	<-p.ended
-	if code := p.command.ProcessState.ExitCode(); code != 0 {
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 }
 
 // TestNothingSecretIsLogged sends secrets in every place, also in requests that cannot
-// be read, and looks for them in what the program wrote.
+// be read, and looks for them in what the program wrote, counted and sent to a collector.
 func TestNothingSecretIsLogged(t *testing.T) {
 	t.Parallel()
 	url, _, release := standIn(t)
@@ -480,7 +477,10 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	if err := os.WriteFile(config, []byte("log: {level: debug}\nadmin: {keys: [sesame-0123456789]}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	p := launch(t, url, "--config", config)
+	spans := collector.New(t)
+	p := begin(t, []string{"POLLBRIDGE_TRACING_OTLP_ENDPOINT=" + spans.GRPC, "OTEL_EXPORTER_OTLP_HEADERS=api-key=sesame-9"},
+		"serve", "--upstream", url, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", config)
+	p.awaitServing()
 	ask("POST", p.public+someStatus, someBody)
 	ask("POST", p.public+"/smartid/sign.json?access_token=sesame-2", `{"access_token":"sesame-1"}`, "Authorization: Bearer sesame-3", "Cookie: sid=sesame-4")
 	ask("GET", p.private+"/metrics", "", "Authorization: Bearer sesame-0123456789", "X-Forwarded-For: 192.0.2.1")
@@ -517,7 +517,10 @@ func TestNothingSecretIsLogged(t *testing.T) {
 	if code, _ := p.terminate(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for what, text := range map[string]string{"log": p.errors.String(), "metrics": metrics} {
+	if n := len(spans.Spans()); n < 6 {
+		t.Errorf("%d spans came; want those of two polls and of what passes through, at least", n)
+	}
+	for what, text := range map[string]string{"log": p.Log.String(), "metrics": metrics, "spans": spans.Text()} {
 		for _, secret := range []string{"sesame", "Z99Z"} {
 			for line := range strings.Lines(text) {
 				if strings.Contains(line, secret) {
@@ -540,7 +543,7 @@ func TestServeTLS(t *testing.T) {
 	p := begin(t, nil, "serve", "--upstream", url, "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", config)
 	var address string
 	testkit.Eventually(t, "the program serves", func() bool {
-		found := regexp.MustCompile(`"msg":"pollbridge serves".*"listen":"([^"]+)"`).FindStringSubmatch(p.errors.String())
+		found := regexp.MustCompile(`"msg":"pollbridge serves".*"listen":"([^"]+)"`).FindStringSubmatch(p.Log.String())
 		if found != nil {
 			address = found[1]
 		}
@@ -562,11 +565,9 @@ func TestServeTLS(t *testing.T) {
 func TestHangupIsIgnored(t *testing.T) {
 	p := launch(t, "http://127.0.0.1:9")
 	for range 2 {
-		if err := p.command.Process.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
+		p.Signal(syscall.SIGHUP)
 	}
-	testkit.Eventually(t, "the log says so", func() bool { return strings.Contains(p.errors.String(), "SIGHUP is ignored") })
+	testkit.Eventually(t, "the log says so", func() bool { return strings.Contains(p.Log.String(), "SIGHUP is ignored") })
 	if code, _ := p.terminate(); code != 0 {
 		t.Errorf("SIGTERM after SIGHUP: exit code %d; want 0", code)
 	}
@@ -583,13 +584,12 @@ func TestHangingUpstreamLeavesTimeForTheStore(t *testing.T) {
 	<-arrived
 	go ask("POST", p.public+"/mobile/sign/status/hangs.json", someBody)
 	<-arrived
-	p.command.Process.Signal(syscall.SIGTERM)
-	<-p.ended
-	if code := p.command.ProcessState.ExitCode(); code != 0 {
+	p.Signal(syscall.SIGTERM)
+	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}
 	again := launch(t, url, "--data-dir", dir)
-	if strings.Contains(again.errors.String(), "unclean") {
+	if strings.Contains(again.Log.String(), "unclean") {
 		t.Error("the store was not closed in good order")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pollbridge/internal/logqueue"
+	"pollbridge/internal/period"
 	"pollbridge/simulator"
 
 	"github.com/dustin/go-humanize/english"
@@ -70,7 +71,7 @@ func (c *simulateCmd) Run(ctx context.Context, out io.Writer) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
-		for pause(ctx, 250*time.Millisecond) {
+		for period.Pause(ctx, 250*time.Millisecond) == nil {
 			sim.AdvanceAll() // sessions end by the clock even if nobody polls
 		}
 	}()

@@ -21,6 +21,9 @@ func TestSum(t *testing.T) {
 		t.Fatal(err)
 	}
 	wereSent := func(labels map[string]string) bool { return labels["outcome"] == "sent" }
+	if got := seconds(metrics, "lag_seconds", nil); got != 60.5 {
+		t.Errorf("seconds of lag_seconds = %v; want 60.5", got)
+	}
 	for _, test := range []struct {
 		name   string
 		wanted func(map[string]string) bool

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"runtime"
 	"runtime/debug"
+	"sync"
 )
 
 // version is set by the linker in releases.
@@ -19,10 +21,9 @@ func (versionCmd) Run(out io.Writer) error {
 }
 
 // programVersion is the release, else the revision that was built, else "dev".
-func programVersion() string {
-	if version != "" {
-		return version
-	}
+func programVersion() string { return cmp.Or(version, revision()) }
+
+var revision = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, setting := range info.Settings {
 			if setting.Key == "vcs.revision" {
@@ -31,4 +32,4 @@ func programVersion() string {
 		}
 	}
 	return "dev"
-}
+})

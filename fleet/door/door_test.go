@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pollbridge/cache"
+	"pollbridge/finals"
 	"pollbridge/fleet"
 	"pollbridge/fleet/door"
 	"pollbridge/internal/testkit"
@@ -24,6 +25,7 @@ import (
 	"pollbridge/session"
 	"pollbridge/store"
 	"pollbridge/store/cluster"
+	"pollbridge/tracing"
 	"pollbridge/upstream"
 )
 
@@ -35,16 +37,20 @@ type lab struct {
 	servers *natscluster.Cluster
 	key     store.Key
 	table   *session.Table
+	tracer  *tracing.Tracer // nil: there are no spans
 
-	mu     sync.Mutex
-	polls  map[string]int             // guarded by mu, as all below; by token
-	flying map[string]int             // polls under way
-	most   int                        // of one token at the same time
-	answer func(token string) any     // *session.Observation or error
-	took   time.Duration              // that a poll takes
-	seen   map[string][]session.State // what was handed on, by token
-	made   int
-	told   []string // by other replicas
+	mu       sync.Mutex
+	polls    map[string]int             // guarded by mu, as all below; by token
+	loads    map[string]int             // of final answers that are stored
+	flying   map[string]int             // polls under way
+	most     int                        // of one token at the same time
+	answer   func(token string) any     // *session.Observation or error
+	took     time.Duration              // that a poll takes
+	seen     map[string][]session.State // what was handed on, by token
+	observed map[string][]string        // the same, with whether somebody was known to want it
+	made     int
+	holds    []hold
+	full     bool // final answers cannot be stored
 }
 
 func newLab(t *testing.T) *lab {
@@ -55,7 +61,7 @@ func newLab(t *testing.T) *lab {
 	testkit.NoError(t, err)
 	return &lab{
 		t: t, servers: natscluster.Start(t, 1, natscluster.Settings{}), key: key, table: table,
-		polls: map[string]int{}, flying: map[string]int{}, seen: map[string][]session.State{},
+		polls: map[string]int{}, loads: map[string]int{}, flying: map[string]int{}, seen: map[string][]session.State{}, observed: map[string][]string{},
 		answer: func(string) any { return said(session.Pending, `{"status":"waiting"}`) },
 	}
 }
@@ -83,7 +89,9 @@ func (l *lab) Poll(_ context.Context, v *session.Variant, o session.PollOptions)
 	case error:
 		return nil, answer
 	default:
-		return answer.(*session.Observation), nil
+		observed := *answer.(*session.Observation)
+		observed.Poll = o.Span.Context()
+		return &observed, nil
 	}
 }
 
@@ -91,16 +99,25 @@ func (l *lab) Poll(_ context.Context, v *session.Variant, o session.PollOptions)
 func (l *lab) Hold(v *session.Variant, status int, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.told = append(l.told, fmt.Sprint(v.Token, " ", status, " ", wait))
+	l.holds = append(l.holds, hold{v.Token, status, wait})
+}
+
+// hold is that a replica polls no more for a while.
+type hold struct {
+	token  string
+	status int
+	wait   time.Duration
 }
 
 type replica struct {
 	*fleet.Fleet
-	door     *door.Door
-	statuses *cache.Statuses
-	finals   *store.Finals
-	cluster  *cluster.Cluster
-	id       func(*session.Variant) string
+	door        *door.Door
+	statuses    *cache.Statuses
+	finals      *finals.Finals
+	cluster     *cluster.Cluster
+	held        *requests
+	subscribers *subscribers
+	id          func(*session.Variant) string
 }
 
 func (l *lab) start() *replica {
@@ -115,26 +132,33 @@ func (l *lab) start() *replica {
 	s, err := store.Open(within(t), store.DefaultConfig(), store.Options{Connection: c, Key: l.key, Log: log, Prefix: cfg.Prefix, Replicas: 1, Shared: true})
 	testkit.NoError(t, err)
 	t.Cleanup(s.Close)
-	finals, err := s.Finals(within(t))
+	sessionID := func(v *session.Variant) string { return session.ID(s, v) }
+	answers, err := finals.Open(within(t), s)
 	testkit.NoError(t, err)
 	id := fmt.Sprintf("r%d", l.made)
 	f, err := fleet.Open(within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
-	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Finals: finals, Recent: time.Minute, Table: l.table, ID: s.SessionID, Log: log})
+	unkept, requests, subscribers := &cache.Unkept{}, &requests{}, &subscribers{}
+	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
 	cacheConfig := cache.DefaultConfig()
 	cacheConfig.MaxSize = 8 << 20
 	statuses, err := cache.New(cacheConfig, cache.Options{
-		Poller: d, Finals: d.Finals(), Retain: time.Minute, Log: log,
+		Poller: d, Finals: d.Finals(), Unkept: unkept, Retain: time.Minute, Log: log, Tracer: l.tracer, Coverage: subscribers.coverage.Load,
 		Observe: func(v *session.Variant, o *session.Observation) {
 			if o.Elsewhere {
 				return
 			}
 			l.mu.Lock()
 			l.seen[v.Token] = append(l.seen[v.Token], o.State)
+			observed := o.State.String()
+			if subscribers.Wants(v) {
+				observed += ", wanted"
+			}
+			l.observed[v.Token] = append(l.observed[v.Token], observed)
 			l.mu.Unlock()
-			if !f.Holds(s.SessionID(v)) {
-				d.Seen(v, o)
+			if !f.Holds(session.ID(s, v)) {
+				d.Observed(v, o)
 			}
 		},
 	})
@@ -142,8 +166,72 @@ func (l *lab) start() *replica {
 	t.Cleanup(statuses.Close)
 	d.Open(statuses)
 	testkit.NoError(t, f.Start(nobody{}))
-	t.Cleanup(func() { f.Close(within(t)) })
-	return &replica{f, d, statuses, finals, c, s.SessionID}
+	t.Cleanup(func() {
+		f.HandOver(within(t))
+		f.Close(within(t))
+	})
+	return &replica{f, d, statuses, answers, c, requests, subscribers, sessionID}
+}
+
+// requests are those that are held.
+type requests struct {
+	mu        sync.Mutex
+	here      bool          // one is held here, for each session; guarded by mu, as below
+	fresh     time.Duration // of a pending observation
+	elsewhere []string      // tokens of those that are held at another replica
+}
+
+func (r *requests) set(here bool, fresh time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.here, r.fresh = here, fresh
+}
+
+func (r *requests) Holds(*session.Variant) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.here
+}
+
+func (r *requests) HeldElsewhere(v *session.Variant) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.elsewhere = append(r.elsewhere, v.Token)
+}
+
+func (r *requests) Fresh(*session.Variant, *session.Observation) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.fresh
+}
+
+// keeping keeps final answers, unless there is no room.
+type keeping struct {
+	cache.Finals
+	l *lab
+}
+
+func (k keeping) Keep(ctx context.Context, v *session.Variant, o *session.Observation) error {
+	k.l.mu.Lock()
+	full := k.l.full
+	k.l.mu.Unlock()
+	if full {
+		return store.ErrUnusable
+	}
+	return k.Finals.Keep(ctx, v, o)
+}
+
+func (k keeping) Load(ctx context.Context, v *session.Variant) ([]*session.Observation, error) {
+	k.l.mu.Lock()
+	k.l.loads[v.Token]++
+	k.l.mu.Unlock()
+	return k.Finals.Load(ctx, v)
+}
+
+func (l *lab) setFull(full bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.full = full
 }
 
 // nobody looks after sessions.
@@ -285,17 +373,50 @@ func TestOriginsAreLearned(t *testing.T) {
 	}
 }
 
-// TestHeldBack: what the upstream said to one, all others know.
+// TestHeldRequestsAreToldOf: whoever looks after a session knows that another replica holds a request
+// for it, and that one knows when the session is polled, which may be sooner for that.
+func TestHeldRequestsAreToldOf(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v := l.held(replicas[0])
+	replicas[0].held.set(false, 400*time.Millisecond)
+	for _, held := range []bool{false, true} {
+		replicas[1].held.set(held, 0)
+		result, err := replicas[1].statuses.Renew(within(t), v)
+		if err != nil || result.TTL > 400*time.Millisecond {
+			t.Errorf("Renew = %v, %v; want what is fresh for 400 ms at most", result.TTL, err)
+		}
+		replicas[0].held.mu.Lock()
+		if told := len(replicas[0].held.elsewhere) > 0; told != held || held && replicas[0].held.elsewhere[0] != v.Token {
+			t.Errorf("held %t, told of %v", held, replicas[0].held.elsewhere)
+		}
+		replicas[0].held.mu.Unlock()
+	}
+}
+
+// TestHeldBack: what the upstream said to one, all others know, and who comes later.
 func TestHeldBack(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
-	replicas := l.startAll(3)
+	replicas := l.startAll(2)
+	told := func(n int, most time.Duration) func() bool {
+		return func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if len(l.holds) != n {
+				return false
+			}
+			h := l.holds[n-1]
+			return h.token == "a" && h.status == http.StatusTooManyRequests && h.wait <= most && h.wait > most/2
+		}
+	}
 	replicas[0].door.Held(l.variant("a"), http.StatusTooManyRequests, time.Minute)
-	testkit.Eventually(t, "two others know", func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return slices.Equal(l.told, []string{"a 429 1m0s", "a 429 1m0s"})
-	})
+	testkit.Eventually(t, "both know", told(2, time.Minute))
+	began := time.Now()
+	testkit.Eventually(t, "a part of it is over", func() bool { return time.Since(began) > time.Second })
+	l.start()
+	testkit.Eventually(t, "a third one knows what is left", told(3, time.Minute-time.Second/2))
 }
 
 // TestCutOff: without the others a replica asks the upstream itself, and tells them later.
@@ -320,4 +441,218 @@ func TestCutOff(t *testing.T) {
 		stored, err := replicas[0].finals.Load(within(t), v)
 		return err == nil && len(stored) == 1
 	})
+}
+
+// TestObservedIsKnownElsewhere before it is answered: the replica that has asked may be gone after that.
+func TestObservedIsKnownElsewhere(t *testing.T) {
+	l := newLab(t)
+	replicas := l.startAll(2)
+	for i := range 10 {
+		v := l.variant(fmt.Sprint("begun", i))
+		for _, r := range replicas {
+			if r.Holds(r.id(v)) {
+				continue
+			}
+			r.door.Observed(v, said(session.Pending, `{"status":"waiting"}`))
+			l.mu.Lock()
+			if seen := l.seen[v.Token]; len(seen) != 1 {
+				t.Errorf("who looks after %s has seen %v", v.Token, seen)
+			}
+			l.mu.Unlock()
+		}
+	}
+}
+
+// TestHandOverWithAPollUnderWay: who takes a session over waits for the poll that is under way where
+// it was before, and makes none. Nobody misses an answer that is given only once.
+func TestHandOverWithAPollUnderWay(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v, pending := l.held(replicas[0]), l.held(replicas[0])
+	asked, answer := make(chan struct{}, 1), make(chan struct{})
+	l.answer = func(token string) any {
+		if token == pending.Token {
+			return said(session.Pending, "waiting")
+		}
+		select {
+		case asked <- struct{}{}:
+			<-answer
+			return said(session.Succeeded, "signed")
+		default:
+			return said(session.NotFound, "gone")
+		}
+	}
+	if _, err := replicas[0].statuses.Get(within(t), pending); err != nil {
+		t.Fatal(err)
+	}
+	var clients sync.WaitGroup
+	get := func(r *replica) {
+		clients.Go(func() {
+			if result, err := r.statuses.Get(within(t), v); err != nil || string(result.Body) != "signed" {
+				t.Errorf("Get = %v, %v", result.Observation, err)
+			}
+		})
+	}
+	get(replicas[0])
+	testkit.Eventually(t, "the upstream is asked", func() bool { return len(asked) == 1 })
+	get(replicas[1])
+	testkit.NoError(t, replicas[0].HandOver(within(t)))
+	testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(replicas[1].id(v)) })
+	get(replicas[1])
+	if result, err := replicas[1].statuses.Get(within(t), pending); err != nil || string(result.Body) != "waiting" {
+		t.Errorf("Get = %v, %v", result.Observation, err)
+	}
+	since, _ := replicas[1].Since(replicas[1].id(v))
+	testkit.Eventually(t, "it could have been asked again", func() bool { return time.Since(since) > 1200*time.Millisecond })
+	close(answer)
+	clients.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.polls[v.Token] != 1 || l.polls[pending.Token] > 2 || len(l.seen[v.Token]) != 1 {
+		t.Errorf("%d polls and %d, told of %v", l.polls[v.Token], l.polls[pending.Token], l.seen[v.Token])
+	}
+}
+
+// TestHandedOverTwiceWithAPollUnderWay: who takes a session over from one that had it for a moment waits
+// for what is under way where it was before.
+func TestHandedOverTwiceWithAPollUnderWay(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(3)
+	v := l.held(replicas[0])
+	asked, answer := make(chan struct{}, 10), make(chan struct{})
+	l.answer = func(string) any {
+		asked <- struct{}{}
+		<-answer
+		return said(session.Succeeded, "signed")
+	}
+	var clients sync.WaitGroup
+	get := func(r *replica) {
+		clients.Go(func() {
+			if result, err := r.statuses.Get(within(t), v); err != nil || string(result.Body) != "signed" {
+				t.Errorf("Get = %v, %v", result.Observation, err)
+			}
+		})
+	}
+	handOver := func(from *replica, to ...*replica) (holder *replica) {
+		testkit.NoError(t, from.HandOver(within(t)))
+		testkit.Eventually(t, "another one looks after the session", func() bool {
+			i := slices.IndexFunc(to, func(r *replica) bool { return r.Holds(r.id(v)) })
+			if i >= 0 {
+				holder = to[i]
+			}
+			return i >= 0
+		})
+		return holder
+	}
+	get(replicas[0])
+	testkit.Eventually(t, "the upstream is asked", func() bool { return len(asked) == 1 })
+	second := handOver(replicas[0], replicas[1], replicas[2])
+	get(second)
+	third := handOver(second, slices.DeleteFunc(slices.Clone(replicas[1:]), func(r *replica) bool { return r == second })...)
+	get(third)
+	since, _ := third.Since(third.id(v))
+	testkit.Eventually(t, "it could have been asked again", func() bool { return time.Since(since) > 200*time.Millisecond })
+	close(answer)
+	clients.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.polls[v.Token] != 1 || len(l.seen[v.Token]) != 1 {
+		t.Errorf("%d polls, up to %d at a time, told of %v", l.polls[v.Token], l.most, l.seen[v.Token])
+	}
+}
+
+// TestStoreIsLookedAtOnce, after a session has changed hands, and not before each poll.
+func TestStoreIsLookedAtOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v := l.held(replicas[0])
+	testkit.NoError(t, replicas[0].HandOver(within(t)))
+	testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(replicas[1].id(v)) })
+	polls := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.polls[v.Token]
+	}
+	testkit.Eventually(t, "it is polled some more times", func() bool {
+		if result, err := replicas[1].statuses.Get(within(t), v); err != nil || result.State != session.Pending {
+			t.Fatalf("Get = %v, %v", result.Observation, err)
+		}
+		return polls() == 4
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := l.loads[v.Token]; n > 2 { // where memory has nothing, and before the first poll
+		t.Errorf("the store was looked at %d times for %d polls", n, l.polls[v.Token])
+	}
+}
+
+// TestUnkeptElsewhere: a final answer that could not be stored is found from everywhere, until it is.
+func TestUnkeptElsewhere(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(3)
+	v := l.held(replicas[0])
+	id := replicas[0].id(v)
+	document := strings.Repeat("0123456789abcdef", 1<<17)
+	l.answer = func(string) any { return said(session.Succeeded, document) }
+	l.setFull(true)
+	result, err := replicas[0].statuses.Get(within(t), v)
+	testkit.NoError(t, err)
+	for _, r := range replicas[1:] {
+		if o, err := r.door.UnkeptElsewhere(within(t), id, result.At); err != nil || string(o.Body) != document || o.Status != 200 {
+			t.Errorf("UnkeptElsewhere = %v", err)
+		}
+	}
+	if _, err := replicas[1].door.UnkeptElsewhere(within(t), "ses_other", result.At); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("of another session: %v", err)
+	}
+	l.setFull(false)
+	testkit.Eventually(t, "it is stored", func() bool {
+		_, err := replicas[1].door.UnkeptElsewhere(within(t), id, result.At)
+		return errors.Is(err, store.ErrNotFound)
+	})
+	if stored, err := replicas[1].finals.Load(within(t), v); err != nil || len(stored) != 1 {
+		t.Errorf("Load = %d, %v", len(stored), err)
+	}
+}
+
+// TestManyLargeAnswers that another replica has, asked for at the same time, arrive whole, and nobody
+// is cut off for that.
+func TestManyLargeAnswers(t *testing.T) {
+	l := newLab(t)
+	replicas := l.startAll(2)
+	document := strings.Repeat("0123456789abcdef", 9<<16) // together more than a server keeps for a connection
+	l.answer = func(token string) any { return said(session.Succeeded, token+document) }
+	var variants []*session.Variant
+	for range 8 {
+		v := l.held(replicas[0])
+		variants = append(variants, v)
+		if _, err := replicas[0].statuses.Get(within(t), v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	up := replicas[1].cluster.Up()
+	var clients sync.WaitGroup
+	for _, v := range variants {
+		clients.Go(func() {
+			result, err := replicas[1].statuses.Get(within(t), v)
+			if err != nil || result.State != session.Succeeded || string(result.Body) != v.Token+document {
+				t.Errorf("Get = %v", err)
+			}
+		})
+	}
+	clients.Wait()
+	if err := up.Err(); err != nil {
+		t.Errorf("the replica was cut off: %v", context.Cause(up))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, v := range variants {
+		if l.polls[v.Token] != 1 {
+			t.Errorf("%s was polled %d times", v.Token, l.polls[v.Token])
+		}
+	}
 }

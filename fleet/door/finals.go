@@ -2,6 +2,7 @@ package door
 
 import (
 	"context"
+	"errors"
 
 	"pollbridge/session"
 )
@@ -13,8 +14,17 @@ func (d *Door) Finals() *Finals { return &Finals{d} }
 // Finals implements cache.Finals. Get one from [Door.Finals].
 type Finals struct{ d *Door }
 
-// Keep stores what was observed here, whoever looks after the session.
+var errNotCurrent = errors.New("door: it is not known yet what other replicas have done")
+
+// Keep stores what was observed here, whoever looks after the session, once it is known that the
+// session was not erased meanwhile.
 func (f *Finals) Keep(ctx context.Context, v *session.Variant, o *session.Observation) error {
+	switch {
+	case !f.d.o.Fleet.Current():
+		return errNotCurrent
+	case f.d.erasures.after(f.d.o.ID(v), o.At):
+		return nil
+	}
 	return f.d.o.Finals.Keep(ctx, v, o)
 }
 

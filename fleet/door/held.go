@@ -2,8 +2,11 @@ package door
 
 import (
 	"context"
+	"net/http"
+	"strconv"
 	"time"
 
+	"pollbridge/fleet"
 	"pollbridge/session"
 )
 
@@ -13,47 +16,76 @@ type Holder interface {
 }
 
 const (
-	heldKind = "held"
-	mostHeld = 256 // that wait to be told; of more, some others are asked for in vain
+	heldKind    = "held"
+	mostHeld    = 256              // that wait to be announced; of more, some others are asked for in vain
+	holdLongest = time.Minute      // for no longer are polls held back
+	holdTime    = 10 * time.Second // that announcing may take
 )
 
 // held is that the upstream wants no more polls for a while. What was asked follows it.
 type held struct {
-	Status int           `json:"status"`
-	Wait   time.Duration `json:"wait"`
+	Status int `json:"status"`
 }
 
-// Held has all other replicas know that the upstream wants no more polls for a while, see
-// upstream.Options. It does not wait for that.
+// heldBack is what others have to know of.
+type heldBack struct {
+	v      *session.Variant
+	status int
+	until  time.Time
+}
+
+// Held has all replicas know that the upstream wants no more polls for a while, those too that come
+// meanwhile, see upstream.Options. It does not wait for that.
 func (d *Door) Held(v *session.Variant, status int, wait time.Duration) {
 	select {
-	case d.heldBack <- v.AppendDurable(appendJSON(nil, held{status, wait})):
+	case d.heldBack <- heldBack{v, status, time.Now().Add(min(wait, holdLongest))}:
 	default:
 	}
 }
 
-// tellHeld tells others until the door closes.
-func (d *Door) tellHeld() {
+// announceHeld announces it until the door closes.
+func (d *Door) announceHeld() {
 	for {
 		select {
 		case <-d.ctx.Done():
 			return
-		case message := <-d.heldBack:
-			if err := d.o.Fleet.TellEverybody(d.ctx, heldKind, message); err != nil {
-				d.o.Log.Debug("not all replicas know that the upstream wants no polls for a while", "error", err)
+		case h := <-d.heldBack:
+			if left := time.Until(h.until); left > 0 {
+				d.announceOne(h, left)
 			}
 		}
 	}
 }
 
-// hold is told so by another replica.
-func (d *Door) hold(_ context.Context, message []byte) {
+func (d *Door) announceOne(h heldBack, left time.Duration) {
+	ctx, cancel := context.WithTimeout(d.ctx, holdTime)
+	defer cancel()
+	message := h.v.AppendDurable(appendJSON(nil, held{h.status}))
+	if err := d.o.Fleet.Announce(ctx, heldKind, heldKey(d.o.ID(h.v), h.status), message, left); err != nil {
+		d.o.Log.Debug("not all replicas know that the upstream wants no polls for a while", "error", err)
+	}
+}
+
+func heldKey(sessionID string, status int) string { return sessionID + "." + strconv.Itoa(status) }
+
+// hold is told so by a replica.
+func (d *Door) hold(a fleet.Announcement) {
 	var h held
-	rest, err := readJSON(message, &h)
-	if err != nil {
+	rest, err := readJSON(a.Message, &h)
+	if err != nil || a.Left == 0 {
 		return
 	}
 	if v, err := d.o.Table.ReadDurable(rest); err == nil {
-		d.o.Holder.Hold(v, h.Status, h.Wait)
+		d.o.Holder.Hold(v, h.Status, a.Left)
 	}
+}
+
+// withdrawHeld erases what was announced about a session.
+func (d *Door) withdrawHeld(ctx context.Context, sessionID string) error {
+	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
+		if err := d.o.Fleet.Withdraw(ctx, heldKind, heldKey(sessionID, status)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

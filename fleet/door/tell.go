@@ -2,12 +2,14 @@ package door
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"pollbridge/internal/period"
 	"pollbridge/session"
 )
 
@@ -31,10 +33,14 @@ type seen struct {
 type sighting struct {
 	v *session.Variant
 	o *session.Observation // nil: a call has started the session
+	// wanted is whether somebody wants to know of the session, once another replica is told.
+	wanted bool
+	// at is when that was. What was seen before the session was erased is nobody's business.
+	at time.Time
 }
 
 // add returns false where there is no room.
-func (s *seen) add(v *session.Variant, o *session.Observation) bool {
+func (s *seen) add(v *session.Variant, o *session.Observation, at time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.all[v.Key()]
@@ -47,19 +53,15 @@ func (s *seen) add(v *session.Variant, o *session.Observation) bool {
 	if s.all == nil {
 		s.all = map[string]sighting{}
 	}
-	s.all[v.Key()] = sighting{v, o}
+	s.all[v.Key()] = sighting{v: v, o: o, at: at}
 	return true
 }
 
-// forget forgets what was seen of a session.
-func (s *seen) forget(sessionKey string) {
+// forget forgets what was seen of sessions that were erased.
+func (s *seen) forget(erased func(*session.Variant) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for key := range s.all {
-		if session.SessionKey(key) == sessionKey {
-			delete(s.all, key)
-		}
-	}
+	maps.DeleteFunc(s.all, func(_ string, seen sighting) bool { return erased(seen.v) })
 }
 
 func (s *seen) list() (all []sighting) {
@@ -80,21 +82,48 @@ func (s *seen) told(each sighting) {
 	}
 }
 
-// Seen is told what was observed here of a session that another replica looks after. That one is
-// told as soon as it can be. Seen does not wait.
-func (d *Door) Seen(v *session.Variant, o *session.Observation) { d.later(v, o) }
-
-func (d *Door) later(v *session.Variant, o *session.Observation) {
+// Seen is told what was observed here, and when, of a session that another replica looks after; nil
+// says that a call has started it. That one is told as soon as it can be. Seen does not wait.
+func (d *Door) Seen(v *session.Variant, o *session.Observation, at time.Time) {
 	if o != nil && o.State.Final() { // what is stored counts
-		o = &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Content: &session.Content{Status: o.Status}}
+		o = &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Poll: o.Poll, Content: &session.Content{Status: o.Status}}
 	}
-	if !d.seen.add(v, o) {
+	o = small(o)
+	if !d.seen.add(v, o, at) {
 		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(v))
 	}
 	select {
 	case d.news <- struct{}{}:
 	default:
 	}
+}
+
+// small is nil for a pending observation that is too large to be told: so it is asked for once more.
+func small(o *session.Observation) *session.Observation {
+	if o != nil && !o.State.Final() && o.Size() > largest {
+		return nil
+	}
+	return o
+}
+
+// mostHeldUp bounds how long an answer is held up so that another replica knows of it; less where that was
+// in vain last.
+const mostHeldUp = 2 * time.Second
+
+// Observed is Seen for what a client is about to be answered with: this replica has looked after the
+// session until a moment ago, or cannot reach who does. Where that one can be told in a bounded time it
+// is: a session whose begin was answered must not be forgotten with this replica. A final answer is
+// stored in any case.
+func (d *Door) Observed(v *session.Variant, o *session.Observation) {
+	if o.State == session.Pending {
+		ctx, cancel := d.patience.Context(d.ctx, mostHeldUp)
+		defer cancel()
+		err := d.tell(ctx, sighting{v: v, o: small(o), at: o.At})
+		if d.patience.Told(err); err == nil {
+			return
+		}
+	}
+	d.Seen(v, o, o.At)
 }
 
 // tellUntilClosed tells others what was seen here.
@@ -106,10 +135,8 @@ func (d *Door) tellUntilClosed() {
 		case <-d.news:
 		}
 		for left := d.tellAll(); left > 0; left = d.tellAll() {
-			select {
-			case <-d.ctx.Done():
+			if period.Pause(d.ctx, tellAgain) != nil {
 				return
-			case <-time.After(tellAgain):
 			}
 		}
 	}

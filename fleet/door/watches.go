@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"pollbridge/fleet"
 	"pollbridge/session"
@@ -23,6 +24,7 @@ const (
 	watchKind   = "watch"
 	startedKind = "started"
 	deleteKind  = "delete"
+	pollingKind = "polling"
 )
 
 // Watches returns what to use in the place of w, and has this replica do what others ask of it. It
@@ -31,11 +33,18 @@ func (d *Door) Watches(w *watch.Watcher) *Watches {
 	s := &Watches{w, d}
 	d.watches = s
 	d.o.Fleet.Answer(watchKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return w.Watch(ctx, v) }))
-	d.o.Fleet.Answer(startedKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return nil, w.Started(ctx, v) }))
+	d.o.Fleet.Answer(startedKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) {
+		d.hear(ctx, v, true)
+		return nil, w.Started(ctx, v)
+	}))
 	d.o.Fleet.Answer(deleteKind, func(ctx context.Context, question []byte) []byte {
 		id := string(question)
-		err := w.Delete(ctx, id)
-		return appendDone(nil, s.moved(id, err))
+		return appendDone(nil, s.moved(id, w.Delete(ctx, id)))
+	})
+	d.o.Fleet.Answer(pollingKind, func(ctx context.Context, question []byte) []byte {
+		id := string(question)
+		p, err := w.Polling(ctx, id)
+		return appendDone(p, s.moved(id, err))
 	})
 	return s
 }
@@ -68,10 +77,7 @@ func appendDone(result any, err error) []byte {
 			}
 		}
 	} else if result != nil {
-		d.Result, err = json.Marshal(result)
-		if err != nil {
-			panic(err) // our own types always have one
-		}
+		d.Result = store.JSON(result)
 	}
 	return appendJSON(nil, d)
 }
@@ -162,17 +168,27 @@ func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
 	if !s.Watcher.Wants(v) {
 		return nil
 	}
-	err := s.started(ctx, v)
+	_, err := s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })
 	if err != nil && !errors.Is(err, watch.ErrFull) && !errors.Is(err, watch.ErrClosed) {
-		s.d.later(v, nil)
+		s.d.Seen(v, nil, time.Now())
 	}
 	return err
 }
 
-func (s *Watches) started(ctx context.Context, v *session.Variant) error {
-	_, err := s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })
-	return err
+// Polling is [watch.Watcher.Polling].
+func (s *Watches) Polling(ctx context.Context, id string) (p watch.Polling, err error) {
+	ctx, cancel := context.WithTimeout(ctx, pollingTime)
+	defer cancel()
+	_, err = s.ask(ctx, id, pollingKind, []byte(id), &p, func() (err error) {
+		p, err = s.Watcher.Polling(ctx, id)
+		return err
+	})
+	return p, err
 }
+
+// pollingTime is how long whoever looks after a session has to say how it is polled: a page is
+// waiting, which shows the rest without it.
+const pollingTime = time.Second
 
 // Delete is [watch.Watcher.Delete].
 func (s *Watches) Delete(ctx context.Context, id string) error {

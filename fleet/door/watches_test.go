@@ -2,6 +2,7 @@ package door_test
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/event"
+	"pollbridge/finals"
 	"pollbridge/fleet"
 	"pollbridge/fleet/door"
 	"pollbridge/internal/testkit"
@@ -62,13 +64,13 @@ func watchesOf(t *testing.T, table *session.Table) (*door.Watches, *moving, func
 	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), log)
 	testkit.NoError(t, err)
 	t.Cleanup(func() { testkit.NoError(t, s.Close()) })
-	finals, err := s.Finals(t.Context())
+	answers, err := finals.Open(t.Context(), s.Store)
 	testkit.NoError(t, err)
 	cfg := watch.DefaultConfig()
 	cfg.Interval = time.Hour
 	w, err := watch.New(cfg, watch.Options{
-		Store: s.Store, Table: table, Events: wanted{}, Finals: finals, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
-		Ask: func(context.Context, *session.Variant) (*session.Observation, error) {
+		Store: s.Store, Table: table, Events: wanted{}, Finals: answers, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
+		Ask: func(context.Context, *session.Variant, time.Time) (*session.Observation, error) {
 			return said(session.Pending, "waiting"), nil
 		},
 		Erase: func(context.Context, *session.Variant) error { return nil },
@@ -76,10 +78,11 @@ func watchesOf(t *testing.T, table *session.Table) (*door.Watches, *moving, func
 	testkit.NoError(t, err)
 	t.Cleanup(w.Close)
 	testkit.NoError(t, w.Start())
+	sessionID := func(v *session.Variant) string { return session.ID(s, v) }
 	f := &moving{handlers: map[string]fleet.Handler{}, here: true}
-	d := door.New(door.Options{Fleet: f, Table: table, ID: s.SessionID, Log: log})
+	d := door.New(door.Options{Fleet: f, Subscriptions: &subscribers{}, Table: table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
-	return d.Watches(w), f, s.SessionID
+	return d.Watches(w), f, sessionID
 }
 
 // TestWhatMovesIsDoneAgain by whoever looks after the session then, though it was done before.
@@ -107,6 +110,7 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 	movedOnStart := other("started", question)
 	movedOnDelete := other("delete", []byte(id(v)))
 	there.here = true
+	polled := other("polling", []byte(id(v)))
 	started, gone := other("started", question), other("delete", []byte(id(v)))
 
 	here.here, here.begins, here.says = false, true, [][]byte{watched}
@@ -119,6 +123,11 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 		t.Errorf("Watch = %v", err)
 	}
 	wantAsked("watch", "watch")
+	here.says = [][]byte{polled}
+	if _, err := one.Polling(t.Context(), id(v)); !errors.Is(err, watch.ErrNotFound) {
+		t.Errorf("Polling = %v; want what the other one says: it knows no such session", err)
+	}
+	wantAsked("polling")
 	here.begins, here.says = true, [][]byte{movedOnStart, started}
 	testkit.NoError(t, one.Started(t.Context(), v))
 	wantAsked("started", "started")

@@ -1,4 +1,4 @@
-//go:build fleet
+//go:build trial
 
 package trial_test
 
@@ -14,8 +14,8 @@ import (
 // TestReplicasComeAndGo: ten replicas are started and stopped at random, some without a word, while
 // signings end. Each end is told, under one id.
 func TestReplicasComeAndGo(t *testing.T) {
-	lasts, signings := 40*time.Second, 60
-	if full() {
+	lasts, signings := time.Minute, 60
+	if full {
 		lasts, signings = 5*time.Minute, 300
 	}
 	l := newLab(t, 3)
@@ -24,7 +24,7 @@ func TestReplicasComeAndGo(t *testing.T) {
 	}
 	l.front = front(t, l.replicas)
 	for _, r := range l.replicas[3:] {
-		r.start()
+		r.Start()
 	}
 	for _, r := range l.replicas[3:] {
 		r.ready()
@@ -39,18 +39,19 @@ func TestReplicasComeAndGo(t *testing.T) {
 			case <-time.After(rand.N(2 * time.Second)):
 			}
 			switch r := l.replicas[1+rand.N(len(l.replicas)-1)]; { // one stays, so that somebody is there
-			case !r.running():
-				r.start()
+			case !r.Running():
+				r.Start()
 			case rand.N(2) == 0:
-				r.kill()
+				r.Kill()
 			default:
-				r.drain()
+				r.Terminate()
 			}
 		}
 	})
 	var tokens []string
-	for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(lasts / time.Duration(signings/6)) {
-		tokens = append(tokens, l.sign(6, time.Second, 20*time.Second)...)
+	const some = 6
+	for next := time.NewTicker(lasts / time.Duration(signings/some)); len(tokens) < signings; <-next.C {
+		tokens = append(tokens, l.sign(some, time.Second, 20*time.Second)...)
 	}
 	close(stop)
 	going.Wait()
@@ -66,8 +67,8 @@ func TestRollingRestarts(t *testing.T) {
 	tokens := l.sign(60, 5*time.Second, 25*time.Second)
 	stop := l.pollOn(tokens)
 	for _, r := range l.replicas {
-		r.drain()
-		r.start()
+		r.Terminate()
+		r.Start()
 		r.ready()
 		l.balanced()
 	}

@@ -2,8 +2,10 @@
 // front, and faults that are done to them. It holds nothing but tests, which take minutes and are
 // left out unless they are asked for:
 //
-//	go test -tags fleet ./fleet/trial
+//	go test -tags trial ./fleet/trial
 //
 // POLLBRIDGE_TRIAL=full has each fault last as long as its description says, and more signings be
-// under way; without it all takes a few minutes.
+// under way; without it faults last a few seconds. .ci/fleet runs what is worth it with each change.
+// Some need Linux, and root: for namespaces of networks, in the place of which they otherwise use
+// relays, and for a small disk, without which they are skipped.
 package trial

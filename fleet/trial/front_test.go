@@ -1,4 +1,4 @@
-//go:build fleet
+//go:build trial
 
 package trial_test
 
@@ -43,9 +43,7 @@ frontend public
   use_backend ready if { nbsrv(ready) gt 0 }
   default_backend alive
 `+backend("ready", "/readyz")+backend("alive", "/healthz")), 0o600))
-	cmd := exec.Command("haproxy", "-db", "-f", file)
-	testkit.NoError(t, cmd.Start())
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	testkit.StartProcess(t, exec.Command("haproxy", "-db", "-f", file))
 	testkit.Eventually(t, "the load balancer answers", func() bool {
 		answer, err := http.Get("http://" + address + "/")
 		if err != nil {

@@ -1,11 +1,10 @@
-//go:build fleet
+//go:build trial
 
 package trial_test
 
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	mathrand "math/rand/v2"
@@ -21,26 +20,42 @@ import (
 	"pollbridge/internal/testkit/natscluster"
 )
 
-// full reports whether faults last as long as they are described.
-func full() bool { return os.Getenv("POLLBRIDGE_TRIAL") == "full" }
+// full says that faults last as long as they are described.
+var full bool
 
 // lab is a fleet with all that is around it.
 type lab struct {
 	t        *testing.T
 	nats     *natscluster.Cluster
+	network  *network // between the servers; may be nil
 	up       *upstream
 	hooks    *testkit.Receiver
 	replicas []*replica
 	front    string // the load balancer's address
 	key      string // the file of the encryption key
-	relays   map[*replica][]*relay
+	relays   map[*replica][]*testkit.Relay
 	made     int
+
+	makesRoom func() // ends what fill began
 }
 
 // newLab starts three servers, a number of replicas, and a load balancer in front of them.
 func newLab(t *testing.T, replicas int) *lab {
 	t.Helper()
-	l := &lab{t: t, nats: natscluster.Start(t, 3, natscluster.Settings{}), up: newUpstream(t), hooks: testkit.NewReceiver(t, testkit.AnswerStatus(204)), relays: map[*replica][]*relay{}}
+	return newLabIn(t, nil, replicas)
+}
+
+// newLabIn is newLab with a network between the servers, unless that is nil.
+func newLabIn(t *testing.T, n *network, replicas int) *lab {
+	t.Helper()
+	var settings natscluster.Settings
+	if n != nil {
+		settings = n.settings
+	}
+	l := &lab{
+		t: t, network: n, nats: natscluster.Start(t, 3, settings), up: newUpstream(t),
+		hooks: testkit.NewReceiver(t, testkit.AnswerStatus(204)), relays: map[*replica][]*testkit.Relay{},
+	}
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	l.key = filepath.Join(t.TempDir(), "key")
@@ -49,7 +64,7 @@ func newLab(t *testing.T, replicas int) *lab {
 		l.replicas = append(l.replicas, l.newReplica())
 	}
 	for _, r := range l.replicas {
-		r.start()
+		r.Start()
 	}
 	for _, r := range l.replicas {
 		r.ready()
@@ -63,7 +78,7 @@ func newLab(t *testing.T, replicas int) *lab {
 	t.Cleanup(func() {
 		if t.Failed() {
 			for _, r := range l.replicas {
-				t.Logf("log of %s:\n%s", r.public, tail(r.text()))
+				t.Logf("log of %s:\n%s", r.public, tail(r.Log.String()))
 			}
 		}
 	})
@@ -73,27 +88,51 @@ func newLab(t *testing.T, replicas int) *lab {
 // tail is the end of a log, without what is said of each request.
 func tail(text string) string {
 	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(line string) bool { return strings.Contains(line, "msg=request ") })
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+	return strings.Join(lines[max(0, len(lines)-100):], "\n")
 }
 
 // newReplica prepares a replica, which reaches each server of NATS through a relay.
 func (l *lab) newReplica() *replica {
 	l.t.Helper()
 	ports := testkit.Ports(l.t, 2)
-	r := &replica{public: "127.0.0.1:" + ports[0], private: "127.0.0.1:" + ports[1], t: l.t, log: filepath.Join(l.t.TempDir(), "log")}
+	r := &replica{public: "127.0.0.1:" + ports[0], private: "127.0.0.1:" + ports[1], t: l.t}
+	r.Process = testkit.NewProcess(l.t, r.command)
 	var urls []string
 	for _, server := range l.nats.Servers {
-		relay := newRelay(l.t, server.Addr)
+		relay := testkit.NewRelay(l.t, server.Addr)
 		l.relays[r] = append(l.relays[r], relay)
-		urls = append(urls, "nats://"+relay.addr)
+		urls = append(urls, "nats://"+relay.Addr)
 	}
 	r.env = []string{
 		"POLLBRIDGE_LISTEN=" + r.public, "POLLBRIDGE_ADMIN_LISTEN=" + r.private, "POLLBRIDGE_ADMIN_KEY=" + managementKey, "POLLBRIDGE_UPSTREAM_URL=" + l.up.url,
 		"POLLBRIDGE_STORE_NATS_URL=" + strings.Join(urls, ","), "POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + l.key,
+		"POLLBRIDGE_WATCH_SCHEDULE=fixed", // one freshness window for all sessions: what was polled within it is counted
 		"POLLBRIDGE_WEBHOOK_ALLOW_HTTP=true", "POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", fmt.Sprint("POLLBRIDGE_WEBHOOK_ALLOW_PORTS=", l.hooks.Port()),
 	}
-	l.t.Cleanup(r.kill)
 	return r
+}
+
+// cut cuts a replica off from all servers of NATS, or ends that.
+func (l *lab) cut(r *replica, off bool) {
+	for _, relay := range l.relays[r] {
+		relay.Cut.Store(off)
+	}
+}
+
+// cutAll does so to all replicas.
+func (l *lab) cutAll(off bool) {
+	for _, r := range l.replicas {
+		l.cut(r, off)
+	}
+}
+
+// slow makes the way to the servers slow, or ends that.
+func (l *lab) slow(slow bool) {
+	for _, relays := range l.relays {
+		for _, relay := range relays {
+			relay.Slow.Store(slow)
+		}
+	}
 }
 
 // balanced waits until the replicas that run have their shares.
@@ -101,22 +140,13 @@ func (l *lab) balanced() {
 	l.t.Helper()
 	var running []*replica
 	for _, r := range l.replicas {
-		if r.running() {
+		if r.Running() {
 			running = append(running, r)
 		}
 	}
 	testkit.Eventually(l.t, "each replica has its share", func() bool {
-		_, answer := running[0].call("GET", "/v1/replicas", nil)
-		var list struct{ Items []struct{ Share float64 } }
-		if json.Unmarshal([]byte(answer), &list) != nil || len(list.Items) != len(running) {
-			return false
-		}
-		for _, r := range list.Items {
-			if r.Share < 0.9/float64(len(running)) {
-				return false
-			}
-		}
-		return true
+		shares := running[0].replicas()
+		return len(shares) == len(running) && slices.Min(shares) >= 0.9/float64(len(running))
 	})
 }
 
@@ -135,7 +165,14 @@ func (l *lab) sign(n int, after, within time.Duration) []string {
 		limit <- struct{}{}
 		beginning.Go(func() {
 			defer func() { <-limit }()
-			if status, answer := poll(l.front, tokens[i]); status != 200 {
+			status, answer := poll(l.front, tokens[i])
+			for range 3 { // whoever is sent away by a replica that ends polls again
+				if status != 503 || !strings.Contains(answer, "shutting down") {
+					break
+				}
+				status, answer = poll(l.front, tokens[i])
+			}
+			if status != 200 {
 				l.t.Errorf("the first poll of %s is answered %d %s", tokens[i], status, answer)
 			}
 		})
@@ -168,7 +205,13 @@ func (l *lab) delivered(tokens []string, worst time.Duration) (latest time.Durat
 			}
 			for _, token := range left {
 				polls, _ := l.up.asked(token)
-				l.t.Logf("%s was polled last %v ago", token, time.Since(polls[len(polls)-1]))
+				l.t.Logf("%s was polled %d times, from %v until %v", token, len(polls), polls[0], polls[len(polls)-1])
+				if begin := l.told()[token+" session.pending"]; begin != nil {
+					for _, path := range []string{"/v1/sessions/" + begin.session, "/v1/deliveries?session=" + begin.session} {
+						status, answer := l.replicas[0].call("GET", path, nil)
+						l.t.Logf("%s: %d %.2000s", path, status, answer)
+					}
+				}
 			}
 		}
 	}()
@@ -194,8 +237,9 @@ func (l *lab) delivered(tokens []string, worst time.Duration) (latest time.Durat
 
 // telling is what was told of a signing, of one type.
 type telling struct {
-	at  time.Time // the first time
-	ids map[string]bool
+	at      time.Time // the first time
+	ids     map[string]bool
+	session string // its id
 }
 
 func (l *lab) told() map[string]*telling {
@@ -203,7 +247,7 @@ func (l *lab) told() map[string]*telling {
 	for _, w := range l.hooks.Got() {
 		what := fmt.Sprint(w.Data["token"], " ", w.Type)
 		if told[what] == nil {
-			told[what] = &telling{w.At, map[string]bool{}}
+			told[what] = &telling{w.At, map[string]bool{}, fmt.Sprint(w.Data["session"])}
 		}
 		told[what].ids[w.ID()] = true
 	}
@@ -216,6 +260,7 @@ func (l *lab) pollOn(tokens []string) (stop func() (answers map[int]int, wrong [
 	stopped := make(chan struct{})
 	var mu sync.Mutex
 	answers, wrong := map[int]int{}, []string{}
+	var slow []string
 	var polling sync.WaitGroup
 	for range 8 {
 		polling.Go(func() {
@@ -226,9 +271,14 @@ func (l *lab) pollOn(tokens []string) (stop func() (answers map[int]int, wrong [
 				case <-time.After(50 * time.Millisecond): // a client's own pace
 				}
 				began := time.Now()
-				status, answer := poll(l.front, tokens[mathrand.N(len(tokens))])
+				token := tokens[mathrand.N(len(tokens))]
+				status, answer := poll(l.front, token)
+				took := time.Since(began).Round(time.Millisecond)
 				mu.Lock()
 				answers[status]++
+				if took > slowPoll {
+					slow = append(slow, fmt.Sprintf("%s of %s: %v", began.Format("15:04:05.000"), token, took))
+				}
 				if status != 200 && len(wrong) < 20 {
 					wrong = append(wrong, fmt.Sprintf("%s after %v: %d %.200s", began.Format("15:04:05.000"), time.Since(began), status, answer))
 				}
@@ -239,9 +289,15 @@ func (l *lab) pollOn(tokens []string) (stop func() (answers map[int]int, wrong [
 	return func() (map[int]int, []string) {
 		close(stopped)
 		polling.Wait()
+		if len(slow) > 0 {
+			l.t.Logf("polls that took longer than %v: %v", slowPoll, slow)
+		}
 		return answers, wrong
 	}
 }
+
+// slowPoll is longer than a poll takes that can be answered with what is known.
+const slowPoll = 3 * time.Second
 
 // neverTwoForLong checks that no signing was polled more often than once in a window, except for a
 // window here and there when it changed hands.

@@ -1,17 +1,18 @@
-//go:build fleet
+//go:build trial
 
 package trial_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -20,63 +21,59 @@ import (
 
 // replica is a process of the program.
 type replica struct {
+	*testkit.Process
 	public, private string // HOST:PORT
 	t               *testing.T
-	log             string // its file
 	env             []string
 	binary          string // another program than the others run, if there is one
-
-	mu   sync.Mutex
-	cmd  *exec.Cmd // guarded by mu; nil while it does not run
-	done chan struct{}
 }
 
 const managementKey = "kkkkkkkkkkkkkkkkkkkk"
 
+// programs is a folder for what is built.
+var programs string
+
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "pollbridge-trial"); err != nil {
+		panic(err)
+	}
+	full = os.Getenv("POLLBRIDGE_TRIAL") == "full"
+	os.Unsetenv("POLLBRIDGE_TRIAL") // a replica refuses what it does not know
+	code := m.Run()
+	os.RemoveAll(programs)
+	os.Exit(code)
+}
+
 // program builds the program once.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "pollbridge-trial")
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(dir, "pollbridge")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "fleet", "-o", binary, "pollbridge/cmd/pollbridge").CombinedOutput()
+	binary := filepath.Join(programs, "pollbridge")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "pollbridge/cmd/pollbridge").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return binary, nil
 })
 
-// start starts a replica that does not run.
-func (r *replica) start() {
-	r.t.Helper()
+// command is what is started.
+func (r *replica) command() *exec.Cmd {
 	binary, err := program()
 	if r.binary != "" {
 		binary = r.binary
 	}
 	testkit.NoError(r.t, err)
-	log, err := os.OpenFile(r.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	testkit.NoError(r.t, err)
-	defer log.Close()
 	cmd := exec.Command(binary, "serve")
-	cmd.Env, cmd.Stderr, cmd.Dir = append(os.Environ(), r.env...), log, filepath.Dir(r.log)
-	testkit.NoError(r.t, cmd.Start())
-	done := make(chan struct{})
-	r.mu.Lock()
-	r.cmd, r.done = cmd, done
-	r.mu.Unlock()
-	go func() { defer close(done); cmd.Wait() }()
+	cmd.Env, cmd.Dir = append(os.Environ(), r.env...), r.t.TempDir()
+	return cmd
 }
 
 func (r *replica) ready() {
 	r.t.Helper()
-	r.mu.Lock()
-	done := r.done
-	r.mu.Unlock()
+	ended := r.Ended()
 	testkit.Eventually(r.t, "the replica is ready", func() bool {
 		select {
-		case <-done:
-			r.t.Fatalf("the replica has ended: %s", r.text())
+		case <-ended:
+			r.t.Fatalf("the replica has ended: %s", &r.Log)
 		default:
 		}
 		status, _ := r.call("GET", "/readyz", nil)
@@ -84,46 +81,40 @@ func (r *replica) ready() {
 	})
 }
 
-func (r *replica) text() string {
-	text, _ := os.ReadFile(r.log)
-	return string(text)
-}
-
-func (r *replica) signal(s syscall.Signal) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.cmd != nil {
-		r.cmd.Process.Signal(s)
-	}
-}
-
-// kill ends the replica without a word, drain in good order.
-func (r *replica) kill()  { r.end(syscall.SIGKILL) }
-func (r *replica) drain() { r.end(syscall.SIGTERM) }
-
-func (r *replica) end(s syscall.Signal) {
-	r.signal(s)
-	r.mu.Lock()
-	done := r.done
-	r.cmd = nil
-	r.mu.Unlock()
-	if done != nil {
-		<-done
-	}
-}
-
-// running reports whether the process runs.
-func (r *replica) running() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.cmd != nil
-}
-
 var client = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 
 // call calls the management API; the status is 0 where there is no answer.
 func (r *replica) call(method, path string, body []byte) (status int, answer string) {
 	return do(method, "http://"+r.private+path, body, "Bearer "+managementKey)
+}
+
+// nothingWaits waits until no final answer waits to be stored.
+func (r *replica) nothingWaits() {
+	r.t.Helper()
+	testkit.Eventually(r.t, "no final answer waits to be stored", func() bool {
+		_, metrics := r.call("GET", "/metrics", nil)
+		return strings.Contains(metrics, "pollbridge_finals_not_stored 0\n")
+	})
+}
+
+// idOf is the id of what the management API has answered; empty where it has none.
+func idOf(answer string) string {
+	var known struct{ ID string }
+	json.Unmarshal([]byte(answer), &known)
+	return known.ID
+}
+
+// replicas returns the shares of those that the replica knows of.
+func (r *replica) replicas() (shares []float64) {
+	_, answer := r.call("GET", "/v1/replicas", nil)
+	var list struct{ Items []struct{ Share float64 } }
+	if json.Unmarshal([]byte(answer), &list) != nil {
+		return nil
+	}
+	for _, each := range list.Items {
+		shares = append(shares, each.Share)
+	}
+	return shares
 }
 
 func do(method, url string, body []byte, authorization string) (status int, answer string) {

@@ -1,8 +1,9 @@
-//go:build fleet
+//go:build trial
 
 package trial_test
 
 import (
+	"cmp"
 	"net/http"
 	"path"
 	"strings"
@@ -26,7 +27,17 @@ type signing struct {
 	ends   time.Time // zero: never
 	polls  []time.Time
 	flying int
-	most   int // polls at the same time
+	most   int           // polls at the same time
+	takes  time.Duration // that a poll takes; 0: pollTakes
+	once   bool          // its end is told once: then it is not known any more
+	told   bool          // its end was
+	hold   *hold         // holds the next poll back; nil: none does
+}
+
+// hold holds an answer back.
+type hold struct {
+	from    chan string // is told who asks: HOST:PORT
+	release chan struct{}
 }
 
 // pollTakes is how long an answer takes: so two polls at the same time would be seen.
@@ -45,13 +56,25 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.polls = append(s.polls, time.Now())
 	s.flying++
 	s.most = max(s.most, s.flying)
+	takes, held := cmp.Or(s.takes, pollTakes), s.hold
+	s.hold = nil
 	u.mu.Unlock()
-	time.Sleep(pollTakes)
+	if held != nil {
+		held.from <- r.RemoteAddr
+		<-held.release
+	}
+	time.Sleep(takes)
 	u.mu.Lock()
 	s.flying--
 	over := !s.ends.IsZero() && time.Now().After(s.ends)
+	forgotten := over && s.once && s.told
+	s.told = s.told || over
 	u.mu.Unlock()
-	if over {
+	switch {
+	case forgotten:
+		testkit.Respond(w, 200, `{"status":"error","message":"no such signing","error_code":40402}`)
+		return
+	case over:
 		testkit.Respond(w, 200, `{"status":"ok","file":{"name":"a.pdf","content":"JVBERi0="}}`)
 		return
 	}
@@ -73,6 +96,33 @@ func (u *upstream) end(token string, at time.Time) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.signing(token).ends = at
+}
+
+// endOnce is end, but only one poll is told of it.
+func (u *upstream) endOnce(token string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	s := u.signing(token)
+	s.ends, s.once = at, true
+}
+
+// endUnlessOver is end where the signing has none yet.
+func (u *upstream) endUnlessOver(token string, at time.Time) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s := u.signing(token); s.ends.IsZero() {
+		s.ends = at
+	}
+}
+
+// hold holds back the answer to the next poll about a signing until release is called; from is told
+// who asks.
+func (u *upstream) hold(token string) (from <-chan string, release func()) {
+	held := &hold{make(chan string, 1), make(chan struct{})}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.signing(token).hold = held
+	return held.from, sync.OnceFunc(func() { close(held.release) })
 }
 
 // asked returns when it was asked about a signing, and by how many at a time at most.

@@ -8,19 +8,26 @@ import (
 	"os"
 )
 
-// Authorities records a mistake unless the file at path holds certificates in PEM.
+// Authorities records a mistake unless the file at path holds certificates in PEM, or no path
+// is set.
 func (m *Mistakes) Authorities(key, path string) {
-	_, err := Authorities(path)
+	_, err := Authorities(path, nil)
 	m.Want(err == nil, key, path, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
 }
 
-// Authorities returns what a file holds: certificates in PEM.
-func Authorities(path string) (*x509.CertPool, error) {
+// Authorities adds what a file holds, certificates in PEM, to pool, or to an empty one if that
+// is nil. Without a path it returns pool.
+func Authorities(path string, pool *x509.CertPool) (*x509.CertPool, error) {
+	if path == "" {
+		return pool, nil
+	}
 	pem, err := os.ReadFile(path)
 	if err != nil {
 		return nil, Reason(err)
 	}
-	pool := x509.NewCertPool()
+	if pool == nil {
+		pool = x509.NewCertPool()
+	}
 	if !pool.AppendCertsFromPEM(pem) {
 		return nil, errors.New("no certificate in it")
 	}

@@ -71,14 +71,6 @@ func (m *Mistakes) OneOf(key, value string, accepted ...string) {
 	m.Want(slices.Contains(accepted, value), key, value, "one of "+strings.Join(accepted, ", "))
 }
 
-// NotBuilt records a mistake unless a setting, whose feature is still to come, was
-// left alone.
-func (m *Mistakes) NotBuilt(leftAlone bool, key string) {
-	if !leftAlone {
-		m.Add(key, "its feature is not built yet: this version works only without this setting")
-	}
-}
-
 // Within records the mistakes of err, which a part of the configuration found in
 // itself; their keys get the name of that part in front.
 func (m *Mistakes) Within(part string, err error) {

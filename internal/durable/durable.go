@@ -1,8 +1,9 @@
-// Package durable writes small files that must not be lost.
+// Package durable writes files that must not be lost.
 package durable
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -12,6 +13,14 @@ import (
 // file survives a loss of power; after a crash at any moment it is there as a whole, or
 // as it was before. Nobody else may write the file at the same time.
 func WriteFile(path string, content []byte) error {
+	return Write(path, func(out io.Writer) error {
+		_, err := out.Write(content)
+		return err
+	})
+}
+
+// Write is WriteFile of what write writes. After an error of that the file is as it was.
+func Write(path string, write func(io.Writer) error) error {
 	temporary := path + ".new"
 	defer os.Remove(temporary)
 	os.Remove(temporary) // of a crash
@@ -19,7 +28,7 @@ func WriteFile(path string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	if _, err = file.Write(content); err == nil {
+	if err = write(file); err == nil {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err != nil {

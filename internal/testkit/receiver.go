@@ -25,6 +25,7 @@ type Webhook struct {
 	Path   string      `json:"-"`
 	Body   []byte      `json:"-"`
 	At     time.Time   `json:"-"`
+	From   string      `json:"-"` // who connected: HOST:PORT
 
 	Type string         `json:"type"` // of the body, if it is an event; so is Data
 	Data map[string]any `json:"data"`
@@ -96,7 +97,7 @@ func (r *Receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if err != nil {
 		return
 	}
-	got := Webhook{Header: request.Header, Path: request.URL.Path, Body: body, At: time.Now()}
+	got := Webhook{Header: request.Header, Path: request.URL.Path, Body: body, At: time.Now(), From: request.RemoteAddr}
 	json.Unmarshal(body, &got)
 	r.mu.Lock()
 	r.all = append(r.all, got)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,6 +30,7 @@ type Cluster struct {
 	trouble chan struct{} // holds a token when there is something to look at
 	usable  period.Period // while a trial write is acknowledged in time
 	up      period.Period // while the connection lasts
+	denied  atomic.Pointer[final]
 }
 
 // ErrClosed says that the connection was closed.
@@ -92,13 +94,16 @@ func (f final) Unwrap() []error { return []error{f.error, ErrRefused} }
 func (c *Cluster) again(ctx context.Context, f func(context.Context) error) error {
 	const pause = 500 * time.Millisecond
 	for told := false; ; told = true {
+		if c.Err() != nil { // the connection was lost, and may be back
+			c.usable.Begin()
+		}
 		allowed, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(c.Usable(), cancel)
 		err := f(allowed)
 		stop()
 		cancel()
-		if denied := c.Err(); err != nil && denied != nil {
-			return final{fmt.Errorf("store: %w", denied)}
+		if denied := c.Denied(); err != nil && denied != nil {
+			return denied
 		}
 		if _, isFinal := errors.AsType[final](err); err == nil || isFinal {
 			return err
@@ -106,12 +111,19 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 		if !told {
 			c.log.Warn("the NATS cluster cannot be used yet, trying again", "error", err)
 		}
-		select {
-		case <-ctx.Done():
+		if period.Pause(ctx, pause) != nil {
 			return err
-		case <-time.After(pause):
 		}
 	}
+}
+
+// Denied is what the servers last did not allow, if there is anything. Whoever waited for it may
+// have heard nothing.
+func (c *Cluster) Denied() error {
+	if denied := c.denied.Load(); denied != nil {
+		return fmt.Errorf("store: the NATS cluster: %w", *denied)
+	}
+	return nil
 }
 
 // Conn is the connection, until Close. It goes to another server by itself; what was not sent

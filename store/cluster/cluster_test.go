@@ -3,6 +3,7 @@ package cluster_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -93,30 +94,93 @@ func TestServerThatCannotBeUsed(t *testing.T) {
 	}
 }
 
-// TestServerThatIsTooOld: what it lacks would show later, one by one.
-func TestServerThatIsTooOld(t *testing.T) {
-	t.Parallel()
+// fakeServer says which version it has and nothing else; heard is told each line that it is sent,
+// and ends the connection by returning false.
+func fakeServer(t *testing.T, version string, heard func(line string) (more bool)) cluster.Config {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.NoError(t, err)
-	defer ln.Close()
+	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
 			conn, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			fmt.Fprint(conn, `INFO {"server_id":"x","server_name":"old","version":"2.11.9","proto":1,"max_payload":1048576,"headers":true,"jetstream":true}`+"\r\n")
-			for in := bufio.NewScanner(conn); in.Scan(); {
-				if in.Text() == "PING" {
-					fmt.Fprint(conn, "PONG\r\n")
+			go func() {
+				defer conn.Close()
+				fmt.Fprintf(conn, `INFO {"server_id":"x","server_name":"fake","version":%q,"proto":1,"max_payload":1048576,"headers":true,"jetstream":true}`+"\r\n", version)
+				for in := bufio.NewScanner(conn); in.Scan(); {
+					if in.Text() == "PING" {
+						fmt.Fprint(conn, "PONG\r\n")
+					}
+					if !heard(in.Text()) {
+						return
+					}
 				}
-			}
+			}()
 		}
 	}()
 	cfg := cluster.DefaultConfig()
 	cfg.URL = "nats://" + ln.Addr().String()
-	_, err = cluster.Open(within(t), cfg, slog.New(slog.DiscardHandler))
+	return cfg
+}
+
+// TestServersThatDoNotAnswer are asked again. Before they have a leader they never answer what they
+// were asked, and one that ends meanwhile does not either.
+func TestServersThatDoNotAnswer(t *testing.T) {
+	t.Parallel()
+	for name, more := range map[string]bool{"no leader yet": true, "the connection is lost": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			asked := make(chan struct{}, 10)
+			cfg := fakeServer(t, "2.12.0", func(line string) bool {
+				if !strings.HasPrefix(line, "PUB $JS.API.INFO ") {
+					return true
+				}
+				asked <- struct{}{}
+				return more
+			})
+			ctx, cancel := context.WithCancel(within(t))
+			var opening sync.WaitGroup
+			defer opening.Wait()
+			defer cancel()
+			opening.Go(func() {
+				if _, err := cluster.Open(ctx, cfg, slog.New(slog.DiscardHandler)); errors.Is(err, cluster.ErrRefused) {
+					t.Errorf("Open = %v, which it says goes not by itself", err)
+				}
+			})
+			for range 3 {
+				testkit.Receive(t, "it is asked", asked)
+			}
+		})
+	}
+}
+
+// TestServerThatIsTooOld: what it lacks would show later, one by one.
+func TestServerThatIsTooOld(t *testing.T) {
+	t.Parallel()
+	cfg := fakeServer(t, "2.11.9", func(string) bool { return true })
+	_, err := cluster.Open(within(t), cfg, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "2.11.9") || !strings.Contains(err.Error(), "2.12.0 or later") {
 		t.Errorf("Open = %v", err)
 	}
+}
+
+// TestServerThatIsParted: where its server cannot reach the others, a connection goes to one of these.
+func TestServerThatIsParted(t *testing.T) {
+	t.Parallel()
+	network := natscluster.NewRelays(t)
+	servers := natscluster.Start(t, 3, network.Settings())
+	cfg := configOf(servers)
+	c, err := cluster.Open(within(t), cfg, slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	defer c.Close()
+	before := c.Conn().ConnectedServerName()
+	for i, s := range servers.Servers {
+		if s.Name == before {
+			network.Part(i, true)
+		}
+	}
+	testkit.Eventually(t, "it cannot be used", func() bool { return c.Err() != nil })
+	testkit.Eventually(t, "it can be used at another server", func() bool { return c.Err() == nil && c.Conn().ConnectedServerName() != before })
 }

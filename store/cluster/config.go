@@ -47,9 +47,7 @@ func (c Config) Validate() error {
 	if c.CredentialsFile != "" {
 		m.SecretFile("credentials_file", c.CredentialsFile)
 	}
-	if c.CAFile != "" {
-		m.Authorities("ca_file", c.CAFile)
-	}
+	m.Authorities("ca_file", c.CAFile)
 	m.KeyPair("cert_file", c.CertFile, "key_file", c.KeyFile)
 	m.Want(c.Replicas >= 1 && c.Replicas <= 5, "replicas", c.Replicas, "1 to 5; 3 survive the loss of one server")
 	m.Want(prefixes.MatchString(c.Prefix), "prefix", c.Prefix, "letters, digits, - and _, at most 32 of them")

@@ -63,6 +63,9 @@ func (c *Cluster) suits(ctx context.Context) error {
 		return final{fmt.Errorf("store: the NATS server %s has version %s: version %s or later is needed", c.nc.ConnectedServerName(), version, oldest[1:])}
 	}
 	return c.again(ctx, func(ctx context.Context) error {
+		// Asked while they have no leader yet, the servers never answer.
+		ctx, cancel := context.WithTimeout(ctx, trialTimeout)
+		defer cancel()
 		_, err := c.js.AccountInfo(ctx)
 		switch {
 		case errors.Is(err, jetstream.ErrJetStreamNotEnabled):
@@ -79,7 +82,9 @@ func (c *Cluster) suits(ctx context.Context) error {
 // complain is told what goes wrong beside any call.
 func (c *Cluster) complain(err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
-		c.fail(fmt.Errorf("the user may not do what is needed: %s; docs/fleet.md lists what to allow", deniedOf(err)))
+		denied := final{fmt.Errorf("the user may not do what is needed: %s; docs/fleet.md lists what to allow", deniedOf(err))}
+		c.denied.Store(&denied)
+		c.fail(denied)
 		return
 	}
 	c.log.Warn("connection to the NATS cluster: error", "error", err)

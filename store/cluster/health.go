@@ -16,6 +16,7 @@ const (
 	trialInterval = 3 * time.Second // between writes that only find out whether one can write
 	againInterval = time.Second     // between them while one cannot
 	trialTimeout  = 2 * time.Second
+	leaveAfter    = 10 * time.Second // an election is over by then
 )
 
 // Usable returns a context that lasts while what is written is kept. Its cause says why it has
@@ -65,6 +66,7 @@ func (c *Cluster) reconnected() {
 // watchHealth tries to write now and then until the connection is closed.
 func (c *Cluster) watchHealth() {
 	told := false
+	left := time.Now() // when another server was last looked for, or there was no need to
 	for {
 		interval := trialInterval
 		if c.Err() != nil {
@@ -81,11 +83,19 @@ func (c *Cluster) watchHealth() {
 			c.log.Error("store is unusable", "error", err)
 		}
 		err := c.tryWrite(c.ctx)
+		if err == nil {
+			left = time.Now()
+		}
 		switch {
 		case c.ctx.Err() != nil:
 			return
 		case err != nil:
 			c.usable.End(fmt.Errorf("the NATS cluster: %w", store.Explained(err)))
+			// The server may be parted from the others, which go on.
+			if c.nc.IsConnected() && time.Since(left) > leaveAfter {
+				left = time.Now()
+				_ = c.nc.ForceReconnect()
+			}
 		case c.Err() != nil && c.up.Err() == nil:
 			c.usable.Begin()
 			if told {
@@ -102,6 +112,8 @@ func (c *Cluster) trial() (stream, subject string) {
 }
 
 func (c *Cluster) openTrial(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
 	name, subject := c.trial()
 	_, err := store.EnsureStream(ctx, c.js, jetstream.StreamConfig{
 		Name: name, Subjects: []string{subject}, Replicas: c.cfg.Replicas, MaxMsgs: 1, Storage: jetstream.FileStorage,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"pollbridge/finals"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/natscluster"
 	"pollbridge/session"
@@ -52,6 +53,15 @@ func must[T any](value T, err error) func(*testing.T) T {
 	}
 }
 
+// TestBeginsBesideTheServers: who comes while the servers begin, and do not know of each other yet, waits.
+func TestBeginsBesideTheServers(t *testing.T) {
+	t.Parallel()
+	servers := natscluster.Start(t, 3, natscluster.Settings{Begun: true})
+	s := openStore(t, configOf(servers))
+	must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
+	must(finals.Open(within(t), s))(t)
+}
+
 // TestTwoStoresOfOneCluster: what one writes, the other has.
 func TestTwoStoresOfOneCluster(t *testing.T) {
 	t.Parallel()
@@ -88,7 +98,7 @@ func TestTwoStoresOfOneCluster(t *testing.T) {
 		}
 	})
 	t.Run("finals", func(t *testing.T) {
-		ofA, ofB := must(a.Finals(within(t)))(t), must(b.Finals(within(t)))(t)
+		ofA, ofB := must(finals.Open(within(t), a))(t), must(finals.Open(within(t), b))(t)
 		endpoints, _ := session.Dialect("marksign")
 		table := must(session.NewTable(endpoints))(t)
 		for i, size := range []int{10, 100 << 10, 3 << 20} {

@@ -91,6 +91,12 @@ func tryDirectory(dir string, room int) error {
 	return nil
 }
 
+// Exists reports whether an engine ever ran in a directory.
+func Exists(cfg Config) bool {
+	empty, err := isEmpty(filepath.Join(cfg.Dir, engineName))
+	return err != nil || !empty
+}
+
 // isEmpty reports whether a directory is empty or not there.
 func isEmpty(dir string) (bool, error) {
 	entries, err := os.ReadDir(dir)

@@ -186,7 +186,11 @@ func (e *Engine) InProcessConn() (net.Conn, error) {
 	if running == nil {
 		return nil, errors.New("store: the embedded NATS server is down")
 	}
-	return running.InProcessConn()
+	conn, err := running.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	return newQueuedConn(conn), nil
 }
 
 // Conn is the connection to the server, until Close. It survives a server that is

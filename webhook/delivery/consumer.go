@@ -31,6 +31,8 @@ const (
 	// mostInHand is how many jobs of a consumer are dealt with at a time, of which
 	// Config.Concurrency are attempted: the others are being recorded.
 	mostInHand = 256
+	// lookForOld is how often what waits for its receiver is looked at for what is too old.
+	lookForOld = 10 * time.Second
 	// mostOut is how many items of the queue are out at a time.
 	mostOut = 64
 	// mostInLine is how many jobs from the log wait for a consumer in memory: what it does in
@@ -46,7 +48,7 @@ const (
 type consumer struct {
 	s       *Service
 	name    string
-	breaker *gobreaker.CircuitBreaker[send.Outcome]
+	breaker *breaker
 	living  context.Context // ends when nothing is begun any more
 	end     context.CancelFunc
 	wake    chan struct{} // has an element when there may be something to begin
@@ -68,13 +70,10 @@ type consumer struct {
 func newConsumer(s *Service, name string) *consumer {
 	c := &consumer{s: s, name: name, wake: make(chan struct{}, 1), jobs: map[string]*job{}, lastUsed: time.Now()}
 	c.living, c.end = context.WithCancel(s.living)
-	c.breaker = gobreaker.NewCircuitBreaker[send.Outcome](gobreaker.Settings{
-		Name:        name,
-		MaxRequests: 1, // while half-open
-		Timeout:     s.openFor,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failuresToOpen },
-		IsExcluded:  func(err error) bool { return errors.Is(err, errNotNow) },
-	})
+	c.breaker = newBreaker(s, name)
+	if v, left := s.others.told(name); left > 0 {
+		c.breaker.hear(v, left)
+	}
 	return c
 }
 
@@ -231,8 +230,8 @@ func (c *consumer) queued() {
 
 // begin begins jobs in their order: not while the store is unusable, where nothing of them
 // could be recorded, nor while the breaker is open, nor beside another one while it is
-// half-open. What was attempted does not wait for the receiver any more. It returns after
-// which time it should be called again if nothing happens.
+// half-open. What was attempted does not wait for the receiver any more, nor what is too old to be
+// attempted. It returns after which time it should be called again if nothing happens.
 func (c *consumer) begin() (again time.Duration) {
 	const nothing = time.Hour
 	c.mu.Lock()
@@ -243,21 +242,26 @@ func (c *consumer) begin() (again time.Duration) {
 		}
 		next := 0
 		if wait, may := c.mayAttempt(); !may {
-			if next = slices.IndexFunc(c.line, func(j *job) bool { return j.sent != nil }); next < 0 {
-				return wait
+			if next = slices.IndexFunc(c.line, c.needsNoReceiver); next < 0 {
+				return min(wait, lookForOld)
 			}
 		}
 		j := c.line[next]
 		c.line = slices.Delete(c.line, next, next+1)
 		c.inHand++
 		j.inHand = true
-		slot := j.sent == nil
+		slot := !c.needsNoReceiver(j)
 		if slot {
 			c.attempts++
 		}
 		c.s.attempts.Go(func() { c.process(j, slot) })
 	}
 	return nothing
+}
+
+// needsNoReceiver reports whether a job is to be recorded only.
+func (c *consumer) needsNoReceiver(j *job) bool {
+	return j.sent != nil || c.s.records.past(j.work.Recorded)
 }
 
 // mayAttempt reports whether another attempt may begin, or after which time that should be

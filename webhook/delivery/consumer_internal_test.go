@@ -5,17 +5,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
 	"pollbridge/store"
-	"pollbridge/webhook/send"
 )
 
 // idle is a consumer that does nothing by itself.
 func idle() *consumer {
+	s := &Service{openFor: time.Second}
+	s.others = newOthers(s, nil)
 	return &consumer{
-		s: &Service{}, jobs: map[string]*job{}, wake: make(chan struct{}, 1), living: context.Background(),
-		breaker: gobreaker.NewCircuitBreaker[send.Outcome](gobreaker.Settings{}),
+		s: s, jobs: map[string]*job{}, wake: make(chan struct{}, 1), living: context.Background(),
+		breaker: newBreaker(s, "sub_a"),
 	}
 }
 
@@ -44,7 +43,7 @@ func TestARetryThatIsDueAtOnce(t *testing.T) {
 func TestAnItemBeforeItsEvent(t *testing.T) {
 	c := idle()
 	w := work{Subscription: "sub_a", Subject: "ses_a", Event: "evt_a", Position: 7}
-	c.put(&store.Item{Name: "dlv_a-7", Value: encoded(w)})
+	c.put(&store.Item{Name: "dlv_a-7", Value: store.JSON(w)})
 	if !c.offer(&job{name: "dlv_a-7", work: w, done: func() {}, since: time.Now().Add(-time.Minute)}) {
 		t.Fatal("the event is not taken")
 	}

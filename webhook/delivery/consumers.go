@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"pollbridge/internal/period"
 )
 
 // consumers holds those that have work, or had some a moment ago: each costs memory, so a
@@ -24,7 +26,9 @@ func (cs *consumers) start() {
 	cs.started = true
 	cs.mu.Unlock()
 	cs.s.background.Go(cs.resume)
-	cs.s.background.Go(func() { cs.s.every(joinEvery, cs.join) })
+	if cs.s.store.Shared() {
+		cs.s.background.Go(func() { cs.s.every(joinEvery, cs.join) })
+	}
 }
 
 // resume opens those for which the queue has something, whoever it was for.
@@ -38,7 +42,7 @@ func (cs *consumers) resume() {
 			return
 		}
 		cs.s.log.Warn("cannot find what waits in the delivery queue, trying again", "error", err)
-		wait(cs.s.living, againAfter)
+		period.Pause(cs.s.living, againAfter)
 	}
 }
 
@@ -52,13 +56,6 @@ func (cs *consumers) join() {
 		if cs.get(name) == nil && cs.hasWork(cs.s.living, name) {
 			cs.ensure(name)
 		}
-	}
-}
-
-func wait(ctx context.Context, pause time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(pause):
 	}
 }
 
@@ -126,7 +123,7 @@ func (cs *consumers) hasWork(ctx context.Context, name string) bool {
 	return err != nil || now+later > 0
 }
 
-func (cs *consumers) list() []*consumer {
+func (cs *consumers) opened() []*consumer {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	return slices.Collect(maps.Values(cs.all))
@@ -134,7 +131,7 @@ func (cs *consumers) list() []*consumer {
 
 // closeIdle closes consumers that had nothing to do for a while.
 func (cs *consumers) closeIdle(after time.Duration) {
-	for _, c := range cs.list() {
+	for _, c := range cs.opened() {
 		if cs.hasWork(cs.s.living, c.name) || !c.closeIfIdle(after) {
 			continue
 		}

@@ -27,7 +27,7 @@ func (s *Service) abandonLine(ctx context.Context, sub *Subscription) {
 		return
 	}
 	for _, j := range c.takeOut(sub.ID) {
-		err := s.conclude(ctx, newDelivery(s.records.id(sub.ID, j.work.Event), j.work), Dead, reasonDeleted)
+		err := s.conclude(ctx, s.records.begun(j.work), Dead, reasonDeleted)
 		if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, errErased) {
 			s.fanOut.queue(sub.Consumer, j)
 			continue

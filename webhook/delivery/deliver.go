@@ -11,6 +11,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/tracing"
 	"pollbridge/webhook/send"
 )
 
@@ -49,12 +50,13 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return err
 	}
 	task := j.work
-	e, d := j.event, newDelivery(w.s.records.id(task.Subscription, task.Event), task)
+	e, d := j.event, w.s.records.begun(task)
 	if j.look {
 		var err error
 		if d, err = w.s.records.of(ctx, task); err != nil {
 			return err
 		}
+		w.countLate(j, d)
 	}
 	sub, err := w.s.subscription(ctx, task.Subscription)
 	if err != nil {
@@ -80,13 +82,15 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return errErased
 	case j.sent != nil && !d.has(j.sent.Attempt):
 		return w.note(ctx, c, j, d)
+	case w.s.records.forgets(d): // it has waited for so long, and what it said of its attempts may be gone
+		return w.s.conclude(ctx, d, Dead, reasonForgotten)
 	case sub == nil:
 		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	case sub.Disabled:
 		return w.s.conclude(ctx, d, Dead, reasonDisabled)
 	case d.Next.Sub(w.s.store.Now()) > 10*time.Millisecond:
 		return w.s.later(ctx, c, j, d)
-	case (d.Tries > 0 || d.Round == 0 && d.Consumer != "") && !e.Final && !e.Operational(): // it may have been overtaken
+	case w.mayBeOvertaken(e, d):
 		over, err := w.finalDelivered(ctx, d)
 		if err != nil {
 			return err
@@ -96,6 +100,13 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		}
 	}
 	return w.attempt(c, j, sub, d, free)
+}
+
+// mayBeOvertaken reports whether the final event may have been delivered: before a retry, and where
+// the first attempt comes late. That may be after a crash, and before it there was one already.
+func (w worker) mayBeOvertaken(e *event.Event, d *delivery) bool {
+	const late = 500 * time.Millisecond
+	return !e.Final && !e.Operational() && (d.Tries > 0 || d.Round == 0 && d.Consumer != "" || w.s.store.Now().Sub(e.Recorded) > late)
 }
 
 // read reads the event of a job, unless memory has it. There is none where it was erased, or
@@ -136,7 +147,9 @@ func (w worker) attempt(c *consumer, j *job, sub *Subscription, d *delivery, fre
 	if w.s.store.Err() != nil {
 		return errNotNow // since this was begun
 	}
-	o, err := c.send(w.s.sending, messageTo(sub, e.ID, payload))
+	m := w.s.messageTo(sub, e.ID, payload)
+	m.Trace = tracing.Delivery{From: e.Span, Type: e.Type, Subscription: sub.ID, Delivery: d.ID, Tries: d.Tries}
+	o, err := c.send(w.s.sending, m)
 	if err != nil {
 		return err
 	}
@@ -144,7 +157,11 @@ func (w worker) attempt(c *consumer, j *job, sub *Subscription, d *delivery, fre
 	w.s.log.Debug("webhook sent", "subscription", sub.ID, "delivery", d.ID, "host", send.HostOf(sub.URL), "event", e.Type,
 		"status", o.Status, "error", o.Error, "detail", o.Detail, "took", o.Duration)
 	w.tell(c, sub, o)
-	j.sent = &sent{o, sub}
+	o.At = o.At.Add(w.s.store.Ahead())
+	if !sub.SharesConsumer {
+		w.s.outcomes.add(sub.ID, o.Attempt)
+	}
+	j.sent = &sent{Outcome: o, sub: sub}
 
 	ctx, cancel := storeContext()
 	defer cancel()
@@ -162,32 +179,47 @@ func (j *job) arrivedAfterAll(d *delivery) bool {
 	return d.State != Delivered && j.sent != nil && j.sent.Succeeded() && !d.has(j.sent.Attempt)
 }
 
+// countLate counts an attempt whose record was written after nobody waited for that any more.
+func (w worker) countLate(j *job, d *delivery) {
+	if j.sent == nil || j.sent.counted || !d.has(j.sent.Attempt) {
+		return
+	}
+	j.sent.counted = true
+	result := d.State
+	if !d.over() {
+		result = retried
+	}
+	w.s.metrics.deliveries.WithLabelValues(result).Inc()
+}
+
 // note records the attempt that was made of a job.
 func (w worker) note(ctx context.Context, c *consumer, j *job, d *delivery) error {
+	before := d.revision
+	defer func() { j.sent.counted = d.revision != before }()
 	d.Tries++
 	d.Attempts = append(d.Attempts, j.sent.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]
 	d.Next = time.Time{}
 	if j.sent.Succeeded() {
-		return w.succeeded(ctx, j.sent.sub, j.event, d)
+		return w.succeeded(ctx, j, d)
 	}
 	return w.failed(ctx, c, j, d)
 }
 
 // tell has the log say what an attempt changes, unless the subscription's end says more.
 func (w worker) tell(c *consumer, sub *Subscription, o send.Outcome) {
-	if now := w.s.subscriptions.Subscription(sub.ID); now == nil || now.Disabled || o.Gone && !sub.Shared {
+	if now := w.s.subscriptions.Subscription(sub.ID); now == nil || now.Disabled || o.Gone && !sub.SharesConsumer {
 		return
 	}
 	w.s.receivers.attempted(sub, o.Attempt, c.breaker.State() == gobreaker.StateOpen)
 }
 
-func (w worker) succeeded(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
+func (w worker) succeeded(ctx context.Context, j *job, d *delivery) error {
 	if err := w.s.conclude(store.Unhurried(ctx), d, Delivered, ""); err != nil {
 		return err
 	}
-	w.s.metrics.seconds.Observe(max(0, time.Since(e.At).Seconds()))
-	w.s.subscriptions.Delivered(ctx, sub.ID, e)
+	tracing.Observe(w.s.metrics.seconds, max(0, time.Since(j.event.At).Seconds()), j.sent.Span)
+	w.s.subscriptions.Delivered(ctx, j.sent.sub.ID, j.event)
 	return nil
 }
 
@@ -226,11 +258,14 @@ func (w worker) failed(ctx context.Context, c *consumer, j *job, d *delivery) er
 		return w.s.conclude(ctx, d, Dead, reasonDeleted)
 	}
 	wait := max(jitter(w.s.cfg.Retries[d.Tries-1]), o.RetryAfter)
-	d.Next, d.Consumer = o.At.Add(o.Duration+wait+w.s.store.Ahead()), c.name
+	if !d.Recorded.IsZero() && wait >= w.s.records.left(d.Recorded) {
+		return w.s.conclude(ctx, d, Dead, reasonTooLate)
+	}
+	d.Next, d.Consumer = o.At.Add(o.Duration+wait), c.name
 	if err := w.s.records.write(ctx, d); err != nil {
 		return fmt.Errorf("storing an attempt: %w", err)
 	}
-	w.s.metrics.deliveries.WithLabelValues("retried").Inc()
+	w.s.metrics.deliveries.WithLabelValues(retried).Inc()
 	w.s.subscriptions.Failed(ctx, sub.ID)
 	if err := w.s.records.reconcile(ctx, d); err != nil {
 		return err

@@ -40,6 +40,7 @@ type FanOut struct{ *fanOut }
 
 func NewFanOut(ctx context.Context, s *store.Store, events *event.Log, subscriptions Subscriptions) FanOut {
 	service := &Service{store: s, events: events, subscriptions: subscriptions, records: &records{store: s}, living: ctx}
+	service.others = newOthers(service, nil)
 	service.consumers = consumers{s: service, all: map[string]*consumer{}, started: true}
 	service.fanOut = newFanOut(service)
 	return FanOut{service.fanOut}
@@ -64,7 +65,7 @@ func (f FanOut) Event(ctx context.Context, e *event.Event) error {
 
 // QueueAll puts into the queue what is not over, however soon.
 func (f FanOut) QueueAll() {
-	for _, c := range f.s.consumers.list() {
+	for _, c := range f.s.consumers.opened() {
 		waiting, _ := c.overdue(0)
 		for _, j := range waiting {
 			f.queue(c.name, j)
@@ -92,7 +93,7 @@ func (f FanOut) Spilled() (jobs, bytes int) {
 
 // Out is how many items of the queue are.
 func (s *Service) Out() (out int) {
-	for _, c := range s.consumers.list() {
+	for _, c := range s.consumers.opened() {
 		c.mu.Lock()
 		out += c.items
 		c.mu.Unlock()

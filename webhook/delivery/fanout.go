@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pollbridge/event"
+	"pollbridge/internal/period"
 	"pollbridge/store"
 )
 
@@ -68,7 +69,7 @@ func (f *fanOut) start(ctx context.Context) {
 func (f *fanOut) follow() {
 	ctx := f.s.living
 	for f.handed.Load() == unknown && ctx.Err() == nil && !f.begin(ctx) {
-		wait(ctx, againAfter)
+		period.Pause(ctx, againAfter)
 	}
 	if err := f.s.events.Follow(ctx, follower, f.event); err != nil && ctx.Err() == nil {
 		f.s.log.Error("event delivery has stopped", "error", err)
@@ -135,7 +136,7 @@ func (f *fanOut) hand(ctx context.Context, sub *Subscription, e *event.Event, ov
 	j := &job{
 		name: itemName(f.s.records.id(sub.ID, e.ID), e.Position, 0), work: workOf(sub.ID, e, 0), event: e, since: time.Now(),
 		// An attached subscription may have been caught up with the event before.
-		look: e.Position <= f.began || e.Again || sub.Shared,
+		look: e.Position <= f.began || e.Again || sub.SharesConsumer,
 	}
 	size := j.size()
 	f.memory.Add(size)
@@ -205,7 +206,7 @@ func (f *fanOut) spillOne(j spilling) {
 		if ctx.Err() == nil {
 			f.s.log.Warn("cannot put a delivery into the queue, trying again", "item", j.name, "error", err)
 		}
-		wait(ctx, againAfter)
+		period.Pause(ctx, againAfter)
 	}
 }
 
@@ -225,7 +226,7 @@ func (f *fanOut) queueOverdue() {
 	if f.inFlight.Load() == 0 {
 		return
 	}
-	for _, c := range f.s.consumers.list() {
+	for _, c := range f.s.consumers.opened() {
 		waiting, inHand := c.overdue(queueAfter)
 		for _, j := range waiting {
 			f.queue(c.name, j)
@@ -267,7 +268,7 @@ func (s *Service) Safe(ctx context.Context, position uint64) (bool, error) {
 // enqueue makes it durable that an event is to be delivered, and lists it.
 func (s *Service) enqueue(ctx context.Context, consumer string, w work) error {
 	id := s.records.id(w.Subscription, w.Event)
-	if err := s.queue.Add(ctx, consumer, itemName(id, w.Position, w.Round), encoded(w)); err != nil {
+	if err := s.queue.Add(ctx, consumer, itemName(id, w.Position, w.Round), store.JSON(w)); err != nil {
 		return fmt.Errorf("webhook: adding a delivery: %w", err)
 	}
 	s.consumers.ensure(consumer)
@@ -279,7 +280,7 @@ func (s *Service) enqueue(ctx context.Context, consumer string, w work) error {
 
 // list records that a delivery waits, or is under way for longer than a moment.
 func (s *Service) list(ctx context.Context, consumer string, w work) error {
-	d := newDelivery(s.records.id(w.Subscription, w.Event), w)
+	d := s.records.begun(w)
 	d.Consumer = consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
@@ -296,7 +297,7 @@ func (s *Service) later(ctx context.Context, c *consumer, j *job, d *delivery) e
 	if c.leaves(j) {
 		return nil // when it comes it is put away
 	}
-	if err := s.queue.AddAt(ctx, c.name, j.name, encoded(j.work), d.Next); err != nil {
+	if err := s.queue.AddAt(ctx, c.name, j.name, store.JSON(j.work), d.Next); err != nil {
 		return fmt.Errorf("scheduling a retry: %w", err)
 	}
 	c.scheduled()

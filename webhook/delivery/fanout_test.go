@@ -8,13 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
-	"pollbridge/store"
 	"pollbridge/webhook/delivery"
 )
 
@@ -35,12 +31,8 @@ func (s subscriptions) FansOut(context.Context, *event.Event) error {
 
 func newFanOut(t *testing.T, s subscriptions) (delivery.FanOut, *event.Log) {
 	t.Helper()
-	log := slog.New(slog.DiscardHandler)
-	opened, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), log)
-	testkit.NoError(t, err)
-	t.Cleanup(func() { opened.Close() })
-	events, err := event.Open(t.Context(), event.Options{Store: opened.Store, History: time.Hour, Log: log, Registry: prometheus.NewRegistry()})
-	testkit.NoError(t, err)
+	opened := openStore(t)
+	events := openEvents(t, opened.Store, slog.New(slog.DiscardHandler))
 	return delivery.NewFanOut(t.Context(), opened.Store, events, s), events
 }
 

@@ -70,7 +70,8 @@ type job struct {
 // sent is an attempt that was made.
 type sent struct {
 	send.Outcome
-	sub *Subscription // to which; it may be gone since
+	sub     *Subscription // to which; it may be gone since
+	counted bool          // in the metrics
 }
 
 var (

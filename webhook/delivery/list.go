@@ -15,7 +15,10 @@ import (
 // once something has happened to it, and otherwise after three seconds or four. The error is
 // ErrCursor where before cannot be used.
 func (s *Service) List(ctx context.Context, f Filter, before string, limit int) (page []Delivery, next string, err error) {
-	match := cmp.Or(f.Subscription, "*") + "." + cmp.Or(f.Session, "*") + ".*"
+	match := ">"
+	if f.Subscription != "" || f.Session != "" {
+		match = cmp.Or(f.Subscription, "*") + "." + cmp.Or(f.Session, "*") + ".*"
+	}
 	revision, err := readCursor(before)
 	if err != nil {
 		return nil, "", ErrCursor

@@ -8,6 +8,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// retried is the result of a failed attempt that is followed by another one.
+const retried = "retried"
+
 type metrics struct {
 	deliveries *prometheus.CounterVec
 	seconds    prometheus.Histogram
@@ -34,7 +37,7 @@ func newMetrics(registry prometheus.Registerer, s *Service) *metrics {
 			Name: "pollbridge_deliveries_dead",
 			Help: "Deliveries that were given up and can be redelivered.",
 		}, func() float64 { return float64(s.records.deadCount()) }))
-	for _, result := range []string{Delivered, Dead, Superseded, "retried"} {
+	for _, result := range []string{Delivered, Dead, Superseded, retried} {
 		m.deliveries.WithLabelValues(result) // from 0, so that rates can be seen
 	}
 	return m

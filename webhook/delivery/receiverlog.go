@@ -113,7 +113,7 @@ func (r *receiverLog) tellLocked(s *receiverState) {
 
 // forget is called when a subscription starts over, or nothing is sent to it any more.
 func (r *receiverLog) forget(sub *Subscription) {
-	if sub.Shared {
+	if sub.SharesConsumer {
 		return // the consumer is not its own
 	}
 	r.mu.Lock()

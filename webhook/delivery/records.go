@@ -61,7 +61,7 @@ func (r *records) id(subscriptionID, eventID string) string {
 // of returns the delivery that work is about as it is stored, else a new one. What is stored
 // of an earlier event with the same id, which is not kept any more, makes way.
 func (r *records) of(ctx context.Context, w work) (*delivery, error) {
-	d := newDelivery(r.id(w.Subscription, w.Event), w)
+	d := r.begun(w)
 	stored, err := r.get(ctx, d.key())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -117,7 +117,7 @@ var errErased = errors.New("the event was erased")
 func (r *records) write(ctx context.Context, d *delivery) error {
 	var revision uint64
 	var err error
-	if value := encoded(d); d.revision == 0 {
+	if value := store.JSON(d); d.revision == 0 {
 		revision, err = r.bucket.Create(ctx, d.key(), value, 0)
 	} else {
 		revision, err = r.bucket.Update(ctx, d.key(), value, d.revision, 0)
@@ -131,7 +131,7 @@ func (r *records) write(ctx context.Context, d *delivery) error {
 // reconcile keeps the list of dead deliveries true to what was written, and takes both back
 // with errErased if the event was erased. It may be called again.
 func (r *records) reconcile(ctx context.Context, d *delivery) error {
-	if err := r.list(ctx, d); err != nil {
+	if err := r.listDead(ctx, d); err != nil {
 		return fmt.Errorf("updating the list of dead deliveries: %w", err)
 	}
 	if erased, err := r.isErased(ctx, d); err != nil || !erased {
@@ -144,13 +144,13 @@ func (r *records) reconcile(ctx context.Context, d *delivery) error {
 	return errors.Join(errErased, err, r.dead.Delete(ctx, d.key()))
 }
 
-// list enters a dead delivery into their list. One that is delivered again stays in it until
+// listDead enters a dead delivery into their list. One that is delivered again stays in it until
 // that is over, so that nobody else has to write there.
-func (r *records) list(ctx context.Context, d *delivery) (err error) {
+func (r *records) listDead(ctx context.Context, d *delivery) (err error) {
 	switch {
 	case d.State == Dead:
 		if _, err = r.dead.Put(ctx, d.key(), []byte{'1'}, 0); err == nil {
-			err = r.unlist(ctx, d)
+			err = r.unlistDead(ctx, d)
 		}
 	case d.over() && (d.Round > 0 || d.WasDead):
 		err = r.dead.Delete(ctx, d.key())
@@ -158,9 +158,9 @@ func (r *records) list(ctx context.Context, d *delivery) (err error) {
 	return err
 }
 
-// unlist takes d off the list again if it has arrived since it was written as dead: whoever
+// unlistDead takes d off the list again if it has arrived since it was written as dead: whoever
 // wrote that may have been at the list before.
-func (r *records) unlist(ctx context.Context, d *delivery) error {
+func (r *records) unlistDead(ctx context.Context, d *delivery) error {
 	now, err := r.get(ctx, d.key())
 	switch {
 	case errors.Is(err, store.ErrNotFound):
@@ -192,14 +192,14 @@ func (r *records) forgets(d *delivery) bool {
 	if recorded.IsZero() && d.revision > 0 {
 		recorded = d.Created // nearly the same
 	}
-	return !recorded.IsZero() && time.Since(recorded) > r.history-time.Second
+	return r.past(recorded)
 }
 
-// encoded is the JSON of a record or of an item.
-func encoded(v any) []byte {
-	value, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // our own types always have one
-	}
-	return value
+// past reports whether an event that was recorded then is as old as events become; not where that is
+// not known.
+func (r *records) past(recorded time.Time) bool { return !recorded.IsZero() && r.left(recorded) < 0 }
+
+// left is for how much longer an event is stored that was recorded then.
+func (r *records) left(recorded time.Time) time.Duration {
+	return r.history - time.Second - r.store.Now().Sub(recorded)
 }

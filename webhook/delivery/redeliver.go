@@ -11,17 +11,19 @@ import (
 )
 
 // Redeliver delivers an event again, with all its retries: one that was delivered,
-// superseded or given up, or waits for a retry. Errors are ErrNotFound, ErrUnderWay
-// and ErrDisabled.
+// superseded or given up, or waits for a retry. Errors are ErrNotFound, ErrEnded, ErrForgotten,
+// ErrUnderWay and ErrDisabled.
 func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	d, err := s.records.find(ctx, id)
 	if err != nil {
 		return Delivery{}, err
 	}
-	sub := s.subscriptions.Subscription(d.Subscription)
+	sub, err := s.subscription(ctx, d.Subscription)
 	switch {
+	case err != nil:
+		return Delivery{}, err
 	case sub == nil:
-		return Delivery{}, ErrNotFound
+		return Delivery{}, ErrEnded
 	case sub.Disabled:
 		return Delivery{}, ErrDisabled
 	case d.State == Waiting && !d.Next.After(s.store.Now()):
@@ -29,7 +31,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	}
 	e, err := s.events.Get(ctx, d.Position)
 	if errors.Is(err, store.ErrNotFound) {
-		return Delivery{}, ErrNotFound
+		return Delivery{}, ErrForgotten
 	}
 	if err != nil {
 		return Delivery{}, err

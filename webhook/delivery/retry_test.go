@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"testing"
 	"time"
 
@@ -12,9 +11,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/internal/testkit"
-	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
-	"pollbridge/store"
 	"pollbridge/webhook/delivery"
 )
 
@@ -36,18 +33,14 @@ func (o one) Failed(context.Context, string)                        {}
 func TestARetryThatComesBeforeTheAttemptIsOver(t *testing.T) {
 	t.Parallel()
 	log := slog.New(slog.DiscardHandler)
-	opened, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), log)
-	testkit.NoError(t, err)
-	t.Cleanup(func() { opened.Close() })
-	events, err := event.Open(t.Context(), event.Options{Store: opened.Store, History: time.Hour, Log: log, Registry: prometheus.NewRegistry()})
-	testkit.NoError(t, err)
+	opened := openStore(t)
+	events := openEvents(t, opened.Store, log)
 	r := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, n int) {
 		if n == 1 {
 			w.WriteHeader(500)
 		}
 	})
-	cfg := delivery.DefaultConfig()
-	cfg.AllowHTTP, cfg.AllowPorts, cfg.AllowNetworks = true, []int{r.Port()}, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	cfg, sub := sendingTo(r)
 	cfg.Retries = []time.Duration{time.Nanosecond}
 	var s *delivery.Service
 	held := func() {
@@ -56,7 +49,7 @@ func TestARetryThatComesBeforeTheAttemptIsOver(t *testing.T) {
 		}
 		testkit.Eventually(t, "the item that was added is here", func() bool { return s.Out() > 0 })
 	}
-	sub := &delivery.Subscription{ID: "sub_a", Consumer: "sub_a", URL: r.URL, Keys: func(time.Time) []string { return nil }}
+	var err error
 	s, err = delivery.New(t.Context(), cfg, delivery.Options{
 		Store: opened.Store, Events: events, Subscriptions: one{sub: sub, held: held}, Log: log, Registry: prometheus.NewRegistry(), History: time.Hour,
 	})

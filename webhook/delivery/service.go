@@ -18,6 +18,7 @@ import (
 
 	"pollbridge/event"
 	"pollbridge/store"
+	"pollbridge/tracing"
 	"pollbridge/webhook/send"
 )
 
@@ -35,7 +36,9 @@ type Service struct {
 	sender      *send.Sender
 	files       *files
 	metrics     *metrics
+	outcomes    *outcomes
 	consumers   consumers
+	others      *others
 	fanOut      *fanOut
 	receivers   receiverLog
 	openFor     time.Duration // how long a consumer's breaker stays open
@@ -60,10 +63,12 @@ type Options struct {
 	Subscriptions Subscriptions
 	Log           *slog.Logger
 	Registry      prometheus.Registerer
-	UserAgent     string        // such as pollbridge/1.0
-	History       time.Duration // how long events and deliveries are kept
-	Quiet         time.Duration // after which the log tells of a receiver anew
-	Answer        AnswerFunc    // may be nil: then no event includes a file
+	UserAgent     string          // such as pollbridge/1.0
+	History       time.Duration   // how long events and deliveries are kept
+	Quiet         time.Duration   // after which the log tells of a receiver anew
+	Answer        AnswerFunc      // may be nil: then no event includes a file
+	Others        Announcer       // nil: this process delivers alone
+	Tracer        *tracing.Tracer // makes the spans of attempts; nil: there are none
 
 	Resolver *net.Resolver  // nil: the system's
 	Roots    *x509.CertPool // see send.Options
@@ -82,7 +87,7 @@ const grace = 3 * time.Second
 // New opens what is stored; ctx bounds that. Nothing is sent before Start. The caller must
 // Close it.
 func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
-	sender, err := send.New(cfg.Config, send.Options{UserAgent: o.UserAgent, Concurrency: cfg.Concurrency, Resolver: o.Resolver, Roots: o.Roots})
+	sender, err := send.New(cfg.Config, send.Options{UserAgent: o.UserAgent, Concurrency: cfg.Concurrency, Resolver: o.Resolver, Roots: o.Roots, Tracer: o.Tracer})
 	if err != nil {
 		return nil, err
 	}
@@ -92,6 +97,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		openFor: cmp.Or(o.OpenFor, 5*time.Second), idle: cmp.Or(o.Idle, idleAfter), quiet: o.Quiet, recoverTime: cmp.Or(o.Recover, recoverTime),
 	}
 	s.consumers, s.fanOut = consumers{s: s, all: map[string]*consumer{}}, newFanOut(s)
+	s.others = newOthers(s, o.Others)
 	s.living, s.end = context.WithCancel(context.Background())
 	s.sending, s.cut = context.WithCancel(context.Background())
 	room := cmp.Or(o.Room, mostFiles)
@@ -99,9 +105,10 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		answer: o.Answer, living: s.living, sending: s.sending, room: room,
 		loads: semaphore.NewWeighted(mostLoads), bytes: semaphore.NewWeighted(room),
 	}
-	var errs [2]error
+	var errs [3]error
 	s.records, errs[0] = openRecords(ctx, s.living, o.Store, o.Events, o.History)
 	s.queue, errs[1] = o.Store.Queue(ctx, store.QueueConfig{Name: "deliveries", AckWait: ackWait})
+	s.outcomes, errs[2] = openOutcomes(ctx, s.living, o.Store)
 	if err := errors.Join(errs[:]...); err != nil {
 		s.end()
 		s.cut()
@@ -121,6 +128,8 @@ func (s *Service) Start() error {
 	defer cancel()
 	s.fanOut.start(ctx)
 	s.background.Go(func() { s.every(s.idle/2, s.tidy) })
+	s.background.Go(func() { s.every(outcomesEvery, s.keepOutcomes) })
+	s.background.Go(s.others.tellUntilClosed)
 	s.background.Go(func() { s.every(ackWait/4, s.renew) })
 	return nil
 }
@@ -139,6 +148,12 @@ func (s *Service) every(interval time.Duration, f func()) {
 	}
 }
 
+func (s *Service) keepOutcomes() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s.outcomes.keep(ctx)
+}
+
 func (s *Service) tidy() {
 	s.consumers.closeIdle(s.idle)
 	s.receivers.sweep(s.quiet)
@@ -146,7 +161,7 @@ func (s *Service) tidy() {
 
 // renew keeps the items that wait in memory.
 func (s *Service) renew() {
-	for _, c := range s.consumers.list() {
+	for _, c := range s.consumers.opened() {
 		c.renew()
 	}
 }
@@ -161,6 +176,7 @@ func (s *Service) Close() {
 		s.attempts.Wait()
 		tooLong.Stop()
 		s.cut()
+		s.keepOutcomes()
 		s.sender.Close()
 	})
 }
@@ -170,11 +186,13 @@ func (s *Service) CheckURL(raw string) (*url.URL, error) { return s.sender.Check
 
 // Send makes one attempt at once which is no delivery, and returns what happened.
 func (s *Service) Send(ctx context.Context, sub *Subscription, id string, payload []byte) send.Attempt {
-	return s.sender.Send(ctx, messageTo(sub, id, payload)).Attempt
+	m := s.messageTo(sub, id, payload)
+	m.Trace = tracing.Delivery{Type: event.TypeTest, Subscription: sub.ID}
+	return s.sender.Send(ctx, m).Attempt
 }
 
-func messageTo(sub *Subscription, id string, payload []byte) send.Message {
-	return send.Message{URL: sub.URL, ID: id, Payload: payload, Headers: sub.Headers, Keys: sub.Keys(time.Now())}
+func (s *Service) messageTo(sub *Subscription, id string, payload []byte) send.Message {
+	return send.Message{URL: sub.URL, ID: id, Payload: payload, Headers: sub.Headers, Keys: sub.Keys(s.store.Now())}
 }
 
 // Begins is told that a subscription starts over: it was enabled.
@@ -211,7 +229,7 @@ func (s *Service) Of(ctx context.Context, subscriptionID string, e *event.Event)
 // is missing.
 func (s *Service) Stats(ctx context.Context) (Stats, error) {
 	st := Stats{Dead: s.records.deadCount()}
-	for _, c := range s.consumers.list() {
+	for _, c := range s.consumers.opened() {
 		st.Consumers++
 		st.AttemptsUnderWay += c.underWay()
 		if c.breaker.State() != gobreaker.StateClosed {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"pollbridge/event"
+	replicas "pollbridge/fleet"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
@@ -43,6 +44,7 @@ func (everyone) Gone(context.Context, string, string) error      { return nil }
 
 // fleet is two processes that deliver to one receiver.
 type fleet struct {
+	said          announcements
 	t             *testing.T
 	store         *teststore.Store
 	events        *event.Log
@@ -50,32 +52,52 @@ type fleet struct {
 	first, second *delivery.Service
 }
 
-func newFleet(t *testing.T, r *testkit.Receiver, matches bool) *fleet {
+func newFleet(t *testing.T, r *testkit.Receiver, matches bool, changes ...func(*delivery.Config, *delivery.Options)) *fleet {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	opened, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), log)
+	opened := openStore(t)
+	shared, err := opened.OpenShared(t.Context(), log)
 	testkit.NoError(t, err)
-	t.Cleanup(func() { opened.Close() })
-	f := &fleet{t: t, store: opened, sub: &delivery.Subscription{
-		ID: "sub_a", Consumer: "sub_a", URL: r.URL, Keys: func(time.Time) []string { return []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} },
-	}}
-	f.events, err = event.Open(t.Context(), event.Options{Store: opened.Store, History: time.Hour, Log: log, Registry: prometheus.NewRegistry()})
-	testkit.NoError(t, err)
-	cfg := delivery.DefaultConfig()
-	cfg.AllowHTTP, cfg.AllowNetworks, cfg.AllowPorts = true, []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, []int{r.Port()}
+	t.Cleanup(shared.Close)
+	cfg, sub := sendingTo(r)
+	sub.Keys = func(time.Time) []string { return []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} }
+	f := &fleet{t: t, store: opened, events: openEvents(t, shared, log), sub: sub}
 	cfg.Retries = []time.Duration{20 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond}
-	process := func(name string, matches bool) *delivery.Service {
-		s, err := delivery.New(t.Context(), cfg, delivery.Options{
-			Store: opened.Store, Events: f.events, Subscriptions: everyone{f.sub, matches}, Log: log,
+	process := func(name string) *delivery.Service {
+		options := delivery.Options{
+			Store: shared, Events: f.events, Subscriptions: everyone{f.sub, matches}, Log: log,
 			Registry: prometheus.NewRegistry(), UserAgent: name, History: time.Hour, Quiet: time.Hour,
-		})
-		testkit.NoError(t, err)
-		t.Cleanup(s.Close)
-		testkit.NoError(t, s.Start())
-		return s
+			Others: &f.said,
+		}
+		for _, change := range changes {
+			change(&cfg, &options)
+		}
+		return start(t, cfg, options)
 	}
-	f.first, f.second = process("first", matches), process("second", false)
+	f.first, f.second = process("first"), process("second")
 	return f
+}
+
+// announcements are heard by all at once.
+type announcements struct {
+	mu      sync.Mutex
+	hearers []func(replicas.Announcement) // guarded by mu
+}
+
+func (a *announcements) Announced(_ string, h func(replicas.Announcement)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hearers = append(a.hearers, h)
+}
+
+func (a *announcements) Announce(_ context.Context, _, key string, message []byte, lasts time.Duration) error {
+	a.mu.Lock()
+	hearers := a.hearers
+	a.mu.Unlock()
+	for _, h := range hearers {
+		h(replicas.Announcement{Key: key, Message: message, At: time.Now(), Left: lasts})
+	}
+	return nil
 }
 
 func (f *fleet) event(sessionID string) *event.Event {
@@ -232,5 +254,45 @@ func TestAnAttemptUnderWayIsMadeOnce(t *testing.T) {
 	end()
 	if d := f.ends(e); d.State != delivery.Delivered || len(d.Attempts) != 1 || r.Count() != 1 {
 		t.Errorf("it is %s after %d attempts; want one that delivers it", d.State, r.Count())
+	}
+}
+
+// TestABreakerOpensForAll: what one process has found out about a receiver, the others do not try
+// for themselves, and one of them finds out that it is well again.
+func TestABreakerOpensForAll(t *testing.T) {
+	t.Parallel()
+	const openFor = time.Second
+	r := testkit.NewReceiver(t, testkit.AnswerStatus(http.StatusInternalServerError))
+	f := newFleet(t, r, false, func(cfg *delivery.Config, o *delivery.Options) {
+		cfg.Concurrency, o.OpenFor = 1, openFor
+		cfg.Retries = slices.Repeat([]time.Duration{20 * time.Millisecond}, 100)
+	})
+	f.second.Begins(f.sub)
+	var events []*event.Event
+	for i := range 40 {
+		events = append(events, f.event(fmt.Sprint("ses_", i)))
+		testkit.NoError(t, f.first.Deliver(t.Context(), f.sub, events[i]))
+	}
+	open := func(s *delivery.Service) bool {
+		st, err := s.Stats(t.Context())
+		return err == nil && st.OpenBreakers == 1
+	}
+	testkit.Eventually(t, "both leave it alone", func() bool { return open(f.first) && open(f.second) })
+	n := r.Count()
+	began := time.Now()
+	testkit.Eventually(t, "a while to pass", func() bool { return time.Since(began) > 3*openFor+openFor/2 })
+	tried := r.Count() - n
+	t.Logf("%d attempts until it was left alone, then %d in three and a half periods", n, tried)
+	if tried < 2 || tried > 4 {
+		t.Errorf("it was tried %d times in three and a half periods", tried)
+	}
+	r.Set(testkit.AnswerStatus(http.StatusNoContent))
+	for _, e := range events {
+		if d := f.ends(e); d.State != delivery.Delivered {
+			t.Errorf("it is %s", d.State)
+		}
+	}
+	if open(f.first) || open(f.second) {
+		t.Error("one of them still leaves the receiver alone")
 	}
 }

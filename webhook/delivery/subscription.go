@@ -10,14 +10,14 @@ import (
 // Subscription is what a delivery needs to know of a subscription, in its form of the
 // moment. It is shared: nobody may change it.
 type Subscription struct {
-	ID           string
-	Consumer     string // the name of the one that delivers to it, which others may share
-	URL          string
-	Headers      map[string]string
-	IncludeFile  bool
-	Disabled     bool
-	Shared       bool      // others have the same consumer
-	FailingSince time.Time // zero: the last attempt went well
+	ID             string
+	Consumer       string // the name of the one that delivers to it, which others may share
+	URL            string
+	Headers        map[string]string
+	IncludeFile    bool
+	Disabled       bool
+	SharesConsumer bool      // others have the same one
+	FailingSince   time.Time // zero: the last attempt went well
 	// Keys are what signs for it at a time.
 	Keys func(time.Time) []string
 }

@@ -25,12 +25,17 @@ const (
 	reasonForgotten = "the event is no longer stored"
 	reasonGone      = "the receiver answered 410: the subscription is disabled"
 	reasonNoRetries = "no retries left"
+	reasonTooLate   = "the next attempt would come when the event is no longer stored"
 )
 
 // Errors that callers branch on.
 var (
-	// ErrNotFound means that there is no such delivery, or nobody any more to deliver to.
+	// ErrNotFound means that there is no such delivery.
 	ErrNotFound = errors.New("webhook: not found")
+	// ErrEnded means that the subscription of a delivery has ended, so that there is nobody to
+	// deliver to, and ErrForgotten that its event is no longer stored.
+	ErrEnded     = errors.New("webhook: the subscription has ended")
+	ErrForgotten = errors.New("webhook: the event is no longer stored")
 	// ErrDisabled means that nothing is sent to a subscription that is disabled.
 	ErrDisabled = errors.New("webhook: the subscription is disabled, enable it first")
 	// ErrUnderWay means that a delivery is not over, so it cannot be started again.
@@ -90,9 +95,10 @@ type delivery struct {
 	revision uint64 // 0: not stored
 }
 
-func newDelivery(id string, w work) *delivery {
+// begun is a delivery that begins with that work.
+func (r *records) begun(w work) *delivery {
 	return &delivery{Position: w.Position, Recorded: w.Recorded, Delivery: Delivery{
-		ID: id, Subscription: w.Subscription, Session: w.Subject, Event: w.Event, Type: w.Type, State: Waiting, Created: time.Now(),
+		ID: r.id(w.Subscription, w.Event), Subscription: w.Subscription, Session: w.Subject, Event: w.Event, Type: w.Type, State: Waiting, Created: r.store.Now(),
 	}}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"pollbridge/tracing"
 )
 
 // Classes of errors of an attempt.
@@ -39,8 +41,9 @@ func (a Attempt) Succeeded() bool { return a.Error == "" }
 // Outcome is how an attempt went, and what the receiver asked for.
 type Outcome struct {
 	Attempt
-	RetryAfter time.Duration // 0: it did not say
-	Gone       bool          // it wants no more webhooks: 410
+	RetryAfter time.Duration        // 0: it did not say
+	Gone       bool                 // it wants no more webhooks: 410
+	Span       *tracing.SpanContext // of the attempt; nil: there was none
 }
 
 // classify says what went wrong, without words of the receiver.

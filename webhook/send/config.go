@@ -2,10 +2,8 @@ package send
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/netip"
-	"os"
 	"time"
 
 	"pollbridge/internal/check"
@@ -44,43 +42,27 @@ func (c Config) Validate() error {
 	for i, port := range c.AllowPorts {
 		m.Want(port >= 1 && port <= 65535, fmt.Sprintf("allow_ports[%d]", i), port, "a port between 1 and 65535")
 	}
-	if _, err := c.authorities(); err != nil {
-		m.Want(false, "ca_file", c.CAFile, fmt.Sprintf("a PEM file with at least one certificate, but: %v", err))
-	}
+	m.Authorities("ca_file", c.CAFile)
 	return m.Err()
-}
-
-// authorities returns what CAFile holds, or nil without one.
-func (c Config) authorities() ([]byte, error) {
-	if c.CAFile == "" {
-		return nil, nil
-	}
-	pem, err := os.ReadFile(c.CAFile)
-	if err != nil {
-		return nil, check.Reason(err)
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return nil, errors.New("no certificate in it")
-	}
-	return pem, nil
 }
 
 // trusted returns the authorities that may vouch for receivers: those given, else the
 // system's, and besides them those of CAFile. Nil means the system's alone.
 func (c Config) trusted(given *x509.CertPool) (*x509.CertPool, error) {
-	pem, err := c.authorities()
-	if err != nil {
-		return nil, fmt.Errorf("ca_file: %w", err)
-	}
-	if pem == nil {
+	switch {
+	case c.CAFile == "":
 		return given, nil
-	}
-	if given == nil {
+	case given != nil:
+		given = given.Clone()
+	default:
+		var err error
 		if given, err = x509.SystemCertPool(); err != nil {
 			return nil, fmt.Errorf("reading the certificates that the system trusts: %w", err)
 		}
 	}
-	roots := given.Clone()
-	roots.AppendCertsFromPEM(pem)
+	roots, err := check.Authorities(c.CAFile, given)
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
 	return roots, nil
 }

@@ -9,11 +9,14 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"pollbridge/internal/retryafter"
+	"pollbridge/tracing"
 	"pollbridge/webhook/signature"
 )
 
@@ -21,7 +24,6 @@ const (
 	keptAnswer = 4 << 10
 	answerTime = time.Second // for reading that much once the head has come
 	mostHeader = 64 << 10
-	mostWait   = 24 * time.Hour // that Retry-After can ask for
 
 	// idleTime is less than the 5 s after which Node.js, Apache and uvicorn close an idle
 	// connection: what is sent just then is lost.
@@ -35,6 +37,7 @@ type Sender struct {
 	guard      *guard
 	transport  *http.Transport
 	answerTime time.Duration
+	tracer     *tracing.Tracer
 }
 
 // Options is what a Sender needs besides its configuration.
@@ -43,8 +46,9 @@ type Options struct {
 	// Concurrency is how many attempts at one host may be under way at a time: so many of
 	// its connections are kept.
 	Concurrency int
-	Resolver    *net.Resolver  // nil: the system's
-	Roots       *x509.CertPool // authorities that are trusted besides those of Config.CAFile; nil: the system's
+	Resolver    *net.Resolver   // nil: the system's
+	Roots       *x509.CertPool  // authorities that are trusted besides those of Config.CAFile; nil: the system's
+	Tracer      *tracing.Tracer // makes the spans of attempts; nil: there are none
 }
 
 // New returns a Sender. It reads Config.CAFile.
@@ -76,7 +80,7 @@ func New(cfg Config, o Options) (*Sender, error) {
 		MaxIdleConns:           1024,
 		IdleConnTimeout:        idleTime,
 	}
-	return &Sender{cfg: cfg, userAgent: o.UserAgent, guard: g, transport: transport, answerTime: answerTime}, nil
+	return &Sender{cfg: cfg, userAgent: o.UserAgent, guard: g, transport: transport, answerTime: answerTime, tracer: o.Tracer}, nil
 }
 
 // http2Config bounds what comes of a body before it is read, and how long a connection is
@@ -96,6 +100,7 @@ type Message struct {
 	Payload []byte // a JSON object
 	Headers map[string]string
 	Keys    []string // that sign, see signature.Sign
+	Trace   tracing.Delivery
 }
 
 // Send makes one attempt. The head of the answer decides, whatever becomes of the
@@ -105,12 +110,16 @@ func (s *Sender) Send(ctx context.Context, m Message) Outcome {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Timeout)
 	defer cancel()
 	o := Outcome{Attempt: Attempt{At: time.Now()}}
-	response, err := s.exchange(ctx, m, o.At)
+	span := s.begin(m)
+	defer span.End()
+	o.Span = span.Context()
+	response, err := s.exchange(ctx, m, o.At, span)
 	if err == nil {
 		o.Status = response.StatusCode
 		o.Answer = readAnswer(response, s.answerTime, cancel)
 	}
 	o.Duration = time.Since(o.At)
+	defer func() { tell(span, o) }()
 	switch {
 	case err != nil:
 		o.Error, o.Detail = classify(err)
@@ -125,8 +134,27 @@ func (s *Sender) Send(ctx context.Context, m Message) Outcome {
 	return o
 }
 
+// begin begins the span of an attempt.
+func (s *Sender) begin(m Message) *tracing.Span {
+	u, err := url.Parse(m.URL)
+	if s.tracer == nil || err != nil {
+		return nil
+	}
+	return s.tracer.Attempt(m.Trace, m.ID, tracing.PeerOf(u))
+}
+
+// tell says in the span of an attempt how that went.
+func tell(span *tracing.Span, o Outcome) {
+	if o.Status != 0 {
+		span.Status(o.Status)
+	}
+	if o.Error != "" && o.Error != ErrorStatus {
+		span.Failed(o.Error)
+	}
+}
+
 // exchange sends a message and returns the head of the answer.
-func (s *Sender) exchange(ctx context.Context, m Message, at time.Time) (*http.Response, error) {
+func (s *Sender) exchange(ctx context.Context, m Message, at time.Time, span *tracing.Span) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, m.URL, nil)
 	if err != nil {
 		return nil, errors.New("the URL is invalid") // the error would repeat it
@@ -143,6 +171,7 @@ func (s *Sender) exchange(ctx context.Context, m Message, at time.Time) (*http.R
 	request.Header.Set(signature.HeaderID, m.ID)
 	request.Header.Set(signature.HeaderTimestamp, strconv.FormatInt(at.Unix(), 10))
 	request.Header.Set(signature.HeaderSignature, signed)
+	span.Context().Write(request.Header.Set)
 	request.ContentLength = int64(len(m.Payload))
 	for {
 		// Without GetBody, as net/http would send again what it thinks can be.
@@ -177,12 +206,5 @@ func retryAfter(response *http.Response, now time.Time) time.Duration {
 	if !slices.Contains([]int{429, 502, 503, 504}, response.StatusCode) {
 		return 0
 	}
-	value := strings.TrimSpace(response.Header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 63); err == nil {
-		return time.Duration(min(seconds, uint64(mostWait/time.Second))) * time.Second
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(0, at.Sub(now)), mostWait)
-	}
-	return 0
+	return retryafter.Read(response.Header.Get("Retry-After"), now)
 }

@@ -20,6 +20,7 @@ import (
 	"pollbridge/internal/testkit"
 	"pollbridge/proxy"
 	"pollbridge/session"
+	"pollbridge/tracing"
 	"pollbridge/upstream"
 	"pollbridge/watch"
 )
@@ -41,6 +42,7 @@ type Settings struct {
 	Endpoints []session.Endpoint
 	Watches   proxy.Watches  // nil: starts are not watched
 	Webhooks  proxy.Webhooks // nil: requests cannot name any
+	Tracer    *tracing.Tracer
 }
 
 // Bridge is a running bridge without a store. Its methods are safe for concurrent use.
@@ -76,16 +78,19 @@ func Start(t testing.TB, upstreamURL string, changes ...func(*Settings)) *Bridge
 	log := b.Log.Logger(slog.LevelDebug)
 	table, err := session.NewTable(s.Endpoints)
 	testkit.NoError(t, err)
-	b.Upstream, err = upstream.New(s.Upstream, s.Breaker, upstream.Options{Log: log, Registry: b.registry, UserAgent: "pollbridge/test"})
+	b.Upstream, err = upstream.New(s.Upstream, s.Breaker, upstream.Options{Log: log, Registry: b.registry, UserAgent: "pollbridge/test", Tracer: s.Tracer})
 	testkit.NoError(t, err)
-	b.LongPolls = watch.NewLongPolls(watch.LongPollOptions{Config: watch.Config{Schedule: watch.Fixed, Interval: s.Interval}, Fresh: s.Cache.PendingTTL, Refresh: b.refresh})
+	schedule, err := watch.NewSchedule(watch.Config{Schedule: watch.Fixed, Interval: s.Interval}, watch.ScheduleOptions{})
+	testkit.NoError(t, err)
+	b.LongPolls = watch.NewLongPolls(watch.LongPollOptions{Schedule: schedule, Fresh: s.Cache.PendingTTL, Refresh: b.refresh})
 	b.statuses, err = cache.New(s.Cache, cache.Options{
-		Poller: b.Upstream, Finals: &testkit.Finals{}, Log: log, Observe: b.LongPolls.Observe,
+		Poller: b.Upstream, Finals: &testkit.Finals{}, Log: log, Observe: func(v *session.Variant, o *session.Observation) { b.LongPolls.Observe(v, o, false) },
+		Tracer: s.Tracer,
 	})
 	testkit.NoError(t, err)
 	b.server, err = proxy.New(s.Proxy, proxy.Options{
 		Table: table, Statuses: b.statuses, Holder: b.LongPolls, Upstream: b.Upstream, Log: log, Registry: b.registry,
-		Watches: s.Watches, Webhooks: s.Webhooks,
+		Watches: s.Watches, Webhooks: s.Webhooks, Tracer: s.Tracer,
 	})
 	testkit.NoError(t, err)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")

@@ -4,14 +4,15 @@ package natscluster
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -26,25 +27,37 @@ type Cluster struct {
 
 // Server is one server of a cluster.
 type Server struct {
+	*testkit.Process
 	Addr    string // for clients: HOST:PORT
+	Name    string
 	Dir     string // where it keeps what is stored
 	monitor string
 	config  string
 	t       testing.TB
-
-	mu   sync.Mutex
-	cmd  *exec.Cmd // guarded by mu; nil while the server does not run
-	done chan struct{}
 }
 
 // Settings is how servers are configured beyond what a cluster needs. The zero value will do.
 type Settings struct {
 	Extra string // lines of each server's configuration
 	Bare  bool   // without JetStream
+	Begun bool   // Start does not wait until they can be used
+	// MaxStore is how much each server stores, such as 64M; empty: as it thinks fit.
+	MaxStore string
+	Hosts    []Host // where each one runs; nil: all on loopback
+	// Route returns the address at which one server reaches another, which listens at addr; nil:
+	// there.
+	Route func(from, to int, addr string) string
 }
 
-// binary returns the path of the server that go.mod pins, built if need be.
-var binary = sync.OnceValues(func() (string, error) {
+// Host is where a server runs.
+type Host struct {
+	Clients string   // its address for clients
+	Servers string   // that for other servers
+	Command []string // that runs a command there; what to run follows
+}
+
+// Binary returns the path of the server that go.mod pins, built if need be.
+var Binary = sync.OnceValues(func() (string, error) {
 	out, err := exec.Command("go", "tool", "-n", "nats-server").Output()
 	return string(bytes.TrimSpace(out)), err
 })
@@ -68,39 +81,72 @@ func start(t testing.TB, n int, s Settings) *Cluster {
 	t.Helper()
 	dir := t.TempDir() // first, as it goes last
 	ports := testkit.Ports(t, 3*n)
-	routes := make([]string, n)
-	for i := range n {
-		routes[i] = "nats://127.0.0.1:" + ports[3*i+1]
+	hosts := s.Hosts
+	if hosts == nil {
+		hosts = slices.Repeat([]Host{{Clients: "127.0.0.1", Servers: "127.0.0.1"}}, n)
 	}
+	servers := make([]string, n) // where they listen for each other
+	for i, host := range hosts {
+		servers[i] = net.JoinHostPort(host.Servers, ports[3*i+1])
+	}
+	path, err := Binary()
+	testkit.NoError(t, err)
 	c := &Cluster{}
-	t.Cleanup(func() {
-		for _, server := range c.Servers {
-			server.Kill()
-		}
-	})
 	for i := range n {
 		dir := filepath.Join(dir, strconv.Itoa(i))
 		testkit.NoError(t, os.Mkdir(dir, 0o700))
-		server := &Server{Addr: "127.0.0.1:" + ports[3*i], monitor: "127.0.0.1:" + ports[3*i+2], Dir: filepath.Join(dir, "data"), config: filepath.Join(dir, "nats.conf"), t: t}
+		server := &Server{
+			Addr: net.JoinHostPort(hosts[i].Clients, ports[3*i]), monitor: net.JoinHostPort(hosts[i].Clients, ports[3*i+2]), Name: fmt.Sprint("n", i),
+			Dir: filepath.Join(dir, "data"), config: filepath.Join(dir, "nats.conf"), t: t,
+		}
+		server.Process = testkit.NewProcess(t, func() *exec.Cmd {
+			command := append(slices.Clone(hosts[i].Command), path, "-c", server.config)
+			return exec.Command(command[0], command[1:]...)
+		})
 		lines := []string{
-			fmt.Sprintf("server_name: n%d", i), "listen: " + server.Addr, "http: " + server.monitor,
+			"server_name: " + server.Name, "listen: " + server.Addr, "http: " + server.monitor,
 		}
 		if !s.Bare {
-			lines = append(lines, fmt.Sprintf("jetstream {store_dir: %q, sync_interval: always}", server.Dir))
+			lines = append(lines, jetStreamOf(server, s))
 		}
 		if n > 1 {
-			lines = append(lines, fmt.Sprintf("cluster {name: test, listen: 127.0.0.1:%s, routes: [%s]}", ports[3*i+1], strings.Join(routes, ", ")))
+			lines = append(lines, clusterOf(i, servers, s.Route))
 		}
 		testkit.NoError(t, os.WriteFile(server.config, []byte(strings.Join(append(lines, s.Extra), "\n")+"\n"), 0o600))
 		c.Servers = append(c.Servers, server)
 		server.Start()
 	}
 	for _, server := range c.Servers {
-		if !server.healthy() {
+		if !s.Begun && !server.healthy() {
 			return nil
 		}
 	}
 	return c
+}
+
+// jetStreamOf is the part of a server's configuration about what it stores.
+func jetStreamOf(server *Server, s Settings) string {
+	limit := ""
+	if s.MaxStore != "" {
+		limit = ", max_file_store: " + s.MaxStore
+	}
+	return fmt.Sprintf("jetstream {store_dir: %q, sync_interval: always%s}", server.Dir, limit)
+}
+
+// clusterOf is the part of a server's configuration about the others.
+func clusterOf(server int, listens []string, route func(from, to int, addr string) string) string {
+	advertise := ""
+	if route != nil {
+		advertise = "advertise: \"127.0.0.1:1\", " // or they would find each other without what is between them
+	}
+	var routes []string
+	for i, addr := range listens {
+		if route != nil && i != server {
+			addr = route(server, i, addr)
+		}
+		routes = append(routes, "nats://"+addr)
+	}
+	return fmt.Sprintf("cluster {name: test, listen: %s, %sroutes: [%s], no_advertise: true}", listens[server], advertise, strings.Join(routes, ", "))
 }
 
 // URL names all servers.
@@ -121,83 +167,37 @@ func (c *Cluster) Connect(t testing.TB, server int) *nats.Conn {
 	return nc
 }
 
-// Start starts a server that does not run.
-func (s *Server) Start() {
-	s.t.Helper()
-	path, err := binary()
-	testkit.NoError(s.t, err)
-	log, err := os.OpenFile(s.config+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	testkit.NoError(s.t, err)
-	defer log.Close()
-	cmd := exec.Command(path, "-c", s.config)
-	cmd.Stdout, cmd.Stderr = log, log
-	testkit.NoError(s.t, cmd.Start())
-	done := make(chan struct{})
-	s.mu.Lock()
-	s.cmd, s.done = cmd, done
-	s.mu.Unlock()
-	go func() { defer close(done); cmd.Wait() }()
-}
-
-// Log returns what the server has logged.
-func (s *Server) Log() string {
-	text, _ := os.ReadFile(s.config + ".log")
-	return string(text)
-}
-
 // WaitHealthy waits until the server says that it can be used, JetStream too.
 func (s *Server) WaitHealthy() {
 	s.t.Helper()
 	if !s.healthy() {
-		s.t.Fatalf("server %s has ended: %s", s.Addr, s.Log())
+		s.t.Fatalf("server %s has ended: %s", s.Addr, &s.Log)
 	}
 }
 
 // healthy returns false if the server ends before it can be used.
 func (s *Server) healthy() (ok bool) {
 	s.t.Helper()
-	s.mu.Lock()
-	done := s.done
-	s.mu.Unlock()
+	ended := s.Ended()
 	testkit.Eventually(s.t, "server "+s.Addr+" is healthy, or has ended", func() bool {
 		select {
-		case <-done:
+		case <-ended:
 			return true
 		default:
 		}
-		answer, err := http.Get("http://" + s.monitor + "/healthz")
-		if err != nil {
-			return false
-		}
-		answer.Body.Close()
-		ok = answer.StatusCode == http.StatusOK
+		ok = s.Health() == http.StatusOK
 		return ok
 	})
 	return ok
 }
 
-// Signal sends a signal to a server that runs.
-func (s *Server) Signal(signal syscall.Signal) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.cmd != nil {
-		s.cmd.Process.Signal(signal)
+// Health is the status with which the server tells whether it can be used; 0 where it does not
+// answer.
+func (s *Server) Health() int {
+	answer, err := http.Get("http://" + s.monitor + "/healthz")
+	if err != nil {
+		return 0
 	}
-}
-
-// Kill ends a server without a word, and waits until it has ended.
-func (s *Server) Kill() { s.end(syscall.SIGKILL) }
-
-// Terminate has a server end in good order.
-func (s *Server) Terminate() { s.end(syscall.SIGTERM) }
-
-func (s *Server) end(signal syscall.Signal) {
-	s.Signal(signal)
-	s.mu.Lock()
-	done := s.done
-	s.cmd = nil
-	s.mu.Unlock()
-	if done != nil {
-		<-done
-	}
+	answer.Body.Close()
+	return answer.StatusCode
 }

@@ -17,7 +17,8 @@ type Hanging struct {
 	nc *nats.Conn
 
 	mu    sync.Mutex
-	hangs bool // guarded by mu, as below
+	hangs bool                    // guarded by mu, as below
+	when  func(asked []byte) bool // it does from then on; may be nil
 	conns []*hangingConn
 }
 
@@ -39,13 +40,27 @@ func (h *Hanging) CloseConn() { h.nc.Close() }
 func (h *Hanging) Hang(hangs bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.hangs = hangs
+	h.hangs, h.when = hangs, nil
 	for _, c := range h.conns {
 		if !hangs {
 			c.Conn.Write(c.waits.Bytes()) // whoever reads is told of an error
 			c.waits.Reset()
 		}
 	}
+}
+
+// HangWhen has the disk hang from what is asked on of which when says so.
+func (h *Hanging) HangWhen(when func(asked []byte) bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.when = when
+}
+
+// Hangs reports whether the disk does.
+func (h *Hanging) Hangs() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.hangs
 }
 
 // InProcessConn implements nats.InProcessConnProvider.
@@ -70,6 +85,7 @@ type hangingConn struct {
 func (c *hangingConn) Write(b []byte) (int, error) {
 	c.h.mu.Lock()
 	defer c.h.mu.Unlock()
+	c.h.hangs = c.h.hangs || c.h.when != nil && c.h.when(b)
 	if c.h.hangs {
 		return c.waits.Write(b)
 	}

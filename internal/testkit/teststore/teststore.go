@@ -14,6 +14,10 @@ import (
 type Store struct {
 	*store.Store
 	Engine *engine.Engine
+
+	cfg store.Config
+	key store.Key
+	log *slog.Logger
 }
 
 // In is an engine in a directory, which waits for no disk.
@@ -33,7 +37,27 @@ func Open(ctx context.Context, where engine.Config, cfg store.Config, log *slog.
 	if err != nil {
 		return nil, errors.Join(err, running.Close())
 	}
-	return &Store{opened, running}, nil
+	return &Store{opened, running, cfg, key, log}, nil
+}
+
+// OpenShared opens the same once more, as one of several processes that share it. The caller must
+// Close it, before the engine.
+func (s *Store) OpenShared(ctx context.Context, log *slog.Logger) (*store.Store, error) {
+	return store.Open(ctx, s.cfg, store.Options{Connection: s.Engine, Key: s.key, Log: log, Shared: true})
+}
+
+// OpenHanging opens the same once more, on a disk that may hang. The caller must Close it and
+// then CloseConn that, before the engine.
+func (s *Store) OpenHanging(ctx context.Context) (*store.Store, *Hanging, error) {
+	disk, err := Through(s.Engine)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := store.Open(ctx, s.cfg, store.Options{Connection: disk, Key: s.key, Log: s.log})
+	if err != nil {
+		disk.CloseConn()
+	}
+	return opened, disk, err
 }
 
 // Close closes the store and then the engine.

@@ -1,5 +1,0 @@
-//go:build fleet
-
-package config
-
-const fleetIsBuilt = true

@@ -1,0 +1,145 @@
+//go:build trial
+
+package trial_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/testkit"
+	"pollbridge/internal/testkit/natscluster"
+)
+
+// stream asks the servers, all of which are there, about a stream.
+func (l *lab) stream(name string, options ...jetstream.StreamInfoOpt) *jetstream.StreamInfo {
+	l.t.Helper()
+	var info *jetstream.StreamInfo
+	l.ask(func(ctx context.Context, nc *nats.Conn) error {
+		js, err := jetstream.New(nc)
+		if err != nil {
+			return err
+		}
+		stream, err := js.Stream(ctx, "pollbridge_"+name)
+		if err != nil {
+			return err
+		}
+		info, err = stream.Info(ctx, options...)
+		return err
+	})
+	return info
+}
+
+// ask asks the servers until f succeeds: they may be without a leader for a while.
+func (l *lab) ask(f func(ctx context.Context, nc *nats.Conn) error) {
+	l.t.Helper()
+	nc, err := nats.Connect(l.nats.URL())
+	testkit.NoError(l.t, err)
+	defer nc.Close()
+	testkit.Eventually(l.t, "the servers answer", func() bool {
+		ctx, cancel := context.WithTimeout(l.t.Context(), 2*time.Second)
+		defer cancel()
+		return f(ctx, nc) == nil
+	})
+}
+
+func (l *lab) leader(stream string) *natscluster.Server {
+	l.t.Helper()
+	return l.nats.Servers[l.leaderAt(stream)]
+}
+
+// leaderAt returns which server leads a stream.
+func (l *lab) leaderAt(stream string) int {
+	l.t.Helper()
+	name := l.stream(stream).Cluster.Leader
+	l.t.Logf("%s leads %s", name, stream)
+	return slices.IndexFunc(l.nats.Servers, func(s *natscluster.Server) bool { return s.Name == name })
+}
+
+// lead has a server lead a stream.
+func (l *lab) lead(stream, server string) {
+	l.t.Helper()
+	l.ask(func(ctx context.Context, nc *nats.Conn) error {
+		answer, err := nc.RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN.pollbridge_"+stream, []byte(`{"placement":{"preferred":"`+server+`"}}`))
+		if err != nil {
+			return err
+		}
+		var said struct{ Success bool }
+		if json.Unmarshal(answer.Data, &said); !said.Success && l.stream(stream).Cluster.Leader != server {
+			return fmt.Errorf("%s", answer.Data)
+		}
+		return nil
+	})
+	testkit.Eventually(l.t, server+" leads "+stream, func() bool { return l.stream(stream).Cluster.Leader == server })
+}
+
+// startServers starts those that do not run.
+func (l *lab) startServers() {
+	l.t.Helper()
+	for _, s := range l.nats.Servers {
+		if !s.Running() {
+			s.Start()
+		}
+	}
+}
+
+func (l *lab) signalServers(signal syscall.Signal, servers ...int) {
+	for _, i := range servers {
+		l.nats.Servers[i].Signal(signal)
+	}
+}
+
+// usable waits until all replicas that run say that the store can be used, or that it cannot.
+func (l *lab) usable(yes bool) {
+	l.t.Helper()
+	status, metric := 503, "pollbridge_store_connected 0\n"
+	if yes {
+		status, metric = 200, "pollbridge_store_connected 1\n"
+	}
+	for _, r := range l.replicas {
+		if r.Running() {
+			testkit.Eventually(l.t, fmt.Sprint(r.public, " says of the store that it can be used: ", yes), func() bool {
+				got, _ := r.call("GET", "/readyz", nil)
+				_, metrics := r.call("GET", "/metrics", nil)
+				return got == status && strings.Contains(metrics, metric)
+			})
+		}
+	}
+}
+
+// logReady logs how many replicas are ready.
+func (l *lab) logReady() {
+	ready := 0
+	for _, r := range l.replicas {
+		if status, _ := r.call("GET", "/readyz", nil); status == 200 {
+			ready++
+		}
+	}
+	l.t.Logf("in the end %d of %d replicas say that they are ready", ready, len(l.replicas))
+}
+
+// stored waits until so many final answers are stored, and none waits to be.
+func (l *lab) stored(n int) {
+	l.t.Helper()
+	for _, r := range l.replicas {
+		if r.Running() {
+			r.nothingWaits()
+		}
+	}
+	if got := len(l.finals()); got != n {
+		l.t.Errorf("%d final answers are stored; want %d", got, n)
+	}
+}
+
+// finals is the subjects of the final answers that are stored.
+func (l *lab) finals() map[string]uint64 {
+	l.t.Helper()
+	return l.stream("FINALS", jetstream.WithSubjectFilter("pollbridge.FINALS.answer.>")).State.Subjects
+}
