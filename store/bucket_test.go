@@ -120,6 +120,9 @@ func TestTableForgetsAfterMaxAge(t *testing.T) {
 
 func TestTableListsNewestFirst(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes 1,500 times")
+	}
 	ctx, things := within(t), bucket(t, fresh(t), 0)
 	var want []string
 	for i := range 1500 {

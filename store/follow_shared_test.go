@@ -48,6 +48,9 @@ func followedTo(t *testing.T, events *store.Journal, sequence uint64) {
 // than one.
 func TestAnEntryComesAgainWhileItIsOut(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("hands an entry out 1,100 times")
+	}
 	const often = 1100 // more than there is room for
 	o := newOutside(t)
 	out := make(chan followed, 2*often)

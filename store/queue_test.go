@@ -240,6 +240,9 @@ func TestStoppedConsumersLeaveItemsToTheNext(t *testing.T) {
 
 func TestManyItemsAreOutAtOnce(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("writes 20,000 times")
+	}
 	const many = 20_000
 	q := queue(t, fresh(t), time.Hour)
 	var adding sync.WaitGroup

@@ -275,6 +275,9 @@ func TestNoProxy(t *testing.T) {
 // hear of theirs before the first attempt at the dead one has ended.
 func TestADeadEndpointDelaysNobody(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("tells of 10,000 events")
+	}
 	const events = 10_000
 	stop := make(chan struct{})
 	dead := testkit.NewReceiver(t, func(w http.ResponseWriter, _ testkit.Webhook, _ int) { <-stop; w.WriteHeader(500) })
