@@ -102,7 +102,7 @@ func runDeliveries(ctx context.Context, b *bench, names []string) error {
 // deliver measures how many events a second are delivered while sessions begin to be
 // watched, and while they end.
 func (b *bench) deliver(ctx context.Context, name, sync string, signings int) ([]figure, error) {
-	s, err := b.startWatching(ctx, name, watchedAPI(signings), "STORE_SYNC="+sync)
+	s, err := b.startWatching(ctx, name, watchedAPI(signings), "STORE_SYNC="+sync, "WATCH_SCHEDULE=fixed")
 	if err != nil {
 		return nil, err
 	}

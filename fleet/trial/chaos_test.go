@@ -11,6 +11,9 @@ import (
 	"pollbridge/internal/testkit"
 )
 
+// adaptive is the schedule that replicas have unless they are told otherwise.
+const adaptive = "POLLBRIDGE_WATCH_SCHEDULE=adaptive"
+
 // TestReplicasComeAndGo: ten replicas are started and stopped at random, some without a word, while
 // signings end. Each end is told, under one id.
 func TestReplicasComeAndGo(t *testing.T) {
@@ -18,7 +21,7 @@ func TestReplicasComeAndGo(t *testing.T) {
 	if full {
 		lasts, signings = 5*time.Minute, 300
 	}
-	l := newLab(t, 3)
+	l := newLab(t, 3, adaptive)
 	for range 7 {
 		l.replicas = append(l.replicas, l.newReplica())
 	}

@@ -31,6 +31,7 @@ type fault struct {
 	changes      int                       // how often sessions may change hands; anyHands: each replica is on its own
 	unusable     bool                      // the store cannot be used meanwhile, and the replicas say so
 	in           func(*testing.T) *network // nil: a usual one
+	settings     []string                  // of the replicas
 }
 
 const (
@@ -41,6 +42,7 @@ const (
 
 var faults = []fault{
 	{name: "a replica is killed", begin: func(l *lab) { l.replicas[2].Kill() }, worst: moved, changes: 1},
+	{name: "a replica is killed, and the schedule learns", settings: []string{adaptive}, begin: func(l *lab) { l.replicas[2].Kill() }, worst: moved, changes: 1},
 	{
 		name:  "a replica stands still",
 		begin: func(l *lab) { l.replicas[1].Signal(syscall.SIGSTOP) }, end: func(l *lab) { l.replicas[1].Signal(syscall.SIGCONT) },
@@ -131,7 +133,7 @@ func TestFaults(t *testing.T) {
 			if f.in != nil {
 				n = f.in(t)
 			}
-			l := newLabIn(t, n, 3)
+			l := newLabIn(t, n, 3, f.settings...)
 			if f.prepare != nil {
 				f.prepare(l)
 			}

@@ -31,29 +31,31 @@ type lab struct {
 	up       *upstream
 	hooks    *testkit.Receiver
 	replicas []*replica
-	front    string // the load balancer's address
-	key      string // the file of the encryption key
+	settings []string // of all replicas, after those of newReplica
+	front    string   // the load balancer's address
+	key      string   // the file of the encryption key
 	relays   map[*replica][]*testkit.Relay
 	made     int
 
 	makesRoom func() // ends what fill began
 }
 
-// newLab starts three servers, a number of replicas, and a load balancer in front of them.
-func newLab(t *testing.T, replicas int) *lab {
+// newLab starts three servers, a number of replicas with settings of their own, and a load balancer
+// in front of them.
+func newLab(t *testing.T, replicas int, settings ...string) *lab {
 	t.Helper()
-	return newLabIn(t, nil, replicas)
+	return newLabIn(t, nil, replicas, settings...)
 }
 
 // newLabIn is newLab with a network between the servers, unless that is nil.
-func newLabIn(t *testing.T, n *network, replicas int) *lab {
+func newLabIn(t *testing.T, n *network, replicas int, settings ...string) *lab {
 	t.Helper()
-	var settings natscluster.Settings
+	var ofServers natscluster.Settings
 	if n != nil {
-		settings = n.settings
+		ofServers = n.settings
 	}
 	l := &lab{
-		t: t, network: n, nats: natscluster.Start(t, 3, settings), up: newUpstream(t),
+		t: t, network: n, nats: natscluster.Start(t, 3, ofServers), up: newUpstream(t), settings: settings,
 		hooks: testkit.NewReceiver(t, testkit.AnswerStatus(204)), relays: map[*replica][]*testkit.Relay{},
 	}
 	secret := make([]byte, 32)
@@ -103,12 +105,12 @@ func (l *lab) newReplica() *replica {
 		l.relays[r] = append(l.relays[r], relay)
 		urls = append(urls, "nats://"+relay.Addr)
 	}
-	r.env = []string{
+	r.env = append([]string{
 		"POLLBRIDGE_LISTEN=" + r.public, "POLLBRIDGE_ADMIN_LISTEN=" + r.private, "POLLBRIDGE_ADMIN_KEY=" + managementKey, "POLLBRIDGE_UPSTREAM_URL=" + l.up.url,
 		"POLLBRIDGE_STORE_NATS_URL=" + strings.Join(urls, ","), "POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + l.key,
 		"POLLBRIDGE_WATCH_SCHEDULE=fixed", // one freshness window for all sessions: what was polled within it is counted
 		"POLLBRIDGE_WEBHOOK_ALLOW_HTTP=true", "POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", fmt.Sprint("POLLBRIDGE_WEBHOOK_ALLOW_PORTS=", l.hooks.Port()),
-	}
+	}, l.settings...)
 	return r
 }
 
@@ -303,11 +305,15 @@ const slowPoll = 3 * time.Second
 // window here and there when it changed hands.
 func (l *lab) neverTwoForLong(tokens []string, changes int) {
 	l.t.Helper()
+	window := time.Second
+	if slices.Contains(l.settings, adaptive) {
+		window /= 4 // the shortest gap
+	}
 	for _, token := range tokens {
 		polls, _ := l.up.asked(token)
 		close := 0
 		for i := 1; i < len(polls); i++ {
-			if polls[i].Sub(polls[i-1]) < 950*time.Millisecond {
+			if polls[i].Sub(polls[i-1]) < window*95/100 {
 				close++
 			}
 		}
