@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -123,4 +124,63 @@ func TestErasedWhileAsked(t *testing.T) {
 			t.Errorf("what was erased is answered (%t, %v), told of (%v), kept (%d times)", ok, r.State, told, memory.count())
 		}
 	})
+}
+
+// TestErasedBeforeAsked: a watch's poll that waits to be sent is not sent any more. Who asks as a
+// client is answered, whether the session was erased before or after.
+func TestErasedBeforeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		admitted, asked := make(chan struct{}), 0
+		s := newStatuses(t, config(), waitingPoller(func(ctx context.Context) (*session.Observation, error) {
+			select {
+			case <-admitted:
+				asked++
+				o := pending()
+				o.At = time.Now()
+				return o, nil
+			case <-ctx.Done():
+				time.Sleep(time.Millisecond) // whoever asks now joins it
+				return nil, context.Cause(ctx)
+			}
+		}))
+		v := question(t, "t", lt)
+		watched, answered := make(chan error, 1), make(chan error, 2)
+		ask := func() {
+			_, err := s.Get(t.Context(), v)
+			answered <- err
+		}
+		go func() {
+			_, err := s.Refresh(t.Context(), v, time.Time{})
+			watched <- err
+		}()
+		synctest.Wait()
+		s.Erase(v)
+		go ask()
+		time.Sleep(time.Second)
+		s.Erase(v)
+		go ask()
+		time.Sleep(time.Second)
+		select {
+		case err := <-watched:
+			if err == nil {
+				t.Error("the watch has got an answer")
+			}
+		default:
+			t.Error("the watch still waits")
+		}
+		close(admitted)
+		for range 2 {
+			testkit.NoError(t, <-answered)
+		}
+		if asked != 1 {
+			t.Errorf("the upstream was asked %d times; want once, for both clients", asked)
+		}
+	})
+}
+
+// waitingPoller is a Poller that waits.
+type waitingPoller func(context.Context) (*session.Observation, error)
+
+func (f waitingPoller) Poll(ctx context.Context, _ *session.Variant, _ session.PollOptions) (*session.Observation, error) {
+	return f(ctx)
 }

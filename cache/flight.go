@@ -15,12 +15,14 @@ import (
 // flight is one request to the upstream and everybody who waits for its answer. What
 // stands below done is set before that is closed, and may be read after it.
 type flight struct {
-	locale int           // that is asked for
-	origin string        // for which is asked
-	covers bool          // what is known is fresh, and Observe has to be told of it again
-	client chan struct{} // closed once a client waits, and not only a watch
-	joined func()        // closes client; may be called again
-	asking atomic.Bool   // the upstream is asked by this process, or was
+	locale int             // that is asked for
+	origin string          // for which is asked
+	covers bool            // what is known is fresh, and Observe has to be told of it again
+	client chan struct{}   // closed once a client waits, and not only a watch
+	joined func()          // closes client; may be called again
+	asking atomic.Bool     // the upstream is asked by this process, or was
+	ctx    context.Context // until the upstream is asked: ended by giveUp if nobody wants that any more
+	giveUp context.CancelCauseFunc
 
 	erasing sync.Mutex // held while what it brought is kept and told of
 	erased  bool       // its session was erased since it began: it brings nothing but an answer; guarded by erasing
@@ -39,8 +41,9 @@ type flight struct {
 
 func newFlight(locale int, known *record, origin string) *flight {
 	client := make(chan struct{})
+	ctx, giveUp := context.WithCancelCause(context.Background())
 	return &flight{
-		locale: locale, origin: origin, client: client, joined: sync.OnceFunc(func() { close(client) }),
+		locale: locale, origin: origin, client: client, joined: sync.OnceFunc(func() { close(client) }), ctx: ctx, giveUp: giveUp,
 		notFinal: make(chan struct{}), done: make(chan struct{}), known: known,
 	}
 }
@@ -51,7 +54,16 @@ func (f *flight) asked() bool { return !f.loaded && !unsent(f.err) }
 var (
 	errAborted     = errors.New("cache: the request for the upstream was aborted")
 	errNoAnswerYet = errors.New("cache: the upstream has not answered yet")
+	errErased      = erasedError{}
 )
+
+// erasedError is why the upstream was not asked: the session was erased before.
+type erasedError struct{}
+
+func (erasedError) Error() string { return "cache: the session was erased" }
+
+// NotSent is what failures of the upstream have, too.
+func (erasedError) NotSent() bool { return true }
 
 // wait waits for the flight to end, but no longer than ctx, and than timeout if that is
 // more than 0: then the error is errNoAnswerYet.
@@ -136,7 +148,7 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 			known = stored
 		}
 	}
-	o, err := s.poll(v, session.PollOptions{
+	o, err := s.poll(f.ctx, v, session.PollOptions{
 		Origin: f.origin, Client: f.client, Pending: known.pendingAt(), Asking: func() { f.asking.Store(true) }, Fresh: func(fresh time.Duration) { f.fresh = fresh },
 		Span: f.span,
 	})
@@ -177,11 +189,17 @@ func (s *Statuses) ask(v *session.Variant, f *flight) (*record, error) {
 	return next, nil
 }
 
-// erase waits until what a flight brought is kept and told of, or has it bring nothing.
+// erase waits until what a flight brought is kept and told of, or has it bring nothing. Where only a
+// watch waits, and the upstream is not asked yet, it is not asked.
 func (f *flight) erase() {
 	f.erasing.Lock()
 	defer f.erasing.Unlock()
 	f.erased = true
+	select {
+	case <-f.client:
+	default:
+		f.giveUp(errErased)
+	}
 }
 
 func (s *Statuses) observed(v *session.Variant, o *session.Observation) {

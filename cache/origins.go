@@ -121,14 +121,14 @@ func (s *Statuses) CORS(v *session.Variant, origin string) (fields []session.Fie
 // poll asks the upstream for the page of an origin, if there is one, and remembers what
 // that may read. An answer that is no observation need not know of it, and takes nothing
 // back: a page that is told "waiting" in an outage has to be able to read that.
-func (s *Statuses) poll(v *session.Variant, options session.PollOptions) (*session.Observation, error) {
+func (s *Statuses) poll(ctx context.Context, v *session.Variant, options session.PollOptions) (*session.Observation, error) {
 	origin := options.Origin
 	var fields []session.Field
 	answered := false
 	if origin != "" {
 		options.CORS = func(f []session.Field) { fields, answered = f, true }
 	}
-	o, err := s.options.Poller.Poll(context.Background(), v, options)
+	o, err := s.options.Poller.Poll(ctx, v, options)
 	if origin == "" {
 		return o, err
 	}
@@ -162,7 +162,7 @@ func (s *Statuses) learn(ctx context.Context, v *session.Variant, origin string)
 			defer s.origins.finish(key, done)
 			defer s.recovered()
 			defer span.End()
-			_, _ = s.poll(v, session.PollOptions{Origin: origin, Span: span}) // which remembers what is to be learned
+			_, _ = s.poll(context.Background(), v, session.PollOptions{Origin: origin, Span: span}) // which remembers what is to be learned
 		})
 	}
 	select {

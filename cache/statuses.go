@@ -245,6 +245,9 @@ func (s *Statuses) get(ctx context.Context, v *session.Variant, a asker) (result
 		}
 		asked = asked || found.flight.asked()
 		ended := failure{err: found.flight.err, origin: found.flight.origin}
+		if errors.Is(ended.err, errErased) && !a.watch {
+			continue
+		}
 		if ended.err != nil && ended.concerns(a.origin) {
 			result, err := s.insteadOfNews(found.flight.known, v.Locale, ended.err)
 			if err != nil {

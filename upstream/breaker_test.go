@@ -473,6 +473,9 @@ func TestOverload(t *testing.T) {
 	first.Wait()
 	wantBreaker(t, c, "closed")
 	poll(t, c, waiting)
+	if _, err := c.Poll(leave, asked(t), forClient); err != errGone || len(arrived) > 1 {
+		t.Errorf("a poll that was given up before it was sent: %v, and %d arrived; want its cause, and the one before", err, len(arrived))
+	}
 	if got := testkit.Metrics(t, own.registry); got["pollbridge_upstream_requests_total{smartid-sign,overload}"] != 3 || got["pollbridge_upstream_requests_total{passthrough,overload}"] != 3 {
 		t.Errorf("metrics: %v; want 3 of each that found no room", got)
 	}

@@ -39,12 +39,15 @@ func newPollClient(cfg Config, d *dialer) *fasthttp.HostClient {
 }
 
 // Poll asks the upstream once about a variant and reads its answer. It returns a
-// *Failure where there is no observation. It blocks for at most a few seconds to be
+// *Failure where there is no observation, or the cause of ctx. It blocks for at most a few seconds to be
 // admitted, and then as long as timeouts allow; ctx governs only the former, because an
 // answer that is given up may have been the only one.
 func (c *Client) Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (observation *session.Observation, err error) {
 	who := c.caller(v)
 	release, err := c.admit(ctx, who, o.Client)
+	if err != nil && ctx.Err() != nil {
+		return nil, err // it is no request
+	}
 	if err == nil {
 		defer release()
 		err = c.breaker.run(who.session, func(probing bool) error {
@@ -79,7 +82,11 @@ func (c *Client) admit(ctx context.Context, who caller, client <-chan struct{}) 
 	if err != nil {
 		return nil, err
 	}
-	if err := c.holds.check(who); err != nil { // it may have been told so meanwhile
+	err = c.holds.check(who) // it may have been told so meanwhile
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
 		release()
 		return nil, err
 	}
