@@ -187,7 +187,20 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 	if o.Asking != nil {
 		o.Asking()
 	}
+	if o.Pending.IsZero() { // it may be asked about for the first time, and for the last
+		defer d.hearMeanwhile(ctx, v)()
+	}
 	return d.o.Upstream.Poll(ctx, v, o)
+}
+
+// hearMeanwhile begins to hear of who wants to know of v's session, and returns what waits for that.
+func (d *Door) hearMeanwhile(ctx context.Context, v *session.Variant) (wait func()) {
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		d.hear(ctx, v)
+	}()
+	return func() { <-heard }
 }
 
 // before waits until whoever looked after the session before does not ask the upstream any more.
@@ -336,7 +349,9 @@ func (d *Door) answer(ctx context.Context, message []byte) []byte {
 	if q.Held {
 		d.o.Held.HeldElsewhere(v)
 	}
-	d.hear(ctx, v, q.Wanted)
+	if q.Wanted {
+		d.hear(ctx, v)
+	}
 	result, err := d.statuses.GetFor(tracing.PartOf(ctx, q.Span), v, q.Origin)
 	if o := result.Observation; o != nil && o.State == session.Pending {
 		if fresh := d.o.Held.Fresh(v, o); fresh > 0 { // it may be asked again sooner than was said when it was made
@@ -353,10 +368,10 @@ func (d *Door) answer(ctx context.Context, message []byte) []byte {
 // hearTime bounds how long a replica waits for what another one has heard of: clients wait for it.
 const hearTime = time.Second
 
-// hear has this replica know who wants to know of v's session, where another one says that somebody
-// does: a subscription may have been made there a moment ago.
-func (d *Door) hear(ctx context.Context, v *session.Variant, wanted bool) {
-	if !wanted || d.o.Subscriptions.Wants(v) {
+// hear has this replica know who wants to know of v's session, be it since a moment ago, by a
+// subscription that was made at another one.
+func (d *Door) hear(ctx context.Context, v *session.Variant) {
+	if d.o.Subscriptions.Wants(v) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, hearTime)
@@ -392,7 +407,9 @@ func (d *Door) tell(ctx context.Context, each sighting) error {
 func (d *Door) heardOf(ctx context.Context, message []byte) []byte {
 	seen, err := readSighting(d.o.Table, message, time.Now())
 	if err == nil {
-		d.hear(ctx, seen.v, seen.wanted)
+		if seen.wanted {
+			d.hear(ctx, seen.v)
+		}
 		err = d.learn(ctx, seen)
 	}
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -38,6 +39,8 @@ type lab struct {
 	key     store.Key
 	table   *session.Table
 	tracer  *tracing.Tracer // nil: there are no spans
+
+	subscribed atomic.Bool // somebody is, whether replicas have heard of that or not
 
 	mu       sync.Mutex
 	polls    map[string]int             // guarded by mu, as all below; by token
@@ -138,7 +141,7 @@ func (l *lab) start() *replica {
 	id := fmt.Sprintf("r%d", l.made)
 	f, err := fleet.Open(within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
-	unkept, requests, subscribers := &cache.Unkept{}, &requests{}, &subscribers{}
+	unkept, requests, subscribers := &cache.Unkept{}, &requests{}, &subscribers{made: &l.subscribed}
 	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
 	cacheConfig := cache.DefaultConfig()

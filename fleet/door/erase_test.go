@@ -3,6 +3,7 @@ package door_test
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func TestEachErasureIsHeardOf(t *testing.T) {
 	open := func() (*door.Door, *erasing, *remembering) {
 		f := &erasing{hears: map[string]fleet.Handler{}, announced: map[string]func(fleet.Announcement){}}
 		s := &remembering{key: v.Key(), erased: make(chan string, 10)}
-		d := door.New(door.Options{Fleet: f, Subscriptions: &subscribers{}, Table: table, ID: id, Log: slog.New(slog.DiscardHandler), Remembered: time.Hour})
+		d := door.New(door.Options{Fleet: f, Subscriptions: &subscribers{made: &atomic.Bool{}}, Table: table, ID: id, Log: slog.New(slog.DiscardHandler), Remembered: time.Hour})
 		t.Cleanup(d.Close)
 		d.Open(s)
 		return d, f, s

@@ -13,6 +13,7 @@ import (
 // subscribers are who wants to know of sessions, as far as a replica has heard. The zero value knows of
 // nobody.
 type subscribers struct {
+	made     *atomic.Bool // there are some
 	known    atomic.Bool
 	coverage atomic.Uint64
 }
@@ -21,7 +22,9 @@ func (s *subscribers) Wants(*session.Variant) bool { return s.known.Load() }
 
 // Current has the replica hear of all that there are.
 func (s *subscribers) Current(context.Context) error {
-	s.hear()
+	if s.made.Load() {
+		s.hear()
+	}
 	return nil
 }
 
@@ -38,9 +41,7 @@ func TestSubscriptionIsHeardOfInTime(t *testing.T) {
 	l := newLab(t)
 	replicas := l.startAll(2)
 	for _, before := range []bool{true, false} {
-		for _, r := range replicas {
-			r.subscribers.known.Store(false)
-		}
+		l.forgetSubscribers(replicas)
 		v := l.held(replicas[0])
 		want := []string{"pending, wanted"}
 		if before {
@@ -48,6 +49,7 @@ func TestSubscriptionIsHeardOfInTime(t *testing.T) {
 			_, err := replicas[1].statuses.Get(within(t), v)
 			testkit.NoError(t, err)
 		}
+		l.subscribed.Store(true)
 		replicas[1].subscribers.hear()
 		for range 2 {
 			result, err := replicas[1].statuses.Get(within(t), v)
@@ -60,5 +62,33 @@ func TestSubscriptionIsHeardOfInTime(t *testing.T) {
 			t.Errorf("asked before: %t: observed %q, want %q; %d polls", before, got, want, l.polls[v.Token])
 		}
 		l.mu.Unlock()
+	}
+}
+
+// TestSubscriptionIsHeardOfByTheFirstPoll: a session that is asked about once is wanted by who has
+// subscribed before, though nobody who was asked has heard of that.
+func TestSubscriptionIsHeardOfByTheFirstPoll(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	for _, asked := range replicas {
+		l.forgetSubscribers(replicas)
+		l.subscribed.Store(true)
+		v := l.held(replicas[0])
+		_, err := asked.statuses.Get(within(t), v)
+		testkit.NoError(t, err)
+		l.mu.Lock()
+		if got := l.observed[v.Token]; !slices.Equal(got, []string{"pending, wanted"}) {
+			t.Errorf("observed %q", got)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// forgetSubscribers has nobody have subscribed.
+func (l *lab) forgetSubscribers(replicas []*replica) {
+	l.subscribed.Store(false)
+	for _, r := range replicas {
+		r.subscribers.known.Store(false)
 	}
 }

@@ -34,7 +34,7 @@ func (d *Door) Watches(w *watch.Watcher) *Watches {
 	d.watches = s
 	d.o.Fleet.Answer(watchKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return w.Watch(ctx, v) }))
 	d.o.Fleet.Answer(startedKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) {
-		d.hear(ctx, v, true)
+		d.hear(ctx, v)
 		return nil, w.Started(ctx, v)
 	}))
 	d.o.Fleet.Answer(deleteKind, func(ctx context.Context, question []byte) []byte {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -80,7 +81,7 @@ func watchesOf(t *testing.T, table *session.Table) (*door.Watches, *moving, func
 	testkit.NoError(t, w.Start())
 	sessionID := func(v *session.Variant) string { return session.ID(s, v) }
 	f := &moving{handlers: map[string]fleet.Handler{}, here: true}
-	d := door.New(door.Options{Fleet: f, Subscriptions: &subscribers{}, Table: table, ID: sessionID, Log: log})
+	d := door.New(door.Options{Fleet: f, Subscriptions: &subscribers{made: &atomic.Bool{}}, Table: table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
 	return d.Watches(w), f, sessionID
 }

@@ -82,6 +82,9 @@ func newLabIn(t *testing.T, n *network, replicas int, settings ...string) *lab {
 			for _, r := range l.replicas {
 				t.Logf("log of %s:\n%s", r.public, tail(r.Log.String()))
 			}
+			for _, s := range l.nats.Servers {
+				t.Logf("log of %s:\n%s", s.Name, tail(s.Log.String()))
+			}
 		}
 	})
 	return l

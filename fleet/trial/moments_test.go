@@ -38,13 +38,13 @@ func TestKilledAtOnce(t *testing.T) {
 		}},
 		{"storing a final answer, the only one", func(l *lab, token string) (*replica, func()) {
 			r, answer := l.held(token)
-			before := len(l.finals())
+			before := len(l.finals().State.Subjects)
 			for _, relay := range l.relays[r] {
 				relay.Deaf.Store(true)
 			}
 			l.up.endOnce(token, time.Now())
 			answer()
-			testkit.Eventually(l.t, "the answer is stored", func() bool { return len(l.finals()) == before+1 })
+			testkit.Eventually(l.t, "the answer is stored", func() bool { return len(l.finals().State.Subjects) == before+1 })
 			return r, func() {}
 		}},
 		{"fanning out", func(l *lab, token string) (*replica, func()) {
