@@ -44,6 +44,11 @@ func (w worker) deliver(c *consumer, j *job, free func()) error {
 
 // step finds out what is to be done of a job, and does it.
 func (w worker) step(c *consumer, j *job, free func()) error {
+	over, err := w.turnFor(j)
+	if err != nil {
+		return err
+	}
+	defer over()
 	ctx, cancel := storeContext()
 	defer cancel()
 	if err := w.read(ctx, c, j); err != nil {
@@ -52,7 +57,6 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 	task := j.work
 	e, d := j.event, w.s.records.begun(task)
 	if j.look {
-		var err error
 		if d, err = w.s.records.of(ctx, task); err != nil {
 			return err
 		}
@@ -91,21 +95,21 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 	case d.Next.Sub(w.s.store.Now()) > 10*time.Millisecond:
 		return w.s.later(ctx, c, j, d)
 	case w.mayBeOvertaken(e, d):
-		over, err := w.finalDelivered(ctx, d)
+		delivered, err := w.finalDelivered(ctx, d)
 		if err != nil {
 			return err
 		}
-		if over {
+		if delivered {
 			return w.s.conclude(ctx, d, Superseded, "")
 		}
 	}
+	over()
 	return w.attempt(c, j, sub, d, free)
 }
 
 // mayBeOvertaken reports whether the final event may have been delivered: before a retry, and where
 // the first attempt comes late. That may be after a crash, and before it there was one already.
 func (w worker) mayBeOvertaken(e *event.Event, d *delivery) bool {
-	const late = 500 * time.Millisecond
 	return !e.Final && !e.Operational() && (d.Tries > 0 || d.Round == 0 && d.Consumer != "" || w.s.store.Now().Sub(e.Recorded) > late)
 }
 
@@ -163,6 +167,13 @@ func (w worker) attempt(c *consumer, j *job, sub *Subscription, d *delivery, fre
 	}
 	j.sent = &sent{Outcome: o, sub: sub}
 
+	if !o.Succeeded() {
+		over, err := w.turn(w.s.sending)
+		if err != nil {
+			return err
+		}
+		defer over()
+	}
 	ctx, cancel := storeContext()
 	defer cancel()
 	return w.note(ctx, c, j, d)

@@ -100,3 +100,8 @@ func (s *Service) Out() (out int) {
 	}
 	return out
 }
+
+// TakeTurns takes all turns of workers, and returns what gives them back.
+func (s *Service) TakeTurns(ctx context.Context) (giveBack func(), err error) {
+	return func() { s.turns.Release(mostAtOnce) }, s.turns.Acquire(ctx, mostAtOnce)
+}

@@ -46,7 +46,8 @@ type Service struct {
 	idle        time.Duration // how long a consumer without work is kept
 	quiet       time.Duration // after which a receiver is forgotten
 
-	living     context.Context // ends when Close begins
+	turns      *semaphore.Weighted // of workers that ask the store
+	living     context.Context     // ends when Close begins
 	end        context.CancelFunc
 	sending    context.Context // of attempts: ends when Close has waited for them
 	cut        context.CancelFunc
@@ -96,6 +97,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 		sender: sender, receivers: receiverLog{log: o.Log, now: time.Now, by: map[string]*receiverState{}},
 		openFor: cmp.Or(o.OpenFor, 5*time.Second), idle: cmp.Or(o.Idle, idleAfter), quiet: o.Quiet, recoverTime: cmp.Or(o.Recover, recoverTime),
 	}
+	s.turns = semaphore.NewWeighted(mostAtOnce)
 	s.consumers, s.fanOut = consumers{s: s, all: map[string]*consumer{}}, newFanOut(s)
 	s.others = newOthers(s, o.Others)
 	s.living, s.end = context.WithCancel(context.Background())
