@@ -9,6 +9,7 @@ import (
 
 	"pollbridge/cache"
 	"pollbridge/finals"
+	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/session"
 	"pollbridge/store"
@@ -23,7 +24,7 @@ const (
 
 func opened(t testing.TB, s *teststore.Store) *finals.Finals {
 	t.Helper()
-	return must(finals.Open(within(t), s.Store))(t)
+	return testkit.Must(finals.Open(testkit.Within(t), s.Store))(t)
 }
 
 // variant makes the one that asks for a token with a body, or nil.
@@ -74,14 +75,14 @@ func answer(locale int32, body string) *session.Observation {
 
 func keep(t testing.TB, f *finals.Finals, v *session.Variant, o *session.Observation) {
 	t.Helper()
-	if err := f.Keep(within(t), v, o); err != nil {
+	if err := f.Keep(testkit.Within(t), v, o); err != nil {
 		t.Fatalf("Keep: %v", err)
 	}
 }
 
 func loads(t testing.TB, f *finals.Finals, v *session.Variant, want ...*session.Observation) {
 	t.Helper()
-	got, err := f.Load(within(t), v)
+	got, err := f.Load(testkit.Within(t), v)
 	if err != nil {
 		t.Fatalf("Load: %v", err)
 	}
@@ -156,13 +157,13 @@ func TestForgetErasesASession(t *testing.T) {
 	keep(t, f, v, large)
 	keep(t, f, further, answer(lt, "b"))
 	keep(t, f, other, answer(lt, "c"))
-	if err := f.Forget(within(t), session.ID(s, v)); err != nil {
+	if err := f.Forget(testkit.Within(t), session.ID(s, v)); err != nil {
 		t.Fatal(err)
 	}
 	loads(t, f, v)
 	loads(t, f, further)
 	loads(t, f, other, answer(lt, "c"))
-	if f.Forget(within(t), ">") == nil {
+	if f.Forget(testkit.Within(t), ">") == nil {
 		t.Error("> was taken for a session's id")
 	}
 }
@@ -192,13 +193,13 @@ func TestRecent(t *testing.T) {
 	s := fresh(t)
 	answers := opened(t, s)
 	endpoints, _ := session.Dialect("marksign")
-	table := must(session.NewTable(endpoints))(t)
+	table := testkit.Must(session.NewTable(endpoints))(t)
 	got := map[string]int{}
 	wanted := func(string) bool { return true }
 	recent := func(before time.Duration) {
 		t.Helper()
 		clear(got)
-		err := answers.Recent(within(t), before, wanted, table.ReadDurable, func(v *session.Variant, o *session.Observation) { got[v.Token+" "+v.Credential] = len(o.Body) })
+		err := answers.Recent(testkit.Within(t), before, wanted, table.ReadDurable, func(v *session.Variant, o *session.Observation) { got[v.Token+" "+v.Credential] = len(o.Body) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +220,7 @@ func TestRecent(t *testing.T) {
 	}
 	wanted = func(id string) bool { return id == session.ID(s, ask(t, "small")) }
 	read := 0
-	err := answers.Recent(within(t), time.Minute, wanted, func(durable []byte) (*session.Variant, error) {
+	err := answers.Recent(testkit.Within(t), time.Minute, wanted, func(durable []byte) (*session.Variant, error) {
 		read++
 		return table.ReadDurable(durable)
 	}, func(v *session.Variant, _ *session.Observation) {

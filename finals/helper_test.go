@@ -1,7 +1,6 @@
 package finals_test
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"log/slog"
@@ -14,16 +13,10 @@ import (
 	"pollbridge/store"
 )
 
-func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // open opens a store that is closed with the test, at the latest.
 func open(t testing.TB, dir string, cfg store.Config) (s *teststore.Store, shut func()) {
 	t.Helper()
-	s = must(teststore.Open(within(t), teststore.In(dir), cfg, (&testkit.LogBuffer{}).Logger(slog.LevelInfo)))(t)
+	s = testkit.Must(teststore.Open(testkit.Within(t), teststore.In(dir), cfg, (&testkit.LogBuffer{}).Logger(slog.LevelInfo)))(t)
 	closed := false
 	shut = func() {
 		if !closed {
@@ -39,16 +32,6 @@ func fresh(t testing.TB) *teststore.Store {
 	t.Helper()
 	s, _ := open(t, t.TempDir(), store.DefaultConfig())
 	return s
-}
-
-func must[T any](value T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return value
-	}
 }
 
 // further asks for a token with a field that most do not send.

@@ -80,7 +80,7 @@ func TestSharedBodies(t *testing.T) {
 // another wants Other to return an answer with the body of want.
 func another(t testing.TB, f *finals.Finals, v *session.Variant, want ...*session.Observation) {
 	t.Helper()
-	got, err := f.Other(within(t), v)
+	got, err := f.Other(testkit.Within(t), v)
 	if err != nil {
 		t.Fatalf("Other: %v", err)
 	}
@@ -122,7 +122,7 @@ func TestOther(t *testing.T) {
 func TestDirectoryOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
-	earlier := must(zip.OpenReader("../store/testdata/earlier.zip"))(t)
+	earlier := testkit.Must(zip.OpenReader("../store/testdata/earlier.zip"))(t)
 	defer earlier.Close()
 	testkit.NoError(t, os.CopyFS(dir, earlier))
 	cfg := store.DefaultConfig()
@@ -132,7 +132,7 @@ func TestDirectoryOfAnEarlierVersion(t *testing.T) {
 	shared := strings.Repeat("s", 2000)
 	for token, want := range map[string][]string{"k0": {"k0"}, "k1": {"k1"}, "k2": {"k2"}, "shared": {shared, shared}} {
 		var bodies []string
-		for _, o := range must(f.Load(within(t), ask(t, token)))(t) {
+		for _, o := range testkit.Must(f.Load(testkit.Within(t), ask(t, token)))(t) {
 			bodies = append(bodies, string(o.Body))
 		}
 		if !slices.Equal(bodies, want) {

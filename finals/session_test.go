@@ -23,7 +23,7 @@ func TestFinalOfASession(t *testing.T) {
 	now := time.Now()
 	of := func(at time.Time, want string) {
 		t.Helper()
-		got, err := f.Of(within(t), id, at)
+		got, err := f.Of(testkit.Within(t), id, at)
 		if err != nil || string(got.Body) != want || got.Status != 200 || len(got.Header) != 2 {
 			t.Errorf("Of = %v, %v; want %.20q", got, err, want)
 		}
@@ -34,7 +34,7 @@ func TestFinalOfASession(t *testing.T) {
 		o.At = now.Add(-ago)
 		keep(t, f, further(t, "t", int(ago)), o)
 	}
-	if _, err := f.Of(within(t), id, now); !errors.Is(err, store.ErrNotFound) {
+	if _, err := f.Of(testkit.Within(t), id, now); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Of nothing: %v; want ErrNotFound", err)
 	}
 	large, shared := strings.Repeat("x", 9<<20), strings.Repeat("y", 64<<10)
@@ -53,13 +53,13 @@ func TestFinalOfASession(t *testing.T) {
 	keep(t, f, ask(t, "t"), over)
 	of(over.At, "first")
 
-	js := must(jetstream.New(s.Engine.Conn()))(t)
-	answers := must(js.Stream(within(t), "FINALS"))(t)
-	testkit.NoError(t, answers.Purge(within(t), jetstream.WithPurgeSubject("FINALS.chunk."+id+".*.*.*.1")))
-	if _, err := f.Of(within(t), id, now.Add(-2)); !errors.Is(err, store.ErrNotFound) {
+	js := testkit.Must(jetstream.New(s.Engine.Conn()))(t)
+	answers := testkit.Must(js.Stream(testkit.Within(t), "FINALS"))(t)
+	testkit.NoError(t, answers.Purge(testkit.Within(t), jetstream.WithPurgeSubject("FINALS.chunk."+id+".*.*.*.1")))
+	if _, err := f.Of(testkit.Within(t), id, now.Add(-2)); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Of what is damaged: %v; want ErrNotFound", err)
 	}
-	if _, err := f.Of(within(t), ">", now); err == nil {
+	if _, err := f.Of(testkit.Within(t), ">", now); err == nil {
 		t.Error("> was taken for a session's id")
 	}
 }

@@ -34,16 +34,10 @@ type lab struct {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	s, err := teststore.Open(within(t), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
+	s, err := teststore.Open(testkit.Within(t), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
 	testkit.NoError(t, err)
 	t.Cleanup(func() { s.Close() })
 	return &lab{t: t, store: s}
-}
-
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // replica is one of them. It answers who it is.
@@ -64,7 +58,7 @@ func (l *lab) start() *replica {
 	if o = o.Quick(); l.patient {
 		o = o.Patient()
 	}
-	f, err := fleet.Open(within(l.t), o)
+	f, err := fleet.Open(testkit.Within(l.t), o)
 	testkit.NoError(l.t, err)
 	r := &replica{Fleet: f, l: l, id: id}
 	f.Answer("who", func(_ context.Context, question []byte) []byte { return append([]byte(id+" "), question...) })
@@ -80,8 +74,8 @@ func (r *replica) end() {
 	r.dead = true
 	r.l.mu.Unlock()
 	if !dead {
-		testkit.NoError(r.l.t, r.HandOver(within(r.l.t)))
-		testkit.NoError(r.l.t, r.Close(within(r.l.t)))
+		testkit.NoError(r.l.t, r.HandOver(testkit.Within(r.l.t)))
+		testkit.NoError(r.l.t, r.Close(testkit.Within(r.l.t)))
 	}
 }
 
@@ -174,14 +168,14 @@ func TestAsk(t *testing.T) {
 	l := newLab(t)
 	a, b := l.two()
 	own, others := b.some(), a.some()
-	if _, err := b.Ask(within(t), own, "who", nil); !errors.Is(err, fleet.ErrHere) {
+	if _, err := b.Ask(testkit.Within(t), own, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask of what is here = %v", err)
 	}
-	if answer, err := b.Ask(within(t), others, "who", []byte("?")); err != nil || string(answer) != a.id+" ?" {
+	if answer, err := b.Ask(testkit.Within(t), others, "who", []byte("?")); err != nil || string(answer) != a.id+" ?" {
 		t.Errorf("Ask = %q, %v", answer, err)
 	}
 	a.kill()
-	if _, err := b.Ask(within(t), others, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(others) {
+	if _, err := b.Ask(testkit.Within(t), others, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(others) {
 		t.Errorf("Ask after the death of the holder = %v", err)
 	}
 	l.shares(map[*replica]int{b: 256})
@@ -208,10 +202,10 @@ func TestAskOneThatFallsSilentAndGoes(t *testing.T) {
 	silent, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
 	testkit.NoError(t, err)
 	testkit.NoError(t, silent.AutoUnsubscribe(1))
-	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
+	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
 		t.Errorf("Ask = %v", err)
 	}
-	testkit.NoError(t, b.Ready(within(t), session))
+	testkit.NoError(t, b.Ready(testkit.Within(t), session))
 }
 
 // TestTakenFromOneThatHangs: of one that hangs since before this replica began, it is not known when it
@@ -227,10 +221,10 @@ func TestTakenFromOneThatHangs(t *testing.T) {
 	_, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
 	testkit.NoError(t, err)
 	b := l.start()
-	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
+	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask = %v", err)
 	}
-	testkit.NoError(t, b.Ready(within(t), session))
+	testkit.NoError(t, b.Ready(testkit.Within(t), session))
 	if after := time.Since(killed); after < fleet.QuickFenced {
 		t.Errorf("its sessions may be polled %v after it was last heard; it may act for %v", after, fleet.QuickFenced)
 	}
@@ -247,10 +241,10 @@ func TestTakenFromOneThatWasSlow(t *testing.T) {
 	_, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
 	testkit.NoError(t, err)
 	a.Mute(session)
-	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
+	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
 		t.Fatalf("Ask = %v", err)
 	}
-	testkit.NoError(t, b.Ready(within(t), session))
+	testkit.NoError(t, b.Ready(testkit.Within(t), session))
 	if a.Holds(session) {
 		t.Error("its sessions may be polled while the one before looks after them")
 	}
@@ -271,7 +265,7 @@ func TestAskWhereNobodyIsTheHolder(t *testing.T) {
 	})
 	testkit.NoError(t, err)
 	defer answering.Stop()
-	if _, err := b.Ask(within(t), session, "who", nil); !errors.Is(err, fleet.ErrCutOff) {
+	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrCutOff) {
 		t.Errorf("Ask = %v", err)
 	}
 	if n := asked.Load(); n > 50 {
@@ -296,7 +290,7 @@ func TestHandOver(t *testing.T) {
 					return
 				default:
 				}
-				answer, err := b.Ask(within(t), fmt.Sprintf("ses_%d_%d", worker, i), "who", nil)
+				answer, err := b.Ask(testkit.Within(t), fmt.Sprintf("ses_%d_%d", worker, i), "who", nil)
 				if err != nil && !errors.Is(err, fleet.ErrHere) {
 					t.Errorf("Ask = %q, %v", answer, err)
 				}

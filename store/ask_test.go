@@ -27,7 +27,7 @@ func TestLargeAnswers(t *testing.T) {
 	for i := range 6 {
 		asking.Go(func() {
 			subject := fmt.Sprint("large.", i)
-			answer, err := s.Ask(within(t), subject, []byte("?"))
+			answer, err := s.Ask(testkit.Within(t), subject, []byte("?"))
 			head, ok := bytes.CutSuffix(answer, document)
 			if err != nil || !ok || string(head) != subject+"?" {
 				t.Errorf("Ask = %d bytes, %v", len(answer), err)
@@ -35,7 +35,7 @@ func TestLargeAnswers(t *testing.T) {
 		})
 	}
 	asking.Wait()
-	if _, err := s.Ask(within(t), "large.x", make([]byte, 8<<20)); !errors.Is(err, store.ErrTooLarge) {
+	if _, err := s.Ask(testkit.Within(t), "large.x", make([]byte, 8<<20)); !errors.Is(err, store.ErrTooLarge) {
 		t.Errorf("Ask with a large question = %v", err)
 	}
 }
@@ -54,7 +54,7 @@ func TestAnswersOfNoSize(t *testing.T) {
 		})
 		testkit.NoError(t, err)
 		testkit.NoError(t, nc.Flush())
-		if _, err := s.Ask(within(t), "large", nil); !errors.Is(err, store.ErrTooLarge) {
+		if _, err := s.Ask(testkit.Within(t), "large", nil); !errors.Is(err, store.ErrTooLarge) {
 			t.Errorf("Ask, answered with %s bytes, = %v", size, err)
 		}
 		testkit.NoError(t, answering.Unsubscribe())

@@ -14,7 +14,7 @@ import (
 // atMost wants the bodies to take no more than a number of bytes of the disk.
 func atMost(t testing.TB, b *store.Bodies, size int) {
 	t.Helper()
-	if n := must(b.Bytes(within(t)))(t); n > uint64(size) {
+	if n := testkit.Must(b.Bytes(testkit.Within(t)))(t); n > uint64(size) {
 		t.Errorf("%d bytes are stored; want no more than %d", n, size)
 	}
 }
@@ -51,7 +51,7 @@ func TestABodyIsStoredOnceForAnOwner(t *testing.T) {
 				for i := range same {
 					has(t, b, same[i], same[i])
 				}
-				testkit.NoError(t, b.Forget(within(t), first.Owner))
+				testkit.NoError(t, b.Forget(testkit.Within(t), first.Owner))
 				has(t, b, same[3])
 				atMost(t, b, 0)
 			})
@@ -69,7 +69,7 @@ func TestBodiesOfOthersAreTheirOwn(t *testing.T) {
 	keep(t, b, first)
 	keep(t, b, equal)
 	keep(t, b, other)
-	testkit.NoError(t, b.Forget(within(t), equal.Owner))
+	testkit.NoError(t, b.Forget(testkit.Within(t), equal.Owner))
 	has(t, b, first, first)
 	has(t, b, other, other)
 	has(t, b, equal)
@@ -113,7 +113,7 @@ func TestTheLastReferenceErasesTheBody(t *testing.T) {
 	first := document(s, "o", "a", 5<<20)
 	keep(t, b, first)
 	keep(t, b, sameAs(s, first, "o", "b", time.Second))
-	testkit.Eventually(t, "nothing is stored any more", func() bool { return must(b.Bytes(within(t)))(t) == 0 })
+	testkit.Eventually(t, "nothing is stored any more", func() bool { return testkit.Must(b.Bytes(testkit.Within(t)))(t) == 0 })
 }
 
 // TestABodyLastsByTheServersClock: what is over by that is kept no longer for what shares its body.

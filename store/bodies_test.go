@@ -15,7 +15,7 @@ import (
 
 func bodies(t testing.TB, s *teststore.Store) *store.Bodies {
 	t.Helper()
-	return must(s.Bodies(within(t)))(t)
+	return testkit.Must(s.Bodies(testkit.Within(t)))(t)
 }
 
 // bodyOf is a body that was made now.
@@ -43,7 +43,7 @@ func sameAs(s *teststore.Store, b store.Body, owner, name string, later time.Dur
 
 func keep(t testing.TB, b *store.Bodies, what store.Body) {
 	t.Helper()
-	if err := b.Keep(within(t), what); err != nil {
+	if err := b.Keep(testkit.Within(t), what); err != nil {
 		t.Fatalf("Keep: %v", err)
 	}
 }
@@ -52,8 +52,8 @@ func keep(t testing.TB, b *store.Bodies, what store.Body) {
 func has(t testing.TB, b *store.Bodies, what store.Body, want ...store.Body) {
 	t.Helper()
 	n := 0
-	err := b.Each(within(t), what.Owner, what.Name+".>", func(stored *store.Stored) (bool, error) {
-		body, err := b.Body(within(t), stored)
+	err := b.Each(testkit.Within(t), what.Owner, what.Name+".>", func(stored *store.Stored) (bool, error) {
+		body, err := b.Body(testkit.Within(t), stored)
 		if err != nil {
 			return false, err
 		}
@@ -71,8 +71,8 @@ func has(t testing.TB, b *store.Bodies, what store.Body, want ...store.Body) {
 // contents are the bodies that an owner has under the name of what.
 func contents(t testing.TB, b *store.Bodies, what store.Body) (all []string) {
 	t.Helper()
-	testkit.NoError(t, b.Each(within(t), what.Owner, what.Name+".>", func(stored *store.Stored) (bool, error) {
-		body, err := b.Body(within(t), stored)
+	testkit.NoError(t, b.Each(testkit.Within(t), what.Owner, what.Name+".>", func(stored *store.Stored) (bool, error) {
+		body, err := b.Body(testkit.Within(t), stored)
 		all = append(all, string(body))
 		return true, err
 	}))
@@ -87,9 +87,9 @@ func TestLargeBodies(t *testing.T) {
 		large := document(s, "o", "a", size)
 		keep(t, b, large)
 		has(t, b, large, large)
-		testkit.NoError(t, b.Forget(within(t), large.Owner))
+		testkit.NoError(t, b.Forget(testkit.Within(t), large.Owner))
 	}
-	if err := b.Keep(within(t), document(s, "o", "a", 64<<20)); !errors.Is(err, store.ErrTooLarge) {
+	if err := b.Keep(testkit.Within(t), document(s, "o", "a", 64<<20)); !errors.Is(err, store.ErrTooLarge) {
 		t.Errorf("Keep of more than 64 MiB with its head: %v; want ErrTooLarge", err)
 	}
 }
@@ -102,11 +102,11 @@ func TestForgetErasesAllOfAnOwner(t *testing.T) {
 	keep(t, b, small)
 	keep(t, b, large)
 	keep(t, b, other)
-	testkit.NoError(t, b.Forget(within(t), small.Owner))
+	testkit.NoError(t, b.Forget(testkit.Within(t), small.Owner))
 	has(t, b, small)
 	has(t, b, large)
 	has(t, b, other, other)
-	if b.Forget(within(t), ">") == nil || b.Each(within(t), ">", ">", nil) == nil {
+	if b.Forget(testkit.Within(t), ">") == nil || b.Each(testkit.Within(t), ">", ">", nil) == nil {
 		t.Error("> was taken for an owner")
 	}
 }
@@ -118,7 +118,7 @@ func TestBodiesAreForgottenInTheEnd(t *testing.T) {
 	s, _ := open(t, cfg)
 	b := bodies(t, s)
 	keep(t, b, bodyOf(s, "o", "a", "a"))
-	testkit.Eventually(t, "nothing is stored any more", func() bool { return must(b.Bytes(within(t)))(t) == 0 })
+	testkit.Eventually(t, "nothing is stored any more", func() bool { return testkit.Must(b.Bytes(testkit.Within(t)))(t) == 0 })
 }
 
 func TestHalfWrittenBodiesAreNone(t *testing.T) {
@@ -130,7 +130,7 @@ func TestHalfWrittenBodiesAreNone(t *testing.T) {
 	keep(t, b, good)
 	keep(t, b, broken)
 	keep(t, b, cut)
-	if err := errors.Join(b.KeepHalf(within(t), half), b.LoseChunk(within(t), broken, "1"), b.LoseChunk(within(t), cut, "2")); err != nil {
+	if err := errors.Join(b.KeepHalf(testkit.Within(t), half), b.LoseChunk(testkit.Within(t), broken, "1"), b.LoseChunk(testkit.Within(t), cut, "2")); err != nil {
 		t.Fatal(err)
 	}
 	has(t, b, half)
@@ -143,7 +143,7 @@ func TestHalfWrittenBodiesAreNone(t *testing.T) {
 	b = bodies(t, s)
 	has(t, b, half)
 	has(t, b, good, good)
-	if chunks := must(b.Chunks(within(t)))(t); chunks != 3+2+2 {
+	if chunks := testkit.Must(b.Chunks(testkit.Within(t)))(t); chunks != 3+2+2 {
 		t.Errorf("%d chunks are left; want those of the bodies that were kept", chunks)
 	}
 }
@@ -152,14 +152,14 @@ func TestHalfWrittenBodiesAreNone(t *testing.T) {
 func TestBodiesThatOthersAreStoring(t *testing.T) {
 	t.Parallel()
 	o := newOutside(t)
-	stores := must(o.store().Bodies(within(t)))(t)
-	testkit.NoError(t, stores.KeepHalf(within(t), document(fresh(t), "o", "a", 1<<20)))
-	starts := must(o.store().Bodies(within(t)))(t)
-	if n := must(starts.Chunks(within(t)))(t); n != 1 {
+	stores := testkit.Must(o.store().Bodies(testkit.Within(t)))(t)
+	testkit.NoError(t, stores.KeepHalf(testkit.Within(t), document(fresh(t), "o", "a", 1<<20)))
+	starts := testkit.Must(o.store().Bodies(testkit.Within(t)))(t)
+	if n := testkit.Must(starts.Chunks(testkit.Within(t)))(t); n != 1 {
 		t.Errorf("%d chunks are left of a body that is being stored; want 1", n)
 	}
-	testkit.NoError(t, starts.Sweep(within(t), 0))
-	if n := must(starts.Chunks(within(t)))(t); n != 0 {
+	testkit.NoError(t, starts.Sweep(testkit.Within(t), 0))
+	if n := testkit.Must(starts.Chunks(testkit.Within(t)))(t); n != 0 {
 		t.Errorf("%d chunks are left of a body that nobody is storing any more", n)
 	}
 }
@@ -171,7 +171,7 @@ func TestBodiesInEarlierForms(t *testing.T) {
 	s, shut := open(t, config(dir))
 	b := bodies(t, s)
 	small, large := document(s, "o", "a", 100<<10), document(s, "o", "b", 9<<20)
-	testkit.NoError(t, errors.Join(b.KeepInFirstForm(within(t), small), b.KeepInFirstForm(within(t), large), b.KeepInUnknownForm(within(t), small)))
+	testkit.NoError(t, errors.Join(b.KeepInFirstForm(testkit.Within(t), small), b.KeepInFirstForm(testkit.Within(t), large), b.KeepInUnknownForm(testkit.Within(t), small)))
 	same := sameAs(s, small, "o", "c", time.Millisecond)
 	keep(t, b, same)
 	shut()
@@ -180,7 +180,7 @@ func TestBodiesInEarlierForms(t *testing.T) {
 	has(t, b, small, small)
 	has(t, b, large, large)
 	has(t, b, same, same)
-	testkit.NoError(t, b.Forget(within(t), small.Owner))
+	testkit.NoError(t, b.Forget(testkit.Within(t), small.Owner))
 	atMost(t, b, 0)
 }
 
@@ -192,7 +192,7 @@ func TestRecentBodies(t *testing.T) {
 	b := bodies(t, s)
 	recent := func(before time.Duration, wanted string) (found string) {
 		t.Helper()
-		testkit.NoError(t, b.Recent(within(t), before, func(owner string) bool { return wanted == "" || owner == s.ID("own_", wanted) }, func(stored *store.Stored) {
+		testkit.NoError(t, b.Recent(testkit.Within(t), before, func(owner string) bool { return wanted == "" || owner == s.ID("own_", wanted) }, func(stored *store.Stored) {
 			found += strings.TrimPrefix(string(stored.Head), "this is ")
 		}))
 		return found

@@ -18,33 +18,33 @@ import (
 
 func bucket(t testing.TB, s *teststore.Store, maxAge time.Duration) *store.Bucket {
 	t.Helper()
-	return must(s.Bucket(within(t), store.BucketConfig{Name: "things", MaxAge: maxAge}))(t)
+	return testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things", MaxAge: maxAge}))(t)
 }
 
 func TestTableKeepsTheLastValue(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), bucket(t, fresh(t), 0)
+	ctx, things := testkit.Within(t), bucket(t, fresh(t), 0)
 	if _, err := things.Get(ctx, "a.b"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Get of what is not there: %v; want ErrNotFound", err)
 	}
 	before := time.Now()
-	first := must(things.Create(ctx, "a.b", []byte("one"), 0))(t)
+	first := testkit.Must(things.Create(ctx, "a.b", []byte("one"), 0))(t)
 	if _, err := things.Create(ctx, "a.b", []byte("other"), 0); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Create of what is there: %v; want ErrConflict", err)
 	}
-	record := must(things.Get(ctx, "a.b"))(t)
+	record := testkit.Must(things.Get(ctx, "a.b"))(t)
 	if string(record.Value) != "one" || record.Key != "a.b" || record.Revision != first || record.At.Sub(before).Abs() > testkit.Timeout {
 		t.Errorf("Get = %+v; want one at revision %d", record, first)
 	}
-	second := must(things.Update(ctx, "a.b", []byte("two"), first, 0))(t)
+	second := testkit.Must(things.Update(ctx, "a.b", []byte("two"), first, 0))(t)
 	if second <= first {
 		t.Errorf("revision %d after %d", second, first)
 	}
 	if _, err := things.Update(ctx, "a.b", []byte("late"), first, 0); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Update of an old revision: %v; want ErrConflict", err)
 	}
-	must(things.Put(ctx, "a.b", nil, 0))(t)
-	if record := must(things.Get(ctx, "a.b"))(t); len(record.Value) != 0 {
+	testkit.Must(things.Put(ctx, "a.b", nil, 0))(t)
+	if record := testkit.Must(things.Get(ctx, "a.b"))(t); len(record.Value) != 0 {
 		t.Errorf("Get = %q; want it empty", record.Value)
 	}
 	for range 2 {
@@ -58,12 +58,12 @@ func TestTableKeepsTheLastValue(t *testing.T) {
 	if _, err := things.Update(ctx, "a.b", []byte("late"), second, 0); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("Update of what was deleted: %v; want ErrConflict", err)
 	}
-	must(things.Create(ctx, "a.b", []byte("again"), 0))(t)
+	testkit.Must(things.Create(ctx, "a.b", []byte("again"), 0))(t)
 }
 
 func TestTableRefusesKeysAndSizes(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), bucket(t, fresh(t), 0)
+	ctx, things := testkit.Within(t), bucket(t, fresh(t), 0)
 	for _, key := range []string{"", ".", "a.", ".a", "a..b", "*", "a.>", "a b", "a\r\nb", "ä", "a/b", strings.Repeat("a", 256)} {
 		_, get := things.Get(ctx, key)
 		_, put := things.Put(ctx, key, nil, 0)
@@ -73,8 +73,8 @@ func TestTableRefusesKeysAndSizes(t *testing.T) {
 	}
 	large := make([]byte, 7<<20)
 	large[1234] = 5
-	must(things.Put(ctx, "large", large, 0))(t)
-	if got := must(things.Get(ctx, "large"))(t); !slices.Equal(got.Value, large) {
+	testkit.Must(things.Put(ctx, "large", large, 0))(t)
+	if got := testkit.Must(things.Get(ctx, "large"))(t); !slices.Equal(got.Value, large) {
 		t.Error("a large value came back changed")
 	}
 	if _, err := things.Put(ctx, "large", append(large, 1), 0); !errors.Is(err, store.ErrTooLarge) {
@@ -84,22 +84,22 @@ func TestTableRefusesKeysAndSizes(t *testing.T) {
 
 func TestTableForgetsAfterTTL(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), bucket(t, fresh(t), 0)
+	ctx, things := testkit.Within(t), bucket(t, fresh(t), 0)
 	gone := func(key string) func() bool {
 		return func() bool {
 			_, err := things.Get(ctx, key)
 			return errors.Is(err, store.ErrNotFound)
 		}
 	}
-	must(things.Create(ctx, "created", nil, time.Second))(t)
-	must(things.Put(ctx, "put", nil, time.Millisecond))(t) // at least a second
-	revision := must(things.Create(ctx, "updated", nil, time.Hour))(t)
-	must(things.Update(ctx, "updated", nil, revision, 1900*time.Millisecond))(t)
-	revision = must(things.Create(ctx, "kept", nil, time.Second))(t)
-	must(things.Update(ctx, "kept", nil, revision, 0))(t)
+	testkit.Must(things.Create(ctx, "created", nil, time.Second))(t)
+	testkit.Must(things.Put(ctx, "put", nil, time.Millisecond))(t) // at least a second
+	revision := testkit.Must(things.Create(ctx, "updated", nil, time.Hour))(t)
+	testkit.Must(things.Update(ctx, "updated", nil, revision, 1900*time.Millisecond))(t)
+	revision = testkit.Must(things.Create(ctx, "kept", nil, time.Second))(t)
+	testkit.Must(things.Update(ctx, "kept", nil, revision, 0))(t)
 	for _, key := range []string{"created", "put", "updated"} {
 		testkit.Eventually(t, key+" is forgotten", gone(key))
-		must(things.Create(ctx, key, nil, 0))(t)
+		testkit.Must(things.Create(ctx, key, nil, 0))(t)
 	}
 	if gone("kept")() {
 		t.Error("Update with no ttl did not take the earlier one away")
@@ -108,9 +108,9 @@ func TestTableForgetsAfterTTL(t *testing.T) {
 
 func TestTableForgetsAfterMaxAge(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t), fresh(t)
+	ctx, s := testkit.Within(t), fresh(t)
 	things := bucket(t, s, 0)
-	must(things.Put(ctx, "a", nil, 0))(t)
+	testkit.Must(things.Put(ctx, "a", nil, 0))(t)
 	bucket(t, s, 100*time.Millisecond)
 	testkit.Eventually(t, "a changed MaxAge is applied", func() bool {
 		_, err := things.Get(ctx, "a")
@@ -123,14 +123,14 @@ func TestTableListsNewestFirst(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 1,500 times")
 	}
-	ctx, things := within(t), bucket(t, fresh(t), 0)
+	ctx, things := testkit.Within(t), bucket(t, fresh(t), 0)
 	var want []string
 	for i := range 1500 {
 		key := fmt.Sprintf("even.%d", i)
 		if i%2 == 1 {
 			key = fmt.Sprintf("odd.%d", i)
 		}
-		must(things.Put(ctx, key, []byte(key), 0))(t)
+		testkit.Must(things.Put(ctx, key, []byte(key), 0))(t)
 		if i%2 == 0 && i%5 != 0 {
 			want = append(want, key)
 		}
@@ -143,7 +143,7 @@ func TestTableListsNewestFirst(t *testing.T) {
 			}
 			continue
 		}
-		must(things.Put(ctx, key, []byte(key), 0))(t)
+		testkit.Must(things.Put(ctx, key, []byte(key), 0))(t)
 		want = append(want, key)
 	}
 	slices.Reverse(want)
@@ -151,7 +151,7 @@ func TestTableListsNewestFirst(t *testing.T) {
 		var got []string
 		before := uint64(0)
 		for {
-			page := must(things.List(ctx, "even.*", before, limit))(t)
+			page := testkit.Must(things.List(ctx, "even.*", before, limit))(t)
 			for _, record := range page {
 				if string(record.Value) != record.Key || before != 0 && record.Revision >= before {
 					t.Fatalf("%+v in the page before %d", record, before)
@@ -169,10 +169,10 @@ func TestTableListsNewestFirst(t *testing.T) {
 			t.Errorf("by %d: %d records; want %d, or another order", limit, len(got), len(want))
 		}
 	}
-	if page := must(things.List(ctx, ">", 0, 5000))(t); len(page) != 1500-75 {
+	if page := testkit.Must(things.List(ctx, ">", 0, 5000))(t); len(page) != 1500-75 {
 		t.Errorf("all: %d records; want %d", len(page), 1500-75)
 	}
-	if page := must(things.List(ctx, "none.*", 0, 10))(t); len(page) != 0 {
+	if page := testkit.Must(things.List(ctx, "none.*", 0, 10))(t); len(page) != 0 {
 		t.Errorf("%d records match nothing", len(page))
 	}
 	for _, match := range []string{"", "a.>.b", "a*", "."} {
@@ -204,7 +204,7 @@ func TestListingFindsAllThatMatch(t *testing.T) {
 				delete(revisions, key)
 				continue
 			}
-			revisions[key] = must(things.Put(ctx, key, nil, 0))(t)
+			revisions[key] = testkit.Must(things.Put(ctx, key, nil, 0))(t)
 		}
 	}
 	newestFirst := func(match string, before uint64) (keys []string) {
@@ -222,7 +222,7 @@ func TestListingFindsAllThatMatch(t *testing.T) {
 		want := newestFirst(match, before)
 		want = want[:min(len(want), limit)]
 		var got []string
-		for _, record := range must(things.List(ctx, match, before, limit))(t) {
+		for _, record := range testkit.Must(things.List(ctx, match, before, limit))(t) {
 			got = append(got, record.Key)
 		}
 		if !slices.Equal(got, want) {
@@ -234,12 +234,12 @@ func TestListingFindsAllThatMatch(t *testing.T) {
 // TestEachReadsAll: what was erased or cannot be read is left out. It ends with its context.
 func TestEachReadsAll(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t), fresh(t)
+	ctx, s := testkit.Within(t), fresh(t)
 	things := bucket(t, s, 0)
 	for i := range 1000 {
-		must(things.Put(ctx, fmt.Sprint("k", i), []byte(fmt.Sprint(i)), time.Hour))(t)
+		testkit.Must(things.Put(ctx, fmt.Sprint("k", i), []byte(fmt.Sprint(i)), time.Hour))(t)
 	}
-	must(things.Put(ctx, "k3", []byte("again"), 0))(t)
+	testkit.Must(things.Put(ctx, "k3", []byte("again"), 0))(t)
 	testkit.NoError(t, things.Delete(ctx, "k4"))
 	testkit.NoError(t, things.MoveValue(ctx, "k6", "k5"))
 	var reading sync.Mutex
@@ -270,12 +270,12 @@ func TestEachReadsAll(t *testing.T) {
 
 func TestWatchersAreTold(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t), fresh(t)
+	ctx, s := testkit.Within(t), fresh(t)
 	things := bucket(t, s, 0)
 	for i := range 600 {
-		must(things.Put(ctx, fmt.Sprintf("old.%d", i), []byte("x"), 0))(t)
+		testkit.Must(things.Put(ctx, fmt.Sprintf("old.%d", i), []byte("x"), 0))(t)
 	}
-	must(things.Put(ctx, "other", nil, 0))(t)
+	testkit.Must(things.Put(ctx, "other", nil, 0))(t)
 	if err := things.Delete(ctx, "old.7"); err != nil {
 		t.Fatal(err)
 	}
@@ -291,8 +291,8 @@ func TestWatchersAreTold(t *testing.T) {
 			t.Fatalf("told of %+v", c)
 		}
 	}
-	revision := must(things.Put(ctx, "old.9", []byte("y"), 0))(t)
-	must(things.Put(ctx, "other", nil, 0))(t)
+	revision := testkit.Must(things.Put(ctx, "old.9", []byte("y"), 0))(t)
+	testkit.Must(things.Put(ctx, "other", nil, 0))(t)
 	if c := testkit.Receive(t, "a change", told); c.Key != "old.9" || string(c.Value) != "y" || c.Revision != revision {
 		t.Errorf("told of %+v; want old.9", c)
 	}
@@ -302,7 +302,7 @@ func TestWatchersAreTold(t *testing.T) {
 	if c := testkit.Receive(t, "a deletion", told); c.Key != "old.9" || !c.Gone || c.Value != nil {
 		t.Errorf("told of %+v; want old.9 gone", c)
 	}
-	must(things.Put(ctx, "old.8", nil, time.Second))(t)
+	testkit.Must(things.Put(ctx, "old.8", nil, time.Second))(t)
 	if c := testkit.Receive(t, "a change", told); c.Key != "old.8" || c.Gone {
 		t.Errorf("told of %+v; want old.8", c)
 	}

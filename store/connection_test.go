@@ -34,7 +34,7 @@ func (e *elsewhere) Report(err error)        { e.reported.Store(&err) }
 func TestStoreOverAnyConnection(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	running := must(server.NewServer(&server.Options{
+	running := testkit.Must(server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(dir, "elsewhere"), MaxPayload: 8 << 20, NoSigs: true, NoLog: true,
 	}))(t)
 	running.Start()
@@ -43,23 +43,23 @@ func TestStoreOverAnyConnection(t *testing.T) {
 	if !running.ReadyForConnections(testkit.Timeout) {
 		t.Fatal("the server is not ready")
 	}
-	there := &elsewhere{nc: must(nats.Connect(running.ClientURL()))(t)}
+	there := &elsewhere{nc: testkit.Must(nats.Connect(running.ClientURL()))(t)}
 	defer there.nc.Close()
 	there.usable.Store(new(context.Background()))
 
 	cfg := store.DefaultConfig()
-	key := must(store.LoadKey(cfg, dir, true))(t)
-	s := must(store.Open(within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler)}))(t)
+	key := testkit.Must(store.LoadKey(cfg, dir, true))(t)
+	s := testkit.Must(store.Open(testkit.Within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler)}))(t)
 	defer s.Close()
-	things := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
-	must(things.Put(within(t), "a", []byte("1"), 0))(t)
-	events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
-	must(events.Append(within(t), "a", nil, 0))(t)
-	kept := must(s.Bodies(within(t)))(t)
+	things := testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t)
+	testkit.Must(things.Put(testkit.Within(t), "a", []byte("1"), 0))(t)
+	events := testkit.Must(s.Journal(testkit.Within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
+	testkit.Must(events.Append(testkit.Within(t), "a", nil, 0))(t)
+	kept := testkit.Must(s.Bodies(testkit.Within(t)))(t)
 	body := store.Body{Owner: s.ID("own_", "o"), Name: s.Hash("a"), Made: time.Now(), Body: []byte("signed")}
 	keep(t, kept, body)
 	has(t, kept, body, body)
-	q := must(s.Queue(within(t), store.QueueConfig{Name: "work", AckWait: time.Minute}))(t)
+	q := testkit.Must(s.Queue(testkit.Within(t), store.QueueConfig{Name: "work", AckWait: time.Minute}))(t)
 	add(t, q, "a", "1")
 	items, consumer := take(t, q, "a", 1)
 	done(t, testkit.Receive(t, "an item", items))
@@ -72,12 +72,12 @@ func TestStoreOverAnyConnection(t *testing.T) {
 	there.usable.Store(&cut)
 	lost := errors.New("the cluster is not reached")
 	end(lost)
-	if _, err := things.Put(within(t), "a", nil, 0); !errors.Is(err, store.ErrUnusable) || !errors.Is(err, lost) || s.Err() == nil {
+	if _, err := things.Put(testkit.Within(t), "a", nil, 0); !errors.Is(err, store.ErrUnusable) || !errors.Is(err, lost) || s.Err() == nil {
 		t.Errorf("Put: %v, Err() = %v; want ErrUnusable, and why", err, s.Err())
 	}
-	if record := must(things.Get(within(t), "a"))(t); string(record.Value) != "1" {
+	if record := testkit.Must(things.Get(testkit.Within(t), "a"))(t); string(record.Value) != "1" {
 		t.Errorf("the bucket has %q; want 1, which can still be read", record.Value)
 	}
 	there.usable.Store(new(context.Background()))
-	must(things.Put(within(t), "a", []byte("2"), 0))(t)
+	testkit.Must(things.Put(testkit.Within(t), "a", []byte("2"), 0))(t)
 }

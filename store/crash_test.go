@@ -143,10 +143,10 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 		s, shut := open(t, config(dir))
 		survived(t, s, fmt.Sprint("r", round), counts)
 		q := queue(t, s, time.Hour)
-		if consumed := must(q.Consumed(within(t)))(t); len(consumed) != 0 {
+		if consumed := testkit.Must(q.Consumed(testkit.Within(t)))(t); len(consumed) != 0 {
 			t.Errorf("the consumers %v are left of the process that was killed", consumed)
 		}
-		if _, later, err := q.Waiting(within(t), "later"); err != nil || later < scheduled {
+		if _, later, err := q.Waiting(testkit.Within(t), "later"); err != nil || later < scheduled {
 			t.Errorf("%d items wait for their time (%v); %d were added", later, err, scheduled)
 		}
 		items, consumer := take(t, q, "subject", 100_000)
@@ -173,14 +173,14 @@ func TestAcknowledgedWritesSurviveKill(t *testing.T) {
 func survived(t *testing.T, s *teststore.Store, round string, counts map[string]int) {
 	t.Helper()
 	if counts["table"] > 0 {
-		record := must(bucket(t, s, 0).Get(within(t), "count."+round))(t)
+		record := testkit.Must(bucket(t, s, 0).Get(testkit.Within(t), "count."+round))(t)
 		if got := string(record.Value); got != fmt.Sprint(counts["table"]) && got != fmt.Sprint(counts["table"]+1) {
 			t.Errorf("the bucket has %s; %d was acknowledged", got, counts["table"])
 		}
 	}
 	events, next, last := journal(t, s), 1, uint64(0)
-	for newest := must(events.Newest(within(t)))(t); last < newest; {
-		for _, e := range must(events.After(within(t), last, 1000))(t) {
+	for newest := testkit.Must(events.Newest(testkit.Within(t)))(t); last < newest; {
+		for _, e := range testkit.Must(events.After(testkit.Within(t), last, 1000))(t) {
 			last = e.Sequence
 			if e.Key == "key."+round {
 				if string(e.Value) != fmt.Sprint(next) {
@@ -209,7 +209,7 @@ func survived(t *testing.T, s *teststore.Store, round string, counts map[string]
 			t.Errorf("%d are left of number %d, which shares its body", len(got), i)
 		}
 	}
-	if chunks := must(b.ChunksOf(within(t), bodyOf(s, "shared-"+round, "a", "").Owner))(t); chunks > 2*2 {
+	if chunks := testkit.Must(b.ChunksOf(testkit.Within(t), bodyOf(s, "shared-"+round, "a", "").Owner))(t); chunks > 2*2 {
 		t.Errorf("there are %d chunks of a body that is shared; want those of two copies at most", chunks)
 	}
 }
@@ -227,10 +227,10 @@ func count(set map[string]bool) (n int) {
 // that it said.
 func killAfter(t *testing.T, dir, round string, n int) (lines []string) {
 	t.Helper()
-	child := exec.CommandContext(within(t), os.Args[0])
+	child := exec.CommandContext(testkit.Within(t), os.Args[0])
 	child.Env = append(os.Environ(), childDir+"="+dir, childRound+"="+round)
 	child.Stderr = os.Stderr
-	output := must(child.StdoutPipe())(t)
+	output := testkit.Must(child.StdoutPipe())(t)
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +262,7 @@ func TestKillWhileOpening(t *testing.T) {
 		if i%3 == 0 {
 			dir = t.TempDir()
 		}
-		child := exec.CommandContext(within(t), os.Args[0])
+		child := exec.CommandContext(testkit.Within(t), os.Args[0])
 		child.Env = append(os.Environ(), childDir+"="+dir, childRound+"=k")
 		if err := child.Start(); err != nil {
 			t.Fatal(err)

@@ -34,17 +34,17 @@ func TestDamagedFilesAreSurvived(t *testing.T) {
 	things, events, work, answers := bucket(t, s, 0), journal(t, s), queue(t, s, time.Minute), bodies(t, s)
 	for i := range damageRecords {
 		key := fmt.Sprint("k", i)
-		must(things.Put(within(t), key, []byte(key), time.Hour))(t)
-		must(events.Append(within(t), key, []byte(key), 0))(t)
-		if err := errors.Join(work.Add(within(t), "now", key, []byte(key)),
-			work.AddAt(within(t), "later", key, []byte(key), time.Now().Add(time.Hour))); err != nil {
+		testkit.Must(things.Put(testkit.Within(t), key, []byte(key), time.Hour))(t)
+		testkit.Must(events.Append(testkit.Within(t), key, []byte(key), 0))(t)
+		if err := errors.Join(work.Add(testkit.Within(t), "now", key, []byte(key)),
+			work.AddAt(testkit.Within(t), "later", key, []byte(key), time.Now().Add(time.Hour))); err != nil {
 			t.Fatal(err)
 		}
 		keep(t, answers, bodyOf(s, key, "a", key))
 	}
 	shut()
 	for _, path := range storedFiles(t, sound) {
-		content := must(os.ReadFile(filepath.Join(sound, path)))(t)
+		content := testkit.Must(os.ReadFile(filepath.Join(sound, path)))(t)
 		for _, at := range damagePlaces(path, content) {
 			for _, lock := range []string{"", "open\n"} { // closed, and killed
 				t.Run(fmt.Sprint(filepath.Base(filepath.Dir(filepath.Dir(path))), ":", filepath.Base(path), ":", at, lock), func(t *testing.T) {
@@ -104,7 +104,7 @@ func openDamaged(t *testing.T, dir string) {
 	// It would not end by itself, and take all memory.
 	defer time.AfterFunc(time.Minute, func() { panic("a damaged store keeps the engine busy") }).Stop()
 	var log testkit.LogBuffer
-	ctx := within(t)
+	ctx := testkit.Within(t)
 	s, err := teststore.Open(ctx, teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 	if err != nil {
 		t.Errorf("Open: %v", err)
@@ -192,14 +192,14 @@ func TestSubjectsThatAreCutShort(t *testing.T) {
 				shut()
 				messages := filepath.Join(dir, "engine/jetstream/$G/streams/FINALS/msgs")
 				block := filepath.Join(messages, "1.blk")
-				content := must(os.ReadFile(block))(t)
+				content := testkit.Must(os.ReadFile(block))(t)
 				content[20] -= byte(len(".whole"))
 				write(t, block, content)
 				if !indexed {
 					os.Remove(filepath.Join(messages, "index.db"))
 				}
 				var log testkit.LogBuffer
-				s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
+				s, err := teststore.Open(testkit.Within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -221,36 +221,36 @@ func TestManyBlocksAreNoDamage(t *testing.T) {
 	for _, lock := range []string{"", "open\n", ""} {
 		write(t, filepath.Join(dir, "lock"), []byte(lock))
 		var log testkit.LogBuffer
-		s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
+		s, err := teststore.Open(testkit.Within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 		if err != nil {
 			t.Fatal(err)
 		}
 		things := bucket(t, s, 0)
-		must(things.Put(within(t), "first", []byte("1"), 0))(t)
+		testkit.Must(things.Put(testkit.Within(t), "first", []byte("1"), 0))(t)
 		for i := range 12 {
-			must(things.Put(within(t), fmt.Sprint(i%5), make([]byte, 2<<20), 0))(t)
+			testkit.Must(things.Put(testkit.Within(t), fmt.Sprint(i%5), make([]byte, 2<<20), 0))(t)
 		}
-		if records := must(things.List(within(t), ">", 0, 10))(t); len(records) != 6 {
+		if records := testkit.Must(things.List(testkit.Within(t), ">", 0, 10))(t); len(records) != 6 {
 			t.Errorf("%d records; want 6", len(records))
 		}
 		if err := s.Close(); err != nil || strings.Contains(log.String(), "level=ERROR") {
 			t.Errorf("Close: %v; the log says\n%s", err, log.String())
 		}
 	}
-	blocks := must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/TABLE_things/msgs/*.blk")))(t)
+	blocks := testkit.Must(filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/TABLE_things/msgs/*.blk")))(t)
 	oldest := slices.MinFunc(blocks, func(a, b string) int {
-		return must(os.Stat(a))(t).ModTime().Compare(must(os.Stat(b))(t).ModTime())
+		return testkit.Must(os.Stat(a))(t).ModTime().Compare(testkit.Must(os.Stat(b))(t).ModTime())
 	})
-	content := must(os.ReadFile(oldest))(t)
+	content := testkit.Must(os.ReadFile(oldest))(t)
 	content[len(content)-1] ^= 0x15
-	written := must(os.Stat(oldest))(t).ModTime()
+	written := testkit.Must(os.Stat(oldest))(t).ModTime()
 	write(t, oldest, content)
 	if err := os.Chtimes(oldest, written, written); err != nil {
 		t.Fatal(err)
 	}
 	write(t, filepath.Join(dir, "lock"), []byte("open\n"))
 	var log testkit.LogBuffer
-	s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
+	s, err := teststore.Open(testkit.Within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,11 +267,11 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
-	ctx, things, events, work, answers := within(t), bucket(t, s, 0), journal(t, s), queue(t, s, time.Minute), bodies(t, s)
+	ctx, things, events, work, answers := testkit.Within(t), bucket(t, s, 0), journal(t, s), queue(t, s, time.Minute), bodies(t, s)
 	for i := range 5 {
 		key := fmt.Sprint("k", i)
-		must(things.Put(ctx, key, nil, time.Second))(t)
-		must(events.Append(ctx, key, nil, 0))(t)
+		testkit.Must(things.Put(ctx, key, nil, time.Second))(t)
+		testkit.Must(events.Append(ctx, key, nil, 0))(t)
 		add(t, work, "subject", key)
 		body := bodyOf(s, key, "a", key)
 		keep(t, answers, body)
@@ -279,8 +279,8 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	testkit.Eventually(t, "all is forgotten", func() bool { return len(must(things.List(ctx, ">", 0, 10))(t)) == 0 })
-	newest := must(events.Newest(ctx))(t)
+	testkit.Eventually(t, "all is forgotten", func() bool { return len(testkit.Must(things.List(ctx, ">", 0, 10))(t)) == 0 })
+	newest := testkit.Must(events.Newest(ctx))(t)
 	shut()
 	for range 2 {
 		write(t, filepath.Join(dir, "lock"), []byte("open\n"))
@@ -289,7 +289,7 @@ func TestEmptiedStreamsAreNoLoss(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := must(journal(t, s).Newest(ctx))(t); n != newest {
+		if n := testkit.Must(journal(t, s).Newest(ctx))(t); n != newest {
 			t.Errorf("the journal ends at %d; want %d", n, newest)
 		}
 		bucket(t, s, 0)

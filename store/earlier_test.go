@@ -18,7 +18,7 @@ func TestDirectoryOfAnEarlierVersion(t *testing.T) {
 	t.Parallel()
 	for _, lock := range []string{"", "open\n"} {
 		dir := filepath.Join(t.TempDir(), "data")
-		earlier := must(zip.OpenReader("testdata/earlier.zip"))(t)
+		earlier := testkit.Must(zip.OpenReader("testdata/earlier.zip"))(t)
 		defer earlier.Close()
 		testkit.NoError(t, os.CopyFS(dir, earlier))
 		write(t, filepath.Join(dir, "lock"), []byte(lock))
@@ -27,13 +27,13 @@ func TestDirectoryOfAnEarlierVersion(t *testing.T) {
 		for round := range 2 {
 			s, shut := open(t, cfg)
 			things := bucket(t, s, 0)
-			events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: cfg.Retain}))(t)
+			events := testkit.Must(s.Journal(testkit.Within(t), store.JournalConfig{Name: "events", MaxAge: cfg.Retain}))(t)
 			for i := range 3 {
 				key := fmt.Sprint("k", i)
-				if got := string(must(things.Get(within(t), key))(t).Value); got != key {
+				if got := string(testkit.Must(things.Get(testkit.Within(t), key))(t).Value); got != key {
 					t.Errorf("the bucket has %q for %s", got, key)
 				}
-				if got := string(must(events.Last(within(t), key))(t).Value); got != key {
+				if got := string(testkit.Must(events.Last(testkit.Within(t), key))(t).Value); got != key {
 					t.Errorf("the journal has %q for %s", got, key)
 				}
 			}
@@ -45,7 +45,7 @@ func TestDirectoryOfAnEarlierVersion(t *testing.T) {
 				}
 			}
 			waiting(t, q, "now", 0, 0)
-			must(events.Append(within(t), fmt.Sprint("new", round), nil, 0))(t)
+			testkit.Must(events.Append(testkit.Within(t), fmt.Sprint("new", round), nil, 0))(t)
 			shut()
 		}
 	}

@@ -24,7 +24,7 @@ type followed struct {
 // followShared follows a journal that several processes follow, until the test ends.
 func followShared(t *testing.T, o *outside, f func(context.Context, store.Entry, func()) error) *store.Journal {
 	t.Helper()
-	events := must(o.store().Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
+	events := testkit.Must(o.store().Journal(testkit.Within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	stopped := make(chan struct{})
 	go func() {
@@ -40,7 +40,7 @@ func followShared(t *testing.T, o *outside, f func(context.Context, store.Entry,
 func followedTo(t *testing.T, events *store.Journal, sequence uint64) {
 	t.Helper()
 	testkit.Eventually(t, fmt.Sprintf("entry %d is over", sequence), func() bool {
-		return must(events.Followed(within(t), "reader"))(t) == sequence
+		return testkit.Must(events.Followed(testkit.Within(t), "reader"))(t) == sequence
 	})
 }
 
@@ -58,19 +58,19 @@ func TestAnEntryComesAgainWhileItIsOut(t *testing.T) {
 		out <- followed{e, done}
 		return nil
 	})
-	must(events.Append(within(t), "a", nil, 0))(t)
+	testkit.Must(events.Append(testkit.Within(t), "a", nil, 0))(t)
 	first := testkit.Receive(t, "an entry", out)
-	ctx, nc := within(t), o.connect().nc
-	consumer := must(must(jetstream.New(nc))(t).Consumer(ctx, "JOURNAL_events", "reader"))(t)
+	ctx, nc := testkit.Within(t), o.connect().nc
+	consumer := testkit.Must(testkit.Must(jetstream.New(nc))(t).Consumer(ctx, "JOURNAL_events", "reader"))(t)
 	for delivered := uint64(1); delivered < often; delivered++ {
 		testkit.NoError(t, nc.Publish(fmt.Sprintf("$JS.ACK.JOURNAL_events.reader.1.1.%d.0.0", delivered), []byte("-NAK")))
-		for must(consumer.Info(ctx))(t).Delivered.Consumer <= delivered {
+		for testkit.Must(consumer.Info(ctx))(t).Delivered.Consumer <= delivered {
 		}
 		if len(out) > 0 {
 			t.Fatal("an entry was handed out again while it was out")
 		}
 	}
-	must(events.Append(within(t), "b", nil, 0))(t)
+	testkit.Must(events.Append(testkit.Within(t), "b", nil, 0))(t)
 	second := testkit.Receive(t, "the next entry", out)
 	if second.Key != "b" || second.Again {
 		t.Errorf("handed out: %+v; want b", second.Entry)
@@ -94,13 +94,13 @@ func TestEntriesThatWaitForAnother(t *testing.T) {
 		done()
 		return nil
 	})
-	acks := must(o.connect().nc.SubscribeSync("$JS.ACK.JOURNAL_events.reader.>"))(t)
+	acks := testkit.Must(o.connect().nc.SubscribeSync("$JS.ACK.JOURNAL_events.reader.>"))(t)
 	last := uint64(0)
 	for i := range 10 {
-		last = must(events.Append(within(t), fmt.Sprint(i), nil, 0))(t)
+		last = testkit.Must(events.Append(testkit.Within(t), fmt.Sprint(i), nil, 0))(t)
 	}
-	for ctx, renewed := within(t), map[string]bool{}; len(renewed) < 10; {
-		m := must(acks.NextMsgWithContext(ctx))(t)
+	for ctx, renewed := testkit.Within(t), map[string]bool{}; len(renewed) < 10; {
+		m := testkit.Must(acks.NextMsgWithContext(ctx))(t)
 		if string(m.Data) != "+WPI" {
 			t.Fatalf("%s of an entry that nobody could be handed", m.Data)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 	"pollbridge/store/engine"
 )
@@ -19,11 +20,11 @@ func TestManyWriteAtOnce(t *testing.T) {
 		cfg := config(t.TempDir())
 		cfg.Engine.Sync = sync
 		s, shut := open(t, cfg)
-		things := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
-		must(things.Create(within(t), "key-0", []byte("before"), 0))(t)
+		things := testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t)
+		testkit.Must(things.Create(testkit.Within(t), "key-0", []byte("before"), 0))(t)
 		const writers, each = 200, 5
 		revisions := writeAll(t, things, writers, each)
-		if batches := must(things.Batches(within(t)))(t); (batches > 0) != (sync == engine.SyncAlways) {
+		if batches := testkit.Must(things.Batches(testkit.Within(t)))(t); (batches > 0) != (sync == engine.SyncAlways) {
 			t.Errorf("sync %s: %d batches", sync, batches)
 		}
 		check := func(things *store.Bucket) {
@@ -33,7 +34,7 @@ func TestManyWriteAtOnce(t *testing.T) {
 				if i == 0 {
 					want = "before"
 				}
-				record := must(things.Get(within(t), key))(t)
+				record := testkit.Must(things.Get(testkit.Within(t), key))(t)
 				if string(record.Value) != want || i > 0 && record.Revision != revisions[i] {
 					t.Fatalf("sync %s: %s is %q, of revision %d; want %q, %d", sync, key, record.Value, record.Revision, want, revisions[i])
 				}
@@ -42,7 +43,7 @@ func TestManyWriteAtOnce(t *testing.T) {
 		check(things)
 		shut()
 		s, _ = open(t, cfg)
-		check(must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t))
+		check(testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t))
 	}
 }
 
@@ -54,7 +55,7 @@ func writeAll(t *testing.T, things *store.Bucket, writers, each int) []uint64 {
 	for w := range writers {
 		writing.Go(func() {
 			for i := w * each; i < (w+1)*each; i++ {
-				revisions[i], failed[i] = things.Create(within(t), fmt.Sprintf("key-%d", i), []byte(strconv.Itoa(i)), 0)
+				revisions[i], failed[i] = things.Create(testkit.Within(t), fmt.Sprintf("key-%d", i), []byte(strconv.Itoa(i)), 0)
 			}
 		})
 	}
@@ -75,7 +76,7 @@ func BenchmarkWrites(b *testing.B) {
 			cfg := config(b.TempDir())
 			cfg.Engine.Sync = engine.SyncAlways
 			s, _ := open(b, cfg)
-			things := must(s.Bucket(within(b), store.BucketConfig{Name: "things"}))(b)
+			things := testkit.Must(s.Bucket(testkit.Within(b), store.BucketConfig{Name: "things"}))(b)
 			value := make([]byte, 300)
 			b.ResetTimer()
 			var writing sync.WaitGroup

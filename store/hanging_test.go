@@ -21,7 +21,7 @@ func hanging(t *testing.T) (whole *teststore.Store, s *store.Store, disk *testst
 	cfg := config(t.TempDir())
 	cfg.Engine.Sync = engine.SyncAlways
 	whole, _ = open(t, cfg)
-	s, disk, err := whole.OpenHanging(within(t))
+	s, disk, err := whole.OpenHanging(testkit.Within(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,7 +47,7 @@ func waits(t *testing.T, most time.Duration, f func(context.Context) error) {
 func TestWhoWritesForOthersLeaves(t *testing.T) {
 	t.Parallel()
 	_, s, disk := hanging(t)
-	things := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
+	things := testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t)
 	disk.Hang(true)
 	var writing sync.WaitGroup
 	for i := range 100 {
@@ -66,7 +66,7 @@ func TestWhoWritesForOthersLeaves(t *testing.T) {
 func TestLargeBodyOnAHangingDisk(t *testing.T) {
 	t.Parallel()
 	_, s, disk := hanging(t)
-	b := must(s.Bodies(within(t)))(t)
+	b := testkit.Must(s.Bodies(testkit.Within(t)))(t)
 	left := 5 << 20
 	disk.HangWhen(func(asked []byte) bool { left -= len(asked); return left <= 0 })
 	waits(t, time.Second, func(ctx context.Context) error {
@@ -79,16 +79,16 @@ func TestLargeBodyOnAHangingDisk(t *testing.T) {
 func TestAllHasGoneBeforeItIsRead(t *testing.T) {
 	t.Parallel()
 	whole, s, disk := hanging(t)
-	b := must(s.Bodies(within(t)))(t)
+	b := testkit.Must(s.Bodies(testkit.Within(t)))(t)
 	body := document(whole, "o", "a", 1)
 	keep(t, b, body)
 	disk.HangWhen(func(asked []byte) bool { return bytes.Contains(asked, []byte("CONSUMER.MSG.NEXT")) })
 	read, found := make(chan error), 0
 	go func() {
-		read <- b.Recent(within(t), time.Minute, func(string) bool { return true }, func(*store.Stored) { found++ })
+		read <- b.Recent(testkit.Within(t), time.Minute, func(string) bool { return true }, func(*store.Stored) { found++ })
 	}()
 	testkit.Eventually(t, "it is about to be handed out", disk.Hangs)
-	testkit.NoError(t, bodies(t, whole).Forget(within(t), body.Owner))
+	testkit.NoError(t, bodies(t, whole).Forget(testkit.Within(t), body.Owner))
 	disk.Hang(false)
 	testkit.NoError(t, testkit.Receive(t, "all is read", read))
 	if found != 0 {

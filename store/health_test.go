@@ -18,7 +18,7 @@ import (
 // fill writes a file that takes all the room there is.
 func fill(t *testing.T, path string) {
 	t.Helper()
-	file := must(os.Create(path))(t)
+	file := testkit.Must(os.Create(path))(t)
 	defer file.Close()
 	for _, size := range []int{1 << 20, 1 << 12, 1} {
 		for block := make([]byte, size); ; {
@@ -35,7 +35,7 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 	cfg := config(filepath.Join(dir, "data"))
 	cfg.Engine.Sync = engine.SyncAlways
 	s, shut := open(t, cfg)
-	ctx, things, q := within(t), bucket(t, s, 0), queue(t, s, time.Hour)
+	ctx, things, q := testkit.Within(t), bucket(t, s, 0), queue(t, s, time.Hour)
 	items, consumer := take(t, q, "a", 10)
 	told := make(chan store.Change, 1000)
 	if _, err := things.Watch(ctx, ">", func(c store.Change) { told <- c }); err != nil {
@@ -88,7 +88,7 @@ func TestFullDiskIsNoticedAndOvercome(t *testing.T) {
 			t.Errorf("Get(%s) afterwards: %v", key, err)
 		}
 	}
-	must(things.Put(ctx, "after", nil, 0))(t)
+	testkit.Must(things.Put(ctx, "after", nil, 0))(t)
 	for testkit.Receive(t, "the change afterwards", told).Key != "after" {
 	}
 	add(t, q, "a", "new")
@@ -121,7 +121,7 @@ func TestWhatCouldNotBeRemovedIsNotDone(t *testing.T) {
 	fill(t, filler)
 	finished := map[string]bool{}
 	for _, item := range out {
-		finished[item.Name] = item.DoubleAck(within(t)) == nil
+		finished[item.Name] = item.DoubleAck(testkit.Within(t)) == nil
 	}
 	if n := count(finished); n == many {
 		t.Fatal("all are done on a full disk")
@@ -172,12 +172,12 @@ func TestMissingDirectoryIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "it is noticed", func() bool { return s.Err() != nil })
-	if _, err := things.Put(within(t), "a", nil, 0); !errors.Is(err, os.ErrNotExist) {
+	if _, err := things.Put(testkit.Within(t), "a", nil, 0); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Put: %v; want that the directory is not there", err)
 	}
 	if err := os.Rename(filepath.Join(dir, "elsewhere"), filepath.Join(dir, "engine")); err != nil {
 		t.Fatal(err)
 	}
 	testkit.Eventually(t, "it is there again", func() bool { return s.Err() == nil })
-	must(things.Put(within(t), "a", nil, 0))(t)
+	testkit.Must(things.Put(testkit.Within(t), "a", nil, 0))(t)
 }

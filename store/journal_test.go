@@ -15,33 +15,33 @@ import (
 
 func journal(t testing.TB, s *teststore.Store) *store.Journal {
 	t.Helper()
-	return must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
+	return testkit.Must(s.Journal(testkit.Within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
 }
 
 func TestJournalAppendsOnceAfterTheLast(t *testing.T) {
 	t.Parallel()
-	ctx, events := within(t), journal(t, fresh(t))
+	ctx, events := testkit.Within(t), journal(t, fresh(t))
 	if _, err := events.Last(ctx, "a"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("Last of nothing: %v; want ErrNotFound", err)
 	}
-	if newest := must(events.Newest(ctx))(t); newest != 0 {
+	if newest := testkit.Must(events.Newest(ctx))(t); newest != 0 {
 		t.Errorf("Newest of nothing = %d", newest)
 	}
-	first := must(events.Append(ctx, "a", []byte("1"), 0))(t)
-	other := must(events.Append(ctx, "b", []byte("2"), 0))(t)
-	second := must(events.Append(ctx, "a", []byte("3"), first))(t)
+	first := testkit.Must(events.Append(ctx, "a", []byte("1"), 0))(t)
+	other := testkit.Must(events.Append(ctx, "b", []byte("2"), 0))(t)
+	second := testkit.Must(events.Append(ctx, "a", []byte("3"), first))(t)
 	for _, last := range []uint64{0, first, other} {
 		if _, err := events.Append(ctx, "a", []byte("x"), last); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("Append after %d: %v; want ErrConflict", last, err)
 		}
 	}
-	if e := must(events.Last(ctx, "a"))(t); e.Key != "a" || string(e.Value) != "3" || e.Sequence != second {
+	if e := testkit.Must(events.Last(ctx, "a"))(t); e.Key != "a" || string(e.Value) != "3" || e.Sequence != second {
 		t.Errorf("Last = %+v; want 3", e)
 	}
-	if e := must(events.Get(ctx, other))(t); e.Key != "b" || string(e.Value) != "2" || e.Sequence != other {
+	if e := testkit.Must(events.Get(ctx, other))(t); e.Key != "b" || string(e.Value) != "2" || e.Sequence != other {
 		t.Errorf("Get = %+v; want 2", e)
 	}
-	if newest := must(events.Newest(ctx))(t); newest != second {
+	if newest := testkit.Must(events.Newest(ctx))(t); newest != second {
 		t.Errorf("Newest = %d; want %d", newest, second)
 	}
 	if err := events.Erase(ctx, "a"); err != nil {
@@ -52,15 +52,15 @@ func TestJournalAppendsOnceAfterTheLast(t *testing.T) {
 			t.Errorf("Get(%d): %v; want ErrNotFound", sequence, err)
 		}
 	}
-	if entries := must(events.After(ctx, 0, 10))(t); len(entries) != 1 || entries[0].Key != "b" {
+	if entries := testkit.Must(events.After(ctx, 0, 10))(t); len(entries) != 1 || entries[0].Key != "b" {
 		t.Errorf("After erasing: %+v; want b alone", entries)
 	}
-	must(events.Append(ctx, "a", nil, 0))(t)
+	testkit.Must(events.Append(ctx, "a", nil, 0))(t)
 }
 
 func TestAfterWaitsForNews(t *testing.T) {
 	t.Parallel()
-	ctx, s := within(t), fresh(t)
+	ctx, s := testkit.Within(t), fresh(t)
 	events := journal(t, s)
 	soon, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 	defer cancel()
@@ -72,12 +72,12 @@ func TestAfterWaitsForNews(t *testing.T) {
 		entries, _ := events.After(ctx, 0, 10)
 		found <- entries
 	}()
-	must(journal(t, s).Append(ctx, "a", []byte("1"), 0))(t)
+	testkit.Must(journal(t, s).Append(ctx, "a", []byte("1"), 0))(t)
 	if entries := testkit.Receive(t, "an entry", found); len(entries) != 1 || string(entries[0].Value) != "1" {
 		t.Errorf("After = %+v; want 1", entries)
 	}
 	for i := range 599 {
-		must(events.Append(ctx, fmt.Sprint(i), nil, 0))(t)
+		testkit.Must(events.Append(ctx, fmt.Sprint(i), nil, 0))(t)
 	}
 	var all []uint64
 	for len(all) < 600 {
@@ -85,7 +85,7 @@ func TestAfterWaitsForNews(t *testing.T) {
 		if len(all) > 0 {
 			last = all[len(all)-1]
 		}
-		entries := must(events.After(ctx, last, 400))(t)
+		entries := testkit.Must(events.After(ctx, last, 400))(t)
 		if len(entries) > 400 {
 			t.Fatalf("After returns %d entries", len(entries))
 		}
@@ -104,13 +104,13 @@ func TestFollowGoesOnWhereItWas(t *testing.T) {
 	s, shut := open(t, config(dir))
 	events := journal(t, s)
 	for i := range 10 {
-		must(events.Append(within(t), "k", []byte{byte(i)}, uint64(i)))(t)
+		testkit.Must(events.Append(testkit.Within(t), "k", []byte{byte(i)}, uint64(i)))(t)
 	}
 	var got []byte
 	failed := false
 	follow := func(events *store.Journal, until byte) {
 		t.Helper()
-		ctx, cancel := context.WithCancel(within(t))
+		ctx, cancel := context.WithCancel(testkit.Within(t))
 		defer cancel()
 		err := events.Follow(ctx, "reader", func(_ context.Context, e store.Entry, done func()) error {
 			if e.Value[0] == 3 && !failed {
@@ -132,7 +132,7 @@ func TestFollowGoesOnWhereItWas(t *testing.T) {
 	shut()
 	s, _ = open(t, config(dir))
 	events = journal(t, s)
-	go events.Append(within(t), "k", []byte{10}, 10)
+	go events.Append(testkit.Within(t), "k", []byte{10}, 10)
 	follow(events, 10)
 	if want := []byte{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10}; !slices.Equal(got, want) || !failed {
 		t.Errorf("followed %v; want %v", got, want)
@@ -147,11 +147,11 @@ func TestFollowedIsOverWhenAllBeforeItAre(t *testing.T) {
 	s, shut := open(t, config(dir))
 	events := journal(t, s)
 	for i := range 6 {
-		must(events.Append(within(t), "k", []byte{byte(i)}, uint64(i)))(t)
+		testkit.Must(events.Append(testkit.Within(t), "k", []byte{byte(i)}, uint64(i)))(t)
 	}
 	follow := func(events *store.Journal, want int, use func(entry byte, done func())) (got []byte) {
 		t.Helper()
-		ctx, cancel := context.WithCancel(within(t))
+		ctx, cancel := context.WithCancel(testkit.Within(t))
 		defer cancel()
 		err := events.Follow(ctx, "reader", func(_ context.Context, e store.Entry, done func()) error {
 			got = append(got, e.Value[0])

@@ -73,7 +73,7 @@ func TestIDsOfBeforeWhenAReadFails(t *testing.T) {
 		o.keys("1")
 		s := o.store()
 		id := s.ID("x_", "a")
-		testkit.NoError(t, s.ForgetIDs(within(t)))
+		testkit.NoError(t, s.ForgetIDs(testkit.Within(t)))
 		o.keys("2", "1")
 		there := &losing{elsewhere: o.connect()}
 		there.before.Store(reads)

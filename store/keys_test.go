@@ -32,32 +32,32 @@ func TestKeysChange(t *testing.T) {
 	cfg.EncryptionKeyFile = filepath.Join(t.TempDir(), "key")
 	open := func(keys string) (*teststore.Store, error) {
 		write(t, cfg.EncryptionKeyFile, []byte(keys))
-		return teststore.Open(within(t), teststore.In(dir), cfg, log)
+		return teststore.Open(testkit.Within(t), teststore.In(dir), cfg, log)
 	}
 	var id string
 	for i, keys := range []string{first, first + second, second + first, "\n" + second} {
-		s := must(open(keys))(t)
-		stays := must(s.Bucket(within(t), store.BucketConfig{Name: "stays"}))(t)
-		goes := must(s.Bucket(within(t), store.BucketConfig{Name: "goes", MaxAge: time.Hour}))(t)
+		s := testkit.Must(open(keys))(t)
+		stays := testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "stays"}))(t)
+		goes := testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "goes", MaxAge: time.Hour}))(t)
 		if i == 0 {
 			id = s.ID("x_", "a")
-			must(stays.Put(within(t), "a", []byte("1"), 0))(t)
-			must(goes.Put(within(t), "a", []byte("1"), 0))(t)
+			testkit.Must(stays.Put(testkit.Within(t), "a", []byte("1"), 0))(t)
+			testkit.Must(goes.Put(testkit.Within(t), "a", []byte("1"), 0))(t)
 		}
 		if got := s.ID("x_", "a"); got != id {
 			t.Errorf("%d: the id is %s; want %s", i, got, id)
 		}
-		if r := must(stays.Get(within(t), "a"))(t); !bytes.Equal(r.Value, []byte("1")) {
+		if r := testkit.Must(stays.Get(testkit.Within(t), "a"))(t); !bytes.Equal(r.Value, []byte("1")) {
 			t.Errorf("%d: Get = %q", i, r.Value)
 		}
-		if _, err := goes.Get(within(t), "a"); (err == nil) != (i < 3) {
+		if _, err := goes.Get(testkit.Within(t), "a"); (err == nil) != (i < 3) {
 			t.Errorf("%d: Get of what goes by itself = %v", i, err)
 		}
 		if i%3 == 0 { // not while the key changes: so nothing else writes how far the follower is
-			events := must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
+			events := testkit.Must(s.Journal(testkit.Within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
 			key := "x" + strconv.Itoa(i)
-			must(events.Append(within(t), key, nil, 0))(t)
-			following, stop := context.WithCancel(within(t))
+			testkit.Must(events.Append(testkit.Within(t), key, nil, 0))(t)
+			following, stop := context.WithCancel(testkit.Within(t))
 			testkit.NoError(t, events.Follow(following, "somebody", func(_ context.Context, e store.Entry, done func()) error {
 				if e.Key != key {
 					t.Errorf("%d: the follower is handed %s", i, e.Key)
@@ -92,11 +92,11 @@ func TestIDsOfBefore(t *testing.T) {
 				text = append(hex.AppendEncode(text, bytes.Repeat([]byte{key}, 32)), '\n')
 			}
 			write(t, cfg.EncryptionKeyFile, text)
-			return must(teststore.Open(within(t), teststore.In(dir), cfg, slog.New(slog.DiscardHandler)))(t)
+			return testkit.Must(teststore.Open(testkit.Within(t), teststore.In(dir), cfg, slog.New(slog.DiscardHandler)))(t)
 		}
 		s := open(1)
 		id := s.ID("x_", "a")
-		testkit.NoError(t, s.ForgetIDs(within(t)))
+		testkit.NoError(t, s.ForgetIDs(testkit.Within(t)))
 		testkit.NoError(t, s.Close())
 		if newFirst {
 			s = open(2, 1)

@@ -19,16 +19,16 @@ func BenchmarkListWhileWriting(b *testing.B) {
 			cfg := config(b.TempDir())
 			cfg.Engine.Sync = engine.SyncInterval // only while they are made
 			s, shut := open(b, cfg)
-			things := must(s.Bucket(within(b), store.BucketConfig{Name: "things"}))(b)
+			things := testkit.Must(s.Bucket(testkit.Within(b), store.BucketConfig{Name: "things"}))(b)
 			atATime(512, func(w int) {
 				for i := w; i < 16_000; i += 512 {
-					must(things.Create(b.Context(), fmt.Sprint("key-", i), make([]byte, 300), 0))(b)
+					testkit.Must(things.Create(b.Context(), fmt.Sprint("key-", i), make([]byte, 300), 0))(b)
 				}
 			})
 			shut()
 			cfg.Engine.Sync = engine.SyncAlways
 			s, _ = open(b, cfg)
-			things = must(s.Bucket(within(b), store.BucketConfig{Name: "things"}))(b)
+			things = testkit.Must(s.Bucket(testkit.Within(b), store.BucketConfig{Name: "things"}))(b)
 			ctx, stop := context.WithCancel(b.Context())
 			var writing sync.WaitGroup
 			writing.Go(func() {

@@ -22,7 +22,7 @@ import (
 
 func refuses(t *testing.T, cfg settings, want error, parts ...string) {
 	t.Helper()
-	s, err := teststore.Open(within(t), cfg.Engine, cfg.Config, slog.New(slog.DiscardHandler))
+	s, err := teststore.Open(testkit.Within(t), cfg.Engine, cfg.Config, slog.New(slog.DiscardHandler))
 	if err == nil {
 		s.Close()
 		t.Fatalf("Open succeeds; want an error with %q", parts)
@@ -95,7 +95,7 @@ func TestCopiesCanBeOpened(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
-	must(bucket(t, s, 0).Put(within(t), "a", []byte("1"), 0))(t)
+	testkit.Must(bucket(t, s, 0).Put(testkit.Within(t), "a", []byte("1"), 0))(t)
 	shut()
 
 	whole := filepath.Join(t.TempDir(), "copy")
@@ -103,12 +103,12 @@ func TestCopiesCanBeOpened(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ = open(t, config(whole))
-	if record := must(bucket(t, s, 0).Get(within(t), "a"))(t); string(record.Value) != "1" {
+	if record := testkit.Must(bucket(t, s, 0).Get(testkit.Within(t), "a"))(t); string(record.Value) != "1" {
 		t.Errorf("the copy has %q; want 1", record.Value)
 	}
 
 	key := filepath.Join(dir, "store.key")
-	content := must(os.ReadFile(key))(t)
+	content := testkit.Must(os.ReadFile(key))(t)
 	if err := os.Remove(key); err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestCopiesCanBeOpened(t *testing.T) {
 	refuses(t, config(dir), store.ErrDamaged, key, "another key")
 	write(t, key, content)
 	s, _ = open(t, config(dir))
-	must(bucket(t, s, 0).Get(within(t), "a"))(t)
+	testkit.Must(bucket(t, s, 0).Get(testkit.Within(t), "a"))(t)
 }
 
 func TestNothingIsStoredInClear(t *testing.T) {
@@ -127,10 +127,10 @@ func TestNothingIsStoredInClear(t *testing.T) {
 	dir := t.TempDir()
 	s, shut := open(t, config(dir))
 	secret := []byte("planted-secret")
-	must(bucket(t, s, 0).Put(within(t), "a", secret, 0))(t)
-	must(journal(t, s).Append(within(t), "a", secret, 0))(t)
+	testkit.Must(bucket(t, s, 0).Put(testkit.Within(t), "a", secret, 0))(t)
+	testkit.Must(journal(t, s).Append(testkit.Within(t), "a", secret, 0))(t)
 	q := queue(t, s, time.Minute)
-	if err := errors.Join(q.Add(within(t), "a", "1", secret), q.AddAt(within(t), "a", "2", secret, time.Now().Add(time.Hour))); err != nil {
+	if err := errors.Join(q.Add(testkit.Within(t), "a", "1", secret), q.AddAt(testkit.Within(t), "a", "2", secret, time.Now().Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	keep(t, bodies(t, s), bodyOf(s, "planted-owner", "planted-name", "planted-body"))
@@ -157,15 +157,15 @@ func TestNothingIsStoredInClear(t *testing.T) {
 // another.
 func TestMovedRecordsCannotBeRead(t *testing.T) {
 	t.Parallel()
-	ctx, things := within(t), bucket(t, fresh(t), 0)
-	must(things.Put(ctx, "a", []byte("1"), 0))(t)
+	ctx, things := testkit.Within(t), bucket(t, fresh(t), 0)
+	testkit.Must(things.Put(ctx, "a", []byte("1"), 0))(t)
 	if err := things.MoveValue(ctx, "a", "b"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := things.Get(ctx, "b"); !errors.Is(err, store.ErrDamaged) {
 		t.Errorf("Get: %v; want ErrDamaged", err)
 	}
-	if all := must(things.List(ctx, ">", 0, 10))(t); len(all) != 1 {
+	if all := testkit.Must(things.List(ctx, ">", 0, 10))(t); len(all) != 1 {
 		t.Errorf("List returns %d records; want the one that can be read", len(all))
 	}
 }
@@ -183,15 +183,15 @@ func TestFormatOfALaterVersion(t *testing.T) {
 	t.Parallel()
 	cfg := config(t.TempDir())
 	s, shut := open(t, cfg)
-	testkit.NoError(t, s.StoredByFormat(within(t), store.Format-1))
+	testkit.NoError(t, s.StoredByFormat(testkit.Within(t), store.Format-1))
 	shut()
 	s, shut = open(t, cfg)
-	if format := must(s.StoredFormat(within(t)))(t); format != store.Format {
+	if format := testkit.Must(s.StoredFormat(testkit.Within(t)))(t); format != store.Format {
 		t.Errorf("format %d is told of what this version has written; want %d", format, store.Format)
 	}
-	testkit.NoError(t, s.StoredByFormat(within(t), store.Format+1))
+	testkit.NoError(t, s.StoredByFormat(testkit.Within(t), store.Format+1))
 	shut()
-	_, err := teststore.Open(within(t), cfg.Engine, cfg.Config, slog.New(slog.DiscardHandler))
+	_, err := teststore.Open(testkit.Within(t), cfg.Engine, cfg.Config, slog.New(slog.DiscardHandler))
 	if want := fmt.Sprintf("has format %d", store.Format+1); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("Open = %v; want an error that says it %s", err, want)
 	}

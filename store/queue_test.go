@@ -16,13 +16,13 @@ import (
 
 func queue(t testing.TB, s *teststore.Store, renewal time.Duration) *store.Queue {
 	t.Helper()
-	return must(s.Queue(within(t), store.QueueConfig{Name: "work", AckWait: renewal}))(t)
+	return testkit.Must(s.Queue(testkit.Within(t), store.QueueConfig{Name: "work", AckWait: renewal}))(t)
 }
 
 func take(t testing.TB, q *store.Queue, subject string, n int) (<-chan *store.Item, *store.Consumer) {
 	t.Helper()
 	items := make(chan *store.Item, 30_000)
-	consumer := must(q.Consume(subject, n, func(i *store.Item) { items <- i }))(t)
+	consumer := testkit.Must(q.Consume(subject, n, func(i *store.Item) { items <- i }))(t)
 	t.Cleanup(consumer.Stop)
 	return items, consumer
 }
@@ -30,7 +30,7 @@ func take(t testing.TB, q *store.Queue, subject string, n int) (<-chan *store.It
 func add(t testing.TB, q *store.Queue, subject string, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if err := q.Add(within(t), subject, name, []byte("value of "+name)); err != nil {
+		if err := q.Add(testkit.Within(t), subject, name, []byte("value of "+name)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -39,7 +39,7 @@ func add(t testing.TB, q *store.Queue, subject string, names ...string) {
 func done(t testing.TB, items ...*store.Item) {
 	t.Helper()
 	for _, item := range items {
-		if err := item.DoubleAck(within(t)); err != nil {
+		if err := item.DoubleAck(testkit.Within(t)); err != nil {
 			t.Fatalf("DoubleAck: %v", err)
 		}
 	}
@@ -47,7 +47,7 @@ func done(t testing.TB, items ...*store.Item) {
 
 func waiting(t testing.TB, q *store.Queue, subject string, now, later int) {
 	t.Helper()
-	gotNow, gotLater, err := q.Waiting(within(t), subject)
+	gotNow, gotLater, err := q.Waiting(testkit.Within(t), subject)
 	if err != nil || gotNow != now || gotLater != later {
 		t.Errorf("Waiting(%q) = %d, %d, %v; want %d, %d", subject, gotNow, gotLater, err, now, later)
 	}
@@ -86,7 +86,7 @@ func TestItemsAreTakenInOrderUntilDone(t *testing.T) {
 	waiting(t, q, "", 1, 0)
 	for _, token := range []string{"", "a.b", "*", ">", "ä"} {
 		_, err := q.Consume(token, 1, nil)
-		if err == nil || q.Add(within(t), token, "a", nil) == nil || q.Add(within(t), "a", token, nil) == nil {
+		if err == nil || q.Add(testkit.Within(t), token, "a", nil) == nil || q.Add(testkit.Within(t), "a", token, nil) == nil {
 			t.Errorf("%q was taken for a token", token)
 		}
 	}
@@ -133,11 +133,11 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 		{"replaced", "old", start.Add(time.Hour)}, {"replaced", "new", at}, {"past", "x", start.Add(-time.Hour)},
 		{"removed", "x", at}, {"never", "x", start.Add(time.Hour)},
 	} {
-		if err := q.AddAt(within(t), "a", add.name, []byte(add.value), add.at); err != nil {
+		if err := q.AddAt(testkit.Within(t), "a", add.name, []byte(add.value), add.at); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := q.Remove(within(t), "a", "removed"); err != nil {
+	if err := q.Remove(testkit.Within(t), "a", "removed"); err != nil {
 		t.Fatal(err)
 	}
 	items, _ := take(t, q, "a", 10)
@@ -151,7 +151,7 @@ func TestItemsWaitForTheirTime(t *testing.T) {
 	waiting(t, q, "a", 2, 1)
 	add(t, q, "a", "waits")
 	for _, name := range []string{"none", "waits", "never", "past", "replaced"} {
-		if err := q.Remove(within(t), "a", name); err != nil {
+		if err := q.Remove(testkit.Within(t), "a", name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -163,13 +163,13 @@ func TestRemovedItemsAreNotHandedOut(t *testing.T) {
 	q := queue(t, fresh(t), time.Minute)
 	add(t, q, "a", "1", "2", "3")
 	for _, name := range []string{"2", "none"} {
-		if err := q.Remove(within(t), "a", name); err != nil {
+		if err := q.Remove(testkit.Within(t), "a", name); err != nil {
 			t.Fatal(err)
 		}
 	}
 	items, _ := take(t, q, "a", 10)
 	first := testkit.Receive(t, "1", items)
-	if err := q.Remove(within(t), "a", "1"); err != nil {
+	if err := q.Remove(testkit.Within(t), "a", "1"); err != nil {
 		t.Fatal(err)
 	}
 	third := testkit.Receive(t, "3", items)
@@ -189,7 +189,7 @@ func TestStoppedConsumersLeaveItemsToTheNext(t *testing.T) {
 	var mu sync.Mutex
 	var out []*store.Item
 	three := make(chan struct{})
-	consumer := must(q.Consume("a", 40, func(i *store.Item) {
+	consumer := testkit.Must(q.Consume("a", 40, func(i *store.Item) {
 		mu.Lock()
 		defer mu.Unlock()
 		if out = append(out, i); len(out) == 3 {
@@ -227,7 +227,7 @@ func TestStoppedConsumersLeaveItemsToTheNext(t *testing.T) {
 	items, consumer = take(t, q, "b", 1)
 	last := testkit.Receive(t, "an item", items)
 	consumer.Stop()
-	if err := q.Remove(within(t), "b", "1"); err != nil {
+	if err := q.Remove(testkit.Within(t), "b", "1"); err != nil {
 		t.Fatal(err)
 	}
 	done(t, last) // what is not there any more is done
@@ -249,7 +249,7 @@ func TestManyItemsAreOutAtOnce(t *testing.T) {
 	for worker := range 16 {
 		adding.Go(func() {
 			for i := range many / 16 {
-				if err := q.Add(within(t), "a", fmt.Sprintf("%d-%d", worker, i), nil); err != nil {
+				if err := q.Add(testkit.Within(t), "a", fmt.Sprintf("%d-%d", worker, i), nil); err != nil {
 					t.Error(err)
 					return
 				}
@@ -297,7 +297,7 @@ func TestEverythingOutComesBackAfterRestart(t *testing.T) {
 	done(t, testkit.Receive(t, "1", items))
 	testkit.Receive(t, "2", items)
 	testkit.Receive(t, "3", items)
-	if err := q.AddAt(within(t), "a", "later", nil, time.Now().Add(100*time.Millisecond)); err != nil {
+	if err := q.AddAt(testkit.Within(t), "a", "later", nil, time.Now().Add(100*time.Millisecond)); err != nil {
 		t.Fatal(err)
 	}
 	consumer.Stop()
@@ -321,14 +321,14 @@ func TestConsumersEndWithTheStore(t *testing.T) {
 	item := testkit.Receive(t, "an item", items)
 	consumer.Stop()
 	shut()
-	if err := item.DoubleAck(within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
+	if err := item.DoubleAck(testkit.Within(t)); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("DoubleAck after Close: %v; want an error", err)
 	}
 }
 
 func TestCountingThatIsCutShortFails(t *testing.T) {
-	q := must(fresh(t).Queue(within(t), store.QueueConfig{Name: "q", AckWait: time.Minute}))(t)
-	if err := q.Add(within(t), "a", "1", nil); err != nil {
+	q := testkit.Must(fresh(t).Queue(testkit.Within(t), store.QueueConfig{Name: "q", AckWait: time.Minute}))(t)
+	if err := q.Add(testkit.Within(t), "a", "1", nil); err != nil {
 		t.Fatal(err)
 	}
 	ended, cancel := context.WithCancel(context.Background())
@@ -351,17 +351,17 @@ func TestDoneAgain(t *testing.T) {
 	items, consumer := take(t, q, "a", 10)
 	add(t, q, "a", "done", "removed")
 	done, removed := testkit.Receive(t, "an item", items), testkit.Receive(t, "an item", items)
-	late, cancel := context.WithCancel(within(t))
+	late, cancel := context.WithCancel(testkit.Within(t))
 	cancel()
 	if err := removed.DoubleAck(late); err == nil {
 		t.Error("Done without time has no error")
 	}
-	if err := q.Remove(within(t), "a", removed.Name); err != nil {
+	if err := q.Remove(testkit.Within(t), "a", removed.Name); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		for _, item := range []*store.Item{done, removed} {
-			if err := item.DoubleAck(within(t)); err != nil {
+			if err := item.DoubleAck(testkit.Within(t)); err != nil {
 				t.Errorf("Done of %s: %v", item.Name, err)
 			}
 		}

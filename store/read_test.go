@@ -17,18 +17,18 @@ import (
 func TestBothWaysToRead(t *testing.T) {
 	t.Parallel()
 	things := bucket(t, fresh(t), 0)
-	must(things.Put(within(t), "a", []byte("1"), 0))(t)
+	testkit.Must(things.Put(testkit.Within(t), "a", []byte("1"), 0))(t)
 	for _, key := range []string{"a", "none"} {
-		anywhere, err := things.Get(within(t), key)
-		leading, leadingErr := things.Read(within(t), key)
+		anywhere, err := things.Get(testkit.Within(t), key)
+		leading, leadingErr := things.Read(testkit.Within(t), key)
 		if !reflect.DeepEqual(anywhere, leading) || !errors.Is(leadingErr, err) {
 			t.Errorf("%s is %+v, %v; the server that leads says %+v, %v", key, anywhere, err, leading, leadingErr)
 		}
 	}
-	if err := things.Delete(within(t), "a"); err != nil {
+	if err := things.Delete(testkit.Within(t), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := things.Read(within(t), "a"); !errors.Is(err, store.ErrNotFound) {
+	if _, err := things.Read(testkit.Within(t), "a"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("read of a deleted key: %v; want ErrNotFound, of which a header tells", err)
 	}
 }
@@ -39,17 +39,17 @@ func TestReadersLeaveNothing(t *testing.T) {
 	t.Parallel()
 	outside := newOutside(t)
 	connection := outside.connect()
-	s := must(openShared(t, connection, outside.dir))(t)
-	b := must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
-	must(b.Put(within(t), "a.1", []byte("1"), 0))(t)
+	s := testkit.Must(openShared(t, connection, outside.dir))(t)
+	b := testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t)
+	testkit.Must(b.Put(testkit.Within(t), "a.1", []byte("1"), 0))(t)
 	ctx, stop := context.WithCancel(t.Context())
 	for _, match := range []string{"a.*", "nothing.*"} {
-		testkit.NoError(t, b.Each(within(t), func([]store.Record) {}, match))
-		must(b.Watch(ctx, match, func(store.Change) {}))(t)
+		testkit.NoError(t, b.Each(testkit.Within(t), func([]store.Record) {}, match))
+		testkit.Must(b.Watch(ctx, match, func(store.Change) {}))(t)
 	}
-	server := must(must(jetstream.New(connection.Conn()))(t).Stream(within(t), "TABLE_things"))(t)
+	server := testkit.Must(testkit.Must(jetstream.New(connection.Conn()))(t).Stream(testkit.Within(t), "TABLE_things"))(t)
 	consumers := func() (n int) {
-		for info := range server.ListConsumers(within(t)).Info() {
+		for info := range server.ListConsumers(testkit.Within(t)).Info() {
 			if n++; info.Config.InactiveThreshold > 2*time.Minute {
 				t.Errorf("a consumer stays for %v where its process was killed", info.Config.InactiveThreshold)
 			}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"pollbridge/internal/testkit"
 	"pollbridge/store"
 )
 
@@ -16,7 +17,7 @@ import (
 func TestKeysOfPlaces(t *testing.T) {
 	t.Parallel()
 	secret := bytes.Repeat([]byte{7}, 32)
-	seal := must(hkdf.Key(sha256.New, secret, nil, "pollbridge seal", 32))(t)
+	seal := testkit.Must(hkdf.Key(sha256.New, secret, nil, "pollbridge seal", 32))(t)
 	keyOf := store.PlaceKeys(secret)
 	var all sync.WaitGroup
 	for i := range 8 {

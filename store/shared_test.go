@@ -38,7 +38,7 @@ func newOutside(t testing.TB) *outside {
 
 func (o *outside) start() {
 	o.t.Helper()
-	o.server = must(server.NewServer(&server.Options{
+	o.server = testkit.Must(server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: filepath.Join(o.dir, "engine"), MaxPayload: 8 << 20, NoSigs: true, NoLog: true,
 	}))(o.t)
 	o.server.Start()
@@ -68,7 +68,7 @@ func (o *outside) process(renewal time.Duration) (*store.Queue, *elsewhere) {
 // connect connects to the server until the end of the test.
 func (o *outside) connect() *elsewhere {
 	o.t.Helper()
-	there := &elsewhere{nc: must(nats.Connect(o.server.ClientURL(), nats.SetCustomDialer(o), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1)))(o.t)}
+	there := &elsewhere{nc: testkit.Must(nats.Connect(o.server.ClientURL(), nats.SetCustomDialer(o), nats.ReconnectWait(10*time.Millisecond), nats.MaxReconnects(-1)))(o.t)}
 	o.t.Cleanup(there.nc.Close)
 	there.usable.Store(new(context.Background()))
 	return there
@@ -77,14 +77,14 @@ func (o *outside) connect() *elsewhere {
 // store is what one process of several has.
 func (o *outside) store() *store.Store {
 	o.t.Helper()
-	return must(openShared(o.t, o.connect(), o.dir))(o.t)
+	return testkit.Must(openShared(o.t, o.connect(), o.dir))(o.t)
 }
 
 func openShared(t testing.TB, there store.Connection, dir string) (*store.Store, error) {
 	t.Helper()
 	cfg := store.DefaultConfig()
-	key := must(store.LoadKey(cfg, dir, true))(t)
-	s, err := store.Open(within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler), Shared: true})
+	key := testkit.Must(store.LoadKey(cfg, dir, true))(t)
+	s, err := store.Open(testkit.Within(t), cfg, store.Options{Connection: there, Key: key, Log: slog.New(slog.DiscardHandler), Shared: true})
 	if err == nil {
 		t.Cleanup(s.Close)
 	}
@@ -94,8 +94,8 @@ func openShared(t testing.TB, there store.Connection, dir string) (*store.Store,
 func shares(t testing.TB, there *elsewhere, dir string, renewal time.Duration) *store.Queue {
 	t.Helper()
 	there.usable.Store(new(context.Background()))
-	s := must(openShared(t, there, dir))(t)
-	return must(s.Queue(within(t), store.QueueConfig{Name: "work", AckWait: renewal}))(t)
+	s := testkit.Must(openShared(t, there, dir))(t)
+	return testkit.Must(s.Queue(testkit.Within(t), store.QueueConfig{Name: "work", AckWait: renewal}))(t)
 }
 
 // receive waits for items, and returns their names in order.
@@ -139,7 +139,7 @@ func TestProcessesShareAQueue(t *testing.T) {
 	}
 	done(t, append(out, last)...)
 	waiting(t, second, "", 0, 0)
-	if n := must(second.Consumed(within(t)))(t); !slices.Equal(n, []string{"a"}) {
+	if n := testkit.Must(second.Consumed(testkit.Within(t)))(t); !slices.Equal(n, []string{"a"}) {
 		t.Errorf("the subjects %v are consumed; want a", n)
 	}
 }
@@ -223,7 +223,7 @@ func TestItemsOfWhoStops(t *testing.T) {
 	stays, _ := take(t, second, "a", len(all))
 	var came atomic.Int64
 	for i := range rounds {
-		leaves := must(first.Consume("a", len(all), func(item *store.Item) {
+		leaves := testkit.Must(first.Consume("a", len(all), func(item *store.Item) {
 			came.Add(1)
 			item.Nak()
 		}))(t)
@@ -301,7 +301,7 @@ func TestALostConsumer(t *testing.T) {
 	add(t, q, "a", "1")
 	items, _ := take(t, q, "a", 10)
 	first := testkit.Receive(t, "1", items)
-	if err := q.Lose(within(t), "a"); err != nil {
+	if err := q.Lose(testkit.Within(t), "a"); err != nil {
 		t.Fatal(err)
 	}
 	again := testkit.Receive(t, "1 again", items)
@@ -319,9 +319,9 @@ const childServer = "POLLBRIDGE_STORE_CHILD_SERVER"
 // holdItems takes items in a process of its own, says which, and leaves them.
 func holdItems(dir, address string) {
 	t := &childTest{}
-	there := &elsewhere{nc: must(nats.Connect("nats://" + address))(t)}
+	there := &elsewhere{nc: testkit.Must(nats.Connect("nats://" + address))(t)}
 	q := shares(t, there, dir, 2*time.Second)
-	must(q.Consume("a", 10, func(item *store.Item) { fmt.Println(item.Name) }))(t)
+	testkit.Must(q.Consume("a", 10, func(item *store.Item) { fmt.Println(item.Name) }))(t)
 	select {}
 }
 

@@ -20,9 +20,9 @@ func TestAStoppedProcess(t *testing.T) {
 	t.Parallel()
 	o := newOutside(t)
 	q, _ := o.process(2 * time.Second)
-	child := exec.CommandContext(within(t), os.Args[0])
+	child := exec.CommandContext(testkit.Within(t), os.Args[0])
 	child.Env = append(os.Environ(), childDir+"="+o.dir, childServer+"="+*o.address.Load())
-	output := must(child.StdoutPipe())(t)
+	output := testkit.Must(child.StdoutPipe())(t)
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -30,14 +30,14 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 	s, shut = open(t, config(running))
 	defer shut()
 	// The engine's index says that there is a file which is gone then.
-	if err := bodies(t, s).Forget(within(t), earlier.Owner); err != nil {
+	if err := bodies(t, s).Forget(testkit.Within(t), earlier.Owner); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 20 {
 		key := fmt.Sprint("k", i)
-		must(bucket(t, s, 0).Put(within(t), key, []byte(key), time.Hour))(t)
-		must(journal(t, s).Append(within(t), key, []byte(key), 0))(t)
-		if err := queue(t, s, time.Minute).AddAt(within(t), "later", key, nil, time.Now().Add(time.Hour)); err != nil {
+		testkit.Must(bucket(t, s, 0).Put(testkit.Within(t), key, []byte(key), time.Hour))(t)
+		testkit.Must(journal(t, s).Append(testkit.Within(t), key, []byte(key), 0))(t)
+		if err := queue(t, s, time.Minute).AddAt(testkit.Within(t), "later", key, nil, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		keep(t, bodies(t, s), bodyOf(s, key, "a", key))
@@ -53,14 +53,14 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 		}
 		for _, want := range []int{1, 0} { // the second time it was closed
 			var log testkit.LogBuffer
-			s, err := teststore.Open(within(t), teststore.In(killed), store.DefaultConfig(), log.Logger(slog.LevelInfo))
+			s, err := teststore.Open(testkit.Within(t), teststore.In(killed), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 			if err != nil {
 				t.Fatal(err)
 			}
 			journal(t, s)
 			queue(t, s, time.Minute)
 			bodies(t, s)
-			if n := len(must(bucket(t, s, 0).List(within(t), ">", 0, 100))(t)); n != 20 {
+			if n := len(testkit.Must(bucket(t, s, 0).List(testkit.Within(t), ">", 0, 100))(t)); n != 20 {
 				t.Errorf("%d records of 20 are left", n)
 			}
 			if err := s.Close(); err != nil {
@@ -79,10 +79,10 @@ func TestTheStartAfterAKillReadsAsNormal(t *testing.T) {
 // tearLastRecords appends most of its first record to the newest block of each stream.
 func tearLastRecords(t *testing.T, dir string) (files int) {
 	t.Helper()
-	for _, stream := range must(fs.Glob(os.DirFS(dir), "engine/jetstream/*/streams/*/msgs"))(t) {
-		blocks := must(fs.Glob(os.DirFS(dir), stream+"/*.blk"))(t)
+	for _, stream := range testkit.Must(fs.Glob(os.DirFS(dir), "engine/jetstream/*/streams/*/msgs"))(t) {
+		blocks := testkit.Must(fs.Glob(os.DirFS(dir), stream+"/*.blk"))(t)
 		path := filepath.Join(dir, slices.Max(blocks))
-		content := must(os.ReadFile(path))(t)
+		content := testkit.Must(os.ReadFile(path))(t)
 		if len(content) == 0 {
 			continue
 		}
@@ -102,7 +102,7 @@ func TestClosedWhileUnusable(t *testing.T) {
 	dir := t.TempDir()
 	engine, elsewhere := filepath.Join(dir, "engine"), filepath.Join(dir, "elsewhere")
 	s, shut := open(t, config(dir))
-	must(bucket(t, s, 0).Put(within(t), "a", nil, 0))(t)
+	testkit.Must(bucket(t, s, 0).Put(testkit.Within(t), "a", nil, 0))(t)
 	if err := os.Rename(engine, elsewhere); err != nil {
 		t.Fatal(err)
 	}
@@ -113,11 +113,11 @@ func TestClosedWhileUnusable(t *testing.T) {
 	}
 	for _, want := range []int{1, 0} { // the second time it was closed in good order
 		var log testkit.LogBuffer
-		s, err := teststore.Open(within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
+		s, err := teststore.Open(testkit.Within(t), teststore.In(dir), store.DefaultConfig(), log.Logger(slog.LevelInfo))
 		if err != nil {
 			t.Fatal(err)
 		}
-		must(bucket(t, s, 0).Get(within(t), "a"))(t)
+		testkit.Must(bucket(t, s, 0).Get(testkit.Within(t), "a"))(t)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}

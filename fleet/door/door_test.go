@@ -129,17 +129,17 @@ func (l *lab) start() *replica {
 	l.made++
 	cfg := cluster.DefaultConfig()
 	cfg.URL, cfg.Replicas = l.servers.URL(), 1
-	c, err := cluster.Open(within(t), cfg, log)
+	c, err := cluster.Open(testkit.Within(t), cfg, log)
 	testkit.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
-	s, err := store.Open(within(t), store.DefaultConfig(), store.Options{Connection: c, Key: l.key, Log: log, Prefix: cfg.Prefix, Replicas: 1, Shared: true})
+	s, err := store.Open(testkit.Within(t), store.DefaultConfig(), store.Options{Connection: c, Key: l.key, Log: log, Prefix: cfg.Prefix, Replicas: 1, Shared: true})
 	testkit.NoError(t, err)
 	t.Cleanup(s.Close)
 	sessionID := func(v *session.Variant) string { return session.ID(s, v) }
-	answers, err := finals.Open(within(t), s)
+	answers, err := finals.Open(testkit.Within(t), s)
 	testkit.NoError(t, err)
 	id := fmt.Sprintf("r%d", l.made)
-	f, err := fleet.Open(within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
+	f, err := fleet.Open(testkit.Within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
 	unkept, requests, subscribers := &cache.Unkept{}, &requests{}, &subscribers{made: &l.subscribed}
 	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
@@ -170,8 +170,8 @@ func (l *lab) start() *replica {
 	d.Open(statuses)
 	testkit.NoError(t, f.Start(nobody{}))
 	t.Cleanup(func() {
-		f.HandOver(within(t))
-		f.Close(within(t))
+		f.HandOver(testkit.Within(t))
+		f.Close(testkit.Within(t))
 	})
 	return &replica{f, d, statuses, answers, c, requests, subscribers, sessionID}
 }
@@ -243,12 +243,6 @@ type nobody struct{}
 func (nobody) Begin([]fleet.Slot) {}
 func (nobody) End([]int)          {}
 
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func (l *lab) startAll(n int) (replicas []*replica) {
 	for range n {
 		replicas = append(replicas, l.start())
@@ -294,7 +288,7 @@ func TestOnePollInTheFleet(t *testing.T) {
 	for range 24 {
 		clients.Go(func() {
 			for time.Now().Before(end) {
-				result, err := replicas[rand.IntN(len(replicas))].statuses.Get(within(t), l.variant("one"))
+				result, err := replicas[rand.IntN(len(replicas))].statuses.Get(testkit.Within(t), l.variant("one"))
 				if err != nil || result.State != session.Pending {
 					t.Errorf("Get = %v, %v", result.Observation, err)
 					return
@@ -320,12 +314,12 @@ func TestFinalAnswerIsEverybodys(t *testing.T) {
 	l.answer = func(string) any { return said(session.Succeeded, document) }
 	v := l.held(replicas[0])
 	for _, r := range []*replica{replicas[1], replicas[0], replicas[1]} {
-		result, err := r.statuses.Get(within(t), v)
+		result, err := r.statuses.Get(testkit.Within(t), v)
 		if err != nil || result.State != session.Succeeded || !bytes.Equal(result.Body, []byte(document)) {
 			t.Fatalf("Get = %v", err)
 		}
 	}
-	stored, err := replicas[1].finals.Load(within(t), v)
+	stored, err := replicas[1].finals.Load(testkit.Within(t), v)
 	if err != nil || len(stored) != 1 {
 		t.Errorf("Load = %d, %v", len(stored), err)
 	}
@@ -345,7 +339,7 @@ func TestFailuresAreTold(t *testing.T) {
 	l.answer = func(string) any {
 		return &upstream.Failure{Reason: upstream.SlowDown, RetryAfter: 7 * time.Second, Answer: &session.Content{Status: http.StatusTooManyRequests, Body: []byte("slowly")}}
 	}
-	_, err := replicas[1].statuses.Get(within(t), v)
+	_, err := replicas[1].statuses.Get(testkit.Within(t), v)
 	failure, ok := errors.AsType[*upstream.Failure](err)
 	if !ok || failure.Reason != upstream.SlowDown || failure.RetryAfter != 7*time.Second || failure.Answer == nil || string(failure.Answer.Body) != "slowly" {
 		t.Errorf("Get = %v", err)
@@ -353,11 +347,11 @@ func TestFailuresAreTold(t *testing.T) {
 	// The last pending answer of the one is the other's, too.
 	w := l.held(replicas[0])
 	l.answer = func(string) any { return said(session.Pending, "waiting") }
-	first, err := replicas[0].statuses.Get(within(t), w)
+	first, err := replicas[0].statuses.Get(testkit.Within(t), w)
 	testkit.NoError(t, err)
 	l.answer = func(string) any { return errors.New("down") }
 	testkit.Eventually(t, "its window is over", func() bool { return first.Age(time.Now()) > time.Second })
-	if result, err := replicas[1].statuses.Get(within(t), w); err != nil || result.How != cache.Stale || string(result.Body) != "waiting" {
+	if result, err := replicas[1].statuses.Get(testkit.Within(t), w); err != nil || result.How != cache.Stale || string(result.Body) != "waiting" {
 		t.Errorf("Get = %v, %v", result.How, err)
 	}
 }
@@ -368,7 +362,7 @@ func TestOriginsAreLearned(t *testing.T) {
 	l := newLab(t)
 	replicas := l.startAll(2)
 	v := l.held(replicas[0])
-	if _, err := replicas[1].statuses.GetFor(within(t), v, "https://a.example"); err != nil {
+	if _, err := replicas[1].statuses.GetFor(testkit.Within(t), v, "https://a.example"); err != nil {
 		t.Fatal(err)
 	}
 	if fields, known := replicas[1].statuses.CORS(v, "https://a.example"); !known || len(fields) != 1 || string(fields[0].Value) != "https://a.example" {
@@ -386,7 +380,7 @@ func TestHeldRequestsAreToldOf(t *testing.T) {
 	replicas[0].held.set(false, 400*time.Millisecond)
 	for _, held := range []bool{false, true} {
 		replicas[1].held.set(held, 0)
-		result, err := replicas[1].statuses.Renew(within(t), v)
+		result, err := replicas[1].statuses.Renew(testkit.Within(t), v)
 		if err != nil || result.TTL > 400*time.Millisecond {
 			t.Errorf("Renew = %v, %v; want what is fresh for 400 ms at most", result.TTL, err)
 		}
@@ -431,7 +425,7 @@ func TestCutOff(t *testing.T) {
 	l.servers.Servers[0].Kill()
 	testkit.Eventually(t, "the store is missed", func() bool { return replicas[1].cluster.Err() != nil })
 	l.answer = func(string) any { return said(session.Succeeded, "signed") }
-	if result, err := replicas[1].statuses.Get(within(t), v); err != nil || string(result.Body) != "signed" {
+	if result, err := replicas[1].statuses.Get(testkit.Within(t), v); err != nil || string(result.Body) != "signed" {
 		t.Fatalf("Get = %v", err)
 	}
 	l.answer = func(string) any { return said(session.NotFound, "gone") } // it was the only delivery
@@ -441,7 +435,7 @@ func TestCutOff(t *testing.T) {
 		return ok && string(result.Body) == "signed"
 	})
 	testkit.Eventually(t, "it is stored", func() bool {
-		stored, err := replicas[0].finals.Load(within(t), v)
+		stored, err := replicas[0].finals.Load(testkit.Within(t), v)
 		return err == nil && len(stored) == 1
 	})
 }
@@ -486,13 +480,13 @@ func TestHandOverWithAPollUnderWay(t *testing.T) {
 			return said(session.NotFound, "gone")
 		}
 	}
-	if _, err := replicas[0].statuses.Get(within(t), pending); err != nil {
+	if _, err := replicas[0].statuses.Get(testkit.Within(t), pending); err != nil {
 		t.Fatal(err)
 	}
 	var clients sync.WaitGroup
 	get := func(r *replica) {
 		clients.Go(func() {
-			if result, err := r.statuses.Get(within(t), v); err != nil || string(result.Body) != "signed" {
+			if result, err := r.statuses.Get(testkit.Within(t), v); err != nil || string(result.Body) != "signed" {
 				t.Errorf("Get = %v, %v", result.Observation, err)
 			}
 		})
@@ -500,10 +494,10 @@ func TestHandOverWithAPollUnderWay(t *testing.T) {
 	get(replicas[0])
 	testkit.Eventually(t, "the upstream is asked", func() bool { return len(asked) == 1 })
 	get(replicas[1])
-	testkit.NoError(t, replicas[0].HandOver(within(t)))
+	testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
 	testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(replicas[1].id(v)) })
 	get(replicas[1])
-	if result, err := replicas[1].statuses.Get(within(t), pending); err != nil || string(result.Body) != "waiting" {
+	if result, err := replicas[1].statuses.Get(testkit.Within(t), pending); err != nil || string(result.Body) != "waiting" {
 		t.Errorf("Get = %v, %v", result.Observation, err)
 	}
 	since, _ := replicas[1].Since(replicas[1].id(v))
@@ -533,13 +527,13 @@ func TestHandedOverTwiceWithAPollUnderWay(t *testing.T) {
 	var clients sync.WaitGroup
 	get := func(r *replica) {
 		clients.Go(func() {
-			if result, err := r.statuses.Get(within(t), v); err != nil || string(result.Body) != "signed" {
+			if result, err := r.statuses.Get(testkit.Within(t), v); err != nil || string(result.Body) != "signed" {
 				t.Errorf("Get = %v, %v", result.Observation, err)
 			}
 		})
 	}
 	handOver := func(from *replica, to ...*replica) (holder *replica) {
-		testkit.NoError(t, from.HandOver(within(t)))
+		testkit.NoError(t, from.HandOver(testkit.Within(t)))
 		testkit.Eventually(t, "another one looks after the session", func() bool {
 			i := slices.IndexFunc(to, func(r *replica) bool { return r.Holds(r.id(v)) })
 			if i >= 0 {
@@ -572,7 +566,7 @@ func TestStoreIsLookedAtOnce(t *testing.T) {
 	l := newLab(t)
 	replicas := l.startAll(2)
 	v := l.held(replicas[0])
-	testkit.NoError(t, replicas[0].HandOver(within(t)))
+	testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
 	testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(replicas[1].id(v)) })
 	polls := func() int {
 		l.mu.Lock()
@@ -580,7 +574,7 @@ func TestStoreIsLookedAtOnce(t *testing.T) {
 		return l.polls[v.Token]
 	}
 	testkit.Eventually(t, "it is polled some more times", func() bool {
-		if result, err := replicas[1].statuses.Get(within(t), v); err != nil || result.State != session.Pending {
+		if result, err := replicas[1].statuses.Get(testkit.Within(t), v); err != nil || result.State != session.Pending {
 			t.Fatalf("Get = %v, %v", result.Observation, err)
 		}
 		return polls() == 4
@@ -602,22 +596,22 @@ func TestUnkeptElsewhere(t *testing.T) {
 	document := strings.Repeat("0123456789abcdef", 1<<17)
 	l.answer = func(string) any { return said(session.Succeeded, document) }
 	l.setFull(true)
-	result, err := replicas[0].statuses.Get(within(t), v)
+	result, err := replicas[0].statuses.Get(testkit.Within(t), v)
 	testkit.NoError(t, err)
 	for _, r := range replicas[1:] {
-		if o, err := r.door.UnkeptElsewhere(within(t), id, result.At); err != nil || string(o.Body) != document || o.Status != 200 {
+		if o, err := r.door.UnkeptElsewhere(testkit.Within(t), id, result.At); err != nil || string(o.Body) != document || o.Status != 200 {
 			t.Errorf("UnkeptElsewhere = %v", err)
 		}
 	}
-	if _, err := replicas[1].door.UnkeptElsewhere(within(t), "ses_other", result.At); !errors.Is(err, store.ErrNotFound) {
+	if _, err := replicas[1].door.UnkeptElsewhere(testkit.Within(t), "ses_other", result.At); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("of another session: %v", err)
 	}
 	l.setFull(false)
 	testkit.Eventually(t, "it is stored", func() bool {
-		_, err := replicas[1].door.UnkeptElsewhere(within(t), id, result.At)
+		_, err := replicas[1].door.UnkeptElsewhere(testkit.Within(t), id, result.At)
 		return errors.Is(err, store.ErrNotFound)
 	})
-	if stored, err := replicas[1].finals.Load(within(t), v); err != nil || len(stored) != 1 {
+	if stored, err := replicas[1].finals.Load(testkit.Within(t), v); err != nil || len(stored) != 1 {
 		t.Errorf("Load = %d, %v", len(stored), err)
 	}
 }
@@ -633,7 +627,7 @@ func TestManyLargeAnswers(t *testing.T) {
 	for range 8 {
 		v := l.held(replicas[0])
 		variants = append(variants, v)
-		if _, err := replicas[0].statuses.Get(within(t), v); err != nil {
+		if _, err := replicas[0].statuses.Get(testkit.Within(t), v); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -641,7 +635,7 @@ func TestManyLargeAnswers(t *testing.T) {
 	var clients sync.WaitGroup
 	for _, v := range variants {
 		clients.Go(func() {
-			result, err := replicas[1].statuses.Get(within(t), v)
+			result, err := replicas[1].statuses.Get(testkit.Within(t), v)
 			if err != nil || result.State != session.Succeeded || string(result.Body) != v.Token+document {
 				t.Errorf("Get = %v", err)
 			}

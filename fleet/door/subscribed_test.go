@@ -46,13 +46,13 @@ func TestSubscriptionIsHeardOfInTime(t *testing.T) {
 		want := []string{"pending, wanted"}
 		if before {
 			want = []string{"pending", "pending, wanted"}
-			_, err := replicas[1].statuses.Get(within(t), v)
+			_, err := replicas[1].statuses.Get(testkit.Within(t), v)
 			testkit.NoError(t, err)
 		}
 		l.subscribed.Store(true)
 		replicas[1].subscribers.hear()
 		for range 2 {
-			result, err := replicas[1].statuses.Get(within(t), v)
+			result, err := replicas[1].statuses.Get(testkit.Within(t), v)
 			if err != nil || result.State != session.Pending {
 				t.Errorf("Get = %v, %v", result.Observation, err)
 			}
@@ -75,7 +75,7 @@ func TestSubscriptionIsHeardOfByTheFirstPoll(t *testing.T) {
 		l.forgetSubscribers(replicas)
 		l.subscribed.Store(true)
 		v := l.held(replicas[0])
-		_, err := asked.statuses.Get(within(t), v)
+		_, err := asked.statuses.Get(testkit.Within(t), v)
 		testkit.NoError(t, err)
 		l.mu.Lock()
 		if got := l.observed[v.Token]; !slices.Equal(got, []string{"pending, wanted"}) {

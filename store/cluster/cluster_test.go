@@ -17,12 +17,6 @@ import (
 	"pollbridge/store/cluster"
 )
 
-func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), testkit.Timeout)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 func configOf(c *natscluster.Cluster) cluster.Config {
 	cfg := cluster.DefaultConfig()
 	cfg.URL, cfg.Replicas = c.URL(), len(c.Servers)
@@ -36,7 +30,7 @@ func TestManyComeAtOnce(t *testing.T) {
 	var coming sync.WaitGroup
 	for range 6 {
 		coming.Go(func() {
-			c, err := cluster.Open(within(t), configOf(servers), slog.New(slog.DiscardHandler))
+			c, err := cluster.Open(testkit.Within(t), configOf(servers), slog.New(slog.DiscardHandler))
 			if err != nil {
 				t.Errorf("Open = %v", err)
 				return
@@ -140,7 +134,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 				asked <- struct{}{}
 				return more
 			})
-			ctx, cancel := context.WithCancel(within(t))
+			ctx, cancel := context.WithCancel(testkit.Within(t))
 			var opening sync.WaitGroup
 			defer opening.Wait()
 			defer cancel()
@@ -160,7 +154,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 func TestServerThatIsTooOld(t *testing.T) {
 	t.Parallel()
 	cfg := fakeServer(t, "2.11.9", func(string) bool { return true })
-	_, err := cluster.Open(within(t), cfg, slog.New(slog.DiscardHandler))
+	_, err := cluster.Open(testkit.Within(t), cfg, slog.New(slog.DiscardHandler))
 	if err == nil || !strings.Contains(err.Error(), "2.11.9") || !strings.Contains(err.Error(), "2.12.0 or later") {
 		t.Errorf("Open = %v", err)
 	}
@@ -172,7 +166,7 @@ func TestServerThatIsParted(t *testing.T) {
 	network := natscluster.NewRelays(t)
 	servers := natscluster.Start(t, 3, network.Settings())
 	cfg := configOf(servers)
-	c, err := cluster.Open(within(t), cfg, slog.New(slog.DiscardHandler))
+	c, err := cluster.Open(testkit.Within(t), cfg, slog.New(slog.DiscardHandler))
 	testkit.NoError(t, err)
 	defer c.Close()
 	before := c.Conn().ConnectedServerName()

@@ -25,19 +25,19 @@ func TestServersThatLag(t *testing.T) {
 	cfg.URL = "nats://" + servers.Servers[0].Addr // that one is not stopped
 	a, b := openStore(t, cfg), openStore(t, cfg)
 	things := store.BucketConfig{Name: "things"}
-	ofA, ofB := must(a.Bucket(within(t), things))(t), must(b.Bucket(within(t), things))(t)
-	stream := must(must(jetstream.New(servers.Connect(t, 0)))(t).Stream(within(t), "pollbridge_TABLE_things"))(t)
+	ofA, ofB := testkit.Must(a.Bucket(testkit.Within(t), things))(t), testkit.Must(b.Bucket(testkit.Within(t), things))(t)
+	stream := testkit.Must(testkit.Must(jetstream.New(servers.Connect(t, 0)))(t).Stream(testkit.Within(t), "pollbridge_TABLE_things"))(t)
 	const rounds, each = 12, 400
 	for round := range rounds {
 		lags := servers.Servers[1]
-		if must(stream.Info(within(t)))(t).Cluster.Leader == "n1" {
+		if testkit.Must(stream.Info(testkit.Within(t)))(t).Cluster.Leader == "n1" {
 			lags = servers.Servers[2]
 		}
 		lags.Signal(syscall.SIGSTOP)
 		var writing sync.WaitGroup
 		for i := range each {
 			writing.Go(func() {
-				if _, err := ofA.Put(within(t), fmt.Sprintf("%d.%d", round, i), make([]byte, 4<<10), 0); err != nil {
+				if _, err := ofA.Put(testkit.Within(t), fmt.Sprintf("%d.%d", round, i), make([]byte, 4<<10), 0); err != nil {
 					t.Error(err)
 				}
 			})
@@ -53,7 +53,7 @@ func TestServersThatLag(t *testing.T) {
 		}
 		match, how := fmt.Sprint(round, ".*"), "Each"
 		if round%2 == 0 {
-			testkit.NoError(t, ofB.Each(within(t), func(rows []store.Record) {
+			testkit.NoError(t, ofB.Each(testkit.Within(t), func(rows []store.Record) {
 				for _, row := range rows {
 					find(row.Key)
 				}
@@ -61,7 +61,7 @@ func TestServersThatLag(t *testing.T) {
 		} else {
 			how = "Watch"
 			ctx, stop := context.WithCancel(t.Context())
-			must(ofB.Watch(ctx, match, func(c store.Change) { find(c.Key) }))(t)
+			testkit.Must(ofB.Watch(ctx, match, func(c store.Change) { find(c.Key) }))(t)
 			stop()
 		}
 		mu.Lock()

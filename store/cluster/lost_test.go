@@ -23,12 +23,12 @@ func TestRequestThatIsLost(t *testing.T) {
 	way := newLossyWay(t, servers.Servers[0].Addr, "$JS.API.CONSUMER.MSG.NEXT.pollbridge_TABLE_things.")
 	cfg := configOf(servers)
 	cfg.URL = "nats://" + way.addr
-	things := must(openStore(t, cfg).Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
-	must(things.Put(within(t), "a", []byte("b"), 0))(t)
+	things := testkit.Must(openStore(t, cfg).Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t)
+	testkit.Must(things.Put(testkit.Within(t), "a", []byte("b"), 0))(t)
 
 	way.losing.Store(true)
 	found := 0
-	testkit.NoError(t, things.Each(within(t), func(some []store.Record) { found += len(some) }))
+	testkit.NoError(t, things.Each(testkit.Within(t), func(some []store.Record) { found += len(some) }))
 	if found != 1 || way.losing.Load() {
 		t.Errorf("Each finds %d records, a request was lost: %v; want 1, true", found, !way.losing.Load())
 	}
@@ -37,7 +37,7 @@ func TestRequestThatIsLost(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	told := 0
-	must(things.Watch(ctx, ">", func(store.Change) { told++ }))(t)
+	testkit.Must(things.Watch(ctx, ">", func(store.Change) { told++ }))(t)
 	if told != 1 || way.losing.Load() {
 		t.Errorf("Watch told of %d records, a request was lost: %v; want 1, true", told, !way.losing.Load())
 	}

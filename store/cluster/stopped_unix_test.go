@@ -17,7 +17,7 @@ import (
 func TestClusterThatFails(t *testing.T) {
 	t.Parallel()
 	servers := natscluster.Start(t, 3, natscluster.Settings{})
-	c, err := cluster.Open(within(t), configOf(servers), slog.New(slog.DiscardHandler))
+	c, err := cluster.Open(testkit.Within(t), configOf(servers), slog.New(slog.DiscardHandler))
 	testkit.NoError(t, err)
 	defer c.Close()
 	works := func() bool { return c.Err() == nil }

@@ -24,12 +24,12 @@ import (
 func openStore(t *testing.T, cfg cluster.Config) *store.Store {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	c, err := cluster.Open(within(t), cfg, log)
+	c, err := cluster.Open(testkit.Within(t), cfg, log)
 	testkit.NoError(t, err)
 	t.Cleanup(func() { c.Close() })
 	key, err := store.LoadKey(store.DefaultConfig(), keyDir(t), true)
 	testkit.NoError(t, err)
-	s, err := store.Open(within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true})
+	s, err := store.Open(testkit.Within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true})
 	testkit.NoError(t, err)
 	t.Cleanup(s.Close)
 	return s
@@ -45,21 +45,13 @@ func keyDir(t *testing.T) string {
 	return dir.(string)
 }
 
-func must[T any](value T, err error) func(*testing.T) T {
-	return func(t *testing.T) T {
-		t.Helper()
-		testkit.NoError(t, err)
-		return value
-	}
-}
-
 // TestBeginsBesideTheServers: who comes while the servers begin, and do not know of each other yet, waits.
 func TestBeginsBesideTheServers(t *testing.T) {
 	t.Parallel()
 	servers := natscluster.Start(t, 3, natscluster.Settings{Begun: true})
 	s := openStore(t, configOf(servers))
-	must(s.Bucket(within(t), store.BucketConfig{Name: "things"}))(t)
-	must(finals.Open(within(t), s))(t)
+	testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "things"}))(t)
+	testkit.Must(finals.Open(testkit.Within(t), s))(t)
 }
 
 // TestTwoStoresOfOneCluster: what one writes, the other has.
@@ -70,43 +62,43 @@ func TestTwoStoresOfOneCluster(t *testing.T) {
 
 	t.Run("bucket", func(t *testing.T) {
 		cfg := store.BucketConfig{Name: "things"}
-		ofA, ofB := must(a.Bucket(within(t), cfg))(t), must(b.Bucket(within(t), cfg))(t)
+		ofA, ofB := testkit.Must(a.Bucket(testkit.Within(t), cfg))(t), testkit.Must(b.Bucket(testkit.Within(t), cfg))(t)
 		changes := make(chan store.Change, 10)
-		watching := must(ofB.Watch(t.Context(), ">", func(c store.Change) { changes <- c }))(t)
-		revision := must(ofA.Create(within(t), "a", []byte("1"), 0))(t)
+		watching := testkit.Must(ofB.Watch(t.Context(), ">", func(c store.Change) { changes <- c }))(t)
+		revision := testkit.Must(ofA.Create(testkit.Within(t), "a", []byte("1"), 0))(t)
 		if heard := testkit.Receive(t, "the other store hears of it", changes); heard.Key != "a" || string(heard.Value) != "1" {
 			t.Errorf("heard of %v", heard)
 		}
-		must(ofA.Put(within(t), "b", nil, 0))(t)
-		if testkit.NoError(t, watching.Current(within(t))); len(changes) != 1 {
+		testkit.Must(ofA.Put(testkit.Within(t), "b", nil, 0))(t)
+		if testkit.NoError(t, watching.Current(testkit.Within(t))); len(changes) != 1 {
 			t.Error("what counts as current was not told of")
 		}
-		if _, err := ofB.Create(within(t), "a", nil, 0); !errors.Is(err, store.ErrConflict) {
+		if _, err := ofB.Create(testkit.Within(t), "a", nil, 0); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("Create of what is there = %v", err)
 		}
-		must(ofB.Update(within(t), "a", []byte("2"), revision, 0))(t)
-		if _, err := ofA.Update(within(t), "a", []byte("3"), revision, 0); !errors.Is(err, store.ErrConflict) {
+		testkit.Must(ofB.Update(testkit.Within(t), "a", []byte("2"), revision, 0))(t)
+		if _, err := ofA.Update(testkit.Within(t), "a", []byte("3"), revision, 0); !errors.Is(err, store.ErrConflict) {
 			t.Errorf("Update of what has changed = %v", err)
 		}
 	})
 	t.Run("journal", func(t *testing.T) {
 		cfg := store.JournalConfig{Name: "happenings", MaxAge: time.Hour}
-		ofA, ofB := must(a.Journal(within(t), cfg))(t), must(b.Journal(within(t), cfg))(t)
+		ofA, ofB := testkit.Must(a.Journal(testkit.Within(t), cfg))(t), testkit.Must(b.Journal(testkit.Within(t), cfg))(t)
 		go ofA.Append(context.WithoutCancel(t.Context()), "x", []byte("1"), 0)
-		if entries := must(ofB.After(within(t), 0, 10))(t); len(entries) != 1 || entries[0].Key != "x" || string(entries[0].Value) != "1" {
+		if entries := testkit.Must(ofB.After(testkit.Within(t), 0, 10))(t); len(entries) != 1 || entries[0].Key != "x" || string(entries[0].Value) != "1" {
 			t.Errorf("After = %v", entries)
 		}
 	})
 	t.Run("finals", func(t *testing.T) {
-		ofA, ofB := must(finals.Open(within(t), a))(t), must(finals.Open(within(t), b))(t)
+		ofA, ofB := testkit.Must(finals.Open(testkit.Within(t), a))(t), testkit.Must(finals.Open(testkit.Within(t), b))(t)
 		endpoints, _ := session.Dialect("marksign")
-		table := must(session.NewTable(endpoints))(t)
+		table := testkit.Must(session.NewTable(endpoints))(t)
 		for i, size := range []int{10, 100 << 10, 3 << 20} {
-			v := must(table.Variant("smartid-sign", strings.Repeat("t", i+1), "sesame", "en"))(t)
+			v := testkit.Must(table.Variant("smartid-sign", strings.Repeat("t", i+1), "sesame", "en"))(t)
 			o := &session.Observation{At: time.Now(), Answer: session.Answer{State: session.Succeeded}, Content: &session.Content{Status: 200, Body: bytes.Repeat([]byte{'x'}, size)}}
-			testkit.NoError(t, ofA.Keep(within(t), v, o))
+			testkit.NoError(t, ofA.Keep(testkit.Within(t), v, o))
 			testkit.Eventually(t, "the other store has the answer", func() bool {
-				found := must(ofB.Load(within(t), v))(t)
+				found := testkit.Must(ofB.Load(testkit.Within(t), v))(t)
 				return len(found) == 1 && bytes.Equal(found[0].Body, o.Body)
 			})
 		}
@@ -118,12 +110,12 @@ func TestAsking(t *testing.T) {
 	t.Parallel()
 	servers := natscluster.Start(t, 1, natscluster.Settings{})
 	a, b := openStore(t, configOf(servers)), openStore(t, configOf(servers))
-	if _, err := a.Ask(within(t), "x.1", nil); !errors.Is(err, store.ErrNobody) {
+	if _, err := a.Ask(testkit.Within(t), "x.1", nil); !errors.Is(err, store.ErrNobody) {
 		t.Errorf("Ask where nobody answers = %v", err)
 	}
 	large := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
 	going := make(chan struct{})
-	answering := must(b.Answer("x.*", func(ctx context.Context, subject string, question []byte) []byte {
+	answering := testkit.Must(b.Answer("x.*", func(ctx context.Context, subject string, question []byte) []byte {
 		switch subject {
 		case "x.large":
 			return large
@@ -136,15 +128,15 @@ func TestAsking(t *testing.T) {
 		return append([]byte(subject+" "), question...)
 	}))(t)
 	// Its answers come once the server knows of it.
-	testkit.Eventually(t, "it answers", func() bool { _, err := a.Ask(within(t), "x.1", nil); return err == nil })
-	if answer := must(a.Ask(within(t), "x.1", []byte("?")))(t); string(answer) != "x.1 ?" {
+	testkit.Eventually(t, "it answers", func() bool { _, err := a.Ask(testkit.Within(t), "x.1", nil); return err == nil })
+	if answer := testkit.Must(a.Ask(testkit.Within(t), "x.1", []byte("?")))(t); string(answer) != "x.1 ?" {
 		t.Errorf("Ask = %q", answer)
 	}
-	if answer := must(a.Ask(within(t), "x.large", nil))(t); !bytes.Equal(answer, large) {
+	if answer := testkit.Must(a.Ask(testkit.Within(t), "x.large", nil))(t); !bytes.Equal(answer, large) {
 		t.Errorf("Ask = %d bytes", len(answer))
 	}
 	time.AfterFunc(2500*time.Millisecond, func() { close(going) }) // longer than one may be silent
-	if answer := must(a.Ask(within(t), "x.slow", []byte("?")))(t); string(answer) != "x.slow ?" {
+	if answer := testkit.Must(a.Ask(testkit.Within(t), "x.slow", []byte("?")))(t); string(answer) != "x.slow ?" {
 		t.Errorf("Ask = %q", answer)
 	}
 	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -155,13 +147,13 @@ func TestAsking(t *testing.T) {
 	}
 	answering.Stop()
 	testkit.Eventually(t, "nobody answers any more", func() bool {
-		_, err := a.Ask(within(t), "x.1", nil)
+		_, err := a.Ask(testkit.Within(t), "x.1", nil)
 		return errors.Is(err, store.ErrNobody)
 	})
 	// One that was stopped with SIGSTOP is there, and says nothing.
-	must(servers.Connect(t, 0).Subscribe("pollbridge.ask.y", func(*nats.Msg) {}))(t)
+	testkit.Must(servers.Connect(t, 0).Subscribe("pollbridge.ask.y", func(*nats.Msg) {}))(t)
 	testkit.Eventually(t, "one is there who says nothing", func() bool {
-		_, err := a.Ask(within(t), "y", nil)
+		_, err := a.Ask(testkit.Within(t), "y", nil)
 		return errors.Is(err, store.ErrSilent)
 	})
 }

@@ -18,12 +18,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // open opens an engine that is closed with the test, at the latest.
 func open(t testing.TB, dir string) (e *engine.Engine, shut func()) {
 	t.Helper()
@@ -32,7 +26,7 @@ func open(t testing.TB, dir string) (e *engine.Engine, shut func()) {
 
 func openLogged(t testing.TB, dir string, log *testkit.LogBuffer) (e *engine.Engine, shut func()) {
 	t.Helper()
-	e, err := engine.Open(within(t), engine.Config{Dir: dir, Sync: engine.SyncInterval}, engine.Options{Log: log.Logger(slog.LevelInfo)})
+	e, err := engine.Open(testkit.Within(t), engine.Config{Dir: dir, Sync: engine.SyncInterval}, engine.Options{Log: log.Logger(slog.LevelInfo)})
 	testkit.NoError(t, err)
 	closed := false
 	shut = func() {
@@ -50,7 +44,7 @@ func stream(t testing.TB, e *engine.Engine, name string) (jetstream.JetStream, j
 	t.Helper()
 	js, err := jetstream.New(e.Conn())
 	testkit.NoError(t, err)
-	made, err := js.CreateOrUpdateStream(within(t), jetstream.StreamConfig{Name: name, Subjects: []string{name + ".>"}})
+	made, err := js.CreateOrUpdateStream(testkit.Within(t), jetstream.StreamConfig{Name: name, Subjects: []string{name + ".>"}})
 	testkit.NoError(t, err)
 	return js, made
 }
@@ -81,7 +75,7 @@ func TestPrepareComesFirst(t *testing.T) {
 		empty bool
 		err   error
 	}{{true, refusal}, {true, nil}, {false, nil}} {
-		e, err := engine.Open(within(t), engine.Config{Dir: dir, Sync: engine.SyncInterval}, engine.Options{
+		e, err := engine.Open(testkit.Within(t), engine.Config{Dir: dir, Sync: engine.SyncInterval}, engine.Options{
 			Log: slog.New(slog.DiscardHandler),
 			Prepare: func(at string, empty bool) error {
 				if at != dir || empty != test.empty {
@@ -106,7 +100,7 @@ func TestReportedFailureIsOvercome(t *testing.T) {
 	dir := t.TempDir()
 	e, shut := open(t, dir)
 	js, _ := stream(t, e, "THINGS")
-	_, err := js.Publish(within(t), "THINGS.a", []byte("1"))
+	_, err := js.Publish(testkit.Within(t), "THINGS.a", []byte("1"))
 	testkit.NoError(t, err)
 	usable, up := e.Usable(), e.Up()
 	e.Report(os.ErrDeadlineExceeded)
@@ -118,7 +112,7 @@ func TestReportedFailureIsOvercome(t *testing.T) {
 		t.Errorf("the server was up until %v, and is: %v; want it started anew", up.Err(), e.Up().Err())
 	}
 	_, things := stream(t, e, "THINGS")
-	m, err := things.GetLastMsgForSubject(within(t), "THINGS.a")
+	m, err := things.GetLastMsgForSubject(testkit.Within(t), "THINGS.a")
 	testkit.NoError(t, err)
 	if string(m.Data) != "1" {
 		t.Errorf("the stream has %q; want 1", m.Data)
@@ -135,7 +129,7 @@ func TestLostStreamIsTold(t *testing.T) {
 	dir := t.TempDir()
 	e, shut := open(t, dir)
 	js, _ := stream(t, e, "THINGS")
-	_, err := js.Publish(within(t), "THINGS.a", []byte("1"))
+	_, err := js.Publish(testkit.Within(t), "THINGS.a", []byte("1"))
 	testkit.NoError(t, err)
 	shut()
 	lost, err := filepath.Glob(filepath.Join(dir, "engine/jetstream/*/streams/THINGS"))

@@ -24,20 +24,6 @@ import (
 	"pollbridge/store/transfer"
 )
 
-func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-func must[T any](value T, err error) func(testing.TB) T {
-	return func(t testing.TB) T {
-		t.Helper()
-		testkit.NoError(t, err)
-		return value
-	}
-}
-
 var quiet = slog.New(slog.DiscardHandler)
 
 // node opens a single node's store in a directory. keyFile may be empty.
@@ -46,12 +32,12 @@ func node(t testing.TB, dir, keyFile string, importing bool) *store.Store {
 	cfg := store.DefaultConfig()
 	cfg.EncryptionKeyFile = keyFile
 	var key store.Key
-	running := must(engine.Open(within(t), teststore.In(dir), engine.Options{Log: quiet, Prepare: func(dir string, empty bool) (err error) {
+	running := testkit.Must(engine.Open(testkit.Within(t), teststore.In(dir), engine.Options{Log: quiet, Prepare: func(dir string, empty bool) (err error) {
 		key, err = store.LoadKey(cfg, dir, empty)
 		return err
 	}}))(t)
 	t.Cleanup(func() { running.Close() })
-	s := must(store.Open(within(t), cfg, store.Options{Connection: running, Key: key, Log: quiet, Import: importing}))(t)
+	s := testkit.Must(store.Open(testkit.Within(t), cfg, store.Options{Connection: running, Key: key, Log: quiet, Import: importing}))(t)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -63,10 +49,10 @@ func shared(t testing.TB, servers *natscluster.Cluster, prefix, keyFile string, 
 	cfg.EncryptionKeyFile = keyFile
 	at := cluster.DefaultConfig()
 	at.URL, at.Prefix, at.Replicas = servers.URL(), prefix, len(servers.Servers)
-	c := must(cluster.Open(within(t), at, quiet))(t)
+	c := testkit.Must(cluster.Open(testkit.Within(t), at, quiet))(t)
 	t.Cleanup(func() { c.Close() })
-	key := must(store.LoadKey(cfg, "", false))(t)
-	s := must(store.Open(within(t), cfg, store.Options{Connection: c, Key: key, Log: quiet, Prefix: prefix, Replicas: at.Replicas, Shared: true, Import: importing}))(t)
+	key := testkit.Must(store.LoadKey(cfg, "", false))(t)
+	s := testkit.Must(store.Open(testkit.Within(t), cfg, store.Options{Connection: c, Key: key, Log: quiet, Prefix: prefix, Replicas: at.Replicas, Shared: true, Import: importing}))(t)
 	t.Cleanup(s.Close)
 	return s
 }
@@ -74,7 +60,7 @@ func shared(t testing.TB, servers *natscluster.Cluster, prefix, keyFile string, 
 func export(t testing.TB, from *store.Store) []byte {
 	t.Helper()
 	var file bytes.Buffer
-	_, err := transfer.Export(within(t), from, &file, transfer.Header{From: "here"}, func(transfer.Progress) {})
+	_, err := transfer.Export(testkit.Within(t), from, &file, transfer.Header{From: "here"}, func(transfer.Progress) {})
 	testkit.NoError(t, err)
 	return file.Bytes()
 }
@@ -83,7 +69,7 @@ func bring(t testing.TB, file []byte, to *store.Store) error {
 	t.Helper()
 	f, err := transfer.Open(bytes.NewReader(file))
 	testkit.NoError(t, err)
-	_, _, err = f.Import(within(t), to, transfer.Options{
+	_, _, err = f.Import(testkit.Within(t), to, transfer.Options{
 		Rename: func(_, key string) string { return key },
 		Unused: func(context.Context) error { return nil },
 		Tell:   func(transfer.Progress) {},
@@ -93,7 +79,7 @@ func bring(t testing.TB, file []byte, to *store.Store) error {
 
 func journal(t testing.TB, s *store.Store) *store.Journal {
 	t.Helper()
-	return must(s.Journal(within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
+	return testkit.Must(s.Journal(testkit.Within(t), store.JournalConfig{Name: "events", MaxAge: time.Hour}))(t)
 }
 
 // TestSequencesTimesAndEnds: what others refer to stays: the sequences of a journal, also where some
@@ -106,14 +92,14 @@ func TestSequencesTimesAndEnds(t *testing.T) {
 	events := journal(t, from)
 	for i := range 1200 { // the first 300 go, others here and there, and the last ones
 		subject := fmt.Sprintf("s%d", i)
-		must(events.Append(within(t), subject, []byte(subject), 0))(t)
+		testkit.Must(events.Append(testkit.Within(t), subject, []byte(subject), 0))(t)
 	}
 	for i := range 1200 {
 		if i < 300 || i >= 1150 || i%7 == 0 || i > 400 && i < 720 {
-			testkit.NoError(t, events.Erase(within(t), fmt.Sprintf("s%d", i)))
+			testkit.NoError(t, events.Erase(testkit.Within(t), fmt.Sprintf("s%d", i)))
 		}
 	}
-	following, stop := context.WithCancel(within(t))
+	following, stop := context.WithCancel(testkit.Within(t))
 	testkit.NoError(t, events.Follow(following, "fanout", func(_ context.Context, e store.Entry, done func()) error {
 		done()
 		if e.Sequence >= 800 {
@@ -121,24 +107,24 @@ func TestSequencesTimesAndEnds(t *testing.T) {
 		}
 		return nil
 	}))
-	sessions := must(from.Bucket(within(t), store.BucketConfig{Name: "sessions"}))(t)
+	sessions := testkit.Must(from.Bucket(testkit.Within(t), store.BucketConfig{Name: "sessions"}))(t)
 	for i := range 5 {
-		must(sessions.Put(within(t), fmt.Sprintf("s%d", i), []byte("old"), 0))(t)
+		testkit.Must(sessions.Put(testkit.Within(t), fmt.Sprintf("s%d", i), []byte("old"), 0))(t)
 	}
-	must(sessions.Put(within(t), "s1", []byte("new"), time.Hour))(t)
-	must(sessions.Put(within(t), "soon", nil, time.Second))(t)
-	testkit.NoError(t, sessions.Delete(within(t), "s3"))
-	deliveries := must(from.Queue(within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
-	testkit.NoError(t, deliveries.Add(within(t), "sub", "now", []byte("1")))
+	testkit.Must(sessions.Put(testkit.Within(t), "s1", []byte("new"), time.Hour))(t)
+	testkit.Must(sessions.Put(testkit.Within(t), "soon", nil, time.Second))(t)
+	testkit.NoError(t, sessions.Delete(testkit.Within(t), "s3"))
+	deliveries := testkit.Must(from.Queue(testkit.Within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
+	testkit.NoError(t, deliveries.Add(testkit.Within(t), "sub", "now", []byte("1")))
 	due := time.Now().Add(5 * time.Second)
-	testkit.NoError(t, deliveries.AddAt(within(t), "sub", "later", []byte("2"), due))
-	newest, oldest, err := events.Bounds(within(t))
+	testkit.NoError(t, deliveries.AddAt(testkit.Within(t), "sub", "later", []byte("2"), due))
+	newest, oldest, err := events.Bounds(testkit.Within(t))
 	testkit.NoError(t, err)
 	wanted := everything(t, events, sessions)
-	followed := must(events.Followed(within(t), "fanout"))(t)
+	followed := testkit.Must(events.Followed(testkit.Within(t), "fanout"))(t)
 	written := export(t, from)
 	testkit.Eventually(t, "what ends soon has ended", func() bool {
-		_, err := sessions.Get(within(t), "soon")
+		_, err := sessions.Get(testkit.Within(t), "soon")
 		return errors.Is(err, store.ErrNotFound)
 	})
 
@@ -150,25 +136,25 @@ func TestSequencesTimesAndEnds(t *testing.T) {
 	third := node(t, t.TempDir(), key, true)
 	testkit.NoError(t, bring(t, export(t, second), third))
 	for i, s := range []*store.Store{first, second, third} {
-		events, sessions := journal(t, s), must(s.Bucket(within(t), store.BucketConfig{Name: "sessions"}))(t)
+		events, sessions := journal(t, s), testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "sessions"}))(t)
 		if got := everything(t, events, sessions); got != wanted {
 			t.Errorf("store %d has\n%s\nwant\n%s", i, got, wanted)
 		}
-		if n, _, err := events.Bounds(within(t)); err != nil || n != newest {
+		if n, _, err := events.Bounds(testkit.Within(t)); err != nil || n != newest {
 			t.Errorf("the newest sequence of store %d is %d, %v; want %d", i, n, err, newest)
 		}
-		if _, o, err := events.Bounds(within(t)); err != nil || o != oldest {
+		if _, o, err := events.Bounds(testkit.Within(t)); err != nil || o != oldest {
 			t.Errorf("the oldest sequence of store %d is %d, %v; want %d", i, o, err, oldest)
 		}
-		if got, err := events.Followed(within(t), "fanout"); err != nil || got != followed {
+		if got, err := events.Followed(testkit.Within(t), "fanout"); err != nil || got != followed {
 			t.Errorf("store %d was followed up to %d, %v; want %d", i, got, err, followed)
 		}
-		if next, err := events.Append(within(t), "next", nil, 0); err != nil || next != newest+1 {
+		if next, err := events.Append(testkit.Within(t), "next", nil, 0); err != nil || next != newest+1 {
 			t.Errorf("the next entry of store %d is %d, %v; want %d", i, next, err, newest+1)
 		}
-		queue := must(s.Queue(within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
+		queue := testkit.Must(s.Queue(testkit.Within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
 		items := make(chan string, 4)
-		consumer := must(queue.Consume("sub", 4, func(i *store.Item) {
+		consumer := testkit.Must(queue.Consume("sub", 4, func(i *store.Item) {
 			if i.Name == "later" && s.Now().Before(due.Add(-time.Second)) {
 				t.Errorf("an item comes %v too early", time.Until(due))
 			}
@@ -190,7 +176,7 @@ func everything(t testing.TB, j *store.Journal, b *store.Bucket) string {
 	var all strings.Builder
 	for after := uint64(0); ; {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		entries := must(j.After(ctx, after, 1000))(t)
+		entries := testkit.Must(j.After(ctx, after, 1000))(t)
 		cancel()
 		if len(entries) == 0 {
 			break
@@ -200,7 +186,7 @@ func everything(t testing.TB, j *store.Journal, b *store.Bucket) string {
 			after = e.Sequence
 		}
 	}
-	for _, r := range must(b.List(within(t), "*", 0, 100))(t) {
+	for _, r := range testkit.Must(b.List(testkit.Within(t), "*", 0, 100))(t) {
 		if r.Key != "soon" {
 			fmt.Fprintf(&all, "%s %s %s %s\n", r.Key, r.Value, r.At.UTC().Format(time.RFC3339Nano), r.Expires.UTC().Format(time.RFC3339Nano))
 		}
@@ -216,13 +202,13 @@ func TestLargeAnswers(t *testing.T) {
 	key := filepath.Join(dir, "store.key")
 	from := node(t, dir, "", false)
 	endpoints, _ := session.Dialect("marksign")
-	table := must(session.NewTable(endpoints))(t)
+	table := testkit.Must(session.NewTable(endpoints))(t)
 	bodies := map[*session.Variant][]byte{}
-	answers := must(finals.Open(within(t), from))(t)
+	answers := testkit.Must(finals.Open(testkit.Within(t), from))(t)
 	for i, size := range []int{100, 900 << 10, 3 << 20, 4<<20 - 1000, 9<<20 + 1} {
-		v := must(table.Variant(endpoints[0].Name, fmt.Sprint("t", i), "sesame", ""))(t)
+		v := testkit.Must(table.Variant(endpoints[0].Name, fmt.Sprint("t", i), "sesame", ""))(t)
 		bodies[v] = bytes.Repeat([]byte{byte('a' + i), 'x', byte(i)}, size/3+1)[:size]
-		testkit.NoError(t, answers.Keep(within(t), v, &session.Observation{
+		testkit.NoError(t, answers.Keep(testkit.Within(t), v, &session.Observation{
 			At: time.Now(), Answer: session.Answer{State: session.Succeeded}, Content: &session.Content{Status: 200, Body: bodies[v]},
 		}))
 	}
@@ -238,9 +224,9 @@ func TestLargeAnswers(t *testing.T) {
 	back := node(t, t.TempDir(), key, true)
 	testkit.NoError(t, bring(t, export(t, to), back))
 	for _, s := range []*store.Store{to, back} {
-		answers := must(finals.Open(within(t), s))(t)
+		answers := testkit.Must(finals.Open(testkit.Within(t), s))(t)
 		for v, body := range bodies {
-			found := must(answers.Load(within(t), v))(t)
+			found := testkit.Must(answers.Load(testkit.Within(t), v))(t)
 			if len(found) != 1 || !bytes.Equal(found[0].Body, body) {
 				t.Errorf("%s has %d answers; want one of %d bytes", v.Token, len(found), len(body))
 			}
@@ -256,7 +242,7 @@ func TestFollowedBefore(t *testing.T) {
 	from := node(t, dir, "", false)
 	events := journal(t, from)
 	follow := func(j *store.Journal, upTo uint64) (seen []uint64) {
-		ctx, stop := context.WithCancel(within(t))
+		ctx, stop := context.WithCancel(testkit.Within(t))
 		testkit.NoError(t, j.Follow(ctx, "fanout", func(_ context.Context, e store.Entry, done func()) error {
 			done()
 			if seen = append(seen, e.Sequence); e.Sequence >= upTo {
@@ -267,12 +253,12 @@ func TestFollowedBefore(t *testing.T) {
 		return seen
 	}
 	for i := range 10 {
-		must(events.Append(within(t), fmt.Sprint("s", i), nil, 0))(t)
+		testkit.Must(events.Append(testkit.Within(t), fmt.Sprint("s", i), nil, 0))(t)
 	}
 	follow(events, 7)
 	servers := natscluster.Start(t, 1, natscluster.Settings{})
 	early := shared(t, servers, "to", key, false)
-	ctx, stop := context.WithCancel(within(t))
+	ctx, stop := context.WithCancel(testkit.Within(t))
 	following := make(chan error)
 	go func() {
 		following <- journal(t, early).Follow(ctx, "fanout", func(context.Context, store.Entry, func()) error { return nil })
@@ -299,7 +285,7 @@ func TestHalf(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	from := node(t, dir, "", false)
-	must(journal(t, from).Append(within(t), "s", nil, 0))(t)
+	testkit.Must(journal(t, from).Append(testkit.Within(t), "s", nil, 0))(t)
 	file, later := export(t, from), export(t, from)
 	servers := natscluster.Start(t, 1, natscluster.Settings{Extra: leastPrivileged})
 	to := shared(t, servers, "to", filepath.Join(dir, "store.key"), true)
@@ -334,24 +320,24 @@ func TestKeyThatWasChanged(t *testing.T) {
 	var id string
 	t.Run("before", func(t *testing.T) {
 		from := node(t, dir, file("old", old), false)
-		must(journal(t, from).Append(within(t), "s", []byte("x"), 0))(t)
+		testkit.Must(journal(t, from).Append(testkit.Within(t), "s", []byte("x"), 0))(t)
 		id = from.ID("x", "y")
 	})
 	written := export(t, node(t, dir, file("both", latest, old), false))
-	open := func() *transfer.File { return must(transfer.Open(bytes.NewReader(written)))(t) }
+	open := func() *transfer.File { return testkit.Must(transfer.Open(bytes.NewReader(written)))(t) }
 	cfg := store.DefaultConfig()
 	cfg.EncryptionKeyFile = file("latest", latest)
-	if err := open().Check(must(store.FindKey(cfg, ""))(t)); !errors.Is(err, store.ErrOtherKey) {
+	if err := open().Check(testkit.Must(store.FindKey(cfg, ""))(t)); !errors.Is(err, store.ErrOtherKey) {
 		t.Errorf("a check with the latest key only = %v", err)
 	}
 	cfg.EncryptionKeyFile = file("both", latest, old)
-	testkit.NoError(t, open().Check(must(store.FindKey(cfg, ""))(t)))
+	testkit.NoError(t, open().Check(testkit.Must(store.FindKey(cfg, ""))(t)))
 	to := filepath.Join(folder, "to")
 	t.Run("import", func(t *testing.T) {
 		testkit.NoError(t, bring(t, written, node(t, to, file("both", latest, old), true)))
 	})
 	moved := node(t, to, file("both", latest, old), false)
-	if entry, err := journal(t, moved).Get(within(t), 1); err != nil || string(entry.Value) != "x" {
+	if entry, err := journal(t, moved).Get(testkit.Within(t), 1); err != nil || string(entry.Value) != "x" {
 		t.Errorf("the entry is %q, %v", entry.Value, err)
 	}
 	if got := moved.ID("x", "y"); got != id {
@@ -365,30 +351,30 @@ func TestTwice(t *testing.T) {
 	dir := t.TempDir()
 	from := node(t, dir, "", false)
 	for i := range 3 {
-		must(journal(t, from).Append(within(t), fmt.Sprint("s", i), nil, 0))(t)
+		testkit.Must(journal(t, from).Append(testkit.Within(t), fmt.Sprint("s", i), nil, 0))(t)
 	}
-	testkit.NoError(t, journal(t, from).Erase(within(t), "s1"))
-	items := must(from.Queue(within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
+	testkit.NoError(t, journal(t, from).Erase(testkit.Within(t), "s1"))
+	items := testkit.Must(from.Queue(testkit.Within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
 	for i := range 3 {
-		testkit.NoError(t, items.Add(within(t), "sub", fmt.Sprint("now", i), nil))
-		testkit.NoError(t, items.AddAt(within(t), "sub", fmt.Sprint("later", i), nil, time.Now().Add(time.Hour)))
+		testkit.NoError(t, items.Add(testkit.Within(t), "sub", fmt.Sprint("now", i), nil))
+		testkit.NoError(t, items.AddAt(testkit.Within(t), "sub", fmt.Sprint("later", i), nil, time.Now().Add(time.Hour)))
 	}
 	to := node(t, t.TempDir(), filepath.Join(dir, "store.key"), true)
-	keys := must(from.OwnKeys(within(t)))(t)
+	keys := testkit.Must(from.OwnKeys(testkit.Within(t)))(t)
 	for range 2 {
-		into := must(to.BeginImport(within(t), "id", "here", keys, nil))(t)
+		into := testkit.Must(to.BeginImport(testkit.Within(t), "id", "here", keys, nil))(t)
 		for _, name := range []string{"QUEUE_deliveries", "JOURNAL_events"} {
-			out := must(from.Outgoing(within(t), name))(t)
-			in := must(into.Stream(within(t), out.MovedStream, func(key string) string { return key }))(t)
-			last := must(out.Each(within(t), func(some []store.Moved) error { return in.Put(within(t), some) }))(t)
-			testkit.NoError(t, in.End(within(t), last))
+			out := testkit.Must(from.Outgoing(testkit.Within(t), name))(t)
+			in := testkit.Must(into.Stream(testkit.Within(t), out.MovedStream, func(key string) string { return key }))(t)
+			last := testkit.Must(out.Each(testkit.Within(t), func(some []store.Moved) error { return in.Put(testkit.Within(t), some) }))(t)
+			testkit.NoError(t, in.End(testkit.Within(t), last))
 		}
 	}
-	queue := must(to.Queue(within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
-	if now, later, err := queue.Waiting(within(t), ""); err != nil || now != 3 || later != 3 {
+	queue := testkit.Must(to.Queue(testkit.Within(t), store.QueueConfig{Name: "deliveries", AckWait: time.Minute}))(t)
+	if now, later, err := queue.Waiting(testkit.Within(t), ""); err != nil || now != 3 || later != 3 {
 		t.Errorf("%d items wait, and %d for their time, %v; want three each", now, later, err)
 	}
-	if n, err := journal(t, to).Count(within(t), 0); err != nil || n != 2 {
+	if n, err := journal(t, to).Count(testkit.Within(t), 0); err != nil || n != 2 {
 		t.Errorf("there are %d entries, %v; want two", n, err)
 	}
 }
@@ -397,8 +383,8 @@ func TestTwice(t *testing.T) {
 func TestUnknownStream(t *testing.T) {
 	t.Parallel()
 	from := node(t, t.TempDir(), "", false)
-	must(from.Bucket(within(t), store.BucketConfig{Name: "something"}))(t)
-	if _, err := transfer.Export(within(t), from, &bytes.Buffer{}, transfer.Header{}, func(transfer.Progress) {}); err == nil || !strings.Contains(err.Error(), "TABLE_something") {
+	testkit.Must(from.Bucket(testkit.Within(t), store.BucketConfig{Name: "something"}))(t)
+	if _, err := transfer.Export(testkit.Within(t), from, &bytes.Buffer{}, transfer.Header{}, func(transfer.Progress) {}); err == nil || !strings.Contains(err.Error(), "TABLE_something") {
 		t.Errorf("Export = %v; want that it says what it does not know", err)
 	}
 }
@@ -406,7 +392,7 @@ func TestUnknownStream(t *testing.T) {
 // FuzzOpen: whatever a file holds, reading it ends, and says what is wrong.
 func FuzzOpen(f *testing.F) {
 	from := node(f, f.TempDir(), "", false)
-	must(journal(f, from).Append(within(f), "s", []byte("x"), 0))(f)
+	testkit.Must(journal(f, from).Append(testkit.Within(f), "s", []byte("x"), 0))(f)
 	f.Add(export(f, from))
 	f.Add([]byte("pollbridge export 1\nh"))
 	f.Fuzz(func(t *testing.T, content []byte) {
