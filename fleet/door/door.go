@@ -187,20 +187,12 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 	if o.Asking != nil {
 		o.Asking()
 	}
-	if o.Pending.IsZero() { // it may be asked about for the first time, and for the last
-		defer d.hearMeanwhile(ctx, v)()
+	var hearing sync.WaitGroup
+	defer hearing.Wait()
+	if o.Pending.IsZero() && !d.o.Subscriptions.Wants(v) { // it may be asked about for the first time, and for the last
+		hearing.Go(func() { d.hear(ctx, v) })
 	}
 	return d.o.Upstream.Poll(ctx, v, o)
-}
-
-// hearMeanwhile begins to hear of who wants to know of v's session, and returns what waits for that.
-func (d *Door) hearMeanwhile(ctx context.Context, v *session.Variant) (wait func()) {
-	heard := make(chan struct{})
-	go func() {
-		defer close(heard)
-		d.hear(ctx, v)
-	}()
-	return func() { <-heard }
 }
 
 // before waits until whoever looked after the session before does not ask the upstream any more.
