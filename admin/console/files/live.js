@@ -38,6 +38,14 @@ class Live extends EventTarget {
     if (!document.hidden) this.#wake(stats)
   }
 
+  // every calls f at each nth time that figures come, until what it returns is called.
+  every(n, f) {
+    let ticks = 0
+    const tick = () => ++ticks % n === 0 && f()
+    this.addEventListener('stats', tick)
+    return () => this.removeEventListener('stats', tick)
+  }
+
   async #wake(known) {
     const mine = (this.#awake = {})
     this.#add(Date.now() / 1000, null, null, null, null) // nothing is known of the time before

@@ -90,15 +90,13 @@ export function delivery(id) {
     }
   }
 
-  let ticks = 0
-  const tick = () => ++ticks % refresh === 0 && fetch()
-  live.addEventListener('stats', tick)
+  const stop = live.every(refresh, fetch)
   fetch()
   return {
     title: 'Delivery', element: place,
     close() {
       open = false
-      live.removeEventListener('stats', tick)
+      stop()
     },
   }
 }

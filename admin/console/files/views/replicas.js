@@ -37,9 +37,7 @@ export function replicas() {
     }
   }
 
-  let ticks = 0
-  const tick = () => ++ticks % refresh === 0 && fetch()
-  live.addEventListener('stats', tick)
+  const stop = live.every(refresh, fetch)
   fetch()
-  return { title: 'Replicas', element: el('div', {}, alone, failed, scrolling('Replicas', table)), close: () => live.removeEventListener('stats', tick) }
+  return { title: 'Replicas', element: el('div', {}, alone, failed, scrolling('Replicas', table)), close: stop }
 }

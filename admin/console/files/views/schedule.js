@@ -61,15 +61,13 @@ export function schedule() {
     }
   }
 
-  let ticks = 0
-  const tick = () => ++ticks % refresh === 0 && fetch()
-  live.addEventListener('stats', tick)
+  const stop = live.every(refresh, fetch)
   fetch()
   return {
     title: 'Schedule', element: el('div', {}, failed, about, nothing, learnt),
     close() {
       open = false
-      live.removeEventListener('stats', tick)
+      stop()
       plots.forEach((plot) => plot.destroy())
     },
   }

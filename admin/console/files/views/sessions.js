@@ -109,10 +109,8 @@ export function session(id) {
     }
   }
 
-  let ticks = 0
-  const tick = () => !settled && ++ticks % refresh === 0 && fetch()
   const heard = ({ detail }) => detail.some((event) => event.subject === id) && fetch()
-  live.addEventListener('stats', tick)
+  const stop = live.every(refresh, () => settled || fetch())
   live.addEventListener('news', heard)
   live.addEventListener('back', fetch)
   fetch()
@@ -120,7 +118,7 @@ export function session(id) {
     title: 'Session', element: place,
     close() {
       open = false
-      live.removeEventListener('stats', tick)
+      stop()
       live.removeEventListener('news', heard)
       live.removeEventListener('back', fetch)
     },

@@ -166,15 +166,13 @@ export function subscription(id) {
     empty: [el('p', {}, 'Nothing was sent yet.'), el('p.soft', {}, 'Send a test event, or start a signing through the bridge.')],
     due: (ticks) => ticks >= 2,
   })
-  let ticks = 0
-  const tick = () => ++ticks % refresh === 0 && fetch()
-  live.addEventListener('stats', tick)
+  const stop = live.every(refresh, fetch)
   fetch()
   return {
     title: 'Subscription', element: place,
     close() {
       open = false
-      live.removeEventListener('stats', tick)
+      stop()
       sent.close()
     },
   }
