@@ -171,8 +171,10 @@ func (l *lab) sign(n int, after, within time.Duration) []string {
 		beginning.Go(func() {
 			defer func() { <-limit }()
 			status, answer := poll(l.front, tokens[i])
-			for range 3 { // whoever is sent away by a replica that ends polls again
-				if status != 503 || !strings.Contains(answer, "shutting down") {
+			for range 3 {
+				// Whoever is sent away by a replica that ends polls again, and so does whoever was not
+				// answered: HAProxy says nothing to one whose replica was killed meanwhile.
+				if status != 0 && (status != 503 || !strings.Contains(answer, "shutting down")) {
 					break
 				}
 				status, answer = poll(l.front, tokens[i])
@@ -210,6 +212,10 @@ func (l *lab) delivered(tokens []string, worst time.Duration) (latest time.Durat
 			}
 			for _, token := range left {
 				polls, _ := l.up.asked(token)
+				if len(polls) == 0 {
+					l.t.Logf("%s was never polled", token)
+					continue
+				}
 				l.t.Logf("%s was polled %d times, from %v until %v", token, len(polls), polls[0], polls[len(polls)-1])
 				if begin := l.told()[token+" session.pending"]; begin != nil {
 					for _, path := range []string{"/v1/sessions/" + begin.session, "/v1/deliveries?session=" + begin.session} {
