@@ -10,11 +10,13 @@ import (
 )
 
 const (
-	// pullExpiry bounds how long the server hands items to a process that was stopped without
-	// an end of its connection: to one that asks it does.
-	pullExpiry = 4 * time.Second
+	// pullTime is how long is waited for what was asked for. A server hands items for nine tenths of
+	// it: that long to a process that was stopped without an end of its connection.
+	pullTime = 3500 * time.Millisecond
 	// mostPulled is how many items are asked for at a time.
 	mostPulled = 4096
+	// nakDelay keeps what is given back from coming again at once to who gives it back.
+	nakDelay = 100 * time.Millisecond
 )
 
 // puller is handed messages by a consumer of the server that any number of processes share. Each
@@ -56,31 +58,62 @@ func (p *puller) run(ctx context.Context, delayed func(error)) {
 		for err == nil && ctx.Err() == nil {
 			err = p.pull(ctx, consumer)
 		}
+		if errors.Is(err, errSilent) {
+			return nil // whether the consumer is lost, joining it again tells
+		}
 		return err
 	}, delayed)
 }
 
+// errSilent says that the server has not said either that nothing more comes.
+var errSilent = errors.New("store: no answer from the consumer")
+
 // pull asks for as many messages as there is room for, and hands them out. It returns when all
-// of these have come, ctx has ended, or the server's consumer is lost.
+// of these have come or no more came in time, ctx has ended, or the server's consumer is lost.
 func (p *puller) pull(ctx context.Context, consumer jetstream.Consumer) error {
 	n := p.room(ctx)
 	if n == 0 {
 		return nil
 	}
-	messages, err := consumer.Messages(jetstream.PullMaxMessages(n), jetstream.StopAfter(n), jetstream.PullExpiry(pullExpiry))
+	// What was asked for cannot be taken back: whoever stops listening loses what is on its way from
+	// a server to that of its connection, until its time is over.
+	asking, cancel := context.WithTimeout(p.asking(), pullTime)
+	batch, err := consumer.Fetch(n, jetstream.FetchContext(asking))
 	if err != nil {
+		cancel()
 		return err
 	}
-	for range n {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			p.giveBack(messages)
-			return err
+	for {
+		select {
+		case m, more := <-batch.Messages():
+			if more {
+				p.hand(m)
+				continue
+			}
+			cancel()
+			if err := batch.Error(); !errors.Is(err, context.DeadlineExceeded) {
+				return err
+			}
+			return errSilent
+		case <-ctx.Done():
+			p.s.running.Go(func() {
+				defer cancel()
+				for m := range batch.Messages() {
+					m.NakWithDelay(nakDelay) // if that is lost, its time ends as well
+				}
+			})
+			return ctx.Err()
 		}
-		p.hand(m)
 	}
-	messages.Stop()
-	return nil
+}
+
+// asking is for how long messages may come. Where other processes have the same consumer, that is
+// longer than the store is used.
+func (p *puller) asking() context.Context {
+	if p.s.shared {
+		return context.Background()
+	}
+	return p.s.ctx
 }
 
 // room waits until messages may come, and returns how many; none if ctx ends.
@@ -98,24 +131,6 @@ func (p *puller) room(ctx context.Context) int {
 		}
 	}
 	return 0
-}
-
-// giveBack ends what was asked for, and gives back what comes until the server knows. Else
-// that would stay here until its time is over.
-func (p *puller) giveBack(messages jetstream.MessagesContext) {
-	const timeout = 2 * time.Second
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	ctx, cancel = p.s.look(ctx)
-	defer cancel()
-	messages.Drain()
-	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return
-		}
-		m.Nak()
-	}
 }
 
 // begin is told that a message is out, settle that it is not any more.
