@@ -197,7 +197,7 @@ func (b *Bodies) Recent(ctx context.Context, before time.Duration, wanted func(o
 		return b.s.failed("read", err)
 	}
 	since := info.State.LastTime.Add(-before)
-	return b.consume(ctx, jetstream.OrderedConsumerConfig{
+	return b.consume(ctx, jetstream.ConsumerConfig{
 		FilterSubjects: []string{bodiesID + ".answer.>"}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
 	}, func(some []*message) {
 		for _, m := range some {

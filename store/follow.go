@@ -134,23 +134,14 @@ func (w *follower) round(ctx context.Context) error {
 		w.given = newest
 		w.span.cut(newest)
 	}
-	consumer, err := w.j.hear(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.given + 1,
-	})
-	if err != nil {
-		return err
-	}
-	return w.j.eachMessage(ctx, consumer, func(received jetstream.Msg) error { return w.hand(ctx, received) })
+	return w.j.hear(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.given + 1},
+		nil, func(m *message) error { return w.hand(ctx, m) })
 }
 
 // hand hands one entry out.
-func (w *follower) hand(ctx context.Context, received jetstream.Msg) error {
+func (w *follower) hand(ctx context.Context, m *message) error {
 	if err := w.j.s.Err(); err != nil {
 		return err // what cannot be written may be seen, and gone later
-	}
-	m, _, err := w.j.s.receivedMessage(received)
-	if err != nil {
-		return err
 	}
 	entry, err := w.j.entry(m, nil)
 	if err != nil {

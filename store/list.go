@@ -161,7 +161,7 @@ func (b *Bucket) Each(ctx context.Context, f func([]Record), matches ...string) 
 			}
 		})
 	}
-	err := b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: filters}, func(some []*message) { batches <- some })
+	err := b.consume(ctx, jetstream.ConsumerConfig{FilterSubjects: filters}, func(some []*message) { batches <- some })
 	close(batches)
 	reading.Wait()
 	return err

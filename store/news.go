@@ -45,12 +45,7 @@ func (n *news) tell() {
 
 // listen hears of new entries from the server while that runs.
 func (n *news) listen(ctx context.Context, j *Journal) error {
-	consumer, err := j.hear(ctx, jetstream.OrderedConsumerConfig{
-		DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true,
-	})
-	if err != nil {
-		return err
-	}
-	n.tell() // of what came before the consumer
-	return j.eachMessage(ctx, consumer, func(jetstream.Msg) error { n.tell(); return nil })
+	// What came before the server knows that somebody listens is told of then.
+	return j.hear(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true},
+		n.tell, func(*message) error { n.tell(); return nil })
 }

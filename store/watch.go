@@ -25,7 +25,7 @@ func (b *Bucket) Watch(ctx context.Context, match string, f func(Change)) (*Watc
 		return nil, err
 	}
 	w := &Watcher{b: b, match: b.subject(match), f: f, news: make(chan struct{})}
-	err := b.consume(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{w.match}}, func(some []*message) {
+	err := b.consume(ctx, jetstream.ConsumerConfig{FilterSubjects: []string{w.match}}, func(some []*message) {
 		for _, m := range some {
 			if !gone(m) {
 				w.tell(m)
@@ -105,17 +105,9 @@ func (w *Watcher) follow(ctx context.Context) {
 
 // round tells of changes while the server runs.
 func (w *Watcher) round(ctx context.Context) error {
-	consumer, err := w.b.hear(ctx, jetstream.OrderedConsumerConfig{
+	return w.b.hear(ctx, jetstream.ConsumerConfig{
 		FilterSubjects: []string{w.match}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: w.seen + 1,
-	})
-	if err != nil {
-		return err
-	}
-	return w.b.eachMessage(ctx, consumer, func(received jetstream.Msg) error {
-		m, _, err := w.b.s.receivedMessage(received)
-		if err != nil {
-			return err
-		}
+	}, nil, func(m *message) error {
 		w.tell(m)
 		w.see(m.Sequence)
 		return nil

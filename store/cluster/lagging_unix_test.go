@@ -26,11 +26,10 @@ func TestServersThatLag(t *testing.T) {
 	a, b := openStore(t, cfg), openStore(t, cfg)
 	things := store.BucketConfig{Name: "things"}
 	ofA, ofB := testkit.Must(a.Bucket(testkit.Within(t), things))(t), testkit.Must(b.Bucket(testkit.Within(t), things))(t)
-	stream := testkit.Must(testkit.Must(jetstream.New(servers.Connect(t, 0)))(t).Stream(testkit.Within(t), "pollbridge_TABLE_things"))(t)
 	const rounds, each = 12, 400
 	for round := range rounds {
 		lags := servers.Servers[1]
-		if testkit.Must(stream.Info(testkit.Within(t)))(t).Cluster.Leader == "n1" {
+		if leader(t, servers, "pollbridge_TABLE_things") == "n1" {
 			lags = servers.Servers[2]
 		}
 		lags.Signal(syscall.SIGSTOP)
@@ -70,4 +69,11 @@ func TestServersThatLag(t *testing.T) {
 		}
 		mu.Unlock()
 	}
+}
+
+// leader is the name of the server that leads a stream.
+func leader(t *testing.T, servers *natscluster.Cluster, stream string) string {
+	t.Helper()
+	js := testkit.Must(jetstream.New(servers.Connect(t, 0)))(t)
+	return testkit.Must(js.Stream(testkit.Within(t), stream))(t).CachedInfo().Cluster.Leader
 }

@@ -29,8 +29,11 @@ func openStore(t *testing.T, cfg cluster.Config) *store.Store {
 	t.Cleanup(func() { c.Close() })
 	key, err := store.LoadKey(store.DefaultConfig(), keyDir(t), true)
 	testkit.NoError(t, err)
-	s, err := store.Open(testkit.Within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true})
-	testkit.NoError(t, err)
+	var s *store.Store
+	testkit.Eventually(t, "the store can be opened: a stream that has just been made may not answer yet", func() bool {
+		s, err = store.Open(testkit.Within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true})
+		return err == nil
+	})
 	t.Cleanup(s.Close)
 	return s
 }

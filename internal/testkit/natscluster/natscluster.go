@@ -3,6 +3,7 @@ package natscluster
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
@@ -165,6 +166,25 @@ func (c *Cluster) Connect(t testing.TB, server int) *nats.Conn {
 	testkit.NoError(t, err)
 	t.Cleanup(nc.Close)
 	return nc
+}
+
+// Leader is the number of the server that leads the cluster, which places streams and consumers.
+func (c *Cluster) Leader(t testing.TB) (server int) {
+	t.Helper()
+	testkit.Eventually(t, "the cluster has a leader", func() bool {
+		answer, err := http.Get("http://" + c.Servers[0].monitor + "/jsz")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		var about struct {
+			Meta struct{ Leader string } `json:"meta_cluster"`
+		}
+		testkit.NoError(t, json.NewDecoder(answer.Body).Decode(&about))
+		server = slices.IndexFunc(c.Servers, func(s *Server) bool { return s.Name == about.Meta.Leader })
+		return server >= 0
+	})
+	return server
 }
 
 // WaitHealthy waits until the server says that it can be used, JetStream too.

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// reading is what the server hands out of a stream to this process alone, in order and without
+// gaps. It has a consumer in the memory of one server, which is gone with that, and fails then:
+// whoever reads makes another one.
+//
+// The client's ordered consumer would do that itself, for as long as it takes, and by a name that it
+// chooses once. If that is at a server that cannot be reached, so it stays until it can.
+type reading struct {
+	st       stream
+	consumer jetstream.Consumer
+	messages jetstream.MessagesContext
+	handed   uint64 // how many messages were handed out
+}
+
+const (
+	// idleAfter is after which time without requests the server removes a consumer of whoever was killed. Of one
+	// stream it has no more than 1,000 by default.
+	idleAfter = 2 * time.Minute
+	// joinTime is how long is waited for a consumer: one in three may be at a server that does not answer.
+	joinTime = 3 * time.Second
+)
+
+// read begins to read what a configuration describes, which says what is handed out.
+func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ...jetstream.PullMessagesOpt) (*reading, error) {
+	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	defer cancel()
+	cfg.Name, cfg.FilterSubjects = rand.Text(), st.s.prefix.subjects(cfg.FilterSubjects)
+	if len(cfg.FilterSubjects) == 1 {
+		cfg.FilterSubject, cfg.FilterSubjects = cfg.FilterSubjects[0], nil
+	}
+	cfg.AckPolicy, cfg.MemoryStorage, cfg.Replicas, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 1, idleAfter
+	consumer, err := st.js.CreateConsumer(ctx, cfg)
+	if err != nil {
+		st.leave(cfg.Name) // it may still be made
+		return nil, err
+	}
+	messages, err := consumer.Messages(slices.Concat(pull, []jetstream.PullMessagesOpt{jetstream.WithMessagesErrOnMissingHeartbeat(true)})...)
+	if err != nil {
+		st.leave(cfg.Name)
+		return nil, err
+	}
+	return &reading{st: st, consumer: consumer, messages: messages}, nil
+}
+
+// end ends it, without waiting for anything.
+func (r *reading) end() {
+	r.messages.Stop()
+	r.st.leave(r.consumer.CachedInfo().Name)
+}
+
+// leave has the server remove a consumer, which the client does not do. It waits for nothing.
+func (st stream) leave(consumer string) {
+	_ = st.s.conn.Conn().Publish(jetstream.DefaultAPIPrefix+"CONSUMER.DELETE."+st.s.prefix.stream(st.id)+"."+consumer, nil)
+}
+
+var errGap = errors.New("store: messages were lost on their way from the server")
+
+// next waits for the next message. left is how many more there are.
+func (r *reading) next(ctx context.Context) (m *message, left uint64, err error) {
+	received, err := r.messages.Next(jetstream.NextContext(ctx))
+	if err != nil {
+		return nil, 0, err
+	}
+	m, place, err := r.st.s.receivedMessage(received)
+	if err != nil {
+		return nil, 0, err
+	}
+	if r.handed++; place.Sequence.Consumer != r.handed {
+		return nil, 0, errGap
+	}
+	return m, place.NumPending, nil
+}
+
+// receivedMessage is what a consumer handed out as a message of its stream, and where it stands.
+func (s *Store) receivedMessage(received jetstream.Msg) (*message, *jetstream.MsgMetadata, error) {
+	place, err := received.Metadata()
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.here(&message{
+		Subject: received.Subject(), Sequence: place.Sequence.Stream, Time: place.Timestamp.UTC(), Header: received.Headers(), Data: received.Data(),
+	}), place, nil
+}
+
+// about is what the server says of the consumer.
+func (r *reading) about(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := r.st.s.look(ctx)
+	defer cancel()
+	return r.consumer.Info(ctx)
+}
+
+// hear calls f for what comes to the stream, until f or the reading fails, or ctx ends. begun is called
+// when the server knows that this process listens; it may be nil.
+func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun func(), f func(*message) error) error {
+	// The client asks for more when the next message is waited for, but not while its last
+	// request is still being sent. If all that this asked for has come by then, nothing
+	// comes again, heartbeats neither, and only their absence tells.
+	const heartbeat = 2 * time.Second
+	if err := st.s.Err(); err != nil {
+		return err
+	}
+	r, err := st.read(ctx, cfg, jetstream.PullHeartbeat(heartbeat))
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	if begun != nil {
+		begun()
+	}
+	for {
+		m, _, err := r.next(ctx)
+		if err == nil {
+			err = f(m)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
