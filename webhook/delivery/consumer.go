@@ -56,6 +56,7 @@ type consumer struct {
 	mu       sync.Mutex
 	jobs     map[string]*job // all of them, by name; guarded by mu, as all below
 	line     []*job          // those that wait for their turn, in order
+	noneOld  time.Time       // when nothing in line was found that needs no receiver
 	inHand   int             // jobs that are dealt with
 	attempts int             // slots that are taken
 	items    int             // that are out
@@ -242,7 +243,7 @@ func (c *consumer) begin() (again time.Duration) {
 		}
 		next := 0
 		if wait, may := c.mayAttempt(); !may {
-			if next = slices.IndexFunc(c.line, c.needsNoReceiver); next < 0 {
+			if next = c.nextWithoutReceiver(); next < 0 {
 				return min(wait, lookForOld)
 			}
 		}
@@ -257,6 +258,19 @@ func (c *consumer) begin() (again time.Duration) {
 		c.s.attempts.Go(func() { c.process(j, slot) })
 	}
 	return nothing
+}
+
+// nextWithoutReceiver is where in the line a job is that needs no receiver, -1 if none is. As there
+// may be thousands, whose turn comes by and by, it does not look again at once. c.mu is held.
+func (c *consumer) nextWithoutReceiver() int {
+	if time.Since(c.noneOld) < lookForOld {
+		return -1
+	}
+	next := slices.IndexFunc(c.line, c.needsNoReceiver)
+	if next < 0 {
+		c.noneOld = time.Now()
+	}
+	return next
 }
 
 // needsNoReceiver reports whether a job is to be recorded only.
@@ -373,6 +387,9 @@ func (c *consumer) putOff(j *job) {
 		if c.jobs[j.name] == j && j.away {
 			j.away = false
 			c.line = slices.Insert(c.line, 0, j)
+			if j.sent != nil {
+				c.noneOld = time.Time{}
+			}
 			c.wakeUp()
 		}
 	})
