@@ -4,7 +4,7 @@ import "time"
 
 // sweepInterval is how often slots are looked through. It bounds nothing but
 // memory.
-const sweepInterval = time.Second
+const sweepInterval = 2 * time.Second
 
 // maxLingering is how many slots may wait for ristretto to accept their record
 // after their window has passed. Beyond it, an outage may find a session without an

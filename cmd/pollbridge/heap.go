@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-const heapChecks = 10 * time.Second
+const heapChecks = time.Second // a heap may grow by 100 MB in it
 
-// fitHeap bounds the memory that waits to be collected to two fifths of what is alive. What is
+// fitHeap bounds the memory that waits to be collected to three tenths of what is alive. What is
 // remembered is long-lived, so that costs little; but a small heap is given room, or what
 // passes through would be slowed down by collections. GOGC in the environment decides
 // instead.
 func fitHeap() {
-	const room, least, most = 64 << 20, 40, 200
+	const room, least, most = 64 << 20, 30, 200
 	if os.Getenv("GOGC") != "" {
 		return
 	}
