@@ -45,7 +45,7 @@ func (n *news) tell() {
 
 // listen hears of new entries from the server while that runs.
 func (n *news) listen(ctx context.Context, j *Journal) error {
-	// What came before the server knows that somebody listens is told of then.
+	// Nobody was told of what came before the server knows that somebody listens.
 	return j.hear(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true},
 		n.tell, func(*message) error { n.tell(); return nil })
 }

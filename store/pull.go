@@ -6,13 +6,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 const (
-	// pullTime is how long is waited for what was asked for. A server hands items for nine tenths of
-	// it: that long to a process that was stopped without an end of its connection.
-	pullTime = 3500 * time.Millisecond
+	// pullTime is for how long a server hands out what was asked for: to a process that was stopped
+	// without an end of its connection, too.
+	pullTime = 3 * time.Second
+	// pullSlack is how much longer is waited for the last of it, or for the word that nothing more comes.
+	pullSlack = 900 * time.Millisecond
 	// mostPulled is how many items are asked for at a time.
 	mostPulled = 4096
 	// nakDelay keeps what is given back from coming again at once to who gives it back.
@@ -53,19 +56,24 @@ func ensureConsumer(ctx context.Context, js jetstream.Stream, cfg jetstream.Cons
 
 // run hands out messages until ctx ends.
 func (p *puller) run(ctx context.Context, delayed func(error)) {
+	silent := false
 	p.s.insist(ctx, func(ctx context.Context) error {
 		consumer, err := p.join(ctx)
 		for err == nil && ctx.Err() == nil {
-			err = p.pull(ctx, consumer)
+			if err = p.pull(ctx, consumer); err == nil {
+				silent = false
+			}
 		}
-		if errors.Is(err, errSilent) {
-			return nil // whether the consumer is lost, joining it again tells
+		again := silent
+		silent = errors.Is(err, errSilent)
+		if silent && !again || errors.Is(err, jetstream.ErrConsumerLeadershipChanged) || errors.Is(err, jetstream.ErrServerShutdown) {
+			return nil // another server has it, or joining it tells that it is lost
 		}
 		return err
 	}, delayed)
 }
 
-// errSilent says that the server has not said either that nothing more comes.
+// errSilent says that there was no answer, not even that there is nothing.
 var errSilent = errors.New("store: no answer from the consumer")
 
 // pull asks for as many messages as there is room for, and hands them out. It returns when all
@@ -77,10 +85,12 @@ func (p *puller) pull(ctx context.Context, consumer jetstream.Consumer) error {
 	}
 	// What was asked for cannot be taken back: whoever stops listening loses what is on its way from
 	// a server to that of its connection, until its time is over.
-	asking, cancel := context.WithTimeout(p.asking(), pullTime)
-	batch, err := consumer.Fetch(n, jetstream.FetchContext(asking))
+	listening, cancel := context.WithCancelCause(p.lasting())
+	end := time.AfterFunc(pullTime+pullSlack, func() { cancel(errSilent) })
+	stop := func() { end.Stop(); cancel(nil) }
+	batch, err := p.fetch(listening, consumer, n)
 	if err != nil {
-		cancel()
+		stop()
 		return err
 	}
 	for {
@@ -90,14 +100,14 @@ func (p *puller) pull(ctx context.Context, consumer jetstream.Consumer) error {
 				p.hand(m)
 				continue
 			}
-			cancel()
-			if err := batch.Error(); !errors.Is(err, context.DeadlineExceeded) {
-				return err
+			defer stop()
+			if context.Cause(listening) == errSilent {
+				return errSilent
 			}
-			return errSilent
+			return batch.Error()
 		case <-ctx.Done():
 			p.s.running.Go(func() {
-				defer cancel()
+				defer stop()
 				for m := range batch.Messages() {
 					m.NakWithDelay(nakDelay) // if that is lost, its time ends as well
 				}
@@ -107,9 +117,21 @@ func (p *puller) pull(ctx context.Context, consumer jetstream.Consumer) error {
 	}
 }
 
-// asking is for how long messages may come. Where other processes have the same consumer, that is
-// longer than the store is used.
-func (p *puller) asking() context.Context {
+// fetch asks for n messages, and listens until a context ends, which has no deadline: from one that
+// has, the library takes the time to ask for.
+func (p *puller) fetch(listening context.Context, consumer jetstream.Consumer, n int) (jetstream.MessageBatch, error) {
+	if !p.s.conn.Conn().IsConnected() {
+		return nil, nats.ErrDisconnected // its subscription would stay
+	}
+	const asked = pullTime * 10 / 9 // of which the library keeps a tenth
+	ask, cancel := context.WithTimeout(context.Background(), asked)
+	defer cancel()
+	return consumer.Fetch(n, jetstream.FetchContext(ask), jetstream.FetchContext(listening))
+}
+
+// lasting lasts as long as messages may come. Where other processes have the same consumer, that is
+// longer than the store is used: Close waits for it.
+func (p *puller) lasting() context.Context {
 	if p.s.shared {
 		return context.Background()
 	}

@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
+	mathrand "math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,7 +15,8 @@ import (
 // whoever reads makes another one.
 //
 // The client's ordered consumer would do that itself, for as long as it takes, and by a name that it
-// chooses once. If that is at a server that cannot be reached, so it stays until it can.
+// chooses once: where the servers have placed that at one that cannot be reached, it goes on asking
+// for that one.
 type reading struct {
 	st       stream
 	consumer jetstream.Consumer
@@ -27,13 +28,18 @@ const (
 	// idleAfter is after which time without requests the server removes a consumer of whoever was killed. Of one
 	// stream it has no more than 1,000 by default.
 	idleAfter = 2 * time.Minute
-	// joinTime is how long is waited for a consumer: one in three may be at a server that does not answer.
-	joinTime = 3 * time.Second
+	// joinTime is how long is waited for a consumer: it may be at a server that does not answer. One time
+	// in three, and where there is one server, it is patience: all of them may be slow.
+	joinTime, patience = 3 * time.Second, 10 * time.Second
 )
 
 // read begins to read what a configuration describes, which says what is handed out.
 func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ...jetstream.PullMessagesOpt) (*reading, error) {
-	ctx, cancel := context.WithTimeout(ctx, joinTime)
+	wait := joinTime
+	if !st.copied() || mathrand.N(3) == 0 {
+		wait = patience
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	cfg.Name, cfg.FilterSubjects = rand.Text(), st.s.prefix.subjects(cfg.FilterSubjects)
 	if len(cfg.FilterSubjects) == 1 {
@@ -45,7 +51,7 @@ func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ..
 		st.leave(cfg.Name) // it may still be made
 		return nil, err
 	}
-	messages, err := consumer.Messages(slices.Concat(pull, []jetstream.PullMessagesOpt{jetstream.WithMessagesErrOnMissingHeartbeat(true)})...)
+	messages, err := consumer.Messages(pull...)
 	if err != nil {
 		st.leave(cfg.Name)
 		return nil, err
@@ -64,7 +70,7 @@ func (st stream) leave(consumer string) {
 	_ = st.s.conn.Conn().Publish(jetstream.DefaultAPIPrefix+"CONSUMER.DELETE."+st.s.prefix.stream(st.id)+"."+consumer, nil)
 }
 
-var errGap = errors.New("store: messages were lost on their way from the server")
+var errGap = errors.New("messages were lost on their way from the server")
 
 // next waits for the next message. left is how many more there are.
 func (r *reading) next(ctx context.Context) (m *message, left uint64, err error) {

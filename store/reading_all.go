@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 // consume calls f with the messages that a configuration describes, some at a time, up to the last
@@ -14,12 +16,14 @@ import (
 func (st stream) consume(ctx context.Context, cfg jetstream.ConsumerConfig, f func([]*message)) error {
 	ctx, cancel := either(ctx, st.s.ctx)
 	defer cancel()
+	ctx, cancelUp := either(ctx, st.s.conn.Up())
+	defer cancelUp()
 	end, err := st.endOf(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	all := &readingAll{st: st, cfg: cfg, end: end, f: f}
-	const most = 4 // of servers, one may not be reached
+	const most, pause = 4, 250 * time.Millisecond // without progress: one server may not be reached
 	for tries := 1; ; tries++ {
 		before := all.last
 		if err = all.goOn(ctx); err == nil {
@@ -28,8 +32,8 @@ func (st stream) consume(ctx context.Context, cfg jetstream.ConsumerConfig, f fu
 		if all.last > before {
 			tries = 1
 		}
-		if ctx.Err() != nil || st.s.conn.Up().Err() != nil || tries >= most {
-			return st.s.failed("read", err)
+		if tries >= most || period.Pause(ctx, pause) != nil {
+			return err
 		}
 	}
 }
@@ -55,28 +59,32 @@ func (a *readingAll) goOn(ctx context.Context) error {
 	}
 	r, err := a.st.read(ctx, cfg, jetstream.PullMaxMessages(4096), jetstream.PullHeartbeat(readHeartbeat))
 	if err != nil {
-		return err
+		return a.st.s.failed("read", err)
 	}
 	defer r.end()
 	if r.consumer.CachedInfo().NumPending == 0 && a.last >= a.end {
 		return nil
 	}
+	const most = 3
+	waits := 0
 	for left := uint64(1); left > 0; {
 		var some []*message
 		some, left, err = r.some(ctx)
 		switch {
 		case err != nil:
-			return err
-		case len(some) == 0: // what there was may have gone, or is on its way
+			return a.st.s.failed("read", err)
+		case len(some) == 0: // what there was may have gone
 			info, err := r.about(ctx)
 			if err != nil {
-				return err
+				return a.st.s.failed("read", err)
 			}
 			// Of a consumer that was handed nothing the server says where it looks next.
-			if left = info.NumPending; info.Delivered.Consumer > 0 && info.Delivered.Stream > a.last {
-				left++
+			if waits++; info.Delivered.Consumer > 0 && info.Delivered.Stream > a.last || waits == most {
+				return errGap
 			}
+			left = info.NumPending
 		default:
+			waits = 0
 			a.last = some[len(some)-1].Sequence
 			a.f(some)
 		}

@@ -474,6 +474,9 @@ func (b *bridge) stop() {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		if b.fleet != nil {
+			b.webhooks.Stop() // others deliver
+		}
 		answering, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
 		b.step("public listener", b.public.Shutdown(answering))

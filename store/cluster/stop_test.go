@@ -27,6 +27,11 @@ func TestStopsWhileItemsCome(t *testing.T) {
 	const adding, rounds, each = 8, 30, 20
 	stop := make(chan struct{})
 	var added sync.WaitGroup
+	enough := sync.OnceFunc(func() {
+		close(stop)
+		added.Wait()
+	})
+	defer enough()
 	for i := range adding {
 		added.Go(func() {
 			for n := 0; ; n++ {
@@ -59,8 +64,7 @@ func TestStopsWhileItemsCome(t *testing.T) {
 		}
 		consumer.Stop()
 	}
-	close(stop)
-	added.Wait()
+	enough()
 	defer consume(queues[0], nil).Stop()
 	testkit.Eventually(t, "all items are acknowledged", func() bool {
 		now, _, err := queues[0].Waiting(testkit.Within(t), "a")

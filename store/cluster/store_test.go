@@ -31,7 +31,9 @@ func openStore(t *testing.T, cfg cluster.Config) *store.Store {
 	testkit.NoError(t, err)
 	var s *store.Store
 	testkit.Eventually(t, "the store can be opened: a stream that has just been made may not answer yet", func() bool {
-		s, err = store.Open(testkit.Within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true})
+		if s, err = store.Open(testkit.Within(t), store.DefaultConfig(), store.Options{Connection: c, Key: key, Log: log, Prefix: cfg.Prefix, Replicas: cfg.Replicas, Shared: true}); err != nil {
+			t.Log(err)
+		}
 		return err == nil
 	})
 	t.Cleanup(s.Close)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,8 @@ type Engine struct {
 	running sync.WaitGroup
 	trouble chan struct{} // holds a token when there is something to look at
 	usable  period.Period // until the server cannot write any more
-	up      period.Period // until it is stopped
+	up      period.Period // until it is stopped, or the connection is lost
+	cut     atomic.Bool   // up has ended as the connection was lost
 
 	unclean bool // the server was not stopped in good order before it was started
 
@@ -169,6 +171,8 @@ func (e *Engine) connect() error {
 		nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ReconnectBufSize(-1), // what was not sent has failed
 		nats.SyncQueueLen(1024),   // more than anybody asks for at a time; its memory is taken for each
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { e.disconnected(err) }),
+		nats.ReconnectHandler(func(*nats.Conn) { e.reconnected() }),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			e.log.Warn("connection to the embedded NATS server: error", "error", err)
 		}))
@@ -178,6 +182,28 @@ func (e *Engine) connect() error {
 	e.nc = nc
 	e.js, err = jetstream.New(nc)
 	return err
+}
+
+// disconnected is told that the connection was lost. What was on its way is lost, though the server
+// runs: it gives up whoever does not read for long, such as a process that was stopped.
+func (e *Engine) disconnected(err error) {
+	if e.ctx.Err() == nil && e.up.Err() == nil {
+		e.cut.Store(true)
+		e.up.End(cmp.Or(err, nats.ErrDisconnected))
+	}
+}
+
+func (e *Engine) reconnected() {
+	if e.cut.Swap(false) {
+		e.comesUp()
+	}
+}
+
+// comesUp begins a period of up, unless one lasts.
+func (e *Engine) comesUp() {
+	if e.up.Err() != nil {
+		e.up.Begin()
+	}
 }
 
 // InProcessConn implements nats.InProcessConnProvider: it leads to the server that runs now.

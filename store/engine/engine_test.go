@@ -141,3 +141,17 @@ func TestLostStreamIsTold(t *testing.T) {
 		t.Errorf("the log says\n%s", text)
 	}
 }
+
+// TestConnectionLost: whoever waits for the server is told when the connection to it is lost, though
+// it runs on: what was on its way is lost.
+func TestConnectionLost(t *testing.T) {
+	t.Parallel()
+	e, _ := open(t, t.TempDir())
+	up := e.Up()
+	testkit.NoError(t, e.Conn().ForceReconnect())
+	testkit.Receive(t, "the connection is lost", up.Done())
+	testkit.Eventually(t, "there is another one", func() bool { return e.Up().Err() == nil })
+	if e.Err() != nil {
+		t.Errorf("it cannot be used: %v", e.Err())
+	}
+}

@@ -175,6 +175,6 @@ func (e *Engine) restart() error {
 		return err
 	}
 	e.tellLosses(ctx, files)
-	e.up.Begin()
+	e.comesUp()
 	return nil
 }

@@ -168,6 +168,10 @@ func (s *Service) renew() {
 	}
 }
 
+// Stop begins nothing any more. Close need not follow at once: what was asked of the queue runs out
+// meanwhile.
+func (s *Service) Stop() { s.consumers.stop() }
+
 // Close stops delivering. Attempts under way get a moment to end; what is not done is
 // given back and delivered after the next start. It may be called more than once.
 func (s *Service) Close() {
