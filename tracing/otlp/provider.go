@@ -97,6 +97,6 @@ func (p *Provider) Tracer() *tracing.Tracer { return tracing.New(p.sdk) }
 func (p *Provider) Close(within time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	defer context.AfterFunc(ctx, p.queue.cut)() // or a collector that hangs would be waited for
-	_ = p.sdk.Shutdown(ctx)                     // what was not sent is counted
+	_ = p.sdk.Shutdown(ctx) // what was not sent is counted
+	p.queue.cut()           // or one that hangs would be asked for ever
 }
