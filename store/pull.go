@@ -58,7 +58,9 @@ func ensureConsumer(ctx context.Context, js jetstream.Stream, cfg jetstream.Cons
 func (p *puller) run(ctx context.Context, delayed func(error)) {
 	silent := false
 	p.s.insist(ctx, func(ctx context.Context) error {
-		consumer, err := p.join(ctx)
+		joining, cancel := p.s.joining(ctx)
+		consumer, err := p.join(joining)
+		cancel()
 		for err == nil && ctx.Err() == nil {
 			if err = p.pull(ctx, consumer); err == nil {
 				silent = false

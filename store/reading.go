@@ -28,18 +28,15 @@ const (
 	// idleAfter is after which time without requests the server removes a consumer of whoever was killed. Of one
 	// stream it has no more than 1,000 by default.
 	idleAfter = 2 * time.Minute
-	// joinTime is how long is waited for a consumer: it may be at a server that does not answer. One time
-	// in three, and where there is one server, it is patience: all of them may be slow.
+	// joinTime is how long is waited for a consumer: it may be at a server that does not answer, or there
+	// is no leader yet, and what is asked then nobody answers later. One time in three, and where there
+	// is one server, it is patience: all of them may be slow.
 	joinTime, patience = 3 * time.Second, 10 * time.Second
 )
 
 // read begins to read what a configuration describes, which says what is handed out.
 func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ...jetstream.PullMessagesOpt) (*reading, error) {
-	wait := joinTime
-	if !st.copied() || mathrand.N(3) == 0 {
-		wait = patience
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	ctx, cancel := st.s.joining(ctx)
 	defer cancel()
 	cfg.Name, cfg.FilterSubjects = rand.Text(), st.s.prefix.subjects(cfg.FilterSubjects)
 	if len(cfg.FilterSubjects) == 1 {
@@ -57,6 +54,14 @@ func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ..
 		return nil, err
 	}
 	return &reading{st: st, consumer: consumer, messages: messages}, nil
+}
+
+// joining bounds making or finding a consumer.
+func (s *Store) joining(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.replicas == 1 || mathrand.N(3) == 0 {
+		return context.WithTimeout(ctx, patience)
+	}
+	return context.WithTimeout(ctx, joinTime)
 }
 
 // end ends it, without waiting for anything.
