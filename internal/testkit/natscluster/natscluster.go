@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -118,11 +119,32 @@ func start(t testing.TB, n int, s Settings) *Cluster {
 		server.Start()
 	}
 	for _, server := range c.Servers {
-		if !s.Begun && !server.healthy() {
+		if !s.Begun && !server.begins() {
+			for _, other := range c.Servers {
+				other.Kill()
+			}
 			return nil
 		}
 	}
 	return c
+}
+
+// begins waits until a new server can be used, but not for one that has ended, or that does not
+// find the others: somebody else may have one of their ports.
+func (s *Server) begins() bool {
+	const most = 25 * time.Second
+	ended := s.Ended()
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		select {
+		case <-ended:
+			return false
+		default:
+		}
+		if s.Health() == http.StatusOK {
+			return true
+		}
+	}
+	return false
 }
 
 // jetStreamOf is the part of a server's configuration about what it stores.
