@@ -18,8 +18,6 @@ const (
 	pullSlack = 900 * time.Millisecond
 	// mostPulled is how many items are asked for at a time.
 	mostPulled = 4096
-	// nakDelay keeps what is given back from coming again at once to who gives it back.
-	nakDelay = 100 * time.Millisecond
 )
 
 // puller is handed messages by a consumer of the server that any number of processes share. Each
@@ -111,7 +109,7 @@ func (p *puller) pull(ctx context.Context, consumer jetstream.Consumer) error {
 			p.s.running.Go(func() {
 				defer stop()
 				for m := range batch.Messages() {
-					m.NakWithDelay(nakDelay) // if that is lost, its time ends as well
+					m.Nak() // if that is lost, its time ends as well
 				}
 			})
 			return ctx.Err()
