@@ -176,7 +176,7 @@ func (s *Service) Stop() { s.consumers.stop() }
 // given back and delivered after the next start. It may be called more than once.
 func (s *Service) Close() {
 	s.closing.Do(func() {
-		s.consumers.stop()
+		s.Stop()
 		s.background.Wait()
 		tooLong := time.AfterFunc(grace, s.cut)
 		s.attempts.Wait()

@@ -118,8 +118,10 @@ func start(t testing.TB, n int, s Settings) *Cluster {
 		c.Servers = append(c.Servers, server)
 		server.Start()
 	}
+	// New servers that do not find each other are not waited for: somebody else may have a port of theirs.
+	const most = 25 * time.Second
 	for _, server := range c.Servers {
-		if !s.Begun && !server.begins() {
+		if !s.Begun && !server.healthy(most) {
 			for _, other := range c.Servers {
 				other.Kill()
 			}
@@ -127,24 +129,6 @@ func start(t testing.TB, n int, s Settings) *Cluster {
 		}
 	}
 	return c
-}
-
-// begins waits until a new server can be used, but not for one that has ended, or that does not
-// find the others: somebody else may have one of their ports.
-func (s *Server) begins() bool {
-	const most = 25 * time.Second
-	ended := s.Ended()
-	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
-		select {
-		case <-ended:
-			return false
-		default:
-		}
-		if s.Health() == http.StatusOK {
-			return true
-		}
-	}
-	return false
 }
 
 // jetStreamOf is the part of a server's configuration about what it stores.
@@ -214,25 +198,25 @@ func (c *Cluster) Leader(t testing.TB) (server int) {
 // WaitHealthy waits until the server says that it can be used, JetStream too.
 func (s *Server) WaitHealthy() {
 	s.t.Helper()
-	if !s.healthy() {
-		s.t.Fatalf("server %s has ended: %s", s.Addr, &s.Log)
+	if !s.healthy(testkit.Timeout) {
+		s.t.Fatalf("server %s has ended, or cannot be used within %v: %s", s.Addr, testkit.Timeout, &s.Log)
 	}
 }
 
-// healthy returns false if the server ends before it can be used.
-func (s *Server) healthy() (ok bool) {
-	s.t.Helper()
+// healthy returns false if the server ends before it can be used, or that takes too long.
+func (s *Server) healthy(most time.Duration) bool {
 	ended := s.Ended()
-	testkit.Eventually(s.t, "server "+s.Addr+" is healthy, or has ended", func() bool {
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		select {
 		case <-ended:
-			return true
+			return false
 		default:
 		}
-		ok = s.Health() == http.StatusOK
-		return ok
-	})
-	return ok
+		if s.Health() == http.StatusOK {
+			return true
+		}
+	}
+	return false
 }
 
 // Health is the status with which the server tells whether it can be used; 0 where it does not
