@@ -86,20 +86,15 @@ func (f *Fleet) endLost() {
 // after a while in which this replica would have heard it: without a leader of the store's nobody
 // is heard.
 func (f *Fleet) aliveLocked(p *peer) bool {
-	if p == nil {
-		return false
-	}
-	since := f.currentSince
-	patience := f.timing.dead - f.timing.heartbeat
 	switch {
+	case p == nil:
+		return false
 	case f.newest.Sub(p.at) <= f.timing.dead: // by the store's clock, which may jump with its leader
 		return true
-	case p.heard.IsZero(): // it was there at the start: of before, unless it says something
-		patience = f.timing.gap()
-	case p.heard.After(since):
-		since = p.heard
+	case time.Since(p.heard) < f.timing.dead-f.timing.heartbeat: // one of before the start was heard long ago
+		return true
 	}
-	return !f.currentLocked() || time.Since(since) < patience
+	return !f.currentLocked() || time.Since(f.currentSince) < f.timing.gap()
 }
 
 // fencedLocked reports whether this replica must not act as the holder of what it holds: others

@@ -80,7 +80,7 @@ type Options struct {
 }
 
 // ackWait is after which time what a process has that does not say so any more goes to others.
-const ackWait = 12 * time.Second
+const ackWait = 10 * time.Second
 
 // grace is how long attempts under way get to end when the service is closed.
 const grace = 3 * time.Second
