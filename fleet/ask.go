@@ -41,9 +41,11 @@ const (
 
 // Ask asks the holder of a session, and takes its place if that has gone. It waits as long as
 // ctx lasts for what the holder says, but not for somebody to be it: after a while the error is
-// ErrCutOff.
+// ErrCutOff. It ends with ErrHere when this replica becomes the holder meanwhile.
 func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
 	n := SlotOf(sessionID)
+	ctx, stop := f.elsewhere(ctx, n)
+	defer stop()
 	began, silent := time.Now(), false
 	var without time.Time // since when nobody says that they look after the session
 	for range mostAsks {
@@ -87,6 +89,31 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 		}
 	}
 	return nil, ErrCutOff
+}
+
+// elsewhere returns a context that ends with ErrHere when this replica takes a slot: whoever asks its
+// holder then asks one that has stopped, or itself, which may wait for the answer.
+func (f *Fleet) elsewhere(ctx context.Context, n int) (until context.Context, stop func()) {
+	until, cancel := context.WithCancelCause(ctx)
+	f.mu.Lock()
+	if f.taken[n].ctx == nil {
+		f.taken[n].ctx, f.taken[n].take = context.WithCancel(context.Background())
+	}
+	taken := f.taken[n].ctx
+	f.mu.Unlock()
+	forget := context.AfterFunc(taken, func() { cancel(ErrHere) })
+	return until, func() {
+		forget()
+		cancel(nil)
+	}
+}
+
+// takenLocked tells those who ask the holder of a slot that this replica is.
+func (f *Fleet) takenLocked(n int) {
+	if take := f.taken[n].take; take != nil {
+		take()
+		f.taken[n] = taking{}
+	}
 }
 
 // underWay is longer than anything takes that was under way about a session when it changed hands.

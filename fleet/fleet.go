@@ -87,6 +87,7 @@ type Fleet struct {
 	peers        map[string]*peer  // by id
 	slots        [Slots]slot       // as the store has them
 	held         map[int]*holding  // by this replica
+	taken        [Slots]taking     // of slots whose holders are asked
 	lost         map[int]*holding  // that others have taken, until that is dealt with
 	newest       time.Time         // heartbeat of all, by the store's clock
 	ownHeard     time.Time         // when the last own heartbeat came back

@@ -273,6 +273,34 @@ func TestAskWhereNobodyIsTheHolder(t *testing.T) {
 	}
 }
 
+// TestAskWhileItIsTaken: whoever becomes the holder waits for no other one any more. It may be the one
+// that is asked.
+func TestAskWhileItIsTaken(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	a, b := l.two()
+	session := a.some()
+	a.Mute(session)
+	asked := make(chan struct{})
+	answering, err := l.store.Answer("slot."+fleet.SlotName(fleet.SlotOf(session))+".who", func(ctx context.Context, _ string, _ []byte) []byte {
+		close(asked)
+		<-ctx.Done()
+		return nil
+	})
+	testkit.NoError(t, err)
+	defer answering.Stop()
+	failed := make(chan error)
+	go func() {
+		_, err := b.Ask(testkit.Within(t), session, "who", nil)
+		failed <- err
+	}()
+	testkit.Receive(t, "it is asked", asked)
+	a.kill()
+	if err := testkit.Receive(t, "it waits no more", failed); !errors.Is(err, fleet.ErrHere) {
+		t.Errorf("Ask = %v", err)
+	}
+}
+
 // TestHandOver: whoever asks while slots change hands is answered by the one or the other.
 func TestHandOver(t *testing.T) {
 	t.Parallel()

@@ -33,6 +33,12 @@ func (h *holding) stopAnswering() {
 	}
 }
 
+// taking ends when this replica takes a slot.
+type taking struct {
+	ctx  context.Context
+	take context.CancelFunc
+}
+
 // want is a slot that somebody cannot wait for: its holder does not answer.
 type want struct {
 	slot  int
@@ -344,7 +350,8 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 		revision, err = f.bucket.Update(ctx, slotKey+SlotName(n), value, before, 0)
 	}
 	if err != nil {
-		if !errors.Is(err, store.ErrConflict) && f.ctx.Err() == nil {
+		// That the store is unusable is said once, by the store.
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnusable) && f.ctx.Err() == nil {
 			f.log.Warn("a slot of the fleet cannot be taken", "slot", n, "error", err)
 		}
 		return none
@@ -360,6 +367,7 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 	}
 	f.slots[n] = slot{f.id, f.id, keepers, revision, time.Now()}
 	f.held[n] = h
+	f.takenLocked(n)
 	return Slot{n, known.keeper, h.from}
 }
 
@@ -421,7 +429,7 @@ func (f *Fleet) release(ctx context.Context, surplus []int) {
 		releasing.Go(func() error {
 			record := slotRecord{Version: recordVersion, Keeper: f.id, Earlier: released[n].keepers(f.id)}
 			_, err := f.bucket.Update(ctx, slotKey+SlotName(n), store.JSON(record), released[n].revision, 0)
-			if err != nil && !errors.Is(err, store.ErrConflict) {
+			if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnusable) {
 				f.log.Warn("a slot of the fleet cannot be handed over, others take it after a while", "slot", n, "error", err)
 			}
 			return nil
