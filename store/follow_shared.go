@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	// followWait is after which time another process gets an entry of one that has died.
-	followWait = 10 * time.Second
+	// followWait is after which time another process gets an entry of one that has died. One that was
+	// lost on its way, as a server ended, takes as long.
+	followWait = 6 * time.Second
 	// mostFollowed is how many entries are out at a time in one process.
 	mostFollowed = 1024
 	// followedAtATime is how many of them wait to be handed out: a process that cannot go on keeps
