@@ -17,6 +17,8 @@ import (
 var (
 	// ErrHere means that this replica looks after the session itself.
 	ErrHere = errors.New("fleet: this replica looks after the session")
+	// ErrTaken is ErrHere, since a moment ago: what was asked may have been done by the one before.
+	ErrTaken = fmt.Errorf("%w since a moment ago", ErrHere)
 	// ErrCutOff means that the others cannot be reached: this replica is on its own.
 	ErrCutOff = errors.New("fleet: the other replicas cannot be reached")
 )
@@ -41,24 +43,27 @@ const (
 
 // Ask asks the holder of a session, and takes its place if that has gone. It waits as long as
 // ctx lasts for what the holder says, but not for somebody to be it: after a while the error is
-// ErrCutOff. It ends with ErrHere when this replica becomes the holder meanwhile.
+// ErrCutOff. It ends with ErrTaken when this replica becomes the holder meanwhile.
 func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
 	n := SlotOf(sessionID)
 	ctx, stop := f.elsewhere(ctx, n)
 	defer stop()
-	began, silent := time.Now(), false
+	began, asked, silent := time.Now(), false, false
 	var without time.Time // since when nobody says that they look after the session
 	for range mostAsks {
 		f.mu.Lock()
 		known, here, fenced := f.slots[n], f.held[n] != nil, f.fencedLocked()
 		f.mu.Unlock()
 		switch {
+		case here && !fenced && asked:
+			return nil, ErrTaken
 		case here && !fenced:
 			return nil, ErrHere
 		case f.store.Up().Err() != nil, here:
 			return nil, ErrCutOff
 		}
 		answer, err := f.store.Ask(ctx, subject(n, kind), question)
+		asked = true
 		if without.IsZero() { // until now somebody may have worked on the answer
 			without = time.Now()
 		}
@@ -91,7 +96,7 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 	return nil, ErrCutOff
 }
 
-// elsewhere returns a context that ends with ErrHere when this replica takes a slot: whoever asks its
+// elsewhere returns a context that ends with ErrTaken when this replica takes a slot: whoever asks its
 // holder then asks one that has stopped, or itself, which may wait for the answer.
 func (f *Fleet) elsewhere(ctx context.Context, n int) (until context.Context, stop func()) {
 	until, cancel := context.WithCancelCause(ctx)
@@ -101,7 +106,7 @@ func (f *Fleet) elsewhere(ctx context.Context, n int) (until context.Context, st
 	}
 	taken := f.taken[n].ctx
 	f.mu.Unlock()
-	forget := context.AfterFunc(taken, func() { cancel(ErrHere) })
+	forget := context.AfterFunc(taken, func() { cancel(ErrTaken) })
 	return until, func() {
 		forget()
 		cancel(nil)

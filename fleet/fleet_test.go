@@ -296,7 +296,7 @@ func TestAskWhileItIsTaken(t *testing.T) {
 	}()
 	testkit.Receive(t, "it is asked", asked)
 	a.kill()
-	if err := testkit.Receive(t, "it waits no more", failed); !errors.Is(err, fleet.ErrHere) {
+	if err := testkit.Receive(t, "it waits no more", failed); !errors.Is(err, fleet.ErrTaken) {
 		t.Errorf("Ask = %v", err)
 	}
 }

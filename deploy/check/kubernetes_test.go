@@ -204,6 +204,7 @@ func selects(t *testing.T, s *metav1.LabelSelector, of map[string]string) bool {
 func TestChartValues(t *testing.T) {
 	var values struct {
 		Config struct {
+			Cluster   struct{ Merge map[string]string }
 			JetStream struct{ Merge map[string]string }
 			Merge     struct {
 				Accounts map[string]struct {
@@ -215,6 +216,9 @@ func TestChartValues(t *testing.T) {
 	testkit.NoError(t, yaml.Unmarshal([]byte(read(t, "deploy/kubernetes/nats-values.yaml")), &values))
 	if values.Config.JetStream.Merge["sync_interval"] != "always" {
 		t.Error("what is acknowledged need not be on the disk")
+	}
+	if interval := "ping_interval: " + values.Config.Cluster.Merge["ping_interval"]; !strings.Contains(read(t, "deploy/nats/nats.conf"), interval+" #") {
+		t.Errorf("deploy/nats/nats.conf lacks %q", interval)
 	}
 	allowed := values.Config.Merge.Accounts["POLLBRIDGE"].Users[0].Permissions
 	want := published(t)

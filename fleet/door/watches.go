@@ -146,6 +146,8 @@ func (s *Watches) askOnce(ctx context.Context, id, kind string, question []byte,
 			return readDone(message, result)
 		case errors.Is(err, fleet.ErrCutOff):
 			return errors.Join(store.ErrUnusable, err)
+		case errors.Is(err, fleet.ErrTaken):
+			return errMoved
 		case !errors.Is(err, fleet.ErrHere):
 			return err
 		}

@@ -29,6 +29,7 @@ type moving struct {
 	handlers map[string]fleet.Handler
 	here     bool     // all is looked after here, and stays
 	begins   bool     // it is when something begins
+	takes    bool     // all is from the next question on, which the other one does, too
 	asked    []string // of the other one
 	says     [][]byte // which that answers in turn
 }
@@ -47,6 +48,10 @@ func (m *moving) Ask(_ context.Context, _, kind string, _ []byte) ([]byte, error
 	m.asked = append(m.asked, kind)
 	said := m.says[0]
 	m.says = m.says[1:]
+	if m.takes {
+		m.here = true
+		return nil, fleet.ErrTaken
+	}
 	return said, nil
 }
 
@@ -142,5 +147,9 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 	here.says = [][]byte{gone}
 	if err := one.Delete(t.Context(), id(v)); err == nil {
 		t.Error("Delete of what is not there = nil")
+	}
+	here.takes, here.says = true, [][]byte{gone}
+	if err := one.Delete(t.Context(), "ses_"); err != nil {
+		t.Errorf("Delete of what the one before may have deleted = %v", err)
 	}
 }

@@ -19,13 +19,12 @@ import (
 func front(t *testing.T, replicas []*replica) string {
 	t.Helper()
 	address := "127.0.0.1:" + testkit.Ports(t, 1)[0]
-	backend := func(name, check string) string {
-		text := "backend " + name + "\n  balance random\n  option httpchk GET " + check + "\n"
-		for i, r := range replicas {
-			port := r.private[strings.LastIndexByte(r.private, ':')+1:]
-			text += fmt.Sprintf("  server r%d %s check port %s inter 500ms fall 2 rise 1\n", i, r.public, port)
-		}
-		return text
+	var ready, alive, backup string
+	for i, r := range replicas {
+		check := fmt.Sprintf(" check port %s inter 500ms fall 2 rise 1\n", r.private[strings.LastIndexByte(r.private, ':')+1:])
+		ready += fmt.Sprintf("  server ready%d %s", i, r.public) + check
+		alive += fmt.Sprintf("  server r%d %s", i, r.public) + check
+		backup += fmt.Sprintf("  server alive%d %s track alive/r%d backup\n", i, r.public, i)
 	}
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	testkit.NoError(t, os.WriteFile(file, []byte(`
@@ -34,15 +33,21 @@ defaults
   timeout connect 1s
   timeout client 60s
   timeout server 60s
-  option redispatch
+  option redispatch 1
   retries 3
   retry-on conn-failure empty-response
 frontend public
   bind `+address+`
+  default_backend replicas
+backend replicas
   # Where none is ready, those that are alive answer from memory and the upstream.
-  use_backend ready if { nbsrv(ready) gt 0 }
-  default_backend alive
-`+backend("ready", "/readyz")+backend("alive", "/healthz")), 0o600))
+  balance random
+  option allbackups
+  option httpchk GET /readyz
+`+ready+backup+`
+backend alive
+  option httpchk GET /healthz
+`+alive), 0o600))
 	testkit.StartProcess(t, exec.Command("haproxy", "-db", "-f", file))
 	testkit.Eventually(t, "the load balancer answers", func() bool {
 		answer, err := http.Get("http://" + address + "/")
