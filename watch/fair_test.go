@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"pollbridge/session"
 )
@@ -20,13 +21,16 @@ func TestNobodyIsOvertaken(t *testing.T) {
 		l.say(token, session.Pending)
 		l.watch(token)
 	}
+	// Evenly: nobody waits for longer than a bound in time (see due), in which a machine that stands still
+	// and then hurries would give any number of turns.
+	even := time.NewTicker(500 * time.Microsecond)
+	defer even.Stop()
 	for range sessions * rounds {
+		<-even.C
 		turns <- struct{}{}
 	}
 	for i := range sessions {
-		// Nobody waits for longer than a bound in time (see due), which on a machine that stands still
-		// now and then, and hurries after it, says little of how many turns that is.
-		if n := l.questions(fmt.Sprint("tok", i)); n == 0 || n > 3*rounds {
+		if n := l.questions(fmt.Sprint("tok", i)); n < rounds/3 || n > 3*rounds {
 			t.Errorf("session %d had %d turns, want about %d", i, n, rounds)
 		}
 	}
