@@ -96,6 +96,12 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 	return nil, ErrCutOff
 }
 
+// taking ends when this replica takes a slot.
+type taking struct {
+	ctx  context.Context
+	take context.CancelFunc
+}
+
 // elsewhere returns a context that ends with ErrTaken when this replica takes a slot: whoever asks its
 // holder then asks one that has stopped, or itself, which may wait for the answer.
 func (f *Fleet) elsewhere(ctx context.Context, n int) (until context.Context, stop func()) {

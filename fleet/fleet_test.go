@@ -190,6 +190,17 @@ func (r *replica) some() string {
 	}
 }
 
+// replaced has f answer for a session that the replica holds, in its place.
+func (r *replica) replaced(f func(ctx context.Context, subject string, question []byte) []byte) (session string) {
+	r.l.t.Helper()
+	session = r.some()
+	r.Mute(session)
+	answering, err := r.l.store.Answer("slot."+fleet.SlotName(fleet.SlotOf(session))+".who", f)
+	testkit.NoError(r.l.t, err)
+	r.l.t.Cleanup(answering.Stop)
+	return session
+}
+
 // TestAskOneThatFallsSilentAndGoes: whoever was silent once, and has gone when it is asked again, is
 // waited for no longer than one that has gone.
 func TestAskOneThatFallsSilentAndGoes(t *testing.T) {
@@ -255,16 +266,12 @@ func TestAskWhereNobodyIsTheHolder(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	a, b := l.two()
-	session := a.some()
-	a.Mute(session)
 	var asked atomic.Int32
-	answering, err := l.store.Answer("slot."+fleet.SlotName(fleet.SlotOf(session))+".who", func(context.Context, string, []byte) []byte {
+	session := a.replaced(func(context.Context, string, []byte) []byte {
 		asked.Add(1)
 		time.Sleep(200 * time.Millisecond) // as on a slow way
 		return []byte{1}                   // it is looked after elsewhere
 	})
-	testkit.NoError(t, err)
-	defer answering.Stop()
 	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrCutOff) {
 		t.Errorf("Ask = %v", err)
 	}
@@ -279,16 +286,12 @@ func TestAskWhileItIsTaken(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	a, b := l.two()
-	session := a.some()
-	a.Mute(session)
 	asked := make(chan struct{})
-	answering, err := l.store.Answer("slot."+fleet.SlotName(fleet.SlotOf(session))+".who", func(ctx context.Context, _ string, _ []byte) []byte {
+	session := a.replaced(func(ctx context.Context, _ string, _ []byte) []byte {
 		close(asked)
 		<-ctx.Done()
 		return nil
 	})
-	testkit.NoError(t, err)
-	defer answering.Stop()
 	failed := make(chan error)
 	go func() {
 		_, err := b.Ask(testkit.Within(t), session, "who", nil)

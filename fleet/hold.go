@@ -33,12 +33,6 @@ func (h *holding) stopAnswering() {
 	}
 }
 
-// taking ends when this replica takes a slot.
-type taking struct {
-	ctx  context.Context
-	take context.CancelFunc
-}
-
 // want is a slot that somebody cannot wait for: its holder does not answer.
 type want struct {
 	slot  int
@@ -331,6 +325,12 @@ func (f *Fleet) take(wanted map[int]uint64) {
 	}
 }
 
+// unexpected reports whether a write of a slot failed for a reason that is news: neither because
+// somebody was quicker, nor because the store is unusable, which that says itself, once.
+func unexpected(err error) bool {
+	return err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnusable)
+}
+
 // takeOne returns the slot, or one with a negative number if somebody was quicker.
 func (f *Fleet) takeOne(n int, before uint64) Slot {
 	none := Slot{Number: -1}
@@ -350,8 +350,7 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 		revision, err = f.bucket.Update(ctx, slotKey+SlotName(n), value, before, 0)
 	}
 	if err != nil {
-		// That the store is unusable is said once, by the store.
-		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnusable) && f.ctx.Err() == nil {
+		if unexpected(err) && f.ctx.Err() == nil {
 			f.log.Warn("a slot of the fleet cannot be taken", "slot", n, "error", err)
 		}
 		return none
@@ -429,7 +428,7 @@ func (f *Fleet) release(ctx context.Context, surplus []int) {
 		releasing.Go(func() error {
 			record := slotRecord{Version: recordVersion, Keeper: f.id, Earlier: released[n].keepers(f.id)}
 			_, err := f.bucket.Update(ctx, slotKey+SlotName(n), store.JSON(record), released[n].revision, 0)
-			if err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnusable) {
+			if unexpected(err) {
 				f.log.Warn("a slot of the fleet cannot be handed over, others take it after a while", "slot", n, "error", err)
 			}
 			return nil
