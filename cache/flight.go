@@ -77,6 +77,11 @@ func (f *flight) wait(ctx context.Context, timeout time.Duration) error {
 	case <-f.done:
 		return nil
 	case <-ctx.Done():
+	}
+	select {
+	case <-f.done: // at the same time
+		return nil
+	default:
 		return context.Cause(ctx)
 	}
 }

@@ -132,7 +132,8 @@ const underWay = 30 * time.Second
 
 // AskBefore asks the replicas that looked after a session before this one, which does so since a
 // moment ago: the last one, and those from whom it went shortly before that. It returns the first
-// answer that says something. The error is [store.ErrNobody] where there is none of them, or where that
+// answer that says something. One that gives no sign of life is asked again for as long as it may only be
+// busy. The error is [store.ErrNobody] where there is none of them, or where that
 // was longer ago, or why one did not answer.
 func (f *Fleet) AskBefore(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
 	h, before := f.before(sessionID)
@@ -142,6 +143,9 @@ func (f *Fleet) AskBefore(ctx context.Context, sessionID, kind string, question 
 	var failed []error
 	for _, id := range before {
 		answer, err := f.store.Ask(ctx, replicaKey+id+"."+kind, question)
+		for errors.Is(err, store.ErrSilent) && f.mayBeBusy(id) {
+			answer, err = f.store.Ask(ctx, replicaKey+id+"."+kind, question)
+		}
 		if len(answer) > 0 {
 			return answer, nil
 		}
@@ -167,6 +171,14 @@ func (f *Fleet) before(sessionID string) (h *holding, ids []string) {
 		}
 	}
 	return h, ids
+}
+
+// mayBeBusy reports whether a replica that is silent was heard of late: else it hangs.
+func (f *Fleet) mayBeBusy(id string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	p := f.peers[id]
+	return f.aliveLocked(p) && !p.hangs && time.Since(later(p.heard, f.begun)) < f.timing.fenced
 }
 
 // forgetBefore has one that has gone not be asked again; until it has surely stopped it may be on its

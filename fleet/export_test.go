@@ -26,6 +26,12 @@ func (f *Fleet) Mute(sessionID string) {
 	f.held[SlotOf(sessionID)].stopAnswering()
 }
 
+// Busy has a replica give no sign of life to those who ask what was here before, until it is called.
+func (f *Fleet) Busy() (over func() error) {
+	f.hearing.Stop()
+	return f.hear
+}
+
 // Kill has a replica end without a word.
 func (f *Fleet) Kill() {
 	f.stop()

@@ -177,14 +177,15 @@ func (f *Fleet) HandOver(ctx context.Context) error {
 	return err
 }
 
-// Close says that this replica is gone. It waits no longer than ctx for the store.
+// Close says that this replica is gone, once it has answered what others have asked. It waits no longer
+// than ctx for that and for the store.
 func (f *Fleet) Close(ctx context.Context) error {
 	f.stop()
 	f.running.Wait()
 	if f.hearing == nil { // it was not started
 		return nil
 	}
-	f.hearing.Stop()
+	f.hearing.Drain(ctx)
 	return f.bucket.Delete(ctx, replicaKey+f.id)
 }
 

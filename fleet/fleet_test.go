@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 
 	"pollbridge/fleet"
@@ -62,6 +63,7 @@ func (l *lab) start() *replica {
 	testkit.NoError(l.t, err)
 	r := &replica{Fleet: f, l: l, id: id}
 	f.Answer("who", func(_ context.Context, question []byte) []byte { return append([]byte(id+" "), question...) })
+	f.Hear("before", func(context.Context, []byte) []byte { return []byte(id) })
 	testkit.NoError(l.t, f.Start(r))
 	l.t.Cleanup(func() { r.end() })
 	return r
@@ -301,6 +303,37 @@ func TestAskWhileItIsTaken(t *testing.T) {
 	a.kill()
 	if err := testkit.Receive(t, "it waits no more", failed); !errors.Is(err, fleet.ErrTaken) {
 		t.Errorf("Ask = %v", err)
+	}
+}
+
+// TestAskOneThatWasBusy: what is under way where a session was before is not missed because nothing was
+// heard from there for a moment.
+func TestAskOneThatWasBusy(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.patient = true
+	a, b := l.two()
+	session := a.some()
+	asked := make(chan struct{}, 10)
+	_, err := l.store.Engine.Conn().Subscribe("ask.replica."+a.id+".before", func(*nats.Msg) { asked <- struct{}{} })
+	testkit.NoError(t, err)
+	testkit.NoError(t, a.HandOver(testkit.Within(t)))
+	testkit.Eventually(t, "the other one looks after the session", func() bool { return b.Holds(session) })
+	over := a.Busy()
+	said := make(chan string)
+	go func() {
+		answer, err := b.AskBefore(testkit.Within(t), session, "before", nil)
+		if err != nil {
+			t.Errorf("AskBefore = %v", err)
+		}
+		said <- string(answer)
+	}()
+	for range 2 {
+		testkit.Receive(t, "it is asked", asked)
+	}
+	testkit.NoError(t, over())
+	if answer := testkit.Receive(t, "it answers", said); answer != a.id {
+		t.Errorf("AskBefore = %q", answer)
 	}
 }
 

@@ -142,6 +142,13 @@ func (a *Answering) Stop() {
 	a.end()
 }
 
+// Drain is Stop once what is worked on is answered, or ctx has ended.
+func (a *Answering) Drain(ctx context.Context) {
+	a.sub.Unsubscribe()
+	_ = a.room.Acquire(ctx, mostAnswers)
+	a.end()
+}
+
 func (a *Answering) take(m *nats.Msg) {
 	if a.room.Acquire(a.ctx, 1) != nil {
 		return

@@ -125,6 +125,23 @@ func (w *Watcher) Settled() bool {
 			return false
 		}
 	}
+	for t := range w.takeUps {
+		if !t.ends {
+			return false
+		}
+	}
+	return true
+}
+
+// LateEnds has late ends be looked for when wait has returned.
+func (w *Watcher) LateEnds(wait func()) {
+	w.awaitLate = func() bool { wait(); return true }
+}
+
+// AllTakenUp reports whether they were.
+func (w *Watcher) AllTakenUp() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	return len(w.takeUps) == 0
 }
 

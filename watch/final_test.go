@@ -119,7 +119,7 @@ func TestEndsOfWhichNobodyWasTold(t *testing.T) {
 	t.Parallel()
 	l := unopened(t)
 	l.events.want(true)
-	l.finals.recent = map[*session.Variant]*session.Observation{l.variant("tok"): observation(session.Succeeded)}
+	l.finals.keep(l.variant("tok"), session.Succeeded)
 	l.open()
 	l.next(event.TypeSucceeded)
 	l.awaitEnd(l.id("tok"), "succeeded")

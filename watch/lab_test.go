@@ -373,11 +373,24 @@ type finals struct {
 	forgotten map[string]bool // guarded by mu
 	id        func(*session.Variant) string
 
-	recent map[*session.Variant]*session.Observation // kept before the start
+	recent map[*session.Variant]*session.Observation // guarded by mu
+}
+
+// keep keeps a final answer of which nobody is told.
+func (f *finals) keep(v *session.Variant, state session.State) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.recent == nil {
+		f.recent = map[*session.Variant]*session.Observation{}
+	}
+	f.recent[v] = observation(state)
 }
 
 func (f *finals) Recent(_ context.Context, _ time.Duration, wanted func(string) bool, _ func([]byte) (*session.Variant, error), use func(*session.Variant, *session.Observation)) error {
-	for v, o := range f.recent {
+	f.mu.Lock()
+	recent := maps.Clone(f.recent)
+	f.mu.Unlock()
+	for v, o := range recent {
 		if wanted(f.id(v)) {
 			use(v, o)
 		}

@@ -401,7 +401,8 @@ func TestRecentEndsOfOneSlot(t *testing.T) {
 	l.events.want(true)
 	other, own := l.in(0, "a"), l.in(1, "b")
 	l.nextReplica("b")
-	l.finals.recent = map[*session.Variant]*session.Observation{l.variant(other): observation(session.Refused), l.variant(own): observation(session.Succeeded)}
+	l.finals.keep(l.variant(other), session.Refused)
+	l.finals.keep(l.variant(own), session.Succeeded)
 	l.begin(watch.Slot{Number: 1, From: "a"})
 	if c := l.next(event.TypeSucceeded); c.Token != own {
 		t.Errorf("%s was told of", c.Token)
@@ -411,6 +412,32 @@ func TestRecentEndsOfOneSlot(t *testing.T) {
 	if _, err := l.w.Get(t.Context(), l.id(other)); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get = %v", err)
 	}
+}
+
+// TestLateEnds: a poll was under way where the session was looked after before, and its answer was stored
+// after the watches were taken up. Nobody was told of it, be it that the process was killed.
+func TestLateEnds(t *testing.T) {
+	t.Parallel()
+	l := newShared(t, func(l *lab) { l.cfg.Interval = time.Hour })
+	l.events.want(true)
+	late, erased, lost := l.in(0, "a"), l.in(0, "b"), l.in(1, "c")
+	l.nextReplica("b")
+	stored := make(chan struct{})
+	l.w.LateEnds(func() { <-stored })
+	l.begin(watch.Slot{Number: 0, From: "a"}, watch.Slot{Number: 1, From: "a"})
+	testkit.Eventually(t, "both to be taken up", l.w.Settled)
+	l.end(1)
+	testkit.NoError(t, l.w.Delete(t.Context(), l.watch(erased).ID))
+	for _, token := range []string{late, erased, lost} {
+		l.finals.keep(l.variant(token), session.Succeeded)
+	}
+	close(stored)
+	if c := l.next(event.TypeSucceeded); c.Token != late {
+		t.Errorf("%s was told of", c.Token)
+	}
+	l.awaitEnd(l.id(late), "succeeded")
+	testkit.Eventually(t, "nothing is taken up any more", l.w.AllTakenUp)
+	l.quiet()
 }
 
 // TestErasedElsewhere: what was seen before somebody else erased a session, and could not be stored,

@@ -28,6 +28,7 @@ type takeUp struct {
 	slots []Slot              // without a fleet it is all watches; guarded by Watcher.mu, as below
 	gone  map[string]struct{} // sessions that were erased meanwhile
 	done  chan struct{}       // closed when the watches were taken up
+	ends  bool                // ends were told of, but for late ones
 }
 
 // newTakeUp begins to take up watches, which takeUp does.
@@ -65,6 +66,9 @@ func (w *Watcher) takeUp(t *takeUp) {
 	w.mu.Unlock()
 	close(t.done)
 	w.tellEnds(t)
+	if w.options.Share != nil {
+		w.tellLateEnds(t)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.takeUps, t)
@@ -204,21 +208,57 @@ func (w *Watcher) begun(e *entry) *entry {
 const untoldFor = time.Minute
 
 // tellEnds tells of final answers that were stored just before a process was killed: where a
-// session was over when it was first seen, there is no watch that would ask for it again.
+// session was over when it was first seen, there is no watch that would ask for it again. All that was
+// stored of late is read for it, once for those take-ups that wait for it at the same time.
 func (w *Watcher) tellEnds(t *takeUp) {
-	wanted := func(id string) bool {
+	w.mu.Lock()
+	w.endless[t] = struct{}{}
+	w.mu.Unlock()
+	w.readingEnds.Lock()
+	defer w.readingEnds.Unlock()
+	w.mu.Lock()
+	some := w.endless
+	w.endless = map[*takeUp]struct{}{}
+	w.mu.Unlock()
+	if _, waits := some[t]; !waits { // it was read for another one that waited
+		return
+	}
+	concerned := func(id string) *takeUp {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		_, concerns := w.concerns(t, id)
-		return concerns
+		for t := range some {
+			if _, concerns := w.concerns(t, id); concerns {
+				return t
+			}
+		}
+		return nil
 	}
+	wanted := func(id string) bool { return concerned(id) != nil }
 	w.insist("final answers of which nobody was told cannot be looked for yet", func() error {
-		return w.options.Finals.Recent(w.ctx, untoldFor, wanted, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) { w.tellEnd(t, v, o) })
+		return w.options.Finals.Recent(w.ctx, untoldFor, wanted, w.options.Table.ReadDurable, func(v *session.Variant, o *session.Observation) {
+			id := session.ID(w.store, v)
+			if t := concerned(id); t != nil {
+				w.tellEnd(t, id, v, o)
+			}
+		})
 	})
 }
 
-func (w *Watcher) tellEnd(t *takeUp, v *session.Variant, o *session.Observation) {
-	id := session.ID(w.store, v)
+// lateEnds is longer than a poll takes that was under way where a session was looked after before.
+const lateEnds = 30 * time.Second
+
+// tellLateEnds tells of final answers that were stored since a take-up, by who looked after the sessions
+// before, if that one had no time to tell of them.
+func (w *Watcher) tellLateEnds(t *takeUp) {
+	w.mu.Lock()
+	t.ends = true
+	w.mu.Unlock()
+	if w.awaitLate() {
+		w.tellEnds(t)
+	}
+}
+
+func (w *Watcher) tellEnd(t *takeUp, id string, v *session.Variant, o *session.Observation) {
 	known, _, err := w.read(w.ctx, id)
 	if err == nil && known.end == Final || w.ctx.Err() != nil {
 		return

@@ -94,13 +94,16 @@ type Watcher struct {
 	pending  pendingAnswers
 	patience *patience.Patience
 
-	ctx     context.Context // ends when the watcher is closed
-	cancel  context.CancelCauseFunc
-	running sync.WaitGroup
-	pace    *rate.Limiter // of polls; nil: there is no limit
-	wake    chan struct{} // something became due earlier
-	work    chan *entry
-	first   *takeUp // of all watches of before; nil in a fleet
+	ctx       context.Context // ends when the watcher is closed
+	cancel    context.CancelCauseFunc
+	running   sync.WaitGroup
+	pace      *rate.Limiter // of polls; nil: there is no limit
+	wake      chan struct{} // something became due earlier
+	work      chan *entry
+	first     *takeUp     // of all watches of before; nil in a fleet
+	awaitLate func() bool // waits for late ends, and returns false if the watcher was closed meanwhile
+
+	readingEnds sync.Mutex // held while they are
 
 	closing sync.Once
 
@@ -114,6 +117,7 @@ type Watcher struct {
 	unstored map[*entry]struct{}  // have records to be stored that nobody waits for
 	passing  int                  // entries of live that had ended when they were first seen
 	takeUps  map[*takeUp]struct{} // that are not over
+	endless  map[*takeUp]struct{} // that wait for final answers to be read
 	complete map[int]struct{}     // slots that were taken up
 
 	complaints, refusals rate.Sometimes // of very many
@@ -143,12 +147,13 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	}
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry), patience: cmp.Or(o.Patience, &patience.Patience{}),
-		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, takeUps: map[*takeUp]struct{}{}, complete: map[int]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry),
+		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, takeUps: map[*takeUp]struct{}{}, endless: map[*takeUp]struct{}{}, complete: map[int]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	if w.due = due.New[*entry](nil); o.Schedule.adaptive() {
 		w.due, w.pace = due.New(w.worth), newPace(o)
 	}
+	w.awaitLate = func() bool { return w.pause(lateEnds) }
 	w.more, w.sights.behind = sync.NewCond(&w.mu), map[*entry]uint64{}
 	var err error
 	w.sessions.share = o.Share

@@ -304,20 +304,26 @@ func (b *bridge) undo() {
 // closeStatuses waits for polls under way, but not for a silent upstream. In a fleet other replicas
 // wait for them, too.
 func (b *bridge) closeStatuses() {
-	wait, leave := pollTime, func() {}
+	wait, tell, leave := pollTime, func() {}, func() {}
 	if b.fleet != nil {
 		wait, leave = max(wait, time.Until(b.stopping.Add(answerTime))), sync.OnceFunc(b.leaveFleet)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	if b.door != nil {
+		tell = func() { b.door.TellRest(ctx) }
 	}
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
 		b.statuses.Wait()
+		tell()
 		leave() // until then others may want to know what comes of it
 		b.statuses.Close()
 	}()
 	select {
 	case <-closed:
-	case <-time.After(wait):
+	case <-ctx.Done():
 		leave()
 	}
 }
@@ -326,11 +332,8 @@ func (b *bridge) closeStatuses() {
 // be durable is, when it returns.
 func (b *bridge) observe(v *session.Variant, o *session.Observation) {
 	watched := false
-	switch {
-	case b.fleet == nil || b.fleet.Holds(session.ID(b.store, v)):
+	if b.fleet == nil || b.door.Observed(v, o) {
 		watched = b.watcher.Observe(v, o)
-	case !o.Elsewhere:
-		b.door.Observed(v, o)
 	}
 	b.longPolls.Observe(v, o, watched)
 }

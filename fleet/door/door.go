@@ -177,6 +177,9 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 		// it was pending after that.
 		if since, held := d.o.Fleet.Since(id); !held || time.Since(since) < d.o.Recent && !o.Pending.After(since) {
 			if kept := d.kept(ctx, v); kept != nil {
+				if !held { // whoever has stored it may have told nobody
+					d.Seen(v, kept, kept.At)
+				}
 				return kept, nil
 			}
 		}
@@ -426,5 +429,8 @@ func (d *Door) learn(ctx context.Context, seen sighting) error {
 		}
 	}
 	d.statuses.Learn(seen.v, seen.o)
+	if !d.o.Fleet.Holds(id) {
+		return errMoved
+	}
 	return nil
 }

@@ -50,6 +50,7 @@ type lab struct {
 	answer   func(token string) any     // *session.Observation or error
 	took     time.Duration              // that a poll takes
 	seen     map[string][]session.State // what was handed on, by token
+	told     map[string][]session.State // to who looks after the session
 	observed map[string][]string        // the same, with whether somebody was known to want it
 	made     int
 	holds    []hold
@@ -64,7 +65,7 @@ func newLab(t *testing.T) *lab {
 	testkit.NoError(t, err)
 	return &lab{
 		t: t, servers: natscluster.Start(t, 1, natscluster.Settings{}), key: key, table: table,
-		polls: map[string]int{}, loads: map[string]int{}, flying: map[string]int{}, seen: map[string][]session.State{}, observed: map[string][]string{},
+		polls: map[string]int{}, loads: map[string]int{}, flying: map[string]int{}, seen: map[string][]session.State{}, told: map[string][]session.State{}, observed: map[string][]string{},
 		answer: func(string) any { return said(session.Pending, `{"status":"waiting"}`) },
 	}
 }
@@ -149,20 +150,21 @@ func (l *lab) start() *replica {
 	statuses, err := cache.New(cacheConfig, cache.Options{
 		Poller: d, Finals: d.Finals(), Unkept: unkept, Retain: time.Minute, Log: log, Tracer: l.tracer, Coverage: subscribers.coverage.Load,
 		Observe: func(v *session.Variant, o *session.Observation) {
+			here := d.Observed(v, o)
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			if here {
+				l.told[v.Token] = append(l.told[v.Token], o.State)
+			}
 			if o.Elsewhere {
 				return
 			}
-			l.mu.Lock()
 			l.seen[v.Token] = append(l.seen[v.Token], o.State)
 			observed := o.State.String()
 			if subscribers.Wants(v) {
 				observed += ", wanted"
 			}
 			l.observed[v.Token] = append(l.observed[v.Token], observed)
-			l.mu.Unlock()
-			if !f.Holds(session.ID(s, v)) {
-				d.Observed(v, o)
-			}
 		},
 	})
 	testkit.NoError(t, err)
@@ -558,6 +560,85 @@ func TestHandedOverTwiceWithAPollUnderWay(t *testing.T) {
 	if l.polls[v.Token] != 1 || len(l.seen[v.Token]) != 1 {
 		t.Errorf("%d polls, up to %d at a time, told of %v", l.polls[v.Token], l.most, l.seen[v.Token])
 	}
+}
+
+// toldOf is what whoever looks after a session was told of.
+func (l *lab) toldOf(v *session.Variant) []session.State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.told[v.Token])
+}
+
+// TestEndSeenByWhoGoes: the end of a session that was handed over with a poll under way is told to whoever
+// looks after it by now before the replica has gone, be it that nobody asks there.
+func TestEndSeenByWhoGoes(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v := l.held(replicas[0])
+	asked, answer := make(chan struct{}, 1), make(chan struct{})
+	l.answer = func(string) any {
+		asked <- struct{}{}
+		<-answer
+		return said(session.Succeeded, "signed")
+	}
+	var client sync.WaitGroup
+	client.Go(func() {
+		if result, err := replicas[0].statuses.Get(testkit.Within(t), v); err != nil || string(result.Body) != "signed" {
+			t.Errorf("Get = %v, %v", result.Observation, err)
+		}
+	})
+	testkit.Receive(t, "the upstream is asked", asked)
+	testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
+	testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(replicas[1].id(v)) })
+	close(answer)
+	client.Wait()
+	replicas[0].door.TellRest(testkit.Within(t))
+	if told := l.toldOf(v); !slices.Contains(told, session.Succeeded) {
+		t.Errorf("who looks after the session is told of %v", told)
+	}
+}
+
+// TestEndThatWasOnlyStored is told of by whoever finds it there, once somebody looks after the session: the
+// replica that has stored it may have gone before it told anybody.
+func TestEndThatWasOnlyStored(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	one := l.start()
+	v := l.variant("stored")
+	testkit.NoError(t, one.finals.Keep(testkit.Within(t), v, said(session.Succeeded, "signed")))
+	testkit.NoError(t, one.HandOver(testkit.Within(t)))
+	if result, err := one.statuses.Get(testkit.Within(t), v); err != nil || string(result.Body) != "signed" {
+		t.Fatalf("Get = %v, %v", result.Observation, err)
+	}
+	if told := l.toldOf(v); len(told) != 0 {
+		t.Errorf("nobody looks after the session, and is told of %v", told)
+	}
+	l.start()
+	testkit.Eventually(t, "who looks after the session is told of its end", func() bool {
+		return slices.Contains(l.toldOf(v), session.Succeeded)
+	})
+}
+
+// TestEndHeardByWhoIsUnsure: a replica that does not know for the moment whether a session is still its own
+// is told of its end by another one, which takes that for told.
+func TestEndHeardByWhoIsUnsure(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v := l.held(replicas[0])
+	end := said(session.Succeeded, "signed")
+	testkit.NoError(t, replicas[0].finals.Keep(testkit.Within(t), v, end))
+	l.servers.Servers[0].Kill()
+	testkit.Eventually(t, "it is unsure", func() bool { return !replicas[0].Holds(replicas[0].id(v)) })
+	end.Elsewhere = true
+	if replicas[0].door.Observed(v, end) {
+		t.Error("it takes the session for its own")
+	}
+	l.servers.Servers[0].Start()
+	testkit.Eventually(t, "who looks after the session is told of its end", func() bool {
+		return slices.Contains(l.toldOf(v), session.Succeeded)
+	})
 }
 
 // TestStoreIsLookedAtOnce, after a session has changed hands, and not before each poll.

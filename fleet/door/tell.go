@@ -16,8 +16,10 @@ import (
 const (
 	seenKind  = "seen"
 	tellAgain = time.Second
-	tellTime  = 10 * time.Second
-	mostSeen  = 10_000
+	// tellRestAgain is tellAgain where a replica is about to go.
+	tellRestAgain = 100 * time.Millisecond
+	tellTime      = 10 * time.Second
+	mostSeen      = 10_000
 	// tellAtOnce is how many are told of at a time: one whose replica does not answer holds up
 	// few others.
 	tellAtOnce = 32
@@ -110,20 +112,40 @@ func small(o *session.Observation) *session.Observation {
 // in vain last.
 const mostHeldUp = 2 * time.Second
 
-// Observed is Seen for what a client is about to be answered with: this replica has looked after the
-// session until a moment ago, or cannot reach who does. Where that one can be told in a bounded time it
-// is: a session whose begin was answered must not be forgotten with this replica. A final answer is
-// stored in any case.
-func (d *Door) Observed(v *session.Variant, o *session.Observation) {
+// Observed is told of what a client is about to be answered with, and reports whether this replica looks
+// after the session: then it is its own business. Else whoever does is told, or this one once it is sure
+// again to be that. Where a begin can be told in a bounded time it is before Observed returns: a session
+// whose begin was answered must not be forgotten with this replica. A final answer is stored in any case.
+func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) {
+	id := d.o.ID(v)
+	switch {
+	case d.o.Fleet.Holds(id):
+		return true
+	case !o.Elsewhere:
+	case o.State.Final() && d.o.Fleet.Owns(id): // whoever has made it relies on this replica
+	default:
+		return false
+	}
 	if o.State == session.Pending {
 		ctx, cancel := d.patience.Context(d.ctx, mostHeldUp)
 		defer cancel()
 		err := d.tell(ctx, sighting{v: v, o: small(o), at: o.At})
 		if d.patience.Told(err); err == nil {
-			return
+			return false
 		}
 	}
 	d.Seen(v, o, o.At)
+	return false
+}
+
+// TellRest tells others what was seen here, and returns when each of them knows, or ctx has ended. It is
+// called before the fleet is left.
+func (d *Door) TellRest(ctx context.Context) {
+	for left := d.tellAll(ctx); left > 0; left = d.tellAll(ctx) {
+		if period.Pause(ctx, tellRestAgain) != nil {
+			return
+		}
+	}
 }
 
 // tellUntilClosed tells others what was seen here.
@@ -134,7 +156,7 @@ func (d *Door) tellUntilClosed() {
 			return
 		case <-d.news:
 		}
-		for left := d.tellAll(); left > 0; left = d.tellAll() {
+		for left := d.tellAll(d.ctx); left > 0; left = d.tellAll(d.ctx) {
 			if period.Pause(d.ctx, tellAgain) != nil {
 				return
 			}
@@ -143,13 +165,13 @@ func (d *Door) tellUntilClosed() {
 }
 
 // tellAll returns how many could not be told of.
-func (d *Door) tellAll() int {
+func (d *Door) tellAll(ctx context.Context) int {
 	var left atomic.Int64
 	var telling errgroup.Group
 	telling.SetLimit(tellAtOnce)
 	for _, each := range d.seen.list() {
 		telling.Go(func() error {
-			ctx, cancel := context.WithTimeout(d.ctx, tellTime)
+			ctx, cancel := context.WithTimeout(ctx, tellTime)
 			defer cancel()
 			if err := d.tell(ctx, each); err != nil {
 				d.o.Log.Debug("the replica that looks after a session could not be told of it yet", "session", d.o.ID(each.v), "error", err)
