@@ -102,6 +102,8 @@ type Door struct {
 	erasures erasures
 	missed   chan struct{} // holds a token when an erasure was missed
 	heldBack chan heldBack // what others have to know of
+	unheard  unheard
+	late     chan struct{} // holds a token when something is unheard
 
 	ctx     context.Context // ends with the door
 	stop    context.CancelFunc
@@ -119,7 +121,7 @@ const askTime = 30 * time.Second
 // New returns a door. Open has to be called before the fleet starts, and the caller must Close
 // it.
 func New(o Options) *Door {
-	d := &Door{o: o, news: make(chan struct{}, 1), missed: make(chan struct{}, 1), loads: semaphore.NewWeighted(mostLoads), heldBack: make(chan heldBack, mostHeld)}
+	d := &Door{o: o, news: make(chan struct{}, 1), missed: make(chan struct{}, 1), late: make(chan struct{}, 1), loads: semaphore.NewWeighted(mostLoads), heldBack: make(chan heldBack, mostHeld)}
 	d.ctx, d.stop = context.WithCancel(context.Background())
 	return d
 }
@@ -138,6 +140,7 @@ func (d *Door) Open(s Statuses) {
 	d.telling.Go(d.announceHeld)
 	d.telling.Go(d.tellUntilClosed)
 	d.telling.Go(d.forgetMissed)
+	d.telling.Go(d.hearUntilClosed)
 }
 
 // Close ends telling others what was seen here.
@@ -358,22 +361,6 @@ func (d *Door) answer(ctx context.Context, message []byte) []byte {
 		a.CORS, a.Learned = d.statuses.CORS(v, q.Origin)
 	}
 	return appendAnswer(a, v, q, result, err)
-}
-
-// hearTime bounds how long a replica waits for what another one has heard of: clients wait for it.
-const hearTime = time.Second
-
-// hear has this replica know who wants to know of v's session, be it since a moment ago, by a
-// subscription that was made at another one.
-func (d *Door) hear(ctx context.Context, v *session.Variant) {
-	if d.o.Subscriptions.Wants(v) {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, hearTime)
-	defer cancel()
-	if err := d.o.Subscriptions.Current(ctx); err != nil {
-		d.o.Log.Debug("another replica may know of subscriptions that this one does not", "session", d.o.ID(v), "error", err)
-	}
 }
 
 // errNotKept says that a final answer is not stored yet: others are told of it when it is.

@@ -16,12 +16,17 @@ type subscribers struct {
 	made     *atomic.Bool // there are some
 	known    atomic.Bool
 	coverage atomic.Uint64
+	slow     atomic.Bool // nothing is heard
 }
 
 func (s *subscribers) Wants(*session.Variant) bool { return s.known.Load() }
 
 // Current has the replica hear of all that there are.
-func (s *subscribers) Current(context.Context) error {
+func (s *subscribers) Current(ctx context.Context) error {
+	if s.slow.Load() {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	if s.made.Load() {
 		s.hear()
 	}
@@ -82,6 +87,33 @@ func TestSubscriptionIsHeardOfByTheFirstPoll(t *testing.T) {
 			t.Errorf("observed %q", got)
 		}
 		l.mu.Unlock()
+	}
+}
+
+// TestSubscriptionIsHeardOfLate: a session that is asked about once is observed again for who has
+// subscribed before, where the replica that looks after it hears of that only when it has answered.
+func TestSubscriptionIsHeardOfLate(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	for _, asked := range replicas {
+		l.forgetSubscribers(replicas)
+		l.subscribed.Store(true)
+		replicas[0].subscribers.slow.Store(true)
+		v := l.held(replicas[0])
+		_, err := asked.statuses.Get(testkit.Within(t), v)
+		testkit.NoError(t, err)
+		l.mu.Lock()
+		if got := l.observed[v.Token]; !slices.Equal(got, []string{"pending"}) {
+			t.Errorf("observed %q", got)
+		}
+		l.mu.Unlock()
+		replicas[0].subscribers.slow.Store(false)
+		testkit.Eventually(t, "it is observed again", func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return slices.Contains(l.observed[v.Token], "pending, wanted")
+		})
 	}
 }
 

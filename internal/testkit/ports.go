@@ -9,7 +9,8 @@ import (
 
 // Ports returns ports of the loopback that other processes can listen on, also again after they
 // were ended. They are not of those that the kernel gives to whoever connects: one of these could
-// be taken at any moment.
+// be taken at any moment. Tests in other processes do not get them meanwhile: whoever has a port of TCP
+// here holds the one of UDP with the same number.
 func Ports(t testing.TB, n int) (ports []string) {
 	t.Helper()
 	const first, last = 12_000, 30_000
@@ -18,6 +19,11 @@ func Ports(t testing.TB, n int) (ports []string) {
 			t.Fatal("there are no free ports")
 		}
 		port := strconv.Itoa(first + rand.IntN(last-first))
+		held, err := net.ListenPacket("udp", "127.0.0.1:"+port)
+		if err != nil {
+			continue
+		}
+		t.Cleanup(func() { held.Close() })
 		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
 			continue

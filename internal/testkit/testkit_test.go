@@ -98,3 +98,16 @@ func TestUpstreams(t *testing.T) {
 		t.Errorf("saw %q", seen)
 	}
 }
+
+// TestPortsAreHeld: nobody gets one a second time while the test that has it goes on.
+func TestPortsAreHeld(t *testing.T) {
+	all := map[string]bool{}
+	for range 200 {
+		for _, port := range testkit.Ports(t, 10) {
+			if all[port] {
+				t.Fatalf("%s was given twice", port)
+			}
+			all[port] = true
+		}
+	}
+}
