@@ -167,7 +167,7 @@ func (s *Watches) Watch(ctx context.Context, v *session.Variant) (known watch.Se
 // Started is [watch.Watcher.Started]. While the replica that looks after the session cannot be
 // reached it is tried again.
 func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
-	if !s.Watcher.Wants(v) {
+	if s.d.hear(ctx, v); !s.Watcher.Wants(v) {
 		return nil
 	}
 	_, err := s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })

@@ -55,17 +55,17 @@ func (m *moving) Ask(_ context.Context, _, kind string, _ []byte) ([]byte, error
 	return said, nil
 }
 
-// wanted are events that somebody wants.
-type wanted struct{}
+// wanted are events that somebody wants, who has to be heard of.
+type wanted struct{ by *subscribers }
 
-func (wanted) Wanted(event.Subject) bool                           { return true }
+func (w wanted) Wanted(event.Subject) bool                         { return w.by.known.Load() }
 func (wanted) Changed(context.Context, event.Change) (bool, error) { return true, nil }
 func (wanted) Knows(context.Context, string) (bool, error)         { return false, nil }
 func (wanted) EraseSession(context.Context, string) error          { return nil }
 
 // watchesOf returns the watches of a replica with a store of its own, in a fleet in which all stays
 // where it is.
-func watchesOf(t *testing.T, table *session.Table) (*door.Watches, *moving, func(*session.Variant) string) {
+func watchesOf(t *testing.T, table *session.Table, by *subscribers) (*door.Watches, *moving, func(*session.Variant) string) {
 	log := slog.New(slog.DiscardHandler)
 	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), log)
 	testkit.NoError(t, err)
@@ -75,7 +75,7 @@ func watchesOf(t *testing.T, table *session.Table) (*door.Watches, *moving, func
 	cfg := watch.DefaultConfig()
 	cfg.Interval = time.Hour
 	w, err := watch.New(cfg, watch.Options{
-		Store: s.Store, Table: table, Events: wanted{}, Finals: answers, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
+		Store: s.Store, Table: table, Events: wanted{by}, Finals: answers, Retain: time.Minute, Log: log, Registry: prometheus.NewRegistry(),
 		Ask: func(context.Context, *session.Variant, time.Time) (*session.Observation, error) {
 			return said(session.Pending, "waiting"), nil
 		},
@@ -86,7 +86,7 @@ func watchesOf(t *testing.T, table *session.Table) (*door.Watches, *moving, func
 	testkit.NoError(t, w.Start())
 	sessionID := func(v *session.Variant) string { return session.ID(s, v) }
 	f := &moving{handlers: map[string]fleet.Handler{}, here: true}
-	d := door.New(door.Options{Fleet: f, Subscriptions: &subscribers{made: &atomic.Bool{}}, Table: table, ID: sessionID, Log: log})
+	d := door.New(door.Options{Fleet: f, Subscriptions: by, Table: table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
 	return d.Watches(w), f, sessionID
 }
@@ -99,8 +99,10 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 	testkit.NoError(t, err)
 	v, err := table.Variant("smartid-sign", "t", "sesame", "en")
 	testkit.NoError(t, err)
-	one, here, id := watchesOf(t, table)
-	_, there, _ := watchesOf(t, table)
+	known := &subscribers{made: &atomic.Bool{}}
+	known.hear()
+	one, here, id := watchesOf(t, table, known)
+	_, there, _ := watchesOf(t, table, known)
 	other := func(kind string, question []byte) []byte { return there.handlers[kind](t.Context(), question) }
 	wantAsked := func(want ...string) {
 		t.Helper()
@@ -151,5 +153,27 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 	here.takes, here.says = true, [][]byte{gone}
 	if err := one.Delete(t.Context(), "ses_"); err != nil {
 		t.Errorf("Delete of what the one before may have deleted = %v", err)
+	}
+}
+
+// TestStartIsWatchedForAnybody: for who has subscribed at another replica, too, of which this one has not
+// heard yet.
+func TestStartIsWatchedForAnybody(t *testing.T) {
+	t.Parallel()
+	endpoints, _ := session.Dialect("marksign")
+	table, err := session.NewTable(endpoints)
+	testkit.NoError(t, err)
+	v, err := table.Variant("smartid-sign", "t", "sesame", "en")
+	testkit.NoError(t, err)
+	somebody := &subscribers{made: &atomic.Bool{}}
+	watches, _, id := watchesOf(t, table, somebody)
+	testkit.NoError(t, watches.Started(t.Context(), v))
+	if _, err := watches.Get(t.Context(), id(v)); !errors.Is(err, watch.ErrNotFound) {
+		t.Errorf("Get of what nobody wants to know of = %v", err)
+	}
+	somebody.made.Store(true)
+	testkit.NoError(t, watches.Started(t.Context(), v))
+	if s, err := watches.Get(t.Context(), id(v)); err != nil || s.Status() != "pending" {
+		t.Errorf("Get = %+v, %v", s, err)
 	}
 }
