@@ -85,13 +85,32 @@ func TestAReplicaThatIsSlow(t *testing.T) {
 }
 
 // TestPollsUnderWayAreHandedOver: where a replica drains while its polls are under way, no other one
-// makes a second one beside it, and all who wait get what it gets, though that is given only once.
+// makes a second one beside it, and all who wait get what it gets, though that is given only once. Each
+// end is told.
 func TestPollsUnderWayAreHandedOver(t *testing.T) {
+	rounds := 1
+	if full {
+		rounds = 6
+	}
 	l := newLab(t, 3)
+	for round := range rounds {
+		if round > 0 {
+			l.replicas[0].Start()
+			l.replicas[0].ready()
+			l.balanced()
+		}
+		l.drainWithPolls(fmt.Sprint("slow", round, "x"), 30)
+	}
+}
+
+// drainWithPolls has a replica drain while so many polls are under way, some of them its own.
+func (l *lab) drainWithPolls(name string, n int) {
+	t := l.t
+	t.Helper()
 	var tokens []string
 	var clients sync.WaitGroup
-	for i := range 12 { // of which some are looked after by the one that drains
-		token := fmt.Sprint("slow", i)
+	for i := range n {
+		token := fmt.Sprint(name, i)
 		tokens = append(tokens, token)
 		l.up.mu.Lock()
 		s := l.up.signing(token)
