@@ -177,15 +177,20 @@ func (f *Fleet) HandOver(ctx context.Context) error {
 	return err
 }
 
-// Close says that this replica is gone, once it has answered what others have asked. It waits no longer
-// than ctx for that and for the store.
+// answering is how long a replica that is about to go still works on what it was asked.
+const answering = 500 * time.Millisecond
+
+// Close says that this replica is gone, once it has answered what it works on for others, which it is given
+// a moment for. It waits no longer than ctx for that and for the store.
 func (f *Fleet) Close(ctx context.Context) error {
 	f.stop()
 	f.running.Wait()
 	if f.hearing == nil { // it was not started
 		return nil
 	}
-	f.hearing.Drain(ctx)
+	drain, cancel := context.WithTimeout(ctx, answering)
+	defer cancel()
+	f.hearing.Drain(drain)
 	return f.bucket.Delete(ctx, replicaKey+f.id)
 }
 

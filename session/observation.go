@@ -13,7 +13,7 @@ type Observation struct {
 	Answer           // what it says
 	Locale int32     // in which locale it was asked for
 	Shared bool      // others have the same Content, so it takes no memory of its own
-	// Elsewhere means that another replica has made it, which keeps it and tells of it.
+	// Elsewhere means that another replica has made it, so it is not kept here.
 	Elsewhere bool
 	// Poll is the span of the poll that has made it; nil: none is known.
 	Poll *tracing.SpanContext

@@ -60,3 +60,62 @@ func TestAnswersOfNoSize(t *testing.T) {
 		testkit.NoError(t, answering.Unsubscribe())
 	}
 }
+
+// TestDrain: what is worked on is answered, nothing else that is asked, and not for longer than is waited.
+func TestDrain(t *testing.T) {
+	t.Parallel()
+	s, _ := open(t, config(t.TempDir()))
+	begun, over := make(chan struct{}), make(chan struct{})
+	answering, err := s.Answer("drain", func(ctx context.Context, _ string, question []byte) []byte {
+		if string(question) == "late" { // it was not late
+			return nil
+		}
+		begun <- struct{}{}
+		select {
+		case <-over:
+			return question
+		case <-ctx.Done():
+			return []byte("cut short")
+		}
+	})
+	testkit.NoError(t, err)
+	answers := make(chan string)
+	ask := func(question string) {
+		answer, err := s.Ask(testkit.Within(t), "drain", []byte(question))
+		if err != nil {
+			t.Errorf("Ask = %v", err)
+		}
+		answers <- string(answer)
+	}
+	go ask("first")
+	testkit.Receive(t, "it is asked", begun)
+	ctx, cancel := context.WithCancel(t.Context())
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		answering.Drain(ctx)
+	}()
+	testkit.Eventually(t, "nobody answers any more", func() bool {
+		_, err := s.Ask(testkit.Within(t), "drain", []byte("late"))
+		return errors.Is(err, store.ErrNobody)
+	})
+	close(over)
+	if answer := testkit.Receive(t, "it is answered", answers); answer != "first" {
+		t.Errorf("Ask = %q", answer)
+	}
+	testkit.Receive(t, "it is drained", drained)
+	cancel()
+
+	answering, err = s.Answer("drain", func(ctx context.Context, _ string, _ []byte) []byte {
+		begun <- struct{}{}
+		<-ctx.Done()
+		return []byte("cut short")
+	})
+	testkit.NoError(t, err)
+	go ask("second")
+	testkit.Receive(t, "it is asked", begun)
+	answering.Drain(ctx) // which has ended
+	if answer := testkit.Receive(t, "it is answered", answers); answer != "cut short" {
+		t.Errorf("Ask = %q", answer)
+	}
+}

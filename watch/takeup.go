@@ -28,7 +28,7 @@ type takeUp struct {
 	slots []Slot              // without a fleet it is all watches; guarded by Watcher.mu, as below
 	gone  map[string]struct{} // sessions that were erased meanwhile
 	done  chan struct{}       // closed when the watches were taken up
-	ends  bool                // ends were told of, but for late ones
+	ends  bool                // ends were told of, but for late ones: for tests
 }
 
 // newTakeUp begins to take up watches, which takeUp does.
@@ -212,13 +212,13 @@ const untoldFor = time.Minute
 // stored of late is read for it, once for those take-ups that wait for it at the same time.
 func (w *Watcher) tellEnds(t *takeUp) {
 	w.mu.Lock()
-	w.endless[t] = struct{}{}
+	w.awaitingEnds[t] = struct{}{}
 	w.mu.Unlock()
 	w.readingEnds.Lock()
 	defer w.readingEnds.Unlock()
 	w.mu.Lock()
-	some := w.endless
-	w.endless = map[*takeUp]struct{}{}
+	some := w.awaitingEnds
+	w.awaitingEnds = map[*takeUp]struct{}{}
 	w.mu.Unlock()
 	if _, waits := some[t]; !waits { // it was read for another one that waited
 		return

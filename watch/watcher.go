@@ -103,22 +103,22 @@ type Watcher struct {
 	first     *takeUp     // of all watches of before; nil in a fleet
 	awaitLate func() bool // waits for late ends, and returns false if the watcher was closed meanwhile
 
-	readingEnds sync.Mutex // held while they are
+	readingEnds sync.Mutex // held while final answers of which nobody was told are read
 
 	closing sync.Once
 
-	mu       sync.Mutex
-	live     map[string]*entry // by the session's id; guarded by mu, as what it points to
-	states   stateCounts       // of live; guarded by mu, as all below
-	due      *due.Queue[*entry]
-	untold   []*entry // have events to be made that nobody waits for
-	sights   firstSights
-	more     *sync.Cond           // of untold, or the end
-	unstored map[*entry]struct{}  // have records to be stored that nobody waits for
-	passing  int                  // entries of live that had ended when they were first seen
-	takeUps  map[*takeUp]struct{} // that are not over
-	endless  map[*takeUp]struct{} // that wait for final answers to be read
-	complete map[int]struct{}     // slots that were taken up
+	mu           sync.Mutex
+	live         map[string]*entry // by the session's id; guarded by mu, as what it points to
+	states       stateCounts       // of live; guarded by mu, as all below
+	due          *due.Queue[*entry]
+	untold       []*entry // have events to be made that nobody waits for
+	sights       firstSights
+	more         *sync.Cond           // of untold, or the end
+	unstored     map[*entry]struct{}  // have records to be stored that nobody waits for
+	passing      int                  // entries of live that had ended when they were first seen
+	takeUps      map[*takeUp]struct{} // that are not over
+	awaitingEnds map[*takeUp]struct{} // that wait for final answers to be read
+	complete     map[int]struct{}     // slots that were taken up
 
 	complaints, refusals rate.Sometimes // of very many
 }
@@ -147,7 +147,7 @@ func New(cfg Config, o Options) (*Watcher, error) {
 	}
 	w := &Watcher{
 		cfg: cfg, options: o, store: o.Store, metrics: newMetrics(o.Registry), patience: cmp.Or(o.Patience, &patience.Patience{}),
-		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, takeUps: map[*takeUp]struct{}{}, endless: map[*takeUp]struct{}{}, complete: map[int]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry),
+		live: map[string]*entry{}, unstored: map[*entry]struct{}{}, takeUps: map[*takeUp]struct{}{}, awaitingEnds: map[*takeUp]struct{}{}, complete: map[int]struct{}{}, wake: make(chan struct{}, 1), work: make(chan *entry),
 		complaints: rate.Sometimes{Interval: complaining}, refusals: rate.Sometimes{Interval: complaining},
 	}
 	if w.due = due.New[*entry](nil); o.Schedule.adaptive() {

@@ -304,14 +304,19 @@ func (b *bridge) undo() {
 // closeStatuses waits for polls under way, but not for a silent upstream. In a fleet other replicas
 // wait for them, too.
 func (b *bridge) closeStatuses() {
-	wait, tell, leave := pollTime, func() {}, func() {}
+	began, wait, tell, leave := time.Now(), pollTime, func() {}, func() {}
 	if b.fleet != nil {
 		wait, leave = max(wait, time.Until(b.stopping.Add(answerTime))), sync.OnceFunc(b.leaveFleet)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	if b.door != nil {
-		tell = func() { b.door.TellRest(ctx) }
+		const spare = 500 * time.Millisecond // for the rest of this
+		tell = func() {
+			ctx, cancel := context.WithTimeout(ctx, time.Until(began.Add(wait-spare)))
+			defer cancel()
+			b.door.TellRest(ctx)
+		}
 	}
 	closed := make(chan struct{})
 	go func() {

@@ -42,6 +42,8 @@ type Fleet interface {
 type Statuses interface {
 	GetFor(ctx context.Context, v *session.Variant, origin string) (cache.Result, error)
 	UnderWay(ctx context.Context, v *session.Variant, origin string) (result cache.Result, found bool, err error)
+	// Known is what memory holds, pending or fresh.
+	Known(v *session.Variant) (result cache.Result, found bool)
 	CORS(v *session.Variant, origin string) ([]session.Field, bool)
 	Erase(v *session.Variant)
 	EraseThose(erased func(key string) bool)
@@ -369,12 +371,15 @@ var errNotKept = errors.New("door: the final answer is not stored yet")
 // tell tells the replica that looks after a session of what was seen here. A final answer is told
 // by what is stored: it may be large.
 func (d *Door) tell(ctx context.Context, each sighting) error {
+	if d.over(each) {
+		return nil
+	}
 	if each.o != nil && each.o.State.Final() {
 		if found, err := d.o.Finals.Load(ctx, each.v); err != nil || len(found) == 0 {
 			return cmp.Or(err, errNotKept)
 		}
 	}
-	each.wanted = d.o.Subscriptions.Wants(each.v)
+	each.wanted = each.wanted || d.o.Subscriptions.Wants(each.v)
 	message, err := d.o.Fleet.Ask(ctx, d.o.ID(each.v), seenKind, appendSighting(each))
 	if errors.Is(err, fleet.ErrHere) { // by now
 		return d.learn(ctx, each)
@@ -388,25 +393,33 @@ func (d *Door) tell(ctx context.Context, each sighting) error {
 // heardOf is told by another replica what that has seen.
 func (d *Door) heardOf(ctx context.Context, message []byte) []byte {
 	seen, err := readSighting(d.o.Table, message, time.Now())
-	if err == nil {
-		if seen.wanted {
-			d.hear(ctx, seen.v)
-		}
-		err = d.learn(ctx, seen)
-	}
 	if err != nil {
 		d.o.Log.Error("what another replica has seen cannot be used", "error", err)
+		return nil
+	}
+	if seen.wanted && d.heard(ctx, seen.v) != nil {
+		err = errUnheard
+	} else {
+		err = d.learn(ctx, seen)
+	}
+	if err != nil { // that one tells again
+		d.o.Log.Debug("what another replica has seen cannot be used yet", "session", d.o.ID(seen.v), "error", err)
 		return nil
 	}
 	return []byte{1}
 }
 
-// learn takes what was seen elsewhere as if it was seen here, unless the session was erased since,
-// or may have been.
+// over reports whether nobody has to know any more of what was seen: the session was erased since, or may
+// have been.
+func (d *Door) over(seen sighting) bool {
+	return d.erasures.after(d.o.ID(seen.v), seen.at) || time.Since(seen.at) > d.o.Remembered
+}
+
+// learn takes what was seen elsewhere as if it was seen here.
 func (d *Door) learn(ctx context.Context, seen sighting) error {
 	id := d.o.ID(seen.v)
 	switch {
-	case d.erasures.after(id, seen.at) || time.Since(seen.at) > d.o.Remembered:
+	case d.over(seen):
 		return nil
 	case seen.o == nil:
 		return d.watches.moved(id, d.watches.Watcher.Started(ctx, seen.v))

@@ -73,7 +73,9 @@ func (d *Door) erasureHere(_ context.Context, message []byte) []byte {
 
 func (d *Door) forget(v *session.Variant) {
 	d.erasures.add(d.o.ID(v), time.Now())
-	d.seen.forget(func(seen *session.Variant) bool { return session.SessionKey(seen.Key()) == session.SessionKey(v.Key()) })
+	erased := func(seen *session.Variant) bool { return session.SessionKey(seen.Key()) == session.SessionKey(v.Key()) }
+	d.seen.forget(erased)
+	d.unheard.forget(erased)
 	d.statuses.Erase(v)
 }
 
@@ -205,6 +207,7 @@ func (d *Door) forgetMissed() {
 		missed := d.erasures.takeMissed(time.Now().Add(-d.o.Remembered))
 		erased := func(v *session.Variant) bool { _, is := missed[d.o.ID(v)]; return is }
 		d.seen.forget(erased)
+		d.unheard.forget(erased)
 		d.statuses.EraseThose(func(key string) bool {
 			v, err := d.o.Table.OfKey(key)
 			return err == nil && erased(v)

@@ -1,7 +1,6 @@
 package door
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -9,20 +8,16 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"pollbridge/cache"
 	"pollbridge/internal/period"
 	"pollbridge/session"
 )
 
 const (
-	// hearTime bounds how long a replica waits for what another one has heard of: clients wait for it.
-	hearTime  = time.Second
+	// hearTime bounds how long it is waited for what other replicas know of subscriptions: clients wait for it.
+	hearTime = time.Second
+	// lateTime bounds it where nobody waits, and hearAgain is how soon it is tried again then.
+	lateTime  = 10 * time.Second
 	hearAgain = time.Second
-	// lateTime bounds it where nobody waits.
-	lateTime   = 10 * time.Second
-	lateAtOnce = 16
 )
 
 // unheard holds sessions that were seen while it was not known in time who wants to know of them. The zero
@@ -46,28 +41,47 @@ func (u *unheard) add(v *session.Variant, at time.Time) bool {
 	return true
 }
 
-func (u *unheard) take() []sighting {
+// forget forgets sessions that were erased.
+func (u *unheard) forget(erased func(*session.Variant) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	all := slices.Collect(maps.Values(u.all))
-	u.all = nil
-	return all
+	maps.DeleteFunc(u.all, func(_ string, each sighting) bool { return erased(each.v) })
 }
 
-// hear has this replica know who wants to know of v's session, be it since a moment ago, by a
-// subscription that was made at another one. What it does not hear in time it hears later.
-func (d *Door) hear(ctx context.Context, v *session.Variant) {
-	if d.o.Subscriptions.Wants(v) {
-		return
+func (u *unheard) list() []sighting {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return slices.Collect(maps.Values(u.all))
+}
+
+// over forgets one, unless it was seen once more.
+func (u *unheard) over(each sighting) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.all[each.v.Key()] == each {
+		delete(u.all, each.v.Key())
 	}
-	at := time.Now()
+}
+
+// heard has this replica know who wants to know of v's session, be it since a moment ago, by a subscription
+// that was made at another one. The error is why it does not in a bounded time.
+func (d *Door) heard(ctx context.Context, v *session.Variant) error {
+	if d.o.Subscriptions.Wants(v) {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, hearTime)
 	defer cancel()
-	err := d.o.Subscriptions.Current(ctx)
+	return d.o.Subscriptions.Current(ctx)
+}
+
+// hear is heard for a session that is about to be observed. What is not heard in time is heard later.
+func (d *Door) hear(ctx context.Context, v *session.Variant) {
+	at := time.Now()
+	err := d.heard(ctx, v)
 	if err == nil {
 		return
 	}
-	d.o.Log.Debug("another replica may know of subscriptions that this one does not", "session", d.o.ID(v), "error", err)
+	d.o.Log.Debug("other replicas may know of subscriptions that this one does not", "session", d.o.ID(v), "error", err)
 	if !d.unheard.add(v, at) {
 		d.o.Log.Error("too many sessions wait for subscriptions to be known: one may not be watched", "session", d.o.ID(v))
 	}
@@ -85,7 +99,7 @@ func (d *Door) hearUntilClosed() {
 			return
 		case <-d.late:
 		}
-		for d.hearLate() != nil {
+		for !d.hearLate() {
 			if period.Pause(d.ctx, hearAgain) != nil {
 				return
 			}
@@ -93,33 +107,34 @@ func (d *Door) hearUntilClosed() {
 	}
 }
 
-// hearLate has those who want to know told of what was seen without that they were known.
-func (d *Door) hearLate() error {
+// hearLate has who wants to know told of what was seen while that was not known, or returns false if it is
+// not known yet.
+func (d *Door) hearLate() bool {
+	seen := d.unheard.list() // first: whoever wants to know had said so before
 	ctx, cancel := context.WithTimeout(d.ctx, lateTime)
 	defer cancel()
 	if err := d.o.Subscriptions.Current(ctx); err != nil {
-		return err
+		return false
 	}
-	var looking errgroup.Group
-	looking.SetLimit(lateAtOnce)
-	for _, each := range d.unheard.take() {
-		if !d.o.Subscriptions.Wants(each.v) || d.erasures.after(d.o.ID(each.v), each.at) || time.Since(each.at) > d.o.Remembered {
-			continue
+	for _, each := range seen {
+		if d.o.Subscriptions.Wants(each.v) {
+			d.tellUnheard(each)
 		}
-		looking.Go(func() error {
-			// Whatever is answered afresh was told to those who want to know, or is now.
-			result, err := d.statuses.GetFor(d.ctx, each.v, "")
-			if err == nil && result.How == cache.Stale {
-				err = cmp.Or(result.Err, errStale)
-			}
-			if err != nil {
-				d.unheard.add(each.v, each.at)
-			}
-			return err
-		})
+		d.unheard.over(each)
 	}
-	return looking.Wait()
+	return true
 }
 
-// errStale is why what is known of a session is not news.
-var errStale = errors.New("door: the upstream gave no answer")
+// tellUnheard has what was seen of a session told to whoever looks after it, as somebody may want to know.
+func (d *Door) tellUnheard(each sighting) {
+	result, known := d.statuses.Known(each.v)
+	switch {
+	case !known: // the poll has failed, or is not over
+		d.o.Log.Debug("nothing is known of a session that is wanted", "session", d.o.ID(each.v))
+	case !result.OtherVariant:
+		d.see(sighting{v: each.v, o: result.Observation, at: result.At, wanted: true})
+	}
+}
+
+// errUnheard is why nothing is made yet of what another replica has seen.
+var errUnheard = errors.New("door: it is not known yet who wants to know of the session")

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"pollbridge/internal/period"
 	"pollbridge/internal/testkit"
 	"pollbridge/session"
 )
@@ -23,9 +25,10 @@ func (s *subscribers) Wants(*session.Variant) bool { return s.known.Load() }
 
 // Current has the replica hear of all that there are.
 func (s *subscribers) Current(ctx context.Context) error {
-	if s.slow.Load() {
-		<-ctx.Done()
-		return context.Cause(ctx)
+	for s.slow.Load() {
+		if err := period.Pause(ctx, time.Millisecond); err != nil {
+			return err
+		}
 	}
 	if s.made.Load() {
 		s.hear()
@@ -90,30 +93,48 @@ func TestSubscriptionIsHeardOfByTheFirstPoll(t *testing.T) {
 	}
 }
 
-// TestSubscriptionIsHeardOfLate: a session that is asked about once is observed again for who has
-// subscribed before, where the replica that looks after it hears of that only when it has answered.
+// TestSubscriptionIsHeardOfLate: what was seen of a session that is asked about once is told for who has
+// subscribed before, where the replica that looks after it hears of that only when it has answered; also
+// where that is another one by then.
 func TestSubscriptionIsHeardOfLate(t *testing.T) {
 	t.Parallel()
 	l := newLab(t)
 	replicas := l.startAll(2)
-	for _, asked := range replicas {
+	l.subscribed.Store(true)
+	begin := func(asked *replica, state session.State) *session.Variant {
 		l.forgetSubscribers(replicas)
 		l.subscribed.Store(true)
 		replicas[0].subscribers.slow.Store(true)
+		l.answer = func(string) any { return said(state, "{}") }
 		v := l.held(replicas[0])
 		_, err := asked.statuses.Get(testkit.Within(t), v)
 		testkit.NoError(t, err)
-		l.mu.Lock()
-		if got := l.observed[v.Token]; !slices.Equal(got, []string{"pending"}) {
-			t.Errorf("observed %q", got)
+		if told := l.toldOf(v); !slices.Equal(told, []string{state.String()}) {
+			t.Errorf("told of %q", told)
 		}
-		l.mu.Unlock()
-		replicas[0].subscribers.slow.Store(false)
-		testkit.Eventually(t, "it is observed again", func() bool {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			return slices.Contains(l.observed[v.Token], "pending, wanted")
-		})
+		return v
+	}
+	told := func(v *session.Variant, state session.State) {
+		t.Helper()
+		testkit.Eventually(t, "it is told once more", func() bool { return slices.Contains(l.toldOf(v), state.String()+", wanted") })
+	}
+	for _, state := range []session.State{session.Pending, session.Succeeded} {
+		for _, asked := range replicas {
+			v, erased := begin(asked, state), begin(asked, state)
+			testkit.NoError(t, replicas[0].door.Erase(testkit.Within(t), erased))
+			replicas[0].subscribers.slow.Store(false)
+			told(v, state)
+			if got := l.toldOf(erased); len(got) > 1 {
+				t.Errorf("of a session that was erased it is told: %q", got)
+			}
+		}
+		if state == session.Succeeded {
+			v := begin(replicas[0], state)
+			testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
+			testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(replicas[1].id(v)) })
+			replicas[0].door.TellRest(testkit.Within(t))
+			told(v, state)
+		}
 	}
 }
 

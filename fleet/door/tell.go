@@ -42,20 +42,24 @@ type sighting struct {
 }
 
 // add returns false where there is no room.
-func (s *seen) add(v *session.Variant, o *session.Observation, at time.Time) bool {
+func (s *seen) add(new sighting) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.all[v.Key()]
+	known, ok := s.all[new.v.Key()]
 	if !ok && len(s.all) >= mostSeen {
 		return false
 	}
-	if ok && (o == nil || known.o != nil && known.o.State.Final()) {
-		return true // the first final answer decides
+	if ok {
+		new.wanted = new.wanted || known.wanted
+		if new.o == nil || known.o != nil && known.o.State.Final() { // the first final answer decides
+			known.wanted = new.wanted
+			new = known
+		}
 	}
 	if s.all == nil {
 		s.all = map[string]sighting{}
 	}
-	s.all[v.Key()] = sighting{v: v, o: o, at: at}
+	s.all[new.v.Key()] = new
 	return true
 }
 
@@ -87,12 +91,16 @@ func (s *seen) told(each sighting) {
 // Seen is told what was observed here, and when, of a session that another replica looks after; nil
 // says that a call has started it. That one is told as soon as it can be. Seen does not wait.
 func (d *Door) Seen(v *session.Variant, o *session.Observation, at time.Time) {
-	if o != nil && o.State.Final() { // what is stored counts
-		o = &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Poll: o.Poll, Content: &session.Content{Status: o.Status}}
+	d.see(sighting{v: v, o: o, at: at})
+}
+
+func (d *Door) see(s sighting) {
+	if o := s.o; o != nil && o.State.Final() { // what is stored counts
+		s.o = &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Poll: o.Poll, Content: &session.Content{Status: o.Status}}
 	}
-	o = small(o)
-	if !d.seen.add(v, o, at) {
-		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(v))
+	s.o = small(s.o)
+	if !d.seen.add(s) {
+		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(s.v))
 	}
 	select {
 	case d.news <- struct{}{}:
@@ -113,8 +121,9 @@ func small(o *session.Observation) *session.Observation {
 const mostHeldUp = 2 * time.Second
 
 // Observed is told of what a client is about to be answered with, and reports whether this replica looks
-// after the session: then it is its own business. Else whoever does is told, or this one once it is sure
-// again to be that. Where a begin can be told in a bounded time it is before Observed returns: a session
+// after the session: then it is its own business. Else whoever does is told of what was made here, or of
+// what another replica has made this one, if the session is its own but it is cut off for the moment, once
+// it is not. Where a begin can be told in a bounded time it is before Observed returns: a session
 // whose begin was answered must not be forgotten with this replica. A final answer is stored in any case.
 func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) {
 	id := d.o.ID(v)
@@ -141,6 +150,10 @@ func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) 
 // TellRest tells others what was seen here, and returns when each of them knows, or ctx has ended. It is
 // called before the fleet is left.
 func (d *Door) TellRest(ctx context.Context) {
+	for _, each := range d.unheard.list() { // others may know who wants to know
+		d.tellUnheard(each)
+		d.unheard.over(each)
+	}
 	for left := d.tellAll(ctx); left > 0; left = d.tellAll(ctx) {
 		if period.Pause(ctx, tellRestAgain) != nil {
 			return

@@ -34,7 +34,9 @@ func (d *Door) Watches(w *watch.Watcher) *Watches {
 	d.watches = s
 	d.o.Fleet.Answer(watchKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) { return w.Watch(ctx, v) }))
 	d.o.Fleet.Answer(startedKind, s.answer(func(ctx context.Context, v *session.Variant) (any, error) {
-		d.hear(ctx, v)
+		if err := d.heard(ctx, v); err != nil {
+			return nil, err
+		}
 		return nil, w.Started(ctx, v)
 	}))
 	d.o.Fleet.Answer(deleteKind, func(ctx context.Context, question []byte) []byte {
@@ -164,10 +166,15 @@ func (s *Watches) Watch(ctx context.Context, v *session.Variant) (known watch.Se
 	return known, err
 }
 
-// Started is [watch.Watcher.Started]. While the replica that looks after the session cannot be
-// reached it is tried again.
+// Started is [watch.Watcher.Started], but of a session that nobody is known to want to know of the store is
+// asked whether that is so, for a second. While that is not known, or the replica that looks after the
+// session cannot be reached, it is tried again.
 func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
-	if s.d.hear(ctx, v); !s.Watcher.Wants(v) {
+	if err := s.d.heard(ctx, v); err != nil {
+		s.d.see(sighting{v: v, at: time.Now(), wanted: true})
+		return err
+	}
+	if !s.Watcher.Wants(v) {
 		return nil
 	}
 	_, err := s.ask(ctx, s.d.o.ID(v), startedKind, v.AppendDurable(nil), nil, func() error { return s.Watcher.Started(ctx, v) })
