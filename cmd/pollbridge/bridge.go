@@ -311,6 +311,7 @@ func (b *bridge) closeStatuses() {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	if b.door != nil {
+		b.door.TellUnheard()
 		const spare = 500 * time.Millisecond // for the rest of this
 		tell = func() {
 			ctx, cancel := context.WithTimeout(ctx, time.Until(began.Add(wait-spare)))

@@ -42,7 +42,7 @@ type Fleet interface {
 type Statuses interface {
 	GetFor(ctx context.Context, v *session.Variant, origin string) (cache.Result, error)
 	UnderWay(ctx context.Context, v *session.Variant, origin string) (result cache.Result, found bool, err error)
-	// Known is what memory holds, pending or fresh.
+	// Known is what is known without asking anybody, see cache.Statuses.
 	Known(v *session.Variant) (result cache.Result, found bool)
 	CORS(v *session.Variant, origin string) ([]session.Field, bool)
 	Erase(v *session.Variant)
@@ -397,12 +397,7 @@ func (d *Door) heardOf(ctx context.Context, message []byte) []byte {
 		d.o.Log.Error("what another replica has seen cannot be used", "error", err)
 		return nil
 	}
-	if seen.wanted && d.heard(ctx, seen.v) != nil {
-		err = errUnheard
-	} else {
-		err = d.learn(ctx, seen)
-	}
-	if err != nil { // that one tells again
+	if err = d.learn(ctx, seen); err != nil { // that one tells again
 		d.o.Log.Debug("what another replica has seen cannot be used yet", "session", d.o.ID(seen.v), "error", err)
 		return nil
 	}
@@ -415,22 +410,30 @@ func (d *Door) over(seen sighting) bool {
 	return d.erasures.after(d.o.ID(seen.v), seen.at) || time.Since(seen.at) > d.o.Remembered
 }
 
-// learn takes what was seen elsewhere as if it was seen here.
+// learn takes what was seen elsewhere as if it was seen here. The error is why that has to be done again.
 func (d *Door) learn(ctx context.Context, seen sighting) error {
+	if d.over(seen) {
+		return nil
+	}
+	var unheard error
+	if seen.wanted && d.heard(ctx, seen.v) != nil {
+		unheard = errUnheard
+	}
 	id := d.o.ID(seen.v)
 	switch {
-	case d.over(seen):
-		return nil
 	case seen.o == nil:
-		return d.watches.moved(id, d.watches.Watcher.Started(ctx, seen.v))
+		return cmp.Or(d.watches.moved(id, d.watches.Watcher.Started(ctx, seen.v)), unheard)
 	case seen.o.State.Final():
 		if seen.o = d.kept(ctx, seen.v); seen.o == nil {
 			return errNotKept
 		}
 	}
+	if d.over(seen) { // by now
+		return nil
+	}
 	d.statuses.Learn(seen.v, seen.o)
 	if !d.o.Fleet.Holds(id) {
 		return errMoved
 	}
-	return nil
+	return unheard
 }

@@ -24,43 +24,67 @@ const (
 // value is empty.
 type unheard struct {
 	mu  sync.Mutex
-	all map[string]sighting // guarded by mu; by the key of the variant
+	all map[string]unheardOf // guarded by mu; by the key of the variant
+}
+
+type unheardOf struct {
+	v       *session.Variant
+	at      time.Time            // when it was last seen
+	o       *session.Observation // the last one, or the first final one; nil: none since
+	started bool                 // a call has started the session
 }
 
 // add returns false where there is no room.
-func (u *unheard) add(v *session.Variant, at time.Time) bool {
+func (u *unheard) add(v *session.Variant, at time.Time, started bool) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if _, known := u.all[v.Key()]; !known && len(u.all) >= mostSeen {
+	each, known := u.all[v.Key()]
+	if !known && len(u.all) >= mostSeen {
 		return false
 	}
 	if u.all == nil {
-		u.all = map[string]sighting{}
+		u.all = map[string]unheardOf{}
 	}
-	u.all[v.Key()] = sighting{v: v, at: at}
+	each.v, each.at, each.started = v, at, each.started || started
+	u.all[v.Key()] = each
 	return true
+}
+
+// note notes what is observed of one.
+func (u *unheard) note(v *session.Variant, o *session.Observation) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	each, known := u.all[v.Key()]
+	if !known || each.o != nil && each.o.State.Final() {
+		return
+	}
+	each.o = told(o)
+	u.all[v.Key()] = each
 }
 
 // forget forgets sessions that were erased.
 func (u *unheard) forget(erased func(*session.Variant) bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	maps.DeleteFunc(u.all, func(_ string, each sighting) bool { return erased(each.v) })
+	maps.DeleteFunc(u.all, func(_ string, each unheardOf) bool { return erased(each.v) })
 }
 
-func (u *unheard) list() []sighting {
+func (u *unheard) list() []unheardOf {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return slices.Collect(maps.Values(u.all))
 }
 
-// over forgets one, unless it was seen once more.
-func (u *unheard) over(each sighting) {
+// over forgets one, and returns false if it was seen once more since.
+func (u *unheard) over(each unheardOf) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.all[each.v.Key()] == each {
-		delete(u.all, each.v.Key())
+	known, left := u.all[each.v.Key()]
+	if left && known != each {
+		return false
 	}
+	delete(u.all, each.v.Key())
+	return true
 }
 
 // heard has this replica know who wants to know of v's session, be it since a moment ago, by a subscription
@@ -77,12 +101,14 @@ func (d *Door) heard(ctx context.Context, v *session.Variant) error {
 // hear is heard for a session that is about to be observed. What is not heard in time is heard later.
 func (d *Door) hear(ctx context.Context, v *session.Variant) {
 	at := time.Now()
-	err := d.heard(ctx, v)
-	if err == nil {
-		return
+	if err := d.heard(ctx, v); err != nil {
+		d.hearLater(v, at, false, err)
 	}
-	d.o.Log.Debug("other replicas may know of subscriptions that this one does not", "session", d.o.ID(v), "error", err)
-	if !d.unheard.add(v, at) {
+}
+
+func (d *Door) hearLater(v *session.Variant, at time.Time, started bool, why error) {
+	d.o.Log.Debug("other replicas may know of subscriptions that this one does not", "session", d.o.ID(v), "error", why)
+	if !d.unheard.add(v, at, started) {
 		d.o.Log.Error("too many sessions wait for subscriptions to be known: one may not be watched", "session", d.o.ID(v))
 	}
 	select {
@@ -107,33 +133,56 @@ func (d *Door) hearUntilClosed() {
 	}
 }
 
-// hearLate has who wants to know told of what was seen while that was not known, or returns false if it is
-// not known yet.
+// hearLate has who wants to know told of what was seen while that was not known. It returns false if
+// something is left, as that is not known yet.
 func (d *Door) hearLate() bool {
 	seen := d.unheard.list() // first: whoever wants to know had said so before
 	ctx, cancel := context.WithTimeout(d.ctx, lateTime)
 	defer cancel()
-	if err := d.o.Subscriptions.Current(ctx); err != nil {
-		return false
-	}
+	err := d.o.Subscriptions.Current(ctx)
+	left := 0
 	for _, each := range seen {
-		if d.o.Subscriptions.Wants(each.v) {
-			d.tellUnheard(each)
+		switch {
+		case d.over(sighting{v: each.v, at: each.at}):
+		case err != nil, d.o.Subscriptions.Wants(each.v) && !d.tellUnheard(each) && time.Since(each.at) < askTime:
+			left++
+			continue
 		}
-		d.unheard.over(each)
+		if !d.unheard.over(each) {
+			left++
+		}
 	}
-	return true
+	return left == 0
 }
 
-// tellUnheard has what was seen of a session told to whoever looks after it, as somebody may want to know.
-func (d *Door) tellUnheard(each sighting) {
-	result, known := d.statuses.Known(each.v)
-	switch {
-	case !known: // the poll has failed, or is not over
-		d.o.Log.Debug("nothing is known of a session that is wanted", "session", d.o.ID(each.v))
-	case !result.OtherVariant:
-		d.see(sighting{v: each.v, o: result.Observation, at: result.At, wanted: true})
+// TellUnheard has what was seen of sessions told to whoever looks after them, as somebody may want to know
+// who is not known here. It is called when this replica looks after none any more.
+func (d *Door) TellUnheard() {
+	for _, each := range d.unheard.list() {
+		if d.tellUnheard(each) {
+			d.unheard.over(each)
+		}
 	}
+}
+
+// tellUnheard has what was seen of a session told to whoever looks after it. It returns false where
+// nothing was yet: the poll may not be over.
+func (d *Door) tellUnheard(each unheardOf) bool {
+	o := each.o
+	if o == nil && !each.started {
+		if result, known := d.statuses.Known(each.v); known && !result.OtherVariant {
+			o = result.Observation
+		}
+	}
+	switch {
+	case o != nil:
+		d.see(sighting{v: each.v, o: o, at: o.At, wanted: true})
+	case each.started:
+		d.see(sighting{v: each.v, at: each.at, wanted: true})
+	default:
+		return false
+	}
+	return true
 }
 
 // errUnheard is why nothing is made yet of what another replica has seen.

@@ -25,8 +25,8 @@ const (
 	tellAtOnce = 32
 )
 
-// seen holds what was observed here of sessions that another replica looks after, until that
-// knows: while this one was cut off. The zero value is empty.
+// seen holds what was observed here and not told yet to the replica that looks after the session, which
+// may be this one. The zero value is empty.
 type seen struct {
 	mu  sync.Mutex
 	all map[string]sighting // guarded by mu; by the key of the variant
@@ -35,7 +35,7 @@ type seen struct {
 type sighting struct {
 	v *session.Variant
 	o *session.Observation // nil: a call has started the session
-	// wanted is whether somebody wants to know of the session, once another replica is told.
+	// wanted is whether somebody wants to know of the session, or may.
 	wanted bool
 	// at is when that was. What was seen before the session was erased is nobody's business.
 	at time.Time
@@ -95,10 +95,7 @@ func (d *Door) Seen(v *session.Variant, o *session.Observation, at time.Time) {
 }
 
 func (d *Door) see(s sighting) {
-	if o := s.o; o != nil && o.State.Final() { // what is stored counts
-		s.o = &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Poll: o.Poll, Content: &session.Content{Status: o.Status}}
-	}
-	s.o = small(s.o)
+	s.o = told(s.o)
 	if !d.seen.add(s) {
 		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(s.v))
 	}
@@ -106,6 +103,14 @@ func (d *Door) see(s sighting) {
 	case d.news <- struct{}{}:
 	default:
 	}
+}
+
+// told is what is told of an observation. Of a final one what is stored counts.
+func told(o *session.Observation) *session.Observation {
+	if o != nil && o.State.Final() {
+		return &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Poll: o.Poll, Content: &session.Content{Status: o.Status}}
+	}
+	return small(o)
 }
 
 // small is nil for a pending observation that is too large to be told: so it is asked for once more.
@@ -121,17 +126,18 @@ func small(o *session.Observation) *session.Observation {
 const mostHeldUp = 2 * time.Second
 
 // Observed is told of what a client is about to be answered with, and reports whether this replica looks
-// after the session: then it is its own business. Else whoever does is told of what was made here, or of
-// what another replica has made this one, if the session is its own but it is cut off for the moment, once
-// it is not. Where a begin can be told in a bounded time it is before Observed returns: a session
+// after the session: then it is its own business. Else whoever does is told of what was made here. Of an end
+// that was made elsewhere this replica is told itself, later, if the session is its own but it is cut off
+// for the moment: whoever has made it relies on that. Where a begin can be told in a bounded time it is before Observed returns: a session
 // whose begin was answered must not be forgotten with this replica. A final answer is stored in any case.
 func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) {
+	d.unheard.note(v, o)
 	id := d.o.ID(v)
 	switch {
 	case d.o.Fleet.Holds(id):
 		return true
 	case !o.Elsewhere:
-	case o.State.Final() && d.o.Fleet.Owns(id): // whoever has made it relies on this replica
+	case o.State.Final() && d.o.Fleet.Owns(id):
 	default:
 		return false
 	}
@@ -150,10 +156,7 @@ func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) 
 // TellRest tells others what was seen here, and returns when each of them knows, or ctx has ended. It is
 // called before the fleet is left.
 func (d *Door) TellRest(ctx context.Context) {
-	for _, each := range d.unheard.list() { // others may know who wants to know
-		d.tellUnheard(each)
-		d.unheard.over(each)
-	}
+	d.TellUnheard()
 	for left := d.tellAll(ctx); left > 0; left = d.tellAll(ctx) {
 		if period.Pause(ctx, tellRestAgain) != nil {
 			return

@@ -167,12 +167,13 @@ func (s *Watches) Watch(ctx context.Context, v *session.Variant) (known watch.Se
 }
 
 // Started is [watch.Watcher.Started], but of a session that nobody is known to want to know of the store is
-// asked whether that is so, for a second. While that is not known, or the replica that looks after the
-// session cannot be reached, it is tried again.
+// asked whether that is so, for a second. While that is not known, which is no error, or the replica that
+// looks after the session cannot be reached, it is tried again.
 func (s *Watches) Started(ctx context.Context, v *session.Variant) error {
+	at := time.Now()
 	if err := s.d.heard(ctx, v); err != nil {
-		s.d.see(sighting{v: v, at: time.Now(), wanted: true})
-		return err
+		s.d.hearLater(v, at, true, err)
+		return nil
 	}
 	if !s.Watcher.Wants(v) {
 		return nil

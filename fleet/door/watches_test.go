@@ -65,7 +65,7 @@ func (wanted) EraseSession(context.Context, string) error          { return nil 
 
 // watchesOf returns the watches of a replica with a store of its own, in a fleet in which all stays
 // where it is.
-func watchesOf(t *testing.T, table *session.Table, by *subscribers) (*door.Watches, *moving, func(*session.Variant) string) {
+func watchesOf(t *testing.T, table *session.Table, by *subscribers) (*door.Door, *door.Watches, *moving, func(*session.Variant) string) {
 	log := slog.New(slog.DiscardHandler)
 	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), log)
 	testkit.NoError(t, err)
@@ -86,9 +86,9 @@ func watchesOf(t *testing.T, table *session.Table, by *subscribers) (*door.Watch
 	testkit.NoError(t, w.Start())
 	sessionID := func(v *session.Variant) string { return session.ID(s, v) }
 	f := &moving{handlers: map[string]fleet.Handler{}, here: true}
-	d := door.New(door.Options{Fleet: f, Subscriptions: by, Table: table, ID: sessionID, Log: log})
+	d := door.New(door.Options{Fleet: f, Subscriptions: by, Remembered: time.Hour, Table: table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
-	return d.Watches(w), f, sessionID
+	return d, d.Watches(w), f, sessionID
 }
 
 // TestWhatMovesIsDoneAgain by whoever looks after the session then, though it was done before.
@@ -101,8 +101,8 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 	testkit.NoError(t, err)
 	known := &subscribers{made: &atomic.Bool{}}
 	known.hear()
-	one, here, id := watchesOf(t, table, known)
-	_, there, _ := watchesOf(t, table, known)
+	_, one, here, id := watchesOf(t, table, known)
+	_, _, there, _ := watchesOf(t, table, known)
 	other := func(kind string, question []byte) []byte { return there.handlers[kind](t.Context(), question) }
 	wantAsked := func(want ...string) {
 		t.Helper()
@@ -166,7 +166,7 @@ func TestStartIsWatchedForAnybody(t *testing.T) {
 	v, err := table.Variant("smartid-sign", "t", "sesame", "en")
 	testkit.NoError(t, err)
 	somebody := &subscribers{made: &atomic.Bool{}}
-	watches, _, id := watchesOf(t, table, somebody)
+	d, watches, f, id := watchesOf(t, table, somebody)
 	testkit.NoError(t, watches.Started(t.Context(), v))
 	if _, err := watches.Get(t.Context(), id(v)); !errors.Is(err, watch.ErrNotFound) {
 		t.Errorf("Get of what nobody wants to know of = %v", err)
@@ -175,5 +175,17 @@ func TestStartIsWatchedForAnybody(t *testing.T) {
 	testkit.NoError(t, watches.Started(t.Context(), v))
 	if s, err := watches.Get(t.Context(), id(v)); err != nil || s.Status() != "pending" {
 		t.Errorf("Get = %+v, %v", s, err)
+	}
+
+	late, err := table.Variant("smartid-sign", "late", "sesame", "en")
+	testkit.NoError(t, err)
+	somebody.known.Store(false)
+	somebody.slow.Store(true)
+	testkit.NoError(t, watches.Started(t.Context(), late))
+	somebody.slow.Store(false)
+	f.takes, f.says = true, [][]byte{nil} // it is this replica's own
+	d.TellRest(testkit.Within(t))
+	if s, err := watches.Get(t.Context(), id(late)); err != nil || s.Status() != "pending" {
+		t.Errorf("Get of what was heard of late = %+v, %v", s, err)
 	}
 }

@@ -96,7 +96,7 @@ func readAnswer(v *session.Variant, message []byte, at time.Time) (a answer, o *
 // report is what was seen; the body follows, or what was asked where there is no observation.
 type report struct {
 	Age         time.Duration        `json:"age"`
-	Wanted      bool                 `json:"wanted,omitempty"` // somebody wants to know of the session
+	Wanted      bool                 `json:"wanted,omitempty"` // somebody wants to know of the session, or may
 	Locale      string               `json:"locale,omitempty"`
 	Observation *session.Written     `json:"observation,omitempty"`
 	Poll        *tracing.SpanContext `json:"poll,omitempty"` // that has made it
