@@ -58,7 +58,7 @@ func (u *unheard) note(v *session.Variant, o *session.Observation) {
 	if !known || each.o != nil && each.o.State.Final() {
 		return
 	}
-	each.o = told(o)
+	each.o = asTold(o)
 	u.all[v.Key()] = each
 }
 

@@ -42,24 +42,24 @@ type sighting struct {
 }
 
 // add returns false where there is no room.
-func (s *seen) add(new sighting) bool {
+func (s *seen) add(next sighting) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	known, ok := s.all[new.v.Key()]
+	known, ok := s.all[next.v.Key()]
 	if !ok && len(s.all) >= mostSeen {
 		return false
 	}
 	if ok {
-		new.wanted = new.wanted || known.wanted
-		if new.o == nil || known.o != nil && known.o.State.Final() { // the first final answer decides
-			known.wanted = new.wanted
-			new = known
+		next.wanted = next.wanted || known.wanted
+		if next.o == nil || known.o != nil && known.o.State.Final() { // the first final answer decides
+			known.wanted = next.wanted
+			next = known
 		}
 	}
 	if s.all == nil {
 		s.all = map[string]sighting{}
 	}
-	s.all[new.v.Key()] = new
+	s.all[next.v.Key()] = next
 	return true
 }
 
@@ -95,7 +95,7 @@ func (d *Door) Seen(v *session.Variant, o *session.Observation, at time.Time) {
 }
 
 func (d *Door) see(s sighting) {
-	s.o = told(s.o)
+	s.o = asTold(s.o)
 	if !d.seen.add(s) {
 		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(s.v))
 	}
@@ -105,8 +105,8 @@ func (d *Door) see(s sighting) {
 	}
 }
 
-// told is what is told of an observation. Of a final one what is stored counts.
-func told(o *session.Observation) *session.Observation {
+// asTold is what is told of an observation. Of a final one what is stored counts.
+func asTold(o *session.Observation) *session.Observation {
 	if o != nil && o.State.Final() {
 		return &session.Observation{At: o.At, Answer: o.Answer, Locale: o.Locale, Poll: o.Poll, Content: &session.Content{Status: o.Status}}
 	}
@@ -128,8 +128,9 @@ const mostHeldUp = 2 * time.Second
 // Observed is told of what a client is about to be answered with, and reports whether this replica looks
 // after the session: then it is its own business. Else whoever does is told of what was made here. Of an end
 // that was made elsewhere this replica is told itself, later, if the session is its own but it is cut off
-// for the moment: whoever has made it relies on that. Where a begin can be told in a bounded time it is before Observed returns: a session
-// whose begin was answered must not be forgotten with this replica. A final answer is stored in any case.
+// for the moment: whoever has made it relies on that. Where a begin can be told in a bounded time it is
+// before Observed returns: a session whose begin was answered must not be forgotten with this replica. A
+// final answer is stored in any case.
 func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) {
 	d.unheard.note(v, o)
 	id := d.o.ID(v)
