@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,7 +146,9 @@ func (l *lab) whose(address string) *replica {
 	l.t.Helper()
 	_, port, err := net.SplitHostPort(address)
 	testkit.NoError(l.t, err)
-	inode := inodeOf(l.t, port)
+	up, err := url.Parse(l.up.url)
+	testkit.NoError(l.t, err)
+	inode := inodeOf(l.t, port, up.Port())
 	for _, r := range l.replicas {
 		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.PID()))
 		for _, link := range links {
@@ -158,20 +161,21 @@ func (l *lab) whose(address string) *replica {
 	return nil
 }
 
-// inodeOf is that of the TCP connection with a local port.
-func inodeOf(t *testing.T, port string) string {
+// inodeOf is that of the TCP connection from a local port to a remote one: others have the same local port.
+func inodeOf(t *testing.T, port, to string) string {
 	t.Helper()
 	table, err := os.Open("/proc/net/tcp")
 	testkit.NoError(t, err)
 	defer table.Close()
-	var n int
+	var n, remote int
 	fmt.Sscan(port, &n)
+	fmt.Sscan(to, &remote)
 	for lines := bufio.NewScanner(table); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
-		if len(fields) > 9 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", n)) && fields[9] != "0" {
+		if len(fields) > 9 && strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", n)) && strings.HasSuffix(fields[2], fmt.Sprintf(":%04X", remote)) && fields[9] != "0" {
 			return fields[9]
 		}
 	}
-	t.Fatalf("there is no connection from port %s", port)
+	t.Fatalf("there is no connection from port %s to %s", port, to)
 	return ""
 }
