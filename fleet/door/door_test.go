@@ -57,14 +57,25 @@ type lab struct {
 	full     bool // final answers cannot be stored
 }
 
-func newLab(t *testing.T) *lab {
+func newTable(t *testing.T) *session.Table {
 	endpoints, _ := session.Dialect("marksign")
 	table, err := session.NewTable(endpoints)
 	testkit.NoError(t, err)
+	return table
+}
+
+// variantOf is that of a token.
+func variantOf(t *testing.T, table *session.Table, token string) *session.Variant {
+	v, err := table.Variant("smartid-sign", token, "sesame", "en")
+	testkit.NoError(t, err)
+	return v
+}
+
+func newLab(t *testing.T) *lab {
 	key, err := store.LoadKey(store.DefaultConfig(), t.TempDir(), true)
 	testkit.NoError(t, err)
 	return &lab{
-		t: t, servers: natscluster.Start(t, 1, natscluster.Settings{}), key: key, table: table,
+		t: t, servers: natscluster.Start(t, 1, natscluster.Settings{}), key: key, table: newTable(t),
 		polls: map[string]int{}, loads: map[string]int{}, flying: map[string]int{}, seen: map[string][]session.State{}, told: map[string][]string{}, observed: map[string][]string{},
 		answer: func(string) any { return said(session.Pending, `{"status":"waiting"}`) },
 	}
@@ -262,9 +273,7 @@ func (l *lab) startAll(n int) (replicas []*replica) {
 }
 
 func (l *lab) variant(token string) *session.Variant {
-	v, err := l.table.Variant("smartid-sign", token, "sesame", "en")
-	testkit.NoError(l.t, err)
-	return v
+	return variantOf(l.t, l.table, token)
 }
 
 // held returns a variant whose session that replica looks after.

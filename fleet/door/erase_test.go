@@ -58,11 +58,8 @@ func (r *remembering) EraseThose(erased func(key string) bool) {
 // announced to who was not.
 func TestEachErasureIsHeardOf(t *testing.T) {
 	t.Parallel()
-	endpoints, _ := session.Dialect("marksign")
-	table, err := session.NewTable(endpoints)
-	testkit.NoError(t, err)
-	v, err := table.Variant("smartid-sign", "t", "sesame", "en")
-	testkit.NoError(t, err)
+	table := newTable(t)
+	v := variantOf(t, table, "t")
 	id := func(v *session.Variant) string { return "ses_" + v.Token }
 	open := func() (*door.Door, *erasing, *remembering) {
 		f := &erasing{hears: map[string]fleet.Handler{}, announced: map[string]func(fleet.Announcement){}}

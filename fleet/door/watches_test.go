@@ -94,11 +94,8 @@ func watchesOf(t *testing.T, table *session.Table, by *subscribers) (*door.Door,
 // TestWhatMovesIsDoneAgain by whoever looks after the session then, though it was done before.
 func TestWhatMovesIsDoneAgain(t *testing.T) {
 	t.Parallel()
-	endpoints, _ := session.Dialect("marksign")
-	table, err := session.NewTable(endpoints)
-	testkit.NoError(t, err)
-	v, err := table.Variant("smartid-sign", "t", "sesame", "en")
-	testkit.NoError(t, err)
+	table := newTable(t)
+	v := variantOf(t, table, "t")
 	known := &subscribers{made: &atomic.Bool{}}
 	known.hear()
 	_, one, here, id := watchesOf(t, table, known)
@@ -160,11 +157,8 @@ func TestWhatMovesIsDoneAgain(t *testing.T) {
 // heard yet.
 func TestStartIsWatchedForAnybody(t *testing.T) {
 	t.Parallel()
-	endpoints, _ := session.Dialect("marksign")
-	table, err := session.NewTable(endpoints)
-	testkit.NoError(t, err)
-	v, err := table.Variant("smartid-sign", "t", "sesame", "en")
-	testkit.NoError(t, err)
+	table := newTable(t)
+	v := variantOf(t, table, "t")
 	somebody := &subscribers{made: &atomic.Bool{}}
 	d, watches, f, id := watchesOf(t, table, somebody)
 	testkit.NoError(t, watches.Started(t.Context(), v))
@@ -177,8 +171,7 @@ func TestStartIsWatchedForAnybody(t *testing.T) {
 		t.Errorf("Get = %+v, %v", s, err)
 	}
 
-	late, err := table.Variant("smartid-sign", "late", "sesame", "en")
-	testkit.NoError(t, err)
+	late := variantOf(t, table, "late")
 	somebody.known.Store(false)
 	somebody.slow.Store(true)
 	testkit.NoError(t, watches.Started(t.Context(), late))
