@@ -178,7 +178,7 @@ func (f *Fleet) mayBeBusy(id string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	p := f.peers[id]
-	return f.aliveLocked(p) && !p.hangs && time.Since(later(p.heard, f.begun)) < f.timing.fenced
+	return f.aliveLocked(p) && !p.hangs && time.Now().Before(f.actsUntilLocked(p))
 }
 
 // forgetBefore has one that has gone not be asked again; until it has surely stopped it may be on its

@@ -393,9 +393,14 @@ func (s slot) keepers(but string) (keepers []string) {
 func (f *Fleet) stopsLocked(owner string) (at time.Time, hung string) {
 	now := time.Now()
 	if p := f.peers[owner]; p != nil && p.hangs && owner != f.id {
-		return later(now, later(p.heard, f.begun).Add(f.timing.fenced)), owner
+		return later(now, f.actsUntilLocked(p)), owner
 	}
 	return now, ""
+}
+
+// actsUntilLocked is how long a replica acts as the holder of what it holds, if it is not heard again.
+func (f *Fleet) actsUntilLocked(p *peer) time.Time {
+	return later(p.heard, f.begun).Add(f.timing.fenced)
 }
 
 func later(a, b time.Time) time.Time {

@@ -304,21 +304,16 @@ func (b *bridge) undo() {
 // closeStatuses waits for polls under way, but not for a silent upstream. In a fleet other replicas
 // wait for them, too.
 func (b *bridge) closeStatuses() {
-	began, wait, tell, leave := time.Now(), pollTime, func() {}, func() {}
+	wait, tell, leave := pollTime, func() {}, func() {}
 	if b.fleet != nil {
-		wait, leave = max(wait, time.Until(b.stopping.Add(answerTime))), sync.OnceFunc(b.leaveFleet)
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	defer cancel()
-	if b.door != nil {
-		b.door.TellUnheard()
+		wait = max(wait, time.Until(b.stopping.Add(answerTime)))
 		const spare = 500 * time.Millisecond // for the rest of this
-		tell = func() {
-			ctx, cancel := context.WithTimeout(ctx, time.Until(began.Add(wait-spare)))
-			defer cancel()
-			b.door.TellRest(ctx)
-		}
+		telling, cancel := context.WithTimeout(context.Background(), wait-spare)
+		defer cancel()
+		tell, leave = func() { b.door.TellRest(telling) }, sync.OnceFunc(b.leaveFleet)
+		b.door.TellUnheard()
 	}
+	over := time.After(wait)
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)
@@ -329,7 +324,7 @@ func (b *bridge) closeStatuses() {
 	}()
 	select {
 	case <-closed:
-	case <-ctx.Done():
+	case <-over:
 		leave()
 	}
 }

@@ -97,14 +97,14 @@ type Door struct {
 	o        Options
 	statuses Statuses
 	watches  *Watches
-	seen     seen
+	seen     byVariant[sighting]
 	patience patience.Patience // with who looks after a session
 	news     chan struct{}     // holds a token when something was seen
 	loads    *semaphore.Weighted
 	erasures erasures
 	missed   chan struct{} // holds a token when an erasure was missed
 	heldBack chan heldBack // what others have to know of
-	unheard  unheard
+	unheard  byVariant[unheard]
 	late     chan struct{} // holds a token when something is unheard
 
 	ctx     context.Context // ends with the door
@@ -415,14 +415,14 @@ func (d *Door) learn(ctx context.Context, seen sighting) error {
 	if d.over(seen) {
 		return nil
 	}
-	var unheard error
+	var notHeard error
 	if seen.wanted && d.heard(ctx, seen.v) != nil {
-		unheard = errUnheard
+		notHeard = errUnheard
 	}
 	id := d.o.ID(seen.v)
 	switch {
 	case seen.o == nil:
-		return cmp.Or(d.watches.moved(id, d.watches.Watcher.Started(ctx, seen.v)), unheard)
+		return cmp.Or(d.watches.moved(id, d.watches.Watcher.Started(ctx, seen.v)), notHeard)
 	case seen.o.State.Final():
 		if seen.o = d.kept(ctx, seen.v); seen.o == nil {
 			return errNotKept
@@ -435,5 +435,5 @@ func (d *Door) learn(ctx context.Context, seen sighting) error {
 	if !d.o.Fleet.Holds(id) {
 		return errMoved
 	}
-	return unheard
+	return notHeard
 }

@@ -3,9 +3,6 @@ package door
 import (
 	"context"
 	"errors"
-	"maps"
-	"slices"
-	"sync"
 	"time"
 
 	"pollbridge/internal/period"
@@ -20,71 +17,24 @@ const (
 	hearAgain = time.Second
 )
 
-// unheard holds sessions that were seen while it was not known in time who wants to know of them. The zero
-// value is empty.
+// unheard is a session that was seen while it was not known in time who wants to know of it.
 type unheard struct {
-	mu  sync.Mutex
-	all map[string]unheardOf // guarded by mu; by the key of the variant
-}
-
-type unheardOf struct {
 	v       *session.Variant
 	at      time.Time            // when it was last seen
 	o       *session.Observation // the last one, or the first final one; nil: none since
 	started bool                 // a call has started the session
 }
 
-// add returns false where there is no room.
-func (u *unheard) add(v *session.Variant, at time.Time, started bool) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	each, known := u.all[v.Key()]
-	if !known && len(u.all) >= mostSeen {
-		return false
-	}
-	if u.all == nil {
-		u.all = map[string]unheardOf{}
-	}
-	each.v, each.at, each.started = v, at, each.started || started
-	u.all[v.Key()] = each
-	return true
-}
+func (u unheard) of() *session.Variant { return u.v }
 
-// note notes what is observed of one.
-func (u *unheard) note(v *session.Variant, o *session.Observation) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	each, known := u.all[v.Key()]
-	if !known || each.o != nil && each.o.State.Final() {
-		return
-	}
-	each.o = asTold(o)
-	u.all[v.Key()] = each
-}
-
-// forget forgets sessions that were erased.
-func (u *unheard) forget(erased func(*session.Variant) bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	maps.DeleteFunc(u.all, func(_ string, each unheardOf) bool { return erased(each.v) })
-}
-
-func (u *unheard) list() []unheardOf {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.Collect(maps.Values(u.all))
-}
-
-// over forgets one, and returns false if it was seen once more since.
-func (u *unheard) over(each unheardOf) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	known, left := u.all[each.v.Key()]
-	if left && known != each {
-		return false
-	}
-	delete(u.all, each.v.Key())
-	return true
+// noteUnheard notes what is observed of a session, if it is unheard.
+func (d *Door) noteUnheard(v *session.Variant, o *session.Observation) {
+	d.unheard.change(v, func(known unheard) unheard {
+		if known.o == nil || !known.o.State.Final() {
+			known.o = asTold(o)
+		}
+		return known
+	})
 }
 
 // heard has this replica know who wants to know of v's session, be it since a moment ago, by a subscription
@@ -108,7 +58,10 @@ func (d *Door) hear(ctx context.Context, v *session.Variant) {
 
 func (d *Door) hearLater(v *session.Variant, at time.Time, started bool, why error) {
 	d.o.Log.Debug("other replicas may know of subscriptions that this one does not", "session", d.o.ID(v), "error", why)
-	if !d.unheard.add(v, at, started) {
+	if !d.unheard.put(v, func(known unheard, _ bool) unheard {
+		known.v, known.at, known.started = v, at, known.started || started
+		return known
+	}) {
 		d.o.Log.Error("too many sessions wait for subscriptions to be known: one may not be watched", "session", d.o.ID(v))
 	}
 	select {
@@ -125,10 +78,7 @@ func (d *Door) hearUntilClosed() {
 			return
 		case <-d.late:
 		}
-		for !d.hearLate() {
-			if period.Pause(d.ctx, hearAgain) != nil {
-				return
-			}
+		for !d.hearLate() && period.Pause(d.ctx, hearAgain) == nil {
 		}
 	}
 }
@@ -167,7 +117,7 @@ func (d *Door) TellUnheard() {
 
 // tellUnheard has what was seen of a session told to whoever looks after it. It returns false where
 // nothing was yet: the poll may not be over.
-func (d *Door) tellUnheard(each unheardOf) bool {
+func (d *Door) tellUnheard(each unheard) bool {
 	o := each.o
 	if o == nil && !each.started {
 		if result, known := d.statuses.Known(each.v); known && !result.OtherVariant {

@@ -2,8 +2,6 @@ package door
 
 import (
 	"context"
-	"maps"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -19,19 +17,13 @@ const (
 	// tellRestAgain is tellAgain where a replica is about to go.
 	tellRestAgain = 100 * time.Millisecond
 	tellTime      = 10 * time.Second
-	mostSeen      = 10_000
 	// tellAtOnce is how many are told of at a time: one whose replica does not answer holds up
 	// few others.
 	tellAtOnce = 32
 )
 
-// seen holds what was observed here and not told yet to the replica that looks after the session, which
-// may be this one. The zero value is empty.
-type seen struct {
-	mu  sync.Mutex
-	all map[string]sighting // guarded by mu; by the key of the variant
-}
-
+// sighting is what was observed here of a session and not told yet to the replica that looks after it, which
+// may be this one.
 type sighting struct {
 	v *session.Variant
 	o *session.Observation // nil: a call has started the session
@@ -41,51 +33,16 @@ type sighting struct {
 	at time.Time
 }
 
-// add returns false where there is no room.
-func (s *seen) add(next sighting) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	known, ok := s.all[next.v.Key()]
-	if !ok && len(s.all) >= mostSeen {
-		return false
-	}
-	if ok {
-		next.wanted = next.wanted || known.wanted
-		if next.o == nil || known.o != nil && known.o.State.Final() { // the first final answer decides
-			known.wanted = next.wanted
-			next = known
-		}
-	}
-	if s.all == nil {
-		s.all = map[string]sighting{}
-	}
-	s.all[next.v.Key()] = next
-	return true
-}
+func (s sighting) of() *session.Variant { return s.v }
 
-// forget forgets what was seen of sessions that were erased.
-func (s *seen) forget(erased func(*session.Variant) bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	maps.DeleteFunc(s.all, func(_ string, seen sighting) bool { return erased(seen.v) })
-}
-
-func (s *seen) list() (all []sighting) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, each := range s.all {
-		all = append(all, each)
+// after is what is to be told of a session of which something is to be told already.
+func (s sighting) after(known sighting) sighting {
+	wanted := s.wanted || known.wanted
+	if s.o == nil || known.o != nil && known.o.State.Final() { // the first final answer decides
+		s = known
 	}
-	return all
-}
-
-// told forgets a sighting, unless there is a newer one.
-func (s *seen) told(each sighting) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all[each.v.Key()] == each {
-		delete(s.all, each.v.Key())
-	}
+	s.wanted = wanted
+	return s
 }
 
 // Seen is told what was observed here, and when, of a session that another replica looks after; nil
@@ -96,7 +53,12 @@ func (d *Door) Seen(v *session.Variant, o *session.Observation, at time.Time) {
 
 func (d *Door) see(s sighting) {
 	s.o = asTold(s.o)
-	if !d.seen.add(s) {
+	if !d.seen.put(s.v, func(known sighting, is bool) sighting {
+		if is {
+			return s.after(known)
+		}
+		return s
+	}) {
 		d.o.Log.Error("too much waits for the replicas that look after sessions: what was seen of one is lost", "session", d.o.ID(s.v))
 	}
 	select {
@@ -132,7 +94,7 @@ const mostHeldUp = 2 * time.Second
 // before Observed returns: a session whose begin was answered must not be forgotten with this replica. A
 // final answer is stored in any case.
 func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) {
-	d.unheard.note(v, o)
+	d.noteUnheard(v, o)
 	id := d.o.ID(v)
 	switch {
 	case d.o.Fleet.Holds(id):
@@ -158,11 +120,7 @@ func (d *Door) Observed(v *session.Variant, o *session.Observation) (here bool) 
 // called before the fleet is left.
 func (d *Door) TellRest(ctx context.Context) {
 	d.TellUnheard()
-	for left := d.tellAll(ctx); left > 0; left = d.tellAll(ctx) {
-		if period.Pause(ctx, tellRestAgain) != nil {
-			return
-		}
-	}
+	d.tellUntilKnown(ctx, tellRestAgain)
 }
 
 // tellUntilClosed tells others what was seen here.
@@ -173,11 +131,13 @@ func (d *Door) tellUntilClosed() {
 			return
 		case <-d.news:
 		}
-		for left := d.tellAll(d.ctx); left > 0; left = d.tellAll(d.ctx) {
-			if period.Pause(d.ctx, tellAgain) != nil {
-				return
-			}
-		}
+		d.tellUntilKnown(d.ctx, tellAgain)
+	}
+}
+
+// tellUntilKnown tells others, again and again, until each of them knows, or ctx has ended.
+func (d *Door) tellUntilKnown(ctx context.Context, again time.Duration) {
+	for d.tellAll(ctx) > 0 && period.Pause(ctx, again) == nil {
 	}
 }
 
@@ -195,7 +155,7 @@ func (d *Door) tellAll(ctx context.Context) int {
 				left.Add(1)
 				return nil
 			}
-			d.seen.told(each)
+			d.seen.over(each)
 			return nil
 		})
 	}
