@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func (l *lab) held(token string) (asks *replica, goOn func()) {
 	l.t.Helper()
 	from, goOn := l.up.hold(token)
 	l.t.Cleanup(goOn)
-	return l.whose(testkit.Receive(l.t, "the upstream is asked", from)), goOn
+	return l.whose(testkit.Receive(l.t, "the upstream is asked", from), l.up.url), goOn
 }
 
 // answered waits until the upstream has answered a poll about a signing.
@@ -137,22 +138,24 @@ func (l *lab) delivering(token string, attempt int32) (delivers *replica, goOn f
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+	goOn = sync.OnceFunc(func() { close(released) })
+	l.t.Cleanup(goOn)
 	l.up.end(token, time.Now())
-	return l.whose(testkit.Receive(l.t, "the receiver is told", from)), func() { close(released) }
+	return l.whose(testkit.Receive(l.t, "the receiver is told", from), l.hooks.URL), goOn
 }
 
-// whose returns the replica that has a connection from a port, HOST:PORT.
-func (l *lab) whose(address string) *replica {
+// whose returns the replica that has a connection from a port, HOST:PORT, to a server.
+func (l *lab) whose(address, server string) *replica {
 	l.t.Helper()
 	_, port, err := net.SplitHostPort(address)
 	testkit.NoError(l.t, err)
-	up, err := url.Parse(l.up.url)
+	to, err := url.Parse(server)
 	testkit.NoError(l.t, err)
-	inode := inodeOf(l.t, port, up.Port())
+	inode := inodeOf(l.t, port, to.Port())
 	for _, r := range l.replicas {
 		links, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", r.PID()))
 		for _, link := range links {
-			if to, _ := os.Readlink(link); to == "socket:["+inode+"]" {
+			if socket, _ := os.Readlink(link); socket == "socket:["+inode+"]" {
 				return r
 			}
 		}
