@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -9,9 +10,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Count returns how many entries follow a sequence.
+// Count returns how many entries follow a sequence: too few, perhaps, if some have just come, but none
+// only where there is none.
 func (j *Journal) Count(ctx context.Context, sequence uint64) (int, error) {
-	return j.count(ctx, "", sequence+1)
+	n, err := j.count(ctx, "", sequence+1)
+	if err != nil || n > 0 || !j.copied() {
+		return n, err
+	}
+	_, err = j.leading(ctx, wanted{Sequence: sequence + 1, Match: j.subject(">")})
+	if errors.Is(err, ErrNotFound) {
+		return 0, nil
+	}
+	return 1, err
 }
 
 // Subjects returns the subjects of which there are items, now or later.

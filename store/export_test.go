@@ -78,6 +78,17 @@ func (b *Bucket) Read(ctx context.Context, key string) (Record, error) {
 	return b.record(m)
 }
 
+// GetCopied is Get where several servers have copies.
+func (j *Journal) GetCopied(ctx context.Context, sequence uint64) (Entry, error) {
+	return j.entry(j.getCopied(ctx, sequence))
+}
+
+// Follows reports whether an entry follows a sequence, where the one with the sequence heard was
+// heard of.
+func (j *Journal) Follows(ctx context.Context, sequence, heard uint64) (bool, error) {
+	return j.follows(ctx, sequence, heard)
+}
+
 // PlaceKeys returns what derives the key of a place from a store's key.
 func PlaceKeys(secret []byte) func(place string) []byte {
 	k := newKeys([][]byte{secret}).seals[0]

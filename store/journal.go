@@ -6,6 +6,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 // Journal is an ordered, encrypted record of what happened; each entry is about a key
@@ -66,7 +68,8 @@ func (j *Journal) Last(ctx context.Context, key string) (Entry, error) {
 	return j.entry(j.last(ctx, j.subject(key)))
 }
 
-// Get returns the entry with that sequence, or ErrNotFound.
+// Get returns the entry with that sequence, which was handed out or returned before, or ErrNotFound:
+// it is gone.
 func (j *Journal) Get(ctx context.Context, sequence uint64) (Entry, error) {
 	if sequence == 0 {
 		return Entry{}, ErrNotFound
@@ -111,6 +114,14 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 			sequence = last // none of them could be read
 			continue
 		}
+		switch more, err := j.more(ctx, sequence); {
+		case ctx.Err() != nil:
+			return nil, nil
+		case err != nil:
+			return nil, err
+		case more:
+			continue
+		}
 		select {
 		case <-news:
 		case <-ctx.Done():
@@ -119,6 +130,20 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 			return nil, errClosed
 		}
 	}
+}
+
+// more reports whether there is an entry after a sequence that a server did not know of which has a
+// copy, and gives it a moment to.
+func (j *Journal) more(ctx context.Context, sequence uint64) (bool, error) {
+	heard := j.news.newest()
+	if heard <= sequence || !j.copied() {
+		return false, nil
+	}
+	more, err := j.follows(ctx, sequence, heard)
+	if err == nil && more {
+		err = period.Pause(ctx, 5*time.Millisecond)
+	}
+	return more, err
 }
 
 // read returns what follows a sequence now, and the sequence of the last entry that

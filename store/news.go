@@ -12,7 +12,9 @@ import (
 type news struct {
 	once sync.Once
 	mu   sync.Mutex
-	come chan struct{} // closed when there may be a new entry; guarded by mu
+	come chan struct{} // closed when there may be a new entry; guarded by mu, as heard is
+	// heard is the sequence of the newest entry that was heard of.
+	heard uint64
 }
 
 // next returns a channel that is closed when there may be an entry that was not there
@@ -34,9 +36,10 @@ func (n *news) next(j *Journal) <-chan struct{} {
 	return come
 }
 
-func (n *news) tell() {
+func (n *news) tell(newest uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.heard = max(n.heard, newest)
 	if n.come != nil {
 		close(n.come)
 		n.come = nil
@@ -45,7 +48,18 @@ func (n *news) tell() {
 
 // listen hears of new entries from the server while that runs.
 func (n *news) listen(ctx context.Context, j *Journal) error {
-	// Nobody was told of what came before the server knows that somebody listens.
+	begun := func() error { // nobody was told of what came before
+		newest, err := j.Newest(ctx)
+		n.tell(newest)
+		return err
+	}
 	return j.hear(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true},
-		n.tell, func(*message) error { n.tell(); return nil })
+		begun, func(m *message) error { n.tell(m.Sequence); return nil })
+}
+
+// newest is the sequence of the newest entry that was heard of; 0 if none was.
+func (n *news) newest() uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.heard
 }

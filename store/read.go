@@ -4,17 +4,22 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 // There are two ways to read where several servers have copies of a stream. What decides
 // something is read at the one that leads it, which knows of all that was acknowledged: get,
 // next, last, bounds. Listings and counts (scan, nextListed) ask any of them, which costs a
 // third: for a moment it may not know what was just written. So may a consumer, but consume waits
-// for that. Where one server has the stream all are the same.
+// for that. What a consumer hands out may be news to the server that leads, too, as it is not
+// acknowledged yet (findings/leader-that-knows-less.sh): get waits for that. Where one server has
+// the stream all are the same.
 
 // wanted says which message is wanted: that with a sequence, the first from there on that
 // matches, or the newest about a subject.
@@ -24,9 +29,49 @@ type wanted struct {
 	Newest   string `json:"last_by_subj,omitempty"`
 }
 
-// get returns the message with that sequence, or ErrNotFound.
+// mostBehind is for how long get waits for the server that leads a stream.
+const mostBehind = time.Second
+
+// get returns the message with that sequence, which somebody knows of, or ErrNotFound: it is gone.
 func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
-	return st.decisive(ctx, wanted{Sequence: sequence})
+	if !st.copied() {
+		return st.anywhere(ctx, wanted{Sequence: sequence})
+	}
+	return st.getCopied(ctx, sequence)
+}
+
+func (st stream) getCopied(ctx context.Context, sequence uint64) (*message, error) {
+	for end := time.Now().Add(mostBehind); ; {
+		m, err := st.leading(ctx, wanted{Sequence: sequence})
+		if !errors.Is(err, ErrNotFound) {
+			return m, err
+		}
+		newest, _, err := st.bounds(ctx)
+		switch {
+		case err != nil:
+			return nil, err
+		case newest >= sequence: // it came meanwhile, or is gone
+			return st.leading(ctx, wanted{Sequence: sequence})
+		case time.Now().After(end):
+			return nil, fmt.Errorf("store: read: the server that leads %s is at message %d and does not know of %d yet", st.id, newest, sequence)
+		}
+		if err := period.Pause(ctx, 5*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// follows reports whether there is a message after a sequence, where somebody has heard of the
+// one with the sequence heard.
+func (st stream) follows(ctx context.Context, sequence, heard uint64) (bool, error) {
+	_, err := st.getCopied(ctx, heard)
+	if errors.Is(err, ErrNotFound) {
+		_, err = st.leading(ctx, wanted{Sequence: sequence + 1, Match: st.subject(">")})
+	}
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // next returns the first message that matches, from a sequence on, or ErrNotFound.

@@ -33,6 +33,43 @@ func TestBothWaysToRead(t *testing.T) {
 	}
 }
 
+// TestTheLeaderComesLater: what somebody knows of and the server that leads does not is not gone. That is
+// waited for, not for long.
+func TestTheLeaderComesLater(t *testing.T) {
+	t.Parallel()
+	ctx, events := testkit.Within(t), journal(t, fresh(t))
+	first := testkit.Must(events.Append(ctx, "a", []byte("1"), 0))(t)
+	coming := first + 1
+	if _, err := events.GetCopied(ctx, coming); err == nil || errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what has not come is %v; want an error that says so", err)
+	}
+	if more, err := events.Follows(ctx, first, coming); more || err == nil {
+		t.Errorf("an entry that has not come follows: %t, %v; want an error", more, err)
+	}
+	got := make(chan store.Entry)
+	go func() {
+		e, err := events.GetCopied(ctx, coming)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- e
+	}()
+	testkit.Must(events.Append(ctx, "b", []byte("2"), 0))(t)
+	if e := testkit.Receive(t, "the entry", got); string(e.Value) != "2" {
+		t.Errorf("what came is %+v; want 2", e)
+	}
+	testkit.NoError(t, events.Erase(ctx, "b"))
+	if _, err := events.GetCopied(ctx, coming); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what was erased is %v; want ErrNotFound", err)
+	}
+	if more, err := events.Follows(ctx, first, coming); more || err != nil {
+		t.Errorf("an entry that was erased follows: %t, %v", more, err)
+	}
+	if more, err := events.Follows(ctx, first-1, coming); !more || err != nil {
+		t.Errorf("the one before it follows: %t, %v", more, err)
+	}
+}
+
 // TestReadersLeaveNothing: the server has no consumer for what was read or watched until now; of a
 // stream it takes only so many.
 func TestReadersLeaveNothing(t *testing.T) {

@@ -113,7 +113,7 @@ func (r *reading) about(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 
 // hear calls f for what comes to the stream, until f or the reading fails, or ctx ends. begun is called
 // when the server knows that this process listens; it may be nil.
-func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun func(), f func(*message) error) error {
+func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun func() error, f func(*message) error) error {
 	// The client asks for more when the next message is waited for, but not while its last
 	// request is still being sent. If all that this asked for has come by then, nothing
 	// comes again, heartbeats neither, and only their absence tells.
@@ -127,7 +127,9 @@ func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun f
 	}
 	defer r.end()
 	if begun != nil {
-		begun()
+		if err := begun(); err != nil {
+			return err
+		}
 	}
 	for {
 		m, _, err := r.next(ctx)

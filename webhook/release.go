@@ -241,12 +241,11 @@ func (a *attached) fansOut(ctx context.Context, e *event.Event) error {
 		return nil
 	}
 	// If the session was erased, those are attached to the same one registered again.
-	last, err := a.events.Last(ctx, e.Key)
-	switch {
+	switch _, err := a.events.Get(ctx, e.Position); {
+	case errors.Is(err, store.ErrNotFound):
+		return nil
 	case err != nil:
 		return unlessDamaged(err) // they expire
-	case last.Position != e.Position:
-		return nil
 	}
 	for _, sub := range found {
 		err := a.releaseUntold(ctx, sub, e)
