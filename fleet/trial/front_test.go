@@ -28,7 +28,12 @@ func front(t *testing.T, replicas []*replica) string {
 	}
 	file := filepath.Join(t.TempDir(), "haproxy.cfg")
 	testkit.NoError(t, os.WriteFile(file, []byte(`
+global
+  log stdout format raw local0
 defaults
+  log global
+  option httplog
+  option dontlog-normal
   mode http
   timeout connect 1s
   timeout client 60s
@@ -48,7 +53,12 @@ backend replicas
 backend alive
   option httpchk GET /healthz
 `+alive), 0o600))
-	testkit.StartProcess(t, exec.Command("haproxy", "-db", "-f", file))
+	balancer := testkit.StartProcess(t, exec.Command("haproxy", "-db", "-f", file))
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the load balancer:\n%s", tail(balancer.Log.String()))
+		}
+	})
 	testkit.Eventually(t, "the load balancer answers", func() bool {
 		answer, err := http.Get("http://" + address + "/")
 		if err != nil {
