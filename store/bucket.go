@@ -71,6 +71,19 @@ func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
 	return b.record(m)
 }
 
+// GetSince is Get by somebody who has seen that key's value of a revision, at whatever server: nothing older is
+// returned, and ErrNotFound means that the value is gone.
+func (b *Bucket) GetSince(ctx context.Context, key string, revision uint64) (Record, error) {
+	r, err := b.Get(ctx, key)
+	if b.copied() && (errors.Is(err, ErrNotFound) || err == nil && r.Revision < revision) {
+		if err := b.reach(ctx, revision); err != nil {
+			return Record{}, err
+		}
+		r, err = b.Get(ctx, key)
+	}
+	return r, err
+}
+
 func (b *Bucket) record(m *message) (Record, error) {
 	key := b.key(m)
 	value, err := b.s.keys.decrypt(nil, b.place(key), m.Data)

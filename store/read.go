@@ -18,7 +18,7 @@ import (
 // next, last, bounds. Listings and counts (scan, nextListed) ask any of them, which costs a
 // third: for a moment it may not know what was just written. So may a consumer, but consume waits
 // for that. What a consumer hands out may be news to the server that leads, too, as it is not
-// acknowledged yet (findings/leader-that-knows-less.sh): get waits for that. Where one server has
+// acknowledged yet (findings/leader-that-knows-less.sh): get waits for that, as does reach. Where one server has
 // the stream all are the same.
 
 // wanted says which message is wanted: that with a sequence, the first from there on that
@@ -29,7 +29,7 @@ type wanted struct {
 	Newest   string `json:"last_by_subj,omitempty"`
 }
 
-// mostBehind is for how long get waits for the server that leads a stream.
+// mostBehind is for how long the server that leads a stream is waited for.
 const mostBehind = time.Second
 
 // get returns the message with that sequence, which somebody knows of, or ErrNotFound: it is gone.
@@ -41,22 +41,28 @@ func (st stream) get(ctx context.Context, sequence uint64) (*message, error) {
 }
 
 func (st stream) getCopied(ctx context.Context, sequence uint64) (*message, error) {
+	m, err := st.leading(ctx, wanted{Sequence: sequence})
+	if !errors.Is(err, ErrNotFound) {
+		return m, err
+	}
+	if err := st.reach(ctx, sequence); err != nil {
+		return nil, err
+	}
+	return st.leading(ctx, wanted{Sequence: sequence}) // it came meanwhile, or is gone
+}
+
+// reach waits until the server that leads the stream knows of a sequence that somebody knows of.
+func (st stream) reach(ctx context.Context, sequence uint64) error {
 	for end := time.Now().Add(mostBehind); ; {
-		m, err := st.leading(ctx, wanted{Sequence: sequence})
-		if !errors.Is(err, ErrNotFound) {
-			return m, err
-		}
 		newest, _, err := st.bounds(ctx)
 		switch {
-		case err != nil:
-			return nil, err
-		case newest >= sequence: // it came meanwhile, or is gone
-			return st.leading(ctx, wanted{Sequence: sequence})
+		case err != nil || newest >= sequence:
+			return err
 		case time.Now().After(end):
-			return nil, fmt.Errorf("store: read: the server that leads %s is at message %d and does not know of %d yet", st.id, newest, sequence)
+			return fmt.Errorf("store: read: the server that leads %s is at message %d and does not know of %d yet", st.id, newest, sequence)
 		}
 		if err := period.Pause(ctx, 5*time.Millisecond); err != nil {
-			return nil, err
+			return err
 		}
 	}
 }

@@ -37,7 +37,12 @@ func (r records) allNamed(rows []store.Record) []store.Record {
 }
 
 func (r records) Get(ctx context.Context, id string) (store.Record, error) {
-	row, err := r.Bucket.Get(ctx, r.key(id))
+	return r.GetSince(ctx, id, 0)
+}
+
+// GetSince is [store.Bucket.GetSince].
+func (r records) GetSince(ctx context.Context, id string, revision uint64) (store.Record, error) {
+	row, err := r.Bucket.GetSince(ctx, r.key(id), revision)
 	return r.named(row), err
 }
 

@@ -159,8 +159,9 @@ func (w *Watcher) write(ctx context.Context, e *entry) error {
 func (w *Watcher) meet(ctx context.Context, e *entry) error {
 	var known record
 	var revision uint64
+	since := e.revision
 	err := w.unlocked(func() (err error) {
-		known, revision, err = w.read(ctx, e.id)
+		known, revision, err = w.readSince(ctx, e.id, since)
 		return err
 	})
 	switch {
@@ -186,7 +187,12 @@ func (w *Watcher) meet(ctx context.Context, e *entry) error {
 // read reads a record, with its revision. The error is ErrNotFound where there is none, or
 // none that can be read: then there is a revision all the same.
 func (w *Watcher) read(ctx context.Context, id string) (known record, revision uint64, err error) {
-	row, err := w.sessions.Get(ctx, id)
+	return w.readSince(ctx, id, 0)
+}
+
+// readSince is read where the record was seen with a revision.
+func (w *Watcher) readSince(ctx context.Context, id string, since uint64) (known record, revision uint64, err error) {
+	row, err := w.sessions.GetSince(ctx, id, since)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return record{}, 0, ErrNotFound
