@@ -22,7 +22,7 @@ func front(t *testing.T, replicas []*replica) string {
 	var ready, alive, backup string
 	for i, r := range replicas {
 		check := fmt.Sprintf(" check port %s inter 500ms fall 2 rise 1\n", r.private[strings.LastIndexByte(r.private, ':')+1:])
-		ready += fmt.Sprintf("  server ready%d %s", i, r.public) + check
+		ready += fmt.Sprintf("  server ready%d %s observe layer4 error-limit 1 on-error mark-down", i, r.public) + check
 		alive += fmt.Sprintf("  server r%d %s", i, r.public) + check
 		backup += fmt.Sprintf("  server alive%d %s track alive/r%d backup\n", i, r.public, i)
 	}
