@@ -75,7 +75,7 @@ func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
 // returned, and ErrNotFound means that the value is gone.
 func (b *Bucket) GetSince(ctx context.Context, key string, revision uint64) (Record, error) {
 	r, err := b.Get(ctx, key)
-	if b.copied() && (errors.Is(err, ErrNotFound) || err == nil && r.Revision < revision) {
+	if revision > 0 && b.copied() && (errors.Is(err, ErrNotFound) || err == nil && r.Revision < revision) {
 		if err := b.reach(ctx, revision); err != nil {
 			return Record{}, err
 		}
