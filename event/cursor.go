@@ -77,6 +77,11 @@ func (l *Log) begin(ctx context.Context, cursor string) (sequence uint64, more b
 	if err != nil {
 		return 0, false, err
 	}
+	if p.sequence > newest && !p.foreign {
+		if newest, err = l.Reach(ctx, p.sequence); err != nil {
+			return 0, false, err
+		}
+	}
 	// What was erased leaves a gap, too, but before the time of its events is over.
 	missed := p.sequence+1 < oldest && l.store.Now().Sub(p.at) > l.history
 	if p.foreign || p.sequence > newest || missed {

@@ -256,6 +256,15 @@ func (l *Log) Newest(ctx context.Context) (uint64, error) {
 	return newest, nil
 }
 
+// Reach is Newest, but waits a moment for a position that somebody knows of, see [store.Journal.Reach].
+func (l *Log) Reach(ctx context.Context, position uint64) (newest uint64, err error) {
+	newest, err = l.journal.Reach(ctx, position)
+	if err != nil {
+		return 0, fmt.Errorf("event: reading events: %w", err)
+	}
+	return newest, nil
+}
+
 // Read is After for readers from outside: cursors in place of positions, of which an empty
 // one is the beginning. Where there is no event it waits for one, no longer than wait. The
 // error is ErrCursor or a *GoneError where the cursor cannot be used.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -76,10 +77,13 @@ func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
 func (b *Bucket) GetSince(ctx context.Context, key string, revision uint64) (Record, error) {
 	r, err := b.Get(ctx, key)
 	if revision > 0 && b.copied() && (errors.Is(err, ErrNotFound) || err == nil && r.Revision < revision) {
-		if err := b.reach(ctx, revision); err != nil {
+		switch newest, err := b.reach(ctx, revision); {
+		case err != nil:
 			return Record{}, err
+		case newest < revision:
+			return Record{}, fmt.Errorf("store: read: the server that leads %s is at revision %d and does not know of %d yet", b.id, newest, revision)
 		}
-		r, err = b.Get(ctx, key)
+		return b.Get(ctx, key)
 	}
 	return r, err
 }

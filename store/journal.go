@@ -176,3 +176,12 @@ func (j *Journal) Newest(ctx context.Context) (uint64, error) {
 	newest, _, err := j.bounds(ctx)
 	return newest, err
 }
+
+// Reach is Newest, but waits a moment for a sequence that somebody knows of, which the server that leads
+// may not: after a wait in vain what it returns is lower.
+func (j *Journal) Reach(ctx context.Context, sequence uint64) (newest uint64, err error) {
+	if !j.copied() {
+		return j.Newest(ctx)
+	}
+	return j.reach(ctx, sequence)
+}

@@ -48,13 +48,9 @@ func (n *news) tell(newest uint64) {
 
 // listen hears of new entries from the server while that runs.
 func (n *news) listen(ctx context.Context, j *Journal) error {
-	begun := func() error { // nobody was told of what came before
-		newest, err := j.Newest(ctx)
-		n.tell(newest)
-		return err
-	}
+	// Nobody was told of what came before the server knows that somebody listens.
 	return j.hear(ctx, jetstream.ConsumerConfig{DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true},
-		begun, func(m *message) error { n.tell(m.Sequence); return nil })
+		n.tell, func(m *message) error { n.tell(m.Sequence); return nil })
 }
 
 // newest is the sequence of the newest entry that was heard of; 0 if none was.

@@ -45,35 +45,40 @@ func (st stream) getCopied(ctx context.Context, sequence uint64) (*message, erro
 	if !errors.Is(err, ErrNotFound) {
 		return m, err
 	}
-	if err := st.reach(ctx, sequence); err != nil {
+	switch newest, err := st.reach(ctx, sequence); {
+	case err != nil:
 		return nil, err
+	case newest < sequence:
+		return nil, fmt.Errorf("store: read: the server that leads %s is at message %d and does not know of %d yet", st.id, newest, sequence)
 	}
 	return st.leading(ctx, wanted{Sequence: sequence}) // it came meanwhile, or is gone
 }
 
-// reach waits until the server that leads the stream knows of a sequence that somebody knows of.
-func (st stream) reach(ctx context.Context, sequence uint64) error {
-	for end := time.Now().Add(mostBehind); ; {
+// reach waits until the server that leads the stream knows of a sequence that somebody knows of, not
+// for long. It returns the newest one that it knows of.
+func (st stream) reach(ctx context.Context, sequence uint64) (newest uint64, err error) {
+	pause := 2 * time.Millisecond
+	for end := time.Now().Add(mostBehind); ; pause = min(2*pause, 50*time.Millisecond) {
 		newest, _, err := st.bounds(ctx)
-		switch {
-		case err != nil || newest >= sequence:
-			return err
-		case time.Now().After(end):
-			return fmt.Errorf("store: read: the server that leads %s is at message %d and does not know of %d yet", st.id, newest, sequence)
+		if err != nil || newest >= sequence || !time.Now().Before(end) {
+			return newest, err
 		}
-		if err := period.Pause(ctx, 5*time.Millisecond); err != nil {
-			return err
+		if err := period.Pause(ctx, pause); err != nil {
+			return 0, err
 		}
 	}
 }
 
-// follows reports whether there is a message after a sequence, where somebody has heard of the
-// one with the sequence heard.
+// follows reports whether there is a message after a sequence, or one is to come, where somebody has heard
+// of the one with the sequence heard.
 func (st stream) follows(ctx context.Context, sequence, heard uint64) (bool, error) {
-	_, err := st.getCopied(ctx, heard)
-	if errors.Is(err, ErrNotFound) {
-		_, err = st.leading(ctx, wanted{Sequence: sequence + 1, Match: st.subject(">")})
+	switch newest, err := st.reach(ctx, heard); {
+	case err != nil:
+		return false, err
+	case newest < heard:
+		return true, nil
 	}
+	_, err := st.leading(ctx, wanted{Sequence: sequence + 1, Match: st.subject(">")})
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

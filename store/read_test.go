@@ -43,8 +43,8 @@ func TestTheLeaderComesLater(t *testing.T) {
 	if _, err := events.GetCopied(ctx, coming); err == nil || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("what has not come is %v; want an error that says so", err)
 	}
-	if more, err := events.Follows(ctx, first, coming); more || err == nil {
-		t.Errorf("an entry that has not come follows: %t, %v; want an error", more, err)
+	if more, err := events.Follows(ctx, first, coming); !more || err != nil {
+		t.Errorf("an entry that is to come follows: %t, %v", more, err)
 	}
 	got := make(chan store.Entry)
 	go func() {

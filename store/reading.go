@@ -112,8 +112,9 @@ func (r *reading) about(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 }
 
 // hear calls f for what comes to the stream, until f or the reading fails, or ctx ends. begun is called
-// when the server knows that this process listens; it may be nil.
-func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun func() error, f func(*message) error) error {
+// when the server knows that this process listens, with the sequence after which messages come; it may be
+// nil.
+func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun func(after uint64), f func(*message) error) error {
 	// The client asks for more when the next message is waited for, but not while its last
 	// request is still being sent. If all that this asked for has come by then, nothing
 	// comes again, heartbeats neither, and only their absence tells.
@@ -127,9 +128,7 @@ func (st stream) hear(ctx context.Context, cfg jetstream.ConsumerConfig, begun f
 	}
 	defer r.end()
 	if begun != nil {
-		if err := begun(); err != nil {
-			return err
-		}
+		begun(r.consumer.CachedInfo().Delivered.Stream)
 	}
 	for {
 		m, _, err := r.next(ctx)
