@@ -78,7 +78,7 @@ func (l *Log) begin(ctx context.Context, cursor string) (sequence uint64, more b
 		return 0, false, err
 	}
 	if p.sequence > newest && !p.foreign {
-		if newest, err = l.Reach(ctx, p.sequence); err != nil {
+		if newest, err = l.Reach(ctx, p.sequence); err != nil && !errors.Is(err, store.ErrBehind) {
 			return 0, false, err
 		}
 	}

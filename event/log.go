@@ -260,7 +260,7 @@ func (l *Log) Newest(ctx context.Context) (uint64, error) {
 func (l *Log) Reach(ctx context.Context, position uint64) (newest uint64, err error) {
 	newest, err = l.journal.Reach(ctx, position)
 	if err != nil {
-		return 0, fmt.Errorf("event: reading events: %w", err)
+		return newest, fmt.Errorf("event: reading events: %w", err)
 	}
 	return newest, nil
 }

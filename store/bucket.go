@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -77,11 +76,8 @@ func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
 func (b *Bucket) GetSince(ctx context.Context, key string, revision uint64) (Record, error) {
 	r, err := b.Get(ctx, key)
 	if revision > 0 && b.copied() && (errors.Is(err, ErrNotFound) || err == nil && r.Revision < revision) {
-		switch newest, err := b.reach(ctx, revision); {
-		case err != nil:
+		if _, err := b.reach(ctx, revision); err != nil {
 			return Record{}, err
-		case newest < revision:
-			return Record{}, fmt.Errorf("store: read: the server that leads %s is at revision %d and does not know of %d yet", b.id, newest, revision)
 		}
 		return b.Get(ctx, key)
 	}

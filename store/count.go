@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"slices"
 	"strings"
@@ -17,11 +16,10 @@ func (j *Journal) Count(ctx context.Context, sequence uint64) (int, error) {
 	if err != nil || n > 0 || !j.copied() {
 		return n, err
 	}
-	_, err = j.leading(ctx, wanted{Sequence: sequence + 1, Match: j.subject(">")})
-	if errors.Is(err, ErrNotFound) {
-		return 0, nil
+	if more, err := j.more(ctx, sequence); err != nil || !more {
+		return 0, err
 	}
-	return 1, err
+	return 1, nil
 }
 
 // Subjects returns the subjects of which there are items, now or later.

@@ -114,7 +114,7 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 			sequence = last // none of them could be read
 			continue
 		}
-		switch more, err := j.more(ctx, sequence); {
+		switch more, err := j.missing(ctx, sequence); {
 		case ctx.Err() != nil:
 			return nil, nil
 		case err != nil:
@@ -132,9 +132,9 @@ func (j *Journal) After(ctx context.Context, sequence uint64, limit int) ([]Entr
 	}
 }
 
-// more reports whether there is an entry after a sequence that a server did not know of which has a
+// missing reports whether there is an entry after a sequence that a server did not know of which has a
 // copy, and gives it a moment to.
-func (j *Journal) more(ctx context.Context, sequence uint64) (bool, error) {
+func (j *Journal) missing(ctx context.Context, sequence uint64) (bool, error) {
 	heard := j.news.newest()
 	if heard <= sequence || !j.copied() {
 		return false, nil
@@ -178,7 +178,7 @@ func (j *Journal) Newest(ctx context.Context) (uint64, error) {
 }
 
 // Reach is Newest, but waits a moment for a sequence that somebody knows of, which the server that leads
-// may not: after a wait in vain what it returns is lower.
+// may not: after a wait in vain the error is ErrBehind.
 func (j *Journal) Reach(ctx context.Context, sequence uint64) (newest uint64, err error) {
 	if !j.copied() {
 		return j.Newest(ctx)

@@ -45,23 +45,26 @@ func (st stream) getCopied(ctx context.Context, sequence uint64) (*message, erro
 	if !errors.Is(err, ErrNotFound) {
 		return m, err
 	}
-	switch newest, err := st.reach(ctx, sequence); {
-	case err != nil:
+	if _, err := st.reach(ctx, sequence); err != nil {
 		return nil, err
-	case newest < sequence:
-		return nil, fmt.Errorf("store: read: the server that leads %s is at message %d and does not know of %d yet", st.id, newest, sequence)
 	}
 	return st.leading(ctx, wanted{Sequence: sequence}) // it came meanwhile, or is gone
 }
 
+// ErrBehind means that the server that leads a stream does not know yet of what another one has handed out.
+var ErrBehind = errors.New("store: the server that leads the stream is behind")
+
 // reach waits until the server that leads the stream knows of a sequence that somebody knows of, not
-// for long. It returns the newest one that it knows of.
+// for long: then the error is ErrBehind. It returns the newest one that the server knows of.
 func (st stream) reach(ctx context.Context, sequence uint64) (newest uint64, err error) {
 	pause := 2 * time.Millisecond
 	for end := time.Now().Add(mostBehind); ; pause = min(2*pause, 50*time.Millisecond) {
 		newest, _, err := st.bounds(ctx)
-		if err != nil || newest >= sequence || !time.Now().Before(end) {
+		switch {
+		case err != nil || newest >= sequence:
 			return newest, err
+		case !time.Now().Before(end):
+			return newest, fmt.Errorf("%w: %s is at message %d and does not know of %d yet", ErrBehind, st.id, newest, sequence)
 		}
 		if err := period.Pause(ctx, pause); err != nil {
 			return 0, err
@@ -72,13 +75,18 @@ func (st stream) reach(ctx context.Context, sequence uint64) (newest uint64, err
 // follows reports whether there is a message after a sequence, or one is to come, where somebody has heard
 // of the one with the sequence heard.
 func (st stream) follows(ctx context.Context, sequence, heard uint64) (bool, error) {
-	switch newest, err := st.reach(ctx, heard); {
+	switch _, err := st.reach(ctx, heard); {
+	case errors.Is(err, ErrBehind):
+		return true, nil
 	case err != nil:
 		return false, err
-	case newest < heard:
-		return true, nil
 	}
-	_, err := st.leading(ctx, wanted{Sequence: sequence + 1, Match: st.subject(">")})
+	return st.more(ctx, sequence)
+}
+
+// more reports whether there is a message after a sequence, as the server that leads the stream knows.
+func (st stream) more(ctx context.Context, sequence uint64) (bool, error) {
+	_, err := st.next(ctx, sequence+1, st.subject(">"))
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}

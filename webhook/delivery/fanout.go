@@ -125,9 +125,6 @@ func (f *fanOut) current(ctx context.Context, position uint64) error {
 	// First, as it is as old as what is waited for at most. Whoever attaches a subscription that is not known
 	// here by then finds the event.
 	newest, err := f.s.events.Reach(ctx, position)
-	if err == nil && newest < position {
-		err = fmt.Errorf("webhook: the server that leads the log of events is at %d and does not know of %d yet", newest, position)
-	}
 	if err == nil {
 		err = f.s.subscriptions.Current(ctx)
 	}
