@@ -2,6 +2,7 @@ package finals_test
 
 import (
 	"bytes"
+	"context"
 	"maps"
 	"strings"
 	"testing"
@@ -218,9 +219,17 @@ func TestRecent(t *testing.T) {
 	if recent(0); len(got) != 1 {
 		t.Errorf("in no time before the newest: %v, want that one", got)
 	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err := answers.Recent(ctx, time.Minute, wanted, func(durable []byte) (*session.Variant, error) {
+		cancel()
+		return table.ReadDurable(durable)
+	}, func(*session.Variant, *session.Observation) {})
+	if err == nil {
+		t.Error("what cannot be read for the moment counts as told")
+	}
 	wanted = func(id string) bool { return id == session.ID(s, ask(t, "small")) }
 	read := 0
-	err := answers.Recent(testkit.Within(t), time.Minute, wanted, func(durable []byte) (*session.Variant, error) {
+	err = answers.Recent(testkit.Within(t), time.Minute, wanted, func(durable []byte) (*session.Variant, error) {
 		read++
 		return table.ReadDurable(durable)
 	}, func(v *session.Variant, _ *session.Observation) {

@@ -192,11 +192,11 @@ func (b *Bodies) Each(ctx context.Context, owner, names string, use func(*Stored
 // Recent calls use for what was kept in the time before the newest one, of the owners that are
 // wanted: others cost next to nothing. What cannot be read is left out: who asks for it is told.
 func (b *Bodies) Recent(ctx context.Context, before time.Duration, wanted func(owner string) bool, use func(*Stored)) error {
-	info, err := b.js.Info(ctx)
+	state, err := b.state(ctx)
 	if err != nil {
-		return b.s.failed("read", err)
+		return err
 	}
-	since := info.State.LastTime.Add(-before)
+	since := state.LastTime.Add(-before)
 	return b.consume(ctx, jetstream.ConsumerConfig{
 		FilterSubjects: []string{bodiesID + ".answer.>"}, DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
 	}, func(some []*message) {
@@ -216,23 +216,6 @@ func (b *Bodies) TellUnreadable(stored *Stored, err error) { b.tellUnreadable(st
 
 func (b *Bodies) tellUnreadable(subject string, err error) {
 	b.s.log.Error("final answer cannot be read, skipping it", "subject", subject, "error", err)
-}
-
-// messages calls use for what matches, one after the other.
-func (b *Bodies) messages(ctx context.Context, match string, use func(*message) (more bool, err error)) error {
-	for from := uint64(1); ; {
-		m, err := b.next(ctx, from, match)
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if more, err := use(m); err != nil || !more {
-			return err
-		}
-		from = m.Sequence + 1
-	}
 }
 
 // open decrypts the message that tells of a body. The error is ErrDamaged.

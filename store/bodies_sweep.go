@@ -22,7 +22,7 @@ func (b *Bodies) sweep(ctx context.Context, age time.Duration) error {
 	defer cancel()
 	uploads, err := b.uploads(ctx)
 	if err != nil {
-		return b.s.failed("read", err)
+		return err
 	}
 	for upload := range uploads {
 		needed := false
@@ -50,7 +50,7 @@ func (b *Bodies) sweep(ctx context.Context, age time.Duration) error {
 // uploads returns of which bodies there are chunks, and has all owners known. It logs what nobody would find any more,
 // neither under its subject nor by looking for it.
 func (b *Bodies) uploads(ctx context.Context) (map[address]struct{}, error) {
-	info, err := b.js.Info(ctx, jetstream.WithSubjectFilter(b.s.prefix.subject(bodiesID+".>")))
+	info, err := b.info(ctx, jetstream.WithSubjectFilter(b.s.prefix.subject(bodiesID+".>")))
 	if err != nil {
 		return nil, err
 	}
@@ -73,11 +73,11 @@ func (b *Bodies) uploads(ctx context.Context) (map[address]struct{}, error) {
 		b.s.owners.completeNow()
 	}
 	if found < info.State.Msgs {
-		now, err := b.js.Info(ctx) // some may have gone since because their time is over
+		now, err := b.state(ctx) // some may have gone since because their time is over
 		if err != nil {
 			return nil, err
 		}
-		if n := min(info.State.Msgs, now.State.Msgs); found < n {
+		if n := min(info.State.Msgs, now.Msgs); found < n {
 			b.s.log.Error("data is damaged: final answers are lost, restore the data directory from a backup", "count", n-found)
 		}
 	}

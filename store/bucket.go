@@ -58,30 +58,35 @@ func (b *Bucket) place(key string) place { return placeOf("table", b.id, key) }
 // Get returns the value of a key. The error is ErrNotFound where there is none. With
 // ErrDamaged the record has all but its value.
 func (b *Bucket) Get(ctx context.Context, key string) (Record, error) {
-	if err := checkKey(key); err != nil {
-		return Record{}, err
-	}
-	m, err := b.last(ctx, b.subject(key))
-	if err != nil {
-		return Record{}, err
-	}
-	if gone(m) {
-		return Record{}, ErrNotFound
-	}
-	return b.record(m)
+	return b.GetSince(ctx, key, 0)
 }
 
 // GetSince is Get by somebody who has seen that key's value of a revision, at whatever server: nothing older is
 // returned, and ErrNotFound means that the value is gone.
 func (b *Bucket) GetSince(ctx context.Context, key string, revision uint64) (Record, error) {
-	r, err := b.Get(ctx, key)
-	if revision > 0 && b.copied() && (errors.Is(err, ErrNotFound) || err == nil && r.Revision < revision) {
-		if _, err := b.reach(ctx, revision); err != nil {
-			return Record{}, err
-		}
-		return b.Get(ctx, key)
+	m, err := b.value(ctx, key, revision)
+	if err != nil {
+		return Record{}, err
 	}
-	return r, err
+	return b.record(m)
+}
+
+// value is the message of GetSince.
+func (b *Bucket) value(ctx context.Context, key string, revision uint64) (*message, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	m, err := b.last(ctx, b.subject(key))
+	if revision > 0 && b.copied() && (errors.Is(err, ErrNotFound) || err == nil && m.Sequence < revision) {
+		if _, err := b.reach(ctx, revision); err != nil {
+			return nil, err
+		}
+		m, err = b.last(ctx, b.subject(key))
+	}
+	if err == nil && gone(m) {
+		err = ErrNotFound
+	}
+	return m, err
 }
 
 func (b *Bucket) record(m *message) (Record, error) {
@@ -146,11 +151,13 @@ func (b *Bucket) write(ctx context.Context, key string, value []byte, ttl time.D
 // Delete erases a key and its value; it is no error if there is none. Watchers are
 // told.
 func (b *Bucket) Delete(ctx context.Context, key string) error {
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	m, err := b.last(ctx, b.subject(key))
-	if errors.Is(err, ErrNotFound) || err == nil && gone(m) {
+	return b.DeleteSince(ctx, key, 0)
+}
+
+// DeleteSince is Delete by somebody who has seen that key's value of a revision, at whatever server.
+func (b *Bucket) DeleteSince(ctx context.Context, key string, revision uint64) error {
+	_, err := b.value(ctx, key, revision)
+	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	if err != nil {

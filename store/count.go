@@ -24,11 +24,9 @@ func (j *Journal) Count(ctx context.Context, sequence uint64) (int, error) {
 
 // Subjects returns the subjects of which there are items, now or later.
 func (q *Queue) Subjects(ctx context.Context) ([]string, error) {
-	ctx, cancel := q.s.look(ctx)
-	defer cancel()
-	info, err := q.js.Info(ctx, jetstream.WithSubjectFilter(q.s.prefix.subject(q.id+".>")))
+	info, err := q.info(ctx, jetstream.WithSubjectFilter(q.s.prefix.subject(q.id+".>")))
 	if err != nil {
-		return nil, q.s.failed("read", err)
+		return nil, err
 	}
 	found := map[string]bool{}
 	for subject := range info.State.Subjects {

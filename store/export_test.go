@@ -83,6 +83,12 @@ func (j *Journal) GetCopied(ctx context.Context, sequence uint64) (Entry, error)
 	return j.entry(j.getCopied(ctx, sequence))
 }
 
+// Copied has a bucket taken for one of which several servers have copies.
+func (b *Bucket) Copied() *Bucket {
+	b.js.CachedInfo().Config.Replicas = 3
+	return b
+}
+
 // Follows reports whether an entry follows a sequence, where the one with the sequence heard was
 // heard of.
 func (j *Journal) Follows(ctx context.Context, sequence, heard uint64) (bool, error) {

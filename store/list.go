@@ -167,6 +167,23 @@ func (b *Bucket) Each(ctx context.Context, f func([]Record), matches ...string) 
 	return err
 }
 
+// EachNow calls f with each record whose key matches, also with those that were written just before the call, one
+// after the other: what it costs grows with their number. f may change the bucket. A record that cannot be decrypted is logged and left out.
+func (b *Bucket) EachNow(ctx context.Context, match string, f func(Record) error) error {
+	if err := checkMatch(match); err != nil {
+		return err
+	}
+	return b.messages(ctx, b.subject(match), func(m *message) (more bool, err error) {
+		if gone(m) {
+			return true, nil
+		}
+		if record, ok := b.readable(m); ok {
+			err = f(record)
+		}
+		return true, err
+	})
+}
+
 func (b *Bucket) allReadable(messages []*message) []Record {
 	records := make([]Record, 0, len(messages))
 	for _, m := range messages {

@@ -98,6 +98,23 @@ func (st stream) next(ctx context.Context, from uint64, match string) (*message,
 	return st.decisive(ctx, wanted{Sequence: from, Match: match})
 }
 
+// messages calls use for what matches, one after the other.
+func (st stream) messages(ctx context.Context, match string, use func(*message) (more bool, err error)) error {
+	for from := uint64(1); ; {
+		m, err := st.next(ctx, from, match)
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if more, err := use(m); err != nil || !more {
+			return err
+		}
+		from = m.Sequence + 1
+	}
+}
+
 // nextListed is next for a listing.
 func (st stream) nextListed(ctx context.Context, from uint64, match string) (*message, error) {
 	return st.anywhere(ctx, wanted{Sequence: from, Match: match})

@@ -70,6 +70,22 @@ func TestTheLeaderComesLater(t *testing.T) {
 	}
 }
 
+// TestDeletedBeforeTheLeaderKnows: a value that somebody has seen is deleted, not taken for one that never was.
+func TestDeletedBeforeTheLeaderKnows(t *testing.T) {
+	t.Parallel()
+	ctx, s := testkit.Within(t), fresh(t)
+	b := testkit.Must(s.Bucket(ctx, store.BucketConfig{Name: "things"}))(t)
+	first := testkit.Must(b.Put(ctx, "a", []byte("1"), 0))(t)
+	if err := b.Copied().DeleteSince(ctx, "b", first+1); !errors.Is(err, store.ErrBehind) {
+		t.Errorf("deleting what has not come: %v; want ErrBehind", err)
+	}
+	coming := testkit.Must(b.Put(ctx, "b", []byte("2"), 0))(t)
+	testkit.NoError(t, b.Copied().DeleteSince(ctx, "b", coming))
+	if _, err := b.Get(ctx, "b"); !errors.Is(err, store.ErrNotFound) {
+		t.Errorf("what was deleted is %v; want ErrNotFound", err)
+	}
+}
+
 // TestReadersLeaveNothing: the server has no consumer for what was read or watched until now; of a
 // stream it takes only so many.
 func TestReadersLeaveNothing(t *testing.T) {

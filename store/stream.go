@@ -12,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
+
+	"pollbridge/internal/period"
 )
 
 // stream is where the server keeps messages.
@@ -220,13 +222,33 @@ func (st stream) bounds(ctx context.Context) (newest, oldest uint64, err error) 
 	return state.LastSeq, max(1, state.FirstSeq), err
 }
 
-// state is what the server says that the stream holds.
+// state is what the server that leads the stream says that it holds.
 func (st stream) state(ctx context.Context) (jetstream.StreamState, error) {
-	ctx, cancel := st.s.look(ctx)
-	defer cancel()
-	info, err := st.js.Info(ctx)
+	info, err := st.info(ctx)
 	if err != nil {
-		return jetstream.StreamState{}, st.s.failed("read", err)
+		return jetstream.StreamState{}, err
 	}
 	return info.State, nil
+}
+
+// info is what the server that leads the stream says about it. Where none does, any that has a copy answers,
+// which may not know of all that was acknowledged: the next leader is waited for.
+func (st stream) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
+	ctx, cancel := st.s.look(ctx)
+	defer cancel()
+	info, err := ofLeader(ctx, func() (*jetstream.StreamInfo, error) { return st.js.Info(ctx, options...) })
+	return info, st.s.failed("read", err)
+}
+
+func ofLeader(ctx context.Context, ask func() (*jetstream.StreamInfo, error)) (*jetstream.StreamInfo, error) {
+	const pause = 50 * time.Millisecond
+	for {
+		info, err := ask()
+		if err != nil || info.Config.Replicas <= 1 || info.Cluster != nil && info.Cluster.Leader != "" {
+			return info, err
+		}
+		if err := period.Pause(ctx, pause); err != nil {
+			return nil, fmt.Errorf("no server leads the stream: %w", err)
+		}
+	}
 }

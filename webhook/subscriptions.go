@@ -141,7 +141,7 @@ func (s *subscriptions) find(ctx context.Context, id string) (*subscription, err
 
 // drop deletes a subscription, in the engine and then in memory.
 func (s *subscriptions) drop(ctx context.Context, sub *subscription) error {
-	return s.dropped(sub, s.bucket.Delete(ctx, sub.ID))
+	return s.dropped(sub, s.bucket.DeleteSince(ctx, sub.ID, sub.revision))
 }
 
 // dropIf is drop of a subscription that has the form that it is given in; else it fails with

@@ -12,21 +12,13 @@ import (
 // that was kept of the receivers' answers, and what waits of them. The events were erased
 // before.
 func (s *Service) Erase(ctx context.Context, sessionID string, position uint64) error {
-	for before := uint64(0); ; {
-		found, err := s.records.bucket.List(ctx, "*."+sessionID+".*", before, 100)
-		if err != nil {
-			return fmt.Errorf("webhook: erasing deliveries: %w", err)
-		}
-		if len(found) == 0 {
-			return nil
-		}
-		for _, record := range found {
-			before = record.Revision
-			if err := s.eraseOne(ctx, record, position); err != nil {
-				return fmt.Errorf("webhook: erasing deliveries: %w", err)
-			}
-		}
+	err := s.records.bucket.EachNow(ctx, "*."+sessionID+".*", func(record store.Record) error {
+		return s.eraseOne(ctx, record, position)
+	})
+	if err != nil {
+		return fmt.Errorf("webhook: erasing deliveries: %w", err)
 	}
+	return nil
 }
 
 func (s *Service) eraseOne(ctx context.Context, record store.Record, position uint64) error {
