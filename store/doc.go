@@ -8,8 +8,8 @@
 // elsewhere cannot be read there. Names and keys of records are in clear.
 //
 // Where several servers keep what is stored, what decides something is read at the one that
-// knows of all that was acknowledged: Get, Create and Delete of a bucket, Get, Last, Newest and
-// Bounds of a journal, what an owner has of bodies, whether an item is gone. What lists
+// knows of all that was acknowledged: Get, EachNow, Create and Delete of a bucket, Get, Last, Newest
+// and Bounds of a journal, what an owner has of bodies, whether an item is gone. What lists
 // and counts may lag behind by a moment: List, Each, After, Count, Waiting, and what is told to
 // those who watch and follow.
 //

@@ -168,7 +168,8 @@ func (b *Bucket) Each(ctx context.Context, f func([]Record), matches ...string) 
 }
 
 // EachNow calls f with each record whose key matches, also with those that were written just before the call, one
-// after the other: what it costs grows with their number. f may change the bucket. A record that cannot be decrypted is logged and left out.
+// after the other: what it costs grows with their number. f may change the bucket, and one that changes meanwhile
+// comes again as it is then. A record that cannot be decrypted is logged and left out.
 func (b *Bucket) EachNow(ctx context.Context, match string, f func(Record) error) error {
 	if err := checkMatch(match); err != nil {
 		return err

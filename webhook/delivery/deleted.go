@@ -36,35 +36,16 @@ func (s *Service) abandonLine(ctx context.Context, sub *Subscription) {
 	}
 }
 
-// abandon looks for what waits until there is nothing any more: what changes meanwhile is
-// listed anew.
+// abandon looks for what waits until there is nothing any more: what changes meanwhile comes
+// again.
 func (s *Service) abandon(ctx context.Context, sub *Subscription) error {
-	for {
-		found := false
-		for before := uint64(0); ; {
-			page, err := s.records.bucket.List(ctx, sub.ID+".*.*", before, 100)
-			if err != nil {
-				return err
-			}
-			if len(page) == 0 {
-				break
-			}
-			before = page[len(page)-1].Revision
-			for _, record := range page {
-				d, err := readDelivery(record)
-				if err != nil || d.over() {
-					continue
-				}
-				found = true
-				if err := s.abandonOne(ctx, sub, d); err != nil {
-					return err
-				}
-			}
-		}
-		if !found {
+	return s.records.bucket.EachNow(ctx, sub.ID+".*.*", func(record store.Record) error {
+		d, err := readDelivery(record)
+		if err != nil || d.over() {
 			return nil
 		}
-	}
+		return s.abandonOne(ctx, sub, d)
+	})
 }
 
 func (s *Service) abandonOne(ctx context.Context, sub *Subscription, d *delivery) error {
