@@ -26,6 +26,11 @@ func (f *Fleet) Mute(sessionID string) {
 	f.held[SlotOf(sessionID)].stopAnswering()
 }
 
+// TakeInVain has a replica try to take a session's slot from one that hangs, and hear that this failed.
+func (f *Fleet) TakeInVain(sessionID string) {
+	f.takeOne(SlotOf(sessionID), claim{revision: 1 << 62, wanted: true, hangs: true})
+}
+
 // Busy has a replica give no sign of life to those who ask what was here before, until it is called.
 func (f *Fleet) Busy() (over func() error) {
 	f.hearing.Stop()

@@ -85,10 +85,12 @@ type Fleet struct {
 	own          Replica           // guarded by mu, as all below
 	begun        time.Time         // since when what was there at the start is known; zero: it is not
 	peers        map[string]*peer  // by id
+	absent       map[string]bool   // those who hold slots, or did, and were looked up in vain
 	slots        [Slots]slot       // as the store has them
 	held         map[int]*holding  // by this replica
 	taken        [Slots]taking     // of slots whose holders are asked
 	lost         map[int]*holding  // that others have taken, until that is dealt with
+	tried        map[int]*holding  // what was to be held, while it is not known whether the store has it
 	newest       time.Time         // heartbeat of all, by the store's clock
 	ownHeard     time.Time         // when the last own heartbeat came back
 	currentSince time.Time         // since when they come back without a break
@@ -125,7 +127,7 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
 		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, watches: o.Watches, timing: cmp.Or(o.timing, usual), own: o.Replica,
 		handlers: map[string]Handler{}, hearers: map[string]Handler{}, listeners: map[string]func(Announcement){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
-		peers: map[string]*peer{}, beats: map[int]time.Time{}, held: map[int]*holding{}, lost: map[int]*holding{},
+		peers: map[string]*peer{}, beats: map[int]time.Time{}, held: map[int]*holding{}, lost: map[int]*holding{}, tried: map[int]*holding{},
 	}
 	f.own.Format = store.Format
 	f.hearers[stoppedKind] = f.stopped

@@ -29,7 +29,8 @@ type lab struct {
 	patient bool // with one that is not heard
 
 	mu      sync.Mutex
-	holders [fleet.Slots]string // guarded by mu; who holds a slot, as the replicas were told
+	holders [fleet.Slots]string               // guarded by mu; who holds a slot, as the replicas were told
+	after   [fleet.Slots]map[string]time.Time // guarded by mu; from when on who holds it, or did, was to poll
 	made    int
 }
 
@@ -102,6 +103,10 @@ func (r *replica) Begin(slots []fleet.Slot) {
 			r.l.t.Errorf("slot %d: %s holds it, and %s does", n, holder, r.id)
 		}
 		r.l.holders[n] = r.id
+		if r.l.after[n] == nil {
+			r.l.after[n] = map[string]time.Time{}
+		}
+		r.l.after[n][r.id] = s.After
 	}
 }
 
@@ -177,7 +182,7 @@ func TestAsk(t *testing.T) {
 		t.Errorf("Ask = %q, %v", answer, err)
 	}
 	a.kill()
-	if _, err := b.Ask(testkit.Within(t), others, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(others) {
+	if _, err := b.Ask(testkit.Within(t), others, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask after the death of the holder = %v", err)
 	}
 	l.shares(map[*replica]int{b: 256})
@@ -203,6 +208,15 @@ func (r *replica) replaced(f func(ctx context.Context, subject string, question 
 	return session
 }
 
+// silent hears what holders are asked, and gives no sign of life.
+func (l *lab) silent() *nats.Subscription {
+	l.t.Helper()
+	asked, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
+	testkit.NoError(l.t, err)
+	testkit.NoError(l.t, l.store.Engine.Conn().Flush())
+	return asked
+}
+
 // TestAskOneThatFallsSilentAndGoes: whoever was silent once, and has gone when it is asked again, is
 // waited for no longer than one that has gone.
 func TestAskOneThatFallsSilentAndGoes(t *testing.T) {
@@ -212,10 +226,8 @@ func TestAskOneThatFallsSilentAndGoes(t *testing.T) {
 	a, b := l.two()
 	session := a.some()
 	a.kill()
-	silent, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
-	testkit.NoError(t, err)
-	testkit.NoError(t, silent.AutoUnsubscribe(1))
-	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
+	testkit.NoError(t, l.silent().AutoUnsubscribe(1))
+	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask = %v", err)
 	}
 	testkit.NoError(t, b.Ready(testkit.Within(t), session))
@@ -231,8 +243,7 @@ func TestTakenFromOneThatHangs(t *testing.T) {
 	session := a.some()
 	a.kill()
 	killed := time.Now()
-	_, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
-	testkit.NoError(t, err)
+	l.silent()
 	b := l.start()
 	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask = %v", err)
@@ -251,16 +262,118 @@ func TestTakenFromOneThatWasSlow(t *testing.T) {
 	l.patient = true
 	a, b := l.two()
 	session := a.some()
-	_, err := l.store.Engine.Conn().SubscribeSync("ask.slot.*.who")
-	testkit.NoError(t, err)
+	l.silent()
 	a.Mute(session)
-	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) || !b.Holds(session) {
+	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Fatalf("Ask = %v", err)
 	}
 	testkit.NoError(t, b.Ready(testkit.Within(t), session))
-	if a.Holds(session) {
+	if a.Holds(session) && b.Holds(session) { // b has one too many, and may have handed it back
 		t.Error("its sessions may be polled while the one before looks after them")
 	}
+}
+
+// TestTakenFromOneThatWasSlowAndBeats: that it says that it is there while its slots are taken does not
+// mean that it has stopped.
+func TestTakenFromOneThatWasSlowAndBeats(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.patient = true
+	a, b := l.two()
+	l.silent()
+	var asking sync.WaitGroup
+	var sessions []string
+	slots := map[int]bool{}
+	for i := 0; len(slots) < fleet.Slots/2; i++ {
+		id := fmt.Sprintf("ses_%d", i)
+		if n := fleet.SlotOf(id); a.Holds(id) && !slots[n] {
+			slots[n] = true
+			sessions = append(sessions, id)
+			a.Mute(id)
+		}
+	}
+	stop := l.beat(a.id)
+	for _, id := range sessions {
+		asking.Go(func() {
+			if _, err := b.Ask(testkit.Within(t), id, "who", nil); !errors.Is(err, fleet.ErrHere) {
+				t.Errorf("Ask = %v", err)
+			}
+		})
+	}
+	asking.Wait()
+	stop()
+}
+
+// TestTakenThoughTheWriteSeemedToFail: it is not forgotten that the one before hangs, and may act.
+func TestTakenThoughTheWriteSeemedToFail(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.patient = true
+	a, b := l.two()
+	session := a.some()
+	b.TakeInVain(session)
+	bucket, err := l.store.Bucket(testkit.Within(t), store.BucketConfig{Name: "fleet"})
+	testkit.NoError(t, err)
+	_, err = bucket.Put(testkit.Within(t), "slot."+fleet.SlotName(fleet.SlotOf(session)), store.JSON(map[string]any{"v": 1, "owner": b.id, "keeper": b.id, "earlier": []string{a.id}}), 0)
+	testkit.NoError(t, err)
+	var after time.Time
+	testkit.Eventually(t, "it is taken", func() (taken bool) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		after, taken = l.after[fleet.SlotOf(session)][b.id]
+		return taken
+	})
+	if left := time.Until(after); left < time.Minute {
+		t.Errorf("its sessions may be polled in %v, while the one before may look after them", left)
+	}
+}
+
+// beat has a replica say again and again that it is there, without a pause.
+func (l *lab) beat(id string) (stop func()) {
+	l.t.Helper()
+	bucket, err := l.store.Bucket(testkit.Within(l.t), store.BucketConfig{Name: "fleet"})
+	testkit.NoError(l.t, err)
+	say := func() {
+		_, err := bucket.Put(testkit.Within(l.t), "replica."+id, store.JSON(map[string]any{"v": 1, "id": id, "name": id}), time.Minute)
+		if err != nil {
+			l.t.Error(err)
+		}
+	}
+	say()
+	var beating sync.WaitGroup
+	stopped := make(chan struct{})
+	beating.Go(func() {
+		for {
+			select {
+			case <-stopped:
+				return
+			default:
+				say()
+			}
+		}
+	})
+	return func() { close(stopped); beating.Wait() }
+}
+
+// TestHolderThatBeatsWhileAnotherBegins keeps what it holds, though the one that begins may be told of its
+// slots before it is told of the replica.
+func TestHolderThatBeatsWhileAnotherBegins(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	bucket, err := l.store.Bucket(testkit.Within(t), store.BucketConfig{Name: "fleet"})
+	testkit.NoError(t, err)
+	stop := l.beat("other")
+	for n := range l.holders {
+		l.holders[n] = "other"
+		_, err := bucket.Create(testkit.Within(t), "slot."+fleet.SlotName(n), store.JSON(map[string]any{"v": 1, "owner": "other", "keeper": "other"}), 0)
+		testkit.NoError(t, err)
+	}
+	for range 10 {
+		r := l.start()
+		testkit.Eventually(t, "it is one of two", func() bool { return r.Current() && len(r.Replicas()) == 2 })
+		r.end()
+	}
+	stop()
 }
 
 // TestAskWhereNobodyIsTheHolder: nobody is waited for without end, however slow the way is.

@@ -200,7 +200,8 @@ func (f *Fleet) takeWanted(first want) {
 	for len(f.wants) > 0 {
 		wanted = append(wanted, <-f.wants)
 	}
-	free := map[int]uint64{}
+	free := map[int]claim{}
+	met := f.meet()
 	f.mu.Lock()
 	for _, w := range wanted {
 		if f.slots[w.slot].owner != w.owner || f.held[w.slot] != nil {
@@ -209,9 +210,9 @@ func (f *Fleet) takeWanted(first want) {
 		if p := f.peers[w.owner]; p != nil {
 			p.hangs = w.hangs
 		}
-		free[w.slot] = f.slots[w.slot].revision
+		free[w.slot] = claim{f.slots[w.slot].revision, true, w.hangs}
 	}
-	may := f.currentLocked() && !f.own.Draining
+	may := met && f.currentLocked() && !f.own.Draining
 	f.mu.Unlock()
 	if may {
 		f.take(free)
@@ -223,6 +224,9 @@ func (f *Fleet) takeWanted(first want) {
 
 // balance takes slots without a holder, or gives some back, until this replica has its share.
 func (f *Fleet) balance() {
+	if !f.meet() {
+		return
+	}
 	take, surplus := f.plan()
 	f.take(take)
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
@@ -230,9 +234,59 @@ func (f *Fleet) balance() {
 	f.release(ctx, surplus)
 }
 
-// plan returns which slots to take, with the revisions of which that was found out, or to give
-// back.
-func (f *Fleet) plan() (take map[int]uint64, surplus []int) {
+// meet looks up those who hold slots, or did, and are not known here, and reports whether it could: what
+// a replica says of itself is replaced again and again, and a watch may have passed by it.
+func (f *Fleet) meet() bool {
+	unknown := map[string]uint64{} // since which revision of a slot they should be there
+	absent := map[string]bool{}
+	f.mu.Lock()
+	if !f.currentLocked() { // nor is anything taken
+		f.mu.Unlock()
+		return false
+	}
+	for _, s := range f.slots {
+		for _, id := range append([]string{s.owner, s.keeper}, s.earlier...) {
+			switch {
+			case id == "" || id == f.id || f.peers[id] != nil:
+			case f.absent[id]:
+				absent[id] = true
+			default:
+				unknown[id] = max(unknown[id], s.revision)
+			}
+		}
+	}
+	f.absent = absent
+	f.mu.Unlock()
+	ctx, cancel := context.WithTimeout(f.ctx, callTime)
+	defer cancel()
+	for id, since := range unknown {
+		r, err := f.bucket.GetSince(ctx, replicaKey+id, since)
+		switch {
+		case err == nil:
+			f.replicaMet(id, r)
+		case errors.Is(err, store.ErrNotFound):
+			f.mu.Lock()
+			f.absent[id] = true
+			f.mu.Unlock()
+		default:
+			if unexpected(err) && f.ctx.Err() == nil {
+				f.log.Warn("another replica cannot be looked up", "replica", id, "error", err)
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// claim is why a slot may be taken.
+type claim struct {
+	revision uint64 // of which that was found out
+	wanted   bool   // its holder could not be asked
+	hangs    bool   // and gave no sign of life then; a heartbeat since then says nothing else
+}
+
+// plan returns which slots to take or to give back.
+func (f *Fleet) plan() (take map[int]claim, surplus []int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.currentLocked() || f.own.Draining {
@@ -252,13 +306,13 @@ func (f *Fleet) plan() (take map[int]uint64, surplus []int) {
 	slices.Sort(alive)
 	held := f.heldLocked()
 	var free []int
-	take = map[int]uint64{}
+	take = map[int]claim{}
 	for n, s := range f.slots {
 		switch {
 		case s.owner == f.id && f.held[n] == nil:
 			// A write that seemed to fail was made, or one that gave the slot back failed. Nobody
 			// else takes it, whatever this replica's share.
-			take[n] = s.revision
+			take[n] = claim{revision: s.revision}
 		case s.owner == "", !f.aliveLocked(f.peers[s.owner]):
 			free = append(free, n)
 		}
@@ -266,7 +320,7 @@ func (f *Fleet) plan() (take map[int]uint64, surplus []int) {
 	mine, share := len(f.held)+len(take), f.share(alive)
 	if missing := share - mine; missing > 0 {
 		for _, i := range rand.Perm(len(free))[:min(missing, len(free))] { // or all would take the same
-			take[free[i]] = f.slots[free[i]].revision
+			take[free[i]] = claim{revision: f.slots[free[i]].revision}
 		}
 		return take, nil
 	}
@@ -307,7 +361,7 @@ const atOnce = 16
 
 // take takes slots that have these revisions, as far as nobody is quicker. What it has got it
 // answers for at once: who asks in vain for long takes it for dead.
-func (f *Fleet) take(wanted map[int]uint64) {
+func (f *Fleet) take(wanted map[int]claim) {
 	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), atOnce) {
 		taken := make([]Slot, len(some))
 		var taking sync.WaitGroup
@@ -332,22 +386,33 @@ func unexpected(err error) bool {
 }
 
 // takeOne returns the slot, or one with a negative number if somebody was quicker.
-func (f *Fleet) takeOne(n int, before uint64) Slot {
+func (f *Fleet) takeOne(n int, c claim) Slot {
 	none := Slot{Number: -1}
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
 	defer cancel()
 	f.mu.Lock()
 	known := f.slots[n]
-	stops, hung := f.stopsLocked(known.owner)
+	if known.owner != f.id && !c.wanted && f.aliveLocked(f.peers[known.owner]) { // it was heard since then
+		f.mu.Unlock()
+		return none
+	}
+	h := &holding{before: known.keepers(f.id)}
+	if c.revision != 0 {
+		h.from, h.hung = f.stopsLocked(known.owner, c.hangs)
+		h.from = h.from.Add(f.window)
+	}
+	if tried := f.tried[n]; tried != nil && known.owner == f.id {
+		h.from, h.hung = later(h.from, tried.from), tried.hung
+	}
+	f.tried[n] = h
 	f.mu.Unlock()
-	keepers := known.keepers(f.id)
-	value := store.JSON(slotRecord{Version: recordVersion, Owner: f.id, Keeper: f.id, Earlier: keepers})
+	value := store.JSON(slotRecord{Version: recordVersion, Owner: f.id, Keeper: f.id, Earlier: h.before})
 	var revision uint64
 	var err error
-	if before == 0 {
+	if c.revision == 0 {
 		revision, err = f.bucket.Create(ctx, slotKey+SlotName(n), value, 0)
 	} else {
-		revision, err = f.bucket.Update(ctx, slotKey+SlotName(n), value, before, 0)
+		revision, err = f.bucket.Update(ctx, slotKey+SlotName(n), value, c.revision, 0)
 	}
 	if err != nil {
 		if unexpected(err) && f.ctx.Err() == nil {
@@ -355,16 +420,14 @@ func (f *Fleet) takeOne(n int, before uint64) Slot {
 		}
 		return none
 	}
-	h := &holding{since: time.Now(), before: keepers}
-	if before != 0 {
-		h.from, h.hung = stops.Add(f.window), hung
-	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.tried, n)
 	if revision < f.slots[n].revision {
 		return none // it was lost already
 	}
-	f.slots[n] = slot{f.id, f.id, keepers, revision, time.Now()}
+	h.since = time.Now()
+	f.slots[n] = slot{f.id, f.id, h.before, revision, time.Now()}
 	f.held[n] = h
 	f.takenLocked(n)
 	return Slot{n, known.keeper, h.from}
@@ -390,9 +453,9 @@ func (s slot) keepers(but string) (keepers []string) {
 
 // stopsLocked is when a holder has surely stopped: at once if it has handed the slot back or has no
 // connection to the store any more, else, if it hangs, when it knows that it is not heard.
-func (f *Fleet) stopsLocked(owner string) (at time.Time, hung string) {
+func (f *Fleet) stopsLocked(owner string, hangs bool) (at time.Time, hung string) {
 	now := time.Now()
-	if p := f.peers[owner]; p != nil && p.hangs && owner != f.id {
+	if p := f.peers[owner]; p != nil && hangs && owner != f.id {
 		return later(now, f.actsUntilLocked(p)), owner
 	}
 	return now, ""

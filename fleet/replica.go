@@ -130,6 +130,19 @@ func (f *Fleet) changed(c store.Change) {
 func (f *Fleet) replicaChanged(id string, c store.Change) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.replicaChangedLocked(id, c)
+}
+
+// replicaMet is told of a replica that was looked up.
+func (f *Fleet) replicaMet(id string, r store.Record) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.peers[id] == nil { // else it is known, and maybe better
+		f.replicaChangedLocked(id, store.Change{Record: r})
+	}
+}
+
+func (f *Fleet) replicaChangedLocked(id string, c store.Change) {
 	if c.Gone {
 		delete(f.peers, id)
 		f.wakeUp()

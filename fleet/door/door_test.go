@@ -263,8 +263,14 @@ func (l *lab) startAll(n int) (replicas []*replica) {
 	testkit.Eventually(l.t, "each replica has its share", func() bool {
 		for _, r := range replicas {
 			all := r.Replicas()
-			if len(all) != n || slices.ContainsFunc(all, func(other fleet.Replica) bool { return other.Slots < fleet.Slots/n }) {
+			slices.SortFunc(all, func(a, b fleet.Replica) int { return strings.Compare(a.ID, b.ID) })
+			if len(all) != n {
 				return false
+			}
+			for i, other := range all {
+				if other.Slots != (fleet.Slots+n-1-i)/n { // some may still change hands
+					return false
+				}
 			}
 		}
 		return true
