@@ -201,18 +201,30 @@ func (s *Schedule) Learnt(v *session.Variant) (here, others float64) {
 
 // Exchange stores what was learnt and learns what others have.
 func (s *Schedule) Exchange(ctx context.Context) {
+	s.learning.Lock()
+	defer s.learning.Unlock()
+	s.exchangeLocked(ctx)
+}
+
+func (s *Schedule) exchangeLocked(ctx context.Context) {
 	s.keep(ctx)
 	s.exchange(ctx)
 	s.fit()
 }
 
 // Fit makes curves of what was learnt.
-func (s *Schedule) Fit() { s.fit() }
+func (s *Schedule) Fit() {
+	s.learning.Lock()
+	defer s.learning.Unlock()
+	s.fit()
+}
 
 // TakeOver takes what all others have learnt for that of replicas which have gone.
 func (s *Schedule) TakeOver(ctx context.Context) {
+	s.learning.Lock()
+	defer s.learning.Unlock()
 	s.gone = 0
-	s.Exchange(ctx)
+	s.exchangeLocked(ctx)
 	s.gone = goneAfter
 }
 

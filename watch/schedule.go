@@ -27,7 +27,9 @@ type Schedule struct {
 	learnt  *store.Bucket // nil: it is not kept
 
 	learners map[learnt]*learner // immutable; empty: nothing is learnt
-	gone     time.Duration       // [goneAfter]
+
+	learning sync.Mutex    // held by whoever keeps, exchanges or fits what was learnt: the last one knows most
+	gone     time.Duration // [goneAfter]
 
 	mu       sync.Mutex // guards what learners have counted, and below
 	spent    map[learnt]*spent
@@ -152,6 +154,7 @@ func (s *Schedule) learnUntil(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
+		s.learning.Lock()
 		if time.Since(exchanged) >= exchangeAfter {
 			s.keep(ctx)
 			others := s.exchange(ctx)
@@ -159,6 +162,7 @@ func (s *Schedule) learnUntil(ctx context.Context) {
 			exchanged = time.Now().Add(time.Duration(others) * time.Second)
 		}
 		s.fit()
+		s.learning.Unlock()
 	}
 }
 
