@@ -417,6 +417,13 @@ func TestSuperseded(t *testing.T) {
 	if n := r.Count(); n != 2 {
 		t.Errorf("%d webhooks; want 2", n)
 	}
+	r.Set(nil)
+	if _, err := b.Redeliver(t.Context(), b.ended(sub, delivery.Superseded).ID); err != nil { // it was asked for
+		t.Fatal(err)
+	}
+	if all := r.Wait(t, 3); all[2].Type != event.TypePending {
+		t.Errorf("%s is delivered again", all[2].Type)
+	}
 }
 
 func TestRetryAfter(t *testing.T) {

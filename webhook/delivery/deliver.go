@@ -94,7 +94,7 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 		return w.s.conclude(ctx, d, Dead, reasonDisabled)
 	case d.Next.Sub(w.s.store.Now()) > 10*time.Millisecond:
 		return w.s.later(ctx, c, j, d)
-	case w.mayBeOvertaken(e, d):
+	case w.mayBeOvertaken(task, e, d):
 		delivered, err := w.finalDelivered(ctx, d)
 		if err != nil {
 			return err
@@ -107,10 +107,19 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 	return w.attempt(c, j, sub, d, free)
 }
 
-// mayBeOvertaken reports whether the final event may have been delivered: before a retry, and where
-// the first attempt comes late. That may be after a crash, and before it there was one already.
-func (w worker) mayBeOvertaken(e *event.Event, d *delivery) bool {
-	return !e.Final && !e.Operational() && (d.Tries > 0 || d.Round == 0 && d.Consumer != "" || w.s.store.Now().Sub(e.Recorded) > late)
+// mayBeOvertaken reports whether the final event may have been delivered, which ends what comes before
+// it: before a retry, and where the first attempt comes late. That may be after a crash, and before it
+// there was one already. Whoever asks for a delivery knows what came after it.
+func (w worker) mayBeOvertaken(task work, e *event.Event, d *delivery) bool {
+	switch {
+	case e.Final, e.Operational():
+		return false
+	case d.Tries > 0:
+		return true
+	case task.Asked:
+		return false
+	}
+	return d.Round == 0 && d.Consumer != "" || w.s.store.Now().Sub(e.Recorded) > late
 }
 
 // read reads the event of a job, unless memory has it. There is none where it was erased, or
@@ -206,7 +215,7 @@ func (w worker) countLate(j *job, d *delivery) {
 // note records the attempt that was made of a job.
 func (w worker) note(ctx context.Context, c *consumer, j *job, d *delivery) error {
 	before := d.revision
-	defer func() { j.sent.counted = d.revision != before }()
+	defer func() { j.sent.counted = j.sent.counted || d.revision != before }()
 	d.Tries++
 	d.Attempts = append(d.Attempts, j.sent.Attempt)
 	d.Attempts = d.Attempts[max(0, len(d.Attempts)-mostAttempts):]

@@ -20,10 +20,11 @@ type work struct {
 	Position     uint64    `json:"p"`
 	Recorded     time.Time `json:"at,omitzero"` // when the event was; zero in items of earlier versions
 	Round        int       `json:"r,omitzero"`
+	Asked        bool      `json:"q,omitzero"` // somebody has asked for just this one
 }
 
 func workOf(subscriptionID string, e *event.Event, round int) work {
-	return work{subscriptionID, e.Key, e.ID, e.Type, e.Position, e.Recorded, round}
+	return work{subscriptionID, e.Key, e.ID, e.Type, e.Position, e.Recorded, round, false}
 }
 
 // readWork is what an item says; without an event where it cannot be read.

@@ -1,9 +1,11 @@
 package delivery_test
 
 import (
+	"bytes"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +46,27 @@ func TestRecordedLate(t *testing.T) {
 				t.Errorf("there were %d webhooks, want 1", r.Count())
 			}
 		})
+	}
+}
+
+// TestCountedOnce: an attempt whose record was written, and after which the disk hung, is counted with that
+// and not again.
+func TestCountedOnce(t *testing.T) {
+	t.Parallel()
+	log := &testkit.LogBuffer{}
+	r := testkit.NewReceiver(t, nil)
+	events, disk, registry := overHanging(t, r, log.Logger(slog.LevelInfo))
+	var written atomic.Bool
+	disk.HangWhen(func(asked []byte) bool {
+		return written.Swap(written.Load() || bytes.Contains(asked, []byte("PUB TABLE_deliveries.")))
+	})
+	_, err := events.Record(t.Context(), event.Change{Subject: event.Subject{Session: "ses_a"}, Type: event.TypeSucceeded, State: session.Succeeded, At: time.Now()})
+	testkit.NoError(t, err)
+	testkit.Eventually(t, "nobody waits for the store", func() bool { return strings.Contains(log.String(), "cannot process a delivery") })
+	disk.Hang(false)
+	testkit.Eventually(t, "it is over", func() bool { return testkit.Metrics(t, registry)["pollbridge_delivery_backlog"] == 0 })
+	if n := testkit.Metrics(t, registry)["pollbridge_deliveries_total{delivered}"]; n != 1 || r.Count() != 1 {
+		t.Errorf("%v deliveries are counted of %d webhooks", n, r.Count())
 	}
 }
 

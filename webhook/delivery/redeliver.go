@@ -36,7 +36,9 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, err
 	}
-	if err := s.redeliver(ctx, sub, e, d); err != nil {
+	w := workOf(sub.ID, e, d.Round+1)
+	w.Asked = true
+	if err := s.redeliver(ctx, sub, w, d); err != nil {
 		return Delivery{}, err
 	}
 	return d.Delivery, nil
@@ -45,12 +47,11 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 // redeliver begins another round. The item comes first: the record alone would say
 // that the delivery waits when nothing will ever come. Whoever takes the item sees by
 // its round that the record is behind.
-func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Event, d *delivery) error {
-	round := d.Round + 1
-	if err := s.enqueue(ctx, sub.Consumer, workOf(sub.ID, e, round)); err != nil {
+func (s *Service) redeliver(ctx context.Context, sub *Subscription, w work, d *delivery) error {
+	if err := s.enqueue(ctx, sub.Consumer, w); err != nil {
 		return err
 	}
-	d.begin(round)
+	d.begin(w.Round)
 	d.Consumer = sub.Consumer
 	err := s.records.write(ctx, d)
 	if err == nil {
@@ -71,7 +72,7 @@ func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event
 	case err != nil:
 		return fmt.Errorf("webhook: %w", err)
 	case d.EndedWithSubscription():
-		return s.redeliver(ctx, sub, e, d)
+		return s.redeliver(ctx, sub, workOf(sub.ID, e, d.Round+1), d)
 	}
 	return s.enqueue(ctx, sub.Consumer, w)
 }
