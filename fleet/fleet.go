@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"pollbridge/internal/period"
 	"pollbridge/store"
 )
@@ -81,11 +83,13 @@ type Fleet struct {
 	wake    chan struct{} // holds a token when slots should be looked at
 	wants   chan want     // slots that somebody cannot wait for
 
+	complaints rate.Sometimes // about replicas that cannot be looked up
+
 	mu           sync.Mutex
 	own          Replica           // guarded by mu, as all below
 	begun        time.Time         // since when what was there at the start is known; zero: it is not
 	peers        map[string]*peer  // by id
-	absent       map[string]bool   // those who hold slots, or did, and were looked up in vain
+	absent       map[string]uint64 // those who hold slots, or did, and were looked up in vain, at which revision of one
 	slots        [Slots]slot       // as the store has them
 	held         map[int]*holding  // by this replica
 	taken        [Slots]taking     // of slots whose holders are asked
@@ -127,7 +131,8 @@ func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
 		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, watches: o.Watches, timing: cmp.Or(o.timing, usual), own: o.Replica,
 		handlers: map[string]Handler{}, hearers: map[string]Handler{}, listeners: map[string]func(Announcement){}, wake: make(chan struct{}, 1), wants: make(chan want, 64),
-		peers: map[string]*peer{}, beats: map[int]time.Time{}, held: map[int]*holding{}, lost: map[int]*holding{}, tried: map[int]*holding{},
+		peers: map[string]*peer{}, beats: map[int]time.Time{}, held: map[int]*holding{}, lost: map[int]*holding{}, tried: map[int]*holding{}, absent: map[string]uint64{},
+		complaints: rate.Sometimes{Interval: time.Minute},
 	}
 	f.own.Format = store.Format
 	f.hearers[stoppedKind] = f.stopped

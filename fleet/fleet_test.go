@@ -15,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"pollbridge/fleet"
+	"pollbridge/internal/period"
 	"pollbridge/internal/testkit"
 	"pollbridge/internal/testkit/teststore"
 	"pollbridge/store"
@@ -328,31 +329,26 @@ func TestTakenThoughTheWriteSeemedToFail(t *testing.T) {
 	}
 }
 
-// beat has a replica say again and again that it is there, without a pause.
+// beat has a replica say again and again that it is there, with hardly a pause.
 func (l *lab) beat(id string) (stop func()) {
 	l.t.Helper()
 	bucket, err := l.store.Bucket(testkit.Within(l.t), store.BucketConfig{Name: "fleet"})
 	testkit.NoError(l.t, err)
-	say := func() {
-		_, err := bucket.Put(testkit.Within(l.t), "replica."+id, store.JSON(map[string]any{"v": 1, "id": id, "name": id}), time.Minute)
-		if err != nil {
-			l.t.Error(err)
-		}
-	}
-	say()
+	ctx, cancel := context.WithCancel(testkit.Within(l.t))
+	record := store.JSON(map[string]any{"v": 1, "id": id, "name": id})
+	_, err = bucket.Put(ctx, "replica."+id, record, time.Minute)
+	testkit.NoError(l.t, err)
 	var beating sync.WaitGroup
-	stopped := make(chan struct{})
 	beating.Go(func() {
-		for {
-			select {
-			case <-stopped:
-				return
-			default:
-				say()
+		for period.Pause(ctx, time.Millisecond) == nil {
+			if _, err := bucket.Put(ctx, "replica."+id, record, time.Minute); err != nil && ctx.Err() == nil {
+				l.t.Error(err)
 			}
 		}
 	})
-	return func() { close(stopped); beating.Wait() }
+	stop = func() { cancel(); beating.Wait() }
+	l.t.Cleanup(stop)
+	return stop
 }
 
 // TestHolderThatBeatsWhileAnotherBegins keeps what it holds, though the one that begins may be told of its

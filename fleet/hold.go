@@ -201,18 +201,21 @@ func (f *Fleet) takeWanted(first want) {
 		wanted = append(wanted, <-f.wants)
 	}
 	free := map[int]claim{}
-	met := f.meet()
+	f.meet()
 	f.mu.Lock()
 	for _, w := range wanted {
 		if f.slots[w.slot].owner != w.owner || f.held[w.slot] != nil {
 			continue // it has changed hands since
 		}
-		if p := f.peers[w.owner]; p != nil {
+		p := f.peers[w.owner]
+		if p != nil {
 			p.hangs = w.hangs
+		} else if w.hangs && !f.abandonedLocked(f.slots[w.slot]) {
+			continue // it is not known for how long it acts
 		}
 		free[w.slot] = claim{f.slots[w.slot].revision, true, w.hangs}
 	}
-	may := met && f.currentLocked() && !f.own.Draining
+	may := f.currentLocked() && !f.own.Draining
 	f.mu.Unlock()
 	if may {
 		f.take(free)
@@ -224,9 +227,7 @@ func (f *Fleet) takeWanted(first want) {
 
 // balance takes slots without a holder, or gives some back, until this replica has its share.
 func (f *Fleet) balance() {
-	if !f.meet() {
-		return
-	}
+	f.meet()
 	take, surplus := f.plan()
 	f.take(take)
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
@@ -234,55 +235,76 @@ func (f *Fleet) balance() {
 	f.release(ctx, surplus)
 }
 
-// meet looks up those who hold slots, or did, and are not known here, and reports whether it could: what
-// a replica says of itself is replaced again and again, and a watch may have passed by it.
-func (f *Fleet) meet() bool {
-	unknown := map[string]uint64{} // since which revision of a slot they should be there
-	absent := map[string]bool{}
+// meet looks up those who hold slots, or did, and are not known here: what a replica says of itself is
+// replaced again and again, and a watch may have passed by it. Until a holder is known, or known to be
+// absent, its slots stay with it.
+func (f *Fleet) meet() {
+	unknown := f.unknown()
+	if len(unknown) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, callTime)
+	defer cancel()
+	var meeting errgroup.Group
+	meeting.SetLimit(atOnce)
+	for id, since := range unknown {
+		meeting.Go(func() error {
+			switch r, err := f.bucket.GetSince(ctx, replicaKey+id, since); {
+			case err == nil:
+				f.replicaMet(id, r)
+			case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrDamaged):
+				f.mu.Lock()
+				f.absent[id] = since
+				f.mu.Unlock()
+			case unexpected(err) && f.ctx.Err() == nil:
+				f.complaints.Do(func() { f.log.Warn("another replica cannot be looked up", "replica", id, "error", err) })
+			}
+			return nil
+		})
+	}
+	meeting.Wait()
+}
+
+// unknown returns whom to look up, with the revision of a slot since which they have been there.
+func (f *Fleet) unknown() map[string]uint64 {
+	unknown, absent := map[string]uint64{}, map[string]uint64{}
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	if !f.currentLocked() { // nor is anything taken
-		f.mu.Unlock()
-		return false
+		return nil
 	}
 	for _, s := range f.slots {
-		for _, id := range append([]string{s.owner, s.keeper}, s.earlier...) {
-			switch {
-			case id == "" || id == f.id || f.peers[id] != nil:
-			case f.absent[id]:
-				absent[id] = true
-			default:
+		for i, id := range append([]string{s.owner, s.keeper}, s.earlier...) {
+			if id == "" || id == f.id || f.peers[id] != nil {
+				continue
+			}
+			since, was := f.absent[id]
+			if was {
+				absent[id] = since
+			}
+			if !was || i == 0 && since < s.revision { // it has taken a slot since then
 				unknown[id] = max(unknown[id], s.revision)
 			}
 		}
 	}
 	f.absent = absent
-	f.mu.Unlock()
-	ctx, cancel := context.WithTimeout(f.ctx, callTime)
-	defer cancel()
-	for id, since := range unknown {
-		r, err := f.bucket.GetSince(ctx, replicaKey+id, since)
-		switch {
-		case err == nil:
-			f.replicaMet(id, r)
-		case errors.Is(err, store.ErrNotFound):
-			f.mu.Lock()
-			f.absent[id] = true
-			f.mu.Unlock()
-		default:
-			if unexpected(err) && f.ctx.Err() == nil {
-				f.log.Warn("another replica cannot be looked up", "replica", id, "error", err)
-			}
-			return false
-		}
+	return unknown
+}
+
+// abandonedLocked reports whether a slot has no holder, or one that is not there any more.
+func (f *Fleet) abandonedLocked(s slot) bool {
+	if p := f.peers[s.owner]; s.owner == "" || p != nil {
+		return !f.aliveLocked(p)
 	}
-	return true
+	since, absent := f.absent[s.owner]
+	return absent && since >= s.revision
 }
 
 // claim is why a slot may be taken.
 type claim struct {
 	revision uint64 // of which that was found out
 	wanted   bool   // its holder could not be asked
-	hangs    bool   // and gave no sign of life then; a heartbeat since then says nothing else
+	hangs    bool   // and gave no sign of life then; that it was heard since does not mean that it has stopped
 }
 
 // plan returns which slots to take or to give back.
@@ -313,7 +335,7 @@ func (f *Fleet) plan() (take map[int]claim, surplus []int) {
 			// A write that seemed to fail was made, or one that gave the slot back failed. Nobody
 			// else takes it, whatever this replica's share.
 			take[n] = claim{revision: s.revision}
-		case s.owner == "", !f.aliveLocked(f.peers[s.owner]):
+		case f.abandonedLocked(s):
 			free = append(free, n)
 		}
 	}
@@ -361,12 +383,12 @@ const atOnce = 16
 
 // take takes slots that have these revisions, as far as nobody is quicker. What it has got it
 // answers for at once: who asks in vain for long takes it for dead.
-func (f *Fleet) take(wanted map[int]claim) {
-	for some := range slices.Chunk(slices.Collect(maps.Keys(wanted)), atOnce) {
+func (f *Fleet) take(claims map[int]claim) {
+	for some := range slices.Chunk(slices.Collect(maps.Keys(claims)), atOnce) {
 		taken := make([]Slot, len(some))
 		var taking sync.WaitGroup
 		for i, n := range some {
-			taking.Go(func() { taken[i] = f.takeOne(n, wanted[n]) })
+			taking.Go(func() { taken[i] = f.takeOne(n, claims[n]) })
 		}
 		taking.Wait()
 		taken = slices.DeleteFunc(taken, func(s Slot) bool { return s.Number < 0 })
@@ -385,14 +407,15 @@ func unexpected(err error) bool {
 	return err != nil && !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrUnusable)
 }
 
-// takeOne returns the slot, or one with a negative number if somebody was quicker.
+// takeOne returns the slot, or one with a negative number where it was not taken: somebody was quicker, its
+// holder is there after all, or the write failed.
 func (f *Fleet) takeOne(n int, c claim) Slot {
 	none := Slot{Number: -1}
 	ctx, cancel := context.WithTimeout(f.ctx, callTime)
 	defer cancel()
 	f.mu.Lock()
 	known := f.slots[n]
-	if known.owner != f.id && !c.wanted && f.aliveLocked(f.peers[known.owner]) { // it was heard since then
+	if known.owner != f.id && !c.wanted && !f.abandonedLocked(known) { // its holder was heard since then
 		f.mu.Unlock()
 		return none
 	}

@@ -28,7 +28,7 @@ type Schedule struct {
 
 	learners map[learnt]*learner // immutable; empty: nothing is learnt
 
-	learning sync.Mutex    // held by whoever keeps, exchanges or fits what was learnt: the last one knows most
+	learning sync.Mutex    // held while curves are made: else one of less could take the place of one of more
 	gone     time.Duration // [goneAfter]
 
 	mu       sync.Mutex // guards what learners have counted, and below

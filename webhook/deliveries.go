@@ -42,8 +42,8 @@ func (s *Service) Delivery(ctx context.Context, id string) (delivery.Delivery, e
 }
 
 // Redeliver delivers an event again, with all its retries: one that was delivered,
-// superseded or given up, or waits for a retry. Errors are ErrNotFound, ErrEnded, ErrForgotten,
-// ErrUnderWay and ErrDisabled.
+// superseded or given up, or waits for a retry. A pending event of a session whose final one was
+// delivered is attempted once. Errors are ErrNotFound, ErrEnded, ErrForgotten, ErrUnderWay and ErrDisabled.
 func (s *Service) Redeliver(ctx context.Context, id string) (delivery.Delivery, error) {
 	return s.deliveries.Redeliver(ctx, id)
 }

@@ -109,7 +109,7 @@ func (w worker) step(c *consumer, j *job, free func()) error {
 
 // mayBeOvertaken reports whether the final event may have been delivered, which ends what comes before
 // it: before a retry, and where the first attempt comes late. That may be after a crash, and before it
-// there was one already. Whoever asks for a delivery knows what came after it.
+// there was one already. Whoever asks for a delivery knows what came after it, and gets its first attempt.
 func (w worker) mayBeOvertaken(task work, e *event.Event, d *delivery) bool {
 	switch {
 	case e.Final, e.Operational():

@@ -11,8 +11,8 @@ import (
 )
 
 // Redeliver delivers an event again, with all its retries: one that was delivered,
-// superseded or given up, or waits for a retry. Errors are ErrNotFound, ErrEnded, ErrForgotten,
-// ErrUnderWay and ErrDisabled.
+// superseded or given up, or waits for a retry. A pending event of a session whose final one was
+// delivered is attempted once. Errors are ErrNotFound, ErrEnded, ErrForgotten, ErrUnderWay and ErrDisabled.
 func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	d, err := s.records.find(ctx, id)
 	if err != nil {
