@@ -225,7 +225,8 @@ func (f *Fleet) askWhetherStopped(ctx context.Context, n int, h *holding, id str
 	}
 }
 
-// want has a slot taken if owner still has it. It waits no longer than most for that.
+// want has a slot taken if owner still has it, unless this replica takes nothing any more. It waits no longer
+// than most for that.
 func (f *Fleet) want(ctx context.Context, n int, owner string, hangs bool, most time.Duration) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, most, ErrCutOff)
 	defer cancel()
@@ -233,7 +234,7 @@ func (f *Fleet) want(ctx context.Context, n int, owner string, hangs bool, most 
 	select {
 	case f.wants <- w:
 	case <-f.ctx.Done():
-		return ErrCutOff
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
@@ -241,7 +242,7 @@ func (f *Fleet) want(ctx context.Context, n int, owner string, hangs bool, most 
 	case <-w.done:
 		return nil
 	case <-f.ctx.Done():
-		return ErrCutOff
+		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}

@@ -402,8 +402,9 @@ func TestAskWhileItIsTaken(t *testing.T) {
 	l := newLab(t)
 	a, b := l.two()
 	asked := make(chan struct{})
+	first := sync.OnceFunc(func() { close(asked) })
 	session := a.replaced(func(ctx context.Context, _ string, _ []byte) []byte {
-		close(asked)
+		first()
 		<-ctx.Done()
 		return nil
 	})

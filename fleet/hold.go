@@ -204,7 +204,7 @@ func (f *Fleet) takeWanted(first want) {
 	f.meet()
 	f.mu.Lock()
 	for _, w := range wanted {
-		if f.slots[w.slot].owner != w.owner || f.held[w.slot] != nil {
+		if f.slots[w.slot].owner != w.owner || f.held[w.slot] != nil || f.lost[w.slot] != nil {
 			continue // it has changed hands since
 		}
 		p := f.peers[w.owner]
@@ -331,6 +331,7 @@ func (f *Fleet) plan() (take map[int]claim, surplus []int) {
 	take = map[int]claim{}
 	for n, s := range f.slots {
 		switch {
+		case f.lost[n] != nil: // what goes on about it ends first
 		case s.owner == f.id && f.held[n] == nil:
 			// A write that seemed to fail was made, or one that gave the slot back failed. Nobody
 			// else takes it, whatever this replica's share.
@@ -388,15 +389,16 @@ func (f *Fleet) take(claims map[int]claim) {
 		taken := make([]Slot, len(some))
 		var taking sync.WaitGroup
 		for i, n := range some {
-			taking.Go(func() { taken[i] = f.takeOne(n, claims[n]) })
+			taking.Go(func() {
+				if taken[i] = f.takeOne(n, claims[n]); taken[i].Number >= 0 {
+					f.answer(n)
+				}
+			})
 		}
 		taking.Wait()
 		taken = slices.DeleteFunc(taken, func(s Slot) bool { return s.Number < 0 })
 		if len(taken) > 0 {
 			f.holder.Begin(taken)
-		}
-		for _, s := range taken {
-			f.answer(s.Number)
 		}
 	}
 }

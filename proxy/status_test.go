@@ -64,7 +64,7 @@ func TestEveryDialectEndToEnd(t *testing.T) {
 			t.Parallel()
 			sim, upstreamURL := testkit.Simulate(t, nil)
 			b := bridge.Start(t, upstreamURL, d.use, func(s *bridge.Settings) {
-				s.Cache.PendingTTL = 200 * time.Millisecond
+				s.Cache.PendingTTL = 900 * time.Millisecond
 				s.Interval = s.Cache.PendingTTL
 			})
 			signing, err := sim.Start(simulator.StartRequest{AccessToken: "sesame-1", Endpoint: d.endpoint, Outcome: simulator.Waiting})

@@ -232,7 +232,7 @@ func TestHangEndsWhenTheClientLeaves(t *testing.T) {
 }
 
 func TestHangEndsByItself(t *testing.T) {
-	sim, _, came := hanging(t, simulator.Fault{Mode: simulator.Hang, Duration: 50 * time.Millisecond})
+	sim, _, came := hanging(t, simulator.Fault{Mode: simulator.Hang, Duration: 5 * time.Second})
 	if got := <-came; got != "no answer: EOF" {
 		t.Errorf("the held poll ends with %q, want it dropped", got)
 	}

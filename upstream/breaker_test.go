@@ -19,7 +19,7 @@ import (
 
 // quick is a breaker for tests that wait for it.
 func quick(s *setup) {
-	s.breaker = upstream.BreakerConfig{Window: time.Minute, MinRequests: 4, FailureRatio: 0.5, OpenFor: 400 * time.Millisecond, Probes: 2}
+	s.breaker = upstream.BreakerConfig{Window: time.Minute, MinRequests: 4, FailureRatio: 0.5, OpenFor: 2 * time.Second, Probes: 2}
 }
 
 // flaky is an upstream that answers well or badly, as it is told, and counts.
@@ -117,7 +117,7 @@ func TestOneSessionOpensNothing(t *testing.T) {
 			}))
 			sessions, within := 22, 30*time.Second
 			if name == "silence" {
-				sessions, within = 4, 200*time.Millisecond
+				sessions, within = 4, 500*time.Millisecond
 			}
 			c := newClient(t, s.URL, timeout(within), func(s *setup) { s.breaker.FailureRatio = 0.01 })
 			for session := range sessions {
@@ -138,6 +138,7 @@ func TestOneSessionOpensNothing(t *testing.T) {
 // TestOneSessionKeepsNothingOpen: while the upstream is probed, it does not reopen the
 // breaker for the others.
 func TestOneSessionKeepsNothingOpen(t *testing.T) {
+	t.Parallel()
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, testkit.Serve(t, f).URL, quick)
@@ -164,6 +165,7 @@ func TestOneSessionKeepsNothingOpen(t *testing.T) {
 
 // TestPagesOpenNothing: what passes through may fail for reasons of its own.
 func TestPagesOpenNothing(t *testing.T) {
+	t.Parallel()
 	f := newFlaky()
 	c := newClient(t, testkit.Serve(t, f).URL, quick)
 	for status := 500; status <= 504; status++ {
@@ -213,6 +215,7 @@ func TestNobodyIsThere(t *testing.T) {
 // TestOnlyWhatPassesThrough can close the breaker, too, if there is nothing else; and a
 // probe that cannot connect opens it again at once.
 func TestOnlyWhatPassesThrough(t *testing.T) {
+	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -278,6 +281,7 @@ func TestBreakerIgnoresWhatIsTheCallersFault(t *testing.T) {
 // TestFailingSessionsDoNotKeepItOpen: after an outage the sessions that always fail neither
 // open it again while it is probed, nor when the others have just closed it.
 func TestFailingSessionsDoNotKeepItOpen(t *testing.T) {
+	t.Parallel()
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, testkit.Serve(t, f).URL, quick)
@@ -305,6 +309,7 @@ func TestFailingSessionsDoNotKeepItOpen(t *testing.T) {
 }
 
 func TestBreakerProbesAndCloses(t *testing.T) {
+	t.Parallel()
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, testkit.Serve(t, f).URL, quick)
@@ -347,11 +352,12 @@ func TestBreakerProbesAndCloses(t *testing.T) {
 
 // TestBreakerAfterClose: whoever shows its state may still do so.
 func TestBreakerAfterClose(t *testing.T) {
+	t.Parallel()
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	var own setup
 	c, err := upstream.New(upstream.Config{URL: testkit.Serve(t, f).URL, Timeout: time.Second, MaxInflight: 4},
-		upstream.BreakerConfig{Window: time.Minute, MinRequests: 1, FailureRatio: 0.5, OpenFor: 20 * time.Millisecond, Probes: 1},
+		upstream.BreakerConfig{Window: time.Minute, MinRequests: 1, FailureRatio: 0.5, OpenFor: 2 * time.Second, Probes: 1},
 		options(&own))
 	if err != nil {
 		t.Fatal(err)
@@ -501,6 +507,7 @@ func TestRate(t *testing.T) {
 // TestSlowAnswersDoNotHoldUpRecovery: what passes through may take its time, and
 // polls find out meanwhile that the upstream is back.
 func TestSlowAnswersDoNotHoldUpRecovery(t *testing.T) {
+	t.Parallel()
 	f := newFlaky()
 	f.set(respond(500, "oops"))
 	c := newClient(t, testkit.Serve(t, f).URL, quick)

@@ -332,7 +332,7 @@ func TestMarksOfFirstSights(t *testing.T) {
 
 // isIn reports whether a goroutine is in all of these functions.
 func isIn(functions ...string) bool {
-	stacks := make([]byte, 1<<20)
+	stacks := make([]byte, 16<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
 	for stack := range strings.SplitSeq(string(stacks), "\n\n") {
 		if !slices.ContainsFunc(functions, func(f string) bool { return !strings.Contains(stack, f) }) {

@@ -454,7 +454,7 @@ func TestRetryAfter(t *testing.T) {
 				w.Header().Set("Retry-After", value)
 				w.WriteHeader(c.status)
 			})
-			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{500 * time.Millisecond} }, r)
+			b := newBridge(t, func(b *bridge) { b.cfg.Retries = []time.Duration{3 * time.Second} }, r)
 			sub := b.subscribe(webhook.NewSubscription{URL: r.URL})
 			b.changed(change("ses_a", session.Succeeded))
 			var d delivery.Delivery

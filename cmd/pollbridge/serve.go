@@ -29,6 +29,9 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	}
 	// Or the first line of the log after its reader has gone would end the program.
 	signal.Ignore(syscall.SIGPIPE)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from now on until all has ended, or one would end the program
+	defer signal.Stop(hangup)
 	var log *slog.Logger
 	queue := logqueue.New(os.Stderr, func(dropped int) { log.Warn("log lines were dropped: they were not read in time", "lines", dropped) })
 	defer queue.Close(time.Second)
@@ -48,9 +51,6 @@ func (c *serveCmd) Run(ctx context.Context) error {
 	log.Info("pollbridge serves", "version", programVersion(), "upstream", b.upstream.Host(), "dialect", cfg.Dialect,
 		"listen", b.publicListener.Addr().String(), "admin", b.privateListener.Addr().String())
 	defer b.stop()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	takenUp := b.watcher.TakenUp()
 	var fit <-chan time.Time // nothing until what was stored is in memory: a heap that grows is collected over and over
 	for {

@@ -585,6 +585,8 @@ func TestHangingUpstreamLeavesTimeForTheStore(t *testing.T) {
 	go ask("POST", p.public+"/mobile/sign/status/hangs.json", someBody)
 	<-arrived
 	p.Signal(syscall.SIGTERM)
+	testkit.Eventually(t, "it drains", func() bool { return strings.Contains(p.Log.String(), "draining") })
+	p.Signal(syscall.SIGHUP) // which is ignored then, too
 	if code := p.ExitCode(); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -33,6 +34,9 @@ func TestServersThatLag(t *testing.T) {
 			lags = servers.Servers[2]
 		}
 		lags.Signal(syscall.SIGSTOP)
+		// Not for so long that it wants to lead then, which would depose the leader.
+		goesOn := sync.OnceFunc(func() { lags.Signal(syscall.SIGCONT) })
+		timer := time.AfterFunc(2*time.Second, goesOn)
 		var writing sync.WaitGroup
 		for i := range each {
 			writing.Go(func() {
@@ -42,7 +46,8 @@ func TestServersThatLag(t *testing.T) {
 			})
 		}
 		writing.Wait()
-		lags.Signal(syscall.SIGCONT)
+		timer.Stop()
+		goesOn()
 		var mu sync.Mutex
 		found := map[string]bool{}
 		find := func(key string) {

@@ -40,12 +40,9 @@ func (b *breaker) circuit(openFor time.Duration, tells func() bool) *circuit {
 		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
 		IsExcluded:  func(err error) bool { return errors.Is(err, errNotNow) },
 		OnStateChange: func(_ string, _, to gobreaker.State) {
-			if !tells() {
-				return
+			if tells() && b.found(c, to) {
+				b.s.others.tell(b.name, to)
 			}
-			// If the receiver was reached, that counts, whatever others have said since.
-			b.found(c, to)
-			b.s.others.tell(b.name, to)
 		},
 	})
 	return c
@@ -63,8 +60,10 @@ func (b *breaker) open(left time.Duration) *circuit {
 	return c
 }
 
-// found is told what this process has found out.
-func (b *breaker) found(c *circuit, state gobreaker.State) {
+// found is told what this process has found out, and reports whether that is news. If the receiver was
+// reached, that counts, whatever others have said since. That it fails does not: they try it, and would
+// leave it to this process.
+func (b *breaker) found(c *circuit, state gobreaker.State) (news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -72,7 +71,10 @@ func (b *breaker) found(c *circuit, state gobreaker.State) {
 		b.now, b.mine = c, false
 	case b.now == c:
 		b.mine = true
+	default:
+		return false
 	}
+	return true
 }
 
 // hear is told what another process has found out. Where both have, one of them goes on.
