@@ -98,13 +98,9 @@ func (r *replica) kill() {
 func (r *replica) Begin(slots []fleet.Slot) {
 	r.l.mu.Lock()
 	defer r.l.mu.Unlock()
-	acts := fleet.QuickFenced / 2 // what is taken from one that hangs, and was heard of just now, may be polled after that
-	if r.l.patient {
-		acts = time.Minute
-	}
 	for _, s := range slots {
 		n := s.Number
-		if holder := r.l.holders[n]; holder != "" && time.Until(s.After) < acts { // else it may act until then
+		if holder := r.l.holders[n]; holder != "" && time.Until(s.After) < time.Minute { // else it may act until then
 			r.l.t.Errorf("slot %d: %s holds it, and %s does", n, holder, r.id)
 		}
 		r.l.holders[n] = r.id
@@ -190,6 +186,7 @@ func TestAsk(t *testing.T) {
 	if _, err := b.Ask(testkit.Within(t), others, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask after the death of the holder = %v", err)
 	}
+	b.hasTaken(others)
 	l.shares(map[*replica]int{b: 256})
 }
 
@@ -200,6 +197,19 @@ func (r *replica) some() string {
 			return id
 		}
 	}
+}
+
+// hasTaken waits until the replica has begun to look after a session, be it that it has handed it back since,
+// and returns from when on it was to poll.
+func (r *replica) hasTaken(session string) (after time.Time) {
+	r.l.t.Helper()
+	testkit.Eventually(r.l.t, "it is taken", func() (taken bool) {
+		r.l.mu.Lock()
+		defer r.l.mu.Unlock()
+		after, taken = r.l.after[fleet.SlotOf(session)][r.id]
+		return taken
+	})
+	return after
 }
 
 // replaced has f answer for a session that the replica holds, in its place.
@@ -235,6 +245,7 @@ func TestAskOneThatFallsSilentAndGoes(t *testing.T) {
 	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Errorf("Ask = %v", err)
 	}
+	b.hasTaken(session)
 	testkit.NoError(t, b.Ready(testkit.Within(t), session))
 }
 
@@ -272,6 +283,7 @@ func TestTakenFromOneThatWasSlow(t *testing.T) {
 	if _, err := b.Ask(testkit.Within(t), session, "who", nil); !errors.Is(err, fleet.ErrHere) {
 		t.Fatalf("Ask = %v", err)
 	}
+	b.hasTaken(session)
 	testkit.NoError(t, b.Ready(testkit.Within(t), session))
 	if a.Holds(session) && b.Holds(session) { // b has one too many, and may have handed it back
 		t.Error("its sessions may be polled while the one before looks after them")
@@ -321,14 +333,7 @@ func TestTakenThoughTheWriteSeemedToFail(t *testing.T) {
 	testkit.NoError(t, err)
 	_, err = bucket.Put(testkit.Within(t), "slot."+fleet.SlotName(fleet.SlotOf(session)), store.JSON(map[string]any{"v": 1, "owner": b.id, "keeper": b.id, "earlier": []string{a.id}}), 0)
 	testkit.NoError(t, err)
-	var after time.Time
-	testkit.Eventually(t, "it is taken", func() (taken bool) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		after, taken = l.after[fleet.SlotOf(session)][b.id]
-		return taken
-	})
-	if left := time.Until(after); left < time.Minute {
+	if left := time.Until(b.hasTaken(session)); left < time.Minute {
 		t.Errorf("its sessions may be polled in %v, while the one before may look after them", left)
 	}
 }

@@ -95,7 +95,7 @@ func (s *Service) recoverOne(ctx context.Context, sub *Subscription, e *event.Ev
 	case err != nil:
 		return false, fmt.Errorf("webhook: %w", err)
 	case d.State == Dead:
-		return true, s.redeliver(ctx, sub, workOf(sub.ID, e, d.Round+1), d)
+		return true, s.redeliver(ctx, sub, e, d, false)
 	case d.revision > 0, s.consumers.has(sub.Consumer, itemName(d.ID, d.Position, 0)):
 		return false, nil
 	}

@@ -36,9 +36,7 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 	if err != nil {
 		return Delivery{}, err
 	}
-	w := workOf(sub.ID, e, d.Round+1)
-	w.Asked = true
-	if err := s.redeliver(ctx, sub, w, d); err != nil {
+	if err := s.redeliver(ctx, sub, e, d, true); err != nil {
 		return Delivery{}, err
 	}
 	return d.Delivery, nil
@@ -47,7 +45,9 @@ func (s *Service) Redeliver(ctx context.Context, id string) (Delivery, error) {
 // redeliver begins another round. The item comes first: the record alone would say
 // that the delivery waits when nothing will ever come. Whoever takes the item sees by
 // its round that the record is behind.
-func (s *Service) redeliver(ctx context.Context, sub *Subscription, w work, d *delivery) error {
+func (s *Service) redeliver(ctx context.Context, sub *Subscription, e *event.Event, d *delivery, asked bool) error {
+	w := workOf(sub.ID, e, d.Round+1)
+	w.Asked = asked
 	if err := s.enqueue(ctx, sub.Consumer, w); err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (s *Service) Deliver(ctx context.Context, sub *Subscription, e *event.Event
 	case err != nil:
 		return fmt.Errorf("webhook: %w", err)
 	case d.EndedWithSubscription():
-		return s.redeliver(ctx, sub, workOf(sub.ID, e, d.Round+1), d)
+		return s.redeliver(ctx, sub, e, d, false)
 	}
 	return s.enqueue(ctx, sub.Consumer, w)
 }
