@@ -25,9 +25,9 @@ const (
 // was stopped goes to others soon.
 type puller struct {
 	s    *Store
-	most int // that are out at a time
-	join func(context.Context) (jetstream.Consumer, error)
-	hand func(jetstream.Msg) // which calls begin for what is out from then on
+	most int                                               // that are out at a time
+	join func(context.Context) (jetstream.Consumer, error) // is called again while it waits for an answer
+	hand func(jetstream.Msg)                               // which calls begin for what is out from then on
 	// atATime is how many are asked for at a time, if there is room: none for now if it returns 0.
 	// Whoever has it change from that calls wake.
 	atATime func() int
@@ -57,7 +57,7 @@ func (p *puller) run(ctx context.Context, delayed func(error)) {
 	silent := false
 	p.s.insist(ctx, func(ctx context.Context) error {
 		joining, cancel := p.s.joining(ctx)
-		consumer, err := p.join(joining)
+		consumer, err := untilAnswered(joining, p.join)
 		cancel()
 		for err == nil && ctx.Err() == nil {
 			if err = p.pull(ctx, consumer); err == nil {

@@ -136,15 +136,15 @@ func (st stream) decisive(ctx context.Context, which wanted) (*message, error) {
 func (st stream) copied() bool { return st.js.CachedInfo().Config.Replicas > 1 }
 
 // anywhere asks any server that has the stream: it allows that, and the client does so then.
-func (st stream) anywhere(ctx context.Context, which wanted) (m *message, err error) {
+func (st stream) anywhere(ctx context.Context, which wanted) (*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	if which.Newest != "" {
-		m, err = st.js.GetLastMsgForSubject(ctx, st.s.prefix.subject(which.Newest))
-	} else {
-		m, err = st.js.GetMsg(ctx, which.Sequence, jetstream.WithGetMsgSubject(st.s.prefix.subject(which.Match)))
-	}
-	return st.s.found(m, err)
+	return st.s.found(untilAnswered(ctx, func(ctx context.Context) (*message, error) {
+		if which.Newest != "" {
+			return st.js.GetLastMsgForSubject(ctx, st.s.prefix.subject(which.Newest))
+		}
+		return st.js.GetMsg(ctx, which.Sequence, jetstream.WithGetMsgSubject(st.s.prefix.subject(which.Match)))
+	}))
 }
 
 // leading asks the server that leads the stream.
@@ -156,7 +156,9 @@ func (st stream) leading(ctx context.Context, which wanted) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	received, err := st.s.conn.Conn().RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+st.s.prefix.stream(st.id), request)
+	received, err := untilAnswered(ctx, func(ctx context.Context) (*nats.Msg, error) {
+		return st.s.conn.Conn().RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+st.s.prefix.stream(st.id), request)
+	})
 	if err != nil {
 		return nil, st.s.failed("read", err)
 	}

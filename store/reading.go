@@ -28,9 +28,8 @@ const (
 	// idleAfter is after which time without requests the server removes a consumer of whoever was killed. Of one
 	// stream it has no more than 1,000 by default.
 	idleAfter = 2 * time.Minute
-	// joinTime is how long is waited for a consumer: it may be at a server that does not answer, or there
-	// is no leader yet, and what is asked then nobody answers later. One time in three, and where there
-	// is one server, it is patience: all of them may be slow.
+	// joinTime is how long is waited for a consumer: it may be at a server that does not answer. One time
+	// in three, and where there is one server, it is patience: all of them may be slow.
 	joinTime, patience = 3 * time.Second, 10 * time.Second
 )
 
@@ -43,7 +42,7 @@ func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ..
 		cfg.FilterSubject, cfg.FilterSubjects = cfg.FilterSubjects[0], nil
 	}
 	cfg.AckPolicy, cfg.MemoryStorage, cfg.Replicas, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 1, idleAfter
-	consumer, err := st.js.CreateConsumer(ctx, cfg)
+	consumer, err := untilAnswered(ctx, func(ctx context.Context) (jetstream.Consumer, error) { return st.js.CreateConsumer(ctx, cfg) })
 	if err != nil {
 		st.leave(cfg.Name) // it may still be made
 		return nil, err

@@ -146,24 +146,29 @@ const (
 )
 
 // batch does one round of a scan.
-func (st stream) batch(ctx context.Context, match string, from uint64, n int) (messages []*message, err error) {
+func (st stream) batch(ctx context.Context, match string, from uint64, n int) ([]*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
+	messages, err := untilAnswered(ctx, func(ctx context.Context) ([]*message, error) { return st.askForBatch(ctx, match, from, n) })
+	return messages, st.s.failed("read", err)
+}
+
+func (st stream) askForBatch(ctx context.Context, match string, from uint64, n int) (messages []*message, err error) {
 	answers, err := jetstreamext.GetBatch(ctx, st.s.js, st.s.prefix.stream(st.id), n, jetstreamext.GetBatchSeq(max(1, from)),
 		jetstreamext.GetBatchSubject(st.s.prefix.subject(match)), jetstreamext.GetBatchMaxBytes(maxBatchBytes))
 	if err != nil {
-		return nil, st.s.failed("read", err)
+		return nil, err
 	}
 	for m, err := range answers {
 		if errors.Is(err, jetstreamext.ErrNoMessages) {
 			return messages, nil
 		}
 		if err != nil {
-			return nil, st.s.failed("read", err)
+			return nil, err
 		}
 		messages = append(messages, st.s.here(m))
 	}
-	return messages, st.s.failed("read", ctx.Err()) // the library takes that for the end
+	return messages, ctx.Err() // the library takes that for the end
 }
 
 // left is how many more match than a message of a scan and those before it.
@@ -195,7 +200,10 @@ func (st stream) purge(ctx context.Context, match string) error {
 		return err
 	}
 	defer cancel()
-	return st.s.failed("erase", st.js.Purge(ctx, jetstream.WithPurgeSubject(st.s.prefix.subject(match))))
+	err = untilDone(ctx, func(ctx context.Context) error {
+		return st.js.Purge(ctx, jetstream.WithPurgeSubject(st.s.prefix.subject(match)))
+	})
+	return st.s.failed("erase", err)
 }
 
 // erase erases one message. It is no error if there is none any more.
@@ -205,7 +213,7 @@ func (st stream) erase(ctx context.Context, sequence uint64) error {
 		return err
 	}
 	defer cancel()
-	err = st.js.DeleteMsg(ctx, sequence)
+	err = untilDone(ctx, func(ctx context.Context) error { return st.js.DeleteMsg(ctx, sequence) })
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
 		if _, gone := st.get(ctx, sequence); errors.Is(gone, ErrNotFound) {
 			return nil
@@ -236,7 +244,9 @@ func (st stream) state(ctx context.Context) (jetstream.StreamState, error) {
 func (st stream) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	info, err := ofLeader(ctx, func() (*jetstream.StreamInfo, error) { return st.js.Info(ctx, options...) })
+	info, err := ofLeader(ctx, func() (*jetstream.StreamInfo, error) {
+		return untilAnswered(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return st.js.Info(ctx, options...) })
+	})
 	return info, st.s.failed("read", err)
 }
 

@@ -174,14 +174,8 @@ func TestSequencesTimesAndEnds(t *testing.T) {
 func everything(t testing.TB, j *store.Journal, b *store.Bucket) string {
 	t.Helper()
 	var all strings.Builder
-	for after := uint64(0); ; {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		entries := testkit.Must(j.After(ctx, after, 1000))(t)
-		cancel()
-		if len(entries) == 0 {
-			break
-		}
-		for _, e := range entries {
+	for after := uint64(0); testkit.Must(j.Count(testkit.Within(t), after))(t) > 0; {
+		for _, e := range testkit.Must(j.After(testkit.Within(t), after, 1000))(t) {
 			fmt.Fprintf(&all, "%d %s %s %s\n", e.Sequence, e.Key, e.Value, e.At.UTC().Format(time.RFC3339Nano))
 			after = e.Sequence
 		}
