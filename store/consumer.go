@@ -65,7 +65,7 @@ func (c *Consumer) Stop() {
 func (c *Consumer) Unclaimed(ctx context.Context) (int, error) {
 	ctx, cancel := c.q.s.look(ctx)
 	defer cancel()
-	consumer, err := c.q.js.Consumer(ctx, c.subject)
+	consumer, err := c.q.consumer(ctx, c.subject)
 	if err != nil {
 		return 0, c.q.s.failed("read", err)
 	}

@@ -42,9 +42,12 @@ func (q *Queue) Subjects(ctx context.Context) ([]string, error) {
 func (q *Queue) Consumed(ctx context.Context) (subjects []string, err error) {
 	ctx, cancel := q.s.look(ctx)
 	defer cancel()
-	list := q.js.ConsumerNames(ctx)
-	for name := range list.Name() {
-		subjects = append(subjects, name)
-	}
-	return subjects, q.s.failed("read", list.Err())
+	subjects, err = untilAnswered(ctx, q.s, func(ctx context.Context) (names []string, err error) {
+		list := q.js.ConsumerNames(ctx)
+		for name := range list.Name() {
+			names = append(names, name)
+		}
+		return names, list.Err()
+	})
+	return subjects, q.s.failed("read", err)
 }

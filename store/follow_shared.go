@@ -243,7 +243,7 @@ func (j *Journal) Behind(ctx context.Context, name string) (waiting, out int, er
 func (j *Journal) followers(ctx context.Context, name string) (*jetstream.ConsumerInfo, error) {
 	ctx, cancel := j.s.look(ctx)
 	defer cancel()
-	consumer, err := j.js.Consumer(ctx, name)
+	consumer, err := j.consumer(ctx, name)
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return nil, ErrNotFound

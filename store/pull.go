@@ -57,7 +57,7 @@ func (p *puller) run(ctx context.Context, delayed func(error)) {
 	silent := false
 	p.s.insist(ctx, func(ctx context.Context) error {
 		joining, cancel := p.s.joining(ctx)
-		consumer, err := untilAnswered(joining, p.join)
+		consumer, err := untilAnswered(joining, p.s, p.join)
 		cancel()
 		for err == nil && ctx.Err() == nil {
 			if err = p.pull(ctx, consumer); err == nil {

@@ -139,7 +139,7 @@ func (st stream) copied() bool { return st.js.CachedInfo().Config.Replicas > 1 }
 func (st stream) anywhere(ctx context.Context, which wanted) (*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	return st.s.found(untilAnswered(ctx, func(ctx context.Context) (*message, error) {
+	return st.s.found(untilAnswered(ctx, st.s, func(ctx context.Context) (*message, error) {
 		if which.Newest != "" {
 			return st.js.GetLastMsgForSubject(ctx, st.s.prefix.subject(which.Newest))
 		}
@@ -156,7 +156,7 @@ func (st stream) leading(ctx context.Context, which wanted) (*message, error) {
 	if err != nil {
 		return nil, err
 	}
-	received, err := untilAnswered(ctx, func(ctx context.Context) (*nats.Msg, error) {
+	received, err := untilAnswered(ctx, st.s, func(ctx context.Context) (*nats.Msg, error) {
 		return st.s.conn.Conn().RequestWithContext(ctx, jetstream.DefaultAPIPrefix+"STREAM.MSG.GET."+st.s.prefix.stream(st.id), request)
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ func (st stream) read(ctx context.Context, cfg jetstream.ConsumerConfig, pull ..
 		cfg.FilterSubject, cfg.FilterSubjects = cfg.FilterSubjects[0], nil
 	}
 	cfg.AckPolicy, cfg.MemoryStorage, cfg.Replicas, cfg.InactiveThreshold = jetstream.AckNonePolicy, true, 1, idleAfter
-	consumer, err := untilAnswered(ctx, func(ctx context.Context) (jetstream.Consumer, error) { return st.js.CreateConsumer(ctx, cfg) })
+	consumer, err := untilAnswered(ctx, st.s, func(ctx context.Context) (jetstream.Consumer, error) { return st.js.CreateConsumer(ctx, cfg) })
 	if err != nil {
 		st.leave(cfg.Name) // it may still be made
 		return nil, err
@@ -107,7 +107,7 @@ func (s *Store) receivedMessage(received jetstream.Msg) (*message, *jetstream.Ms
 func (r *reading) about(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	ctx, cancel := r.st.s.look(ctx)
 	defer cancel()
-	return r.consumer.Info(ctx)
+	return untilAnswered(ctx, r.st.s, r.consumer.Info)
 }
 
 // hear calls f for what comes to the stream, until f or the reading fails, or ctx ends. begun is called

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -149,11 +150,19 @@ const (
 func (st stream) batch(ctx context.Context, match string, from uint64, n int) ([]*message, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
-	messages, err := untilAnswered(ctx, func(ctx context.Context) ([]*message, error) { return st.askForBatch(ctx, match, from, n) })
+	var comes atomic.Bool
+	messages, err := untilAnswered(ctx, st.s, func(ctx context.Context) ([]*message, error) {
+		if comes.Load() { // the same once more would only delay it
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+		return st.askForBatch(ctx, match, from, n, func() { comes.Store(true) })
+	})
 	return messages, st.s.failed("read", err)
 }
 
-func (st stream) askForBatch(ctx context.Context, match string, from uint64, n int) (messages []*message, err error) {
+// askForBatch asks for a batch, and calls comes when there is some of it.
+func (st stream) askForBatch(ctx context.Context, match string, from uint64, n int, comes func()) (messages []*message, err error) {
 	answers, err := jetstreamext.GetBatch(ctx, st.s.js, st.s.prefix.stream(st.id), n, jetstreamext.GetBatchSeq(max(1, from)),
 		jetstreamext.GetBatchSubject(st.s.prefix.subject(match)), jetstreamext.GetBatchMaxBytes(maxBatchBytes))
 	if err != nil {
@@ -166,6 +175,7 @@ func (st stream) askForBatch(ctx context.Context, match string, from uint64, n i
 		if err != nil {
 			return nil, err
 		}
+		comes()
 		messages = append(messages, st.s.here(m))
 	}
 	return messages, ctx.Err() // the library takes that for the end
@@ -200,7 +210,7 @@ func (st stream) purge(ctx context.Context, match string) error {
 		return err
 	}
 	defer cancel()
-	err = untilDone(ctx, func(ctx context.Context) error {
+	err = untilDone(ctx, st.s, func(ctx context.Context) error {
 		return st.js.Purge(ctx, jetstream.WithPurgeSubject(st.s.prefix.subject(match)))
 	})
 	return st.s.failed("erase", err)
@@ -213,12 +223,14 @@ func (st stream) erase(ctx context.Context, sequence uint64) error {
 		return err
 	}
 	defer cancel()
-	err = untilDone(ctx, func(ctx context.Context) error { return st.js.DeleteMsg(ctx, sequence) })
+	err = untilDone(ctx, st.s, func(ctx context.Context) error { return st.js.DeleteMsg(ctx, sequence) })
 	if errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) { // for whatever reason
-		if _, gone := st.get(ctx, sequence); errors.Is(gone, ErrNotFound) {
+		switch _, gone := st.get(ctx, sequence); {
+		case errors.Is(gone, ErrNotFound):
 			return nil
+		case gone == nil:
+			st.s.conn.Report(err)
 		}
-		st.s.conn.Report(err)
 	}
 	return st.s.failed("erase", err)
 }
@@ -244,8 +256,12 @@ func (st stream) state(ctx context.Context) (jetstream.StreamState, error) {
 func (st stream) info(ctx context.Context, options ...jetstream.StreamInfoOpt) (*jetstream.StreamInfo, error) {
 	ctx, cancel := st.s.look(ctx)
 	defer cancel()
+	ask := func(ctx context.Context) (*jetstream.StreamInfo, error) { return st.js.Info(ctx, options...) }
 	info, err := ofLeader(ctx, func() (*jetstream.StreamInfo, error) {
-		return untilAnswered(ctx, func(ctx context.Context) (*jetstream.StreamInfo, error) { return st.js.Info(ctx, options...) })
+		if len(options) > 0 { // a list of subjects, which may come in many parts and take long
+			return ask(ctx)
+		}
+		return untilAnswered(ctx, st.s, ask)
 	})
 	return info, st.s.failed("read", err)
 }
@@ -261,4 +277,9 @@ func ofLeader(ctx context.Context, ask func() (*jetstream.StreamInfo, error)) (*
 			return nil, fmt.Errorf("no server leads the stream: %w", err)
 		}
 	}
+}
+
+// consumer is what the server knows of a consumer.
+func (st stream) consumer(ctx context.Context, name string) (jetstream.Consumer, error) {
+	return untilAnswered(ctx, st.s, func(ctx context.Context) (jetstream.Consumer, error) { return st.js.Consumer(ctx, name) })
 }

@@ -10,12 +10,16 @@ import (
 const firstAgain = time.Second
 
 // untilAnswered asks, and asks again while there is no answer, and returns the first answer or error. ctx
-// bounds it. ask may be called again while it waits.
+// bounds it. ask may be called again while it waits. The embedded server is asked once: it loses nothing,
+// and where it is slow, more of the same makes it slower.
 //
 // Some questions nobody answers, however long that is waited for: what comes to a leader that does not know
-// yet that it is, or before there is one, and what is on its way to a server that stops. An answer to an
-// earlier question is as good as one to the last: servers may be slow.
-func untilAnswered[T any](ctx context.Context, ask func(context.Context) (T, error)) (T, error) {
+// yet that it is, or before there is one (findings/asked-before-there-is-a-leader.sh), and what is on its way
+// to a server that stops. An answer to an earlier question is as good as one to the last: servers may be slow.
+func untilAnswered[T any](ctx context.Context, s *Store, ask func(context.Context) (T, error)) (T, error) {
+	if !s.shared {
+		return ask(ctx)
+	}
 	type answer struct {
 		value T
 		err   error
@@ -44,7 +48,7 @@ func untilAnswered[T any](ctx context.Context, ask func(context.Context) (T, err
 }
 
 // untilDone is untilAnswered where the answer says no more than whether it was done.
-func untilDone(ctx context.Context, do func(context.Context) error) error {
-	_, err := untilAnswered(ctx, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
+func untilDone(ctx context.Context, s *Store, do func(context.Context) error) error {
+	_, err := untilAnswered(ctx, s, func(ctx context.Context) (struct{}, error) { return struct{}{}, do(ctx) })
 	return err
 }

@@ -201,7 +201,7 @@ func TestClockThatWasSetForward(t *testing.T) {
 
 func TestNotFoundIsBelievedAfterAWhile(t *testing.T) {
 	t.Parallel()
-	l := newLab(t, func(l *lab) { l.cfg.NotFoundAfter = 150 * time.Millisecond })
+	l := newLab(t, func(l *lab) { l.cfg.NotFoundAfter = time.Second })
 	l.say("late", session.NotFound)
 	late := l.watch("late")
 	l.awaitQuestions("late", 3)
