@@ -38,7 +38,9 @@ const (
 
 const (
 	askAgain = 25 * time.Millisecond
-	mostAsks = 100 // of one call; then the fleet is in such disorder that each is on its own
+	// leftAgain is askAgain where this replica is about to go: others take over what it had, be it late.
+	leftAgain = 100 * time.Millisecond
+	mostAsks  = 100 // of one call; then the fleet is in such disorder that each is on its own
 )
 
 // Ask asks the holder of a session, and takes its place if that has gone. It waits as long as
@@ -89,7 +91,11 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 		case err != nil:
 			return nil, fmt.Errorf("%w: %w", ErrCutOff, err)
 		}
-		if err := period.Pause(ctx, askAgain); err != nil {
+		pause := askAgain
+		if f.ctx.Err() != nil {
+			pause = leftAgain
+		}
+		if err := period.Pause(ctx, pause); err != nil {
 			return nil, err
 		}
 	}

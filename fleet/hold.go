@@ -117,9 +117,19 @@ func (f *Fleet) currentLocked() bool { return time.Since(f.ownHeard) < f.timing.
 
 // Holds reports whether this replica looks after a session now.
 func (f *Fleet) Holds(sessionID string) bool {
+	return f.While(sessionID, func() {})
+}
+
+// While calls note if this replica looks after a session now, and reports whether it does. What note notes is
+// noted before anybody else looks after the session by its leave. note must not block.
+func (f *Fleet) While(sessionID string, note func()) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.held[SlotOf(sessionID)] != nil && !f.fencedLocked()
+	holds := f.held[SlotOf(sessionID)] != nil && !f.fencedLocked()
+	if holds {
+		note()
+	}
+	return holds
 }
 
 // Owns reports whether a session is this replica's, though it may not know for the moment whether

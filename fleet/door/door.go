@@ -22,6 +22,8 @@ import (
 type Fleet interface {
 	Holds(sessionID string) bool
 	Owns(sessionID string) bool
+	// While calls note if this replica looks after a session: before it lets anybody else do so.
+	While(sessionID string, note func()) bool
 	Ready(ctx context.Context, sessionID string) error
 	// Since is from when on nobody else asks about a session that this replica looks after, if it does.
 	Since(sessionID string) (at time.Time, held bool)
@@ -145,7 +147,8 @@ func (d *Door) Open(s Statuses) {
 	d.telling.Go(d.hearUntilClosed)
 }
 
-// Close ends telling others what was seen here.
+// Close ends telling others what was seen here. Who waits for another replica then is not on its own when that
+// cannot be reached any more: nothing is asked.
 func (d *Door) Close() {
 	d.stop()
 	d.telling.Wait()
@@ -154,7 +157,12 @@ func (d *Door) Close() {
 // Poll implements cache.Poller. What another replica has made is marked so.
 func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error) {
 	id := d.o.ID(v)
-	const often = 3 // a session may change hands while it is waited for
+	asking := func() {
+		if o.Asking != nil {
+			o.Asking()
+		}
+	}
+	const often = 10 // a session may change hands while it is waited for
 	alone := false
 	for range often {
 		if !d.o.Fleet.Holds(id) {
@@ -169,6 +177,9 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 				return observed, err
 			}
 			if alone = !errors.Is(err, fleet.ErrHere); alone {
+				if d.ctx.Err() != nil { // nobody waits for it here, and others look after the session
+					return nil, errClosed
+				}
 				d.o.Log.Debug("asking the upstream without the others", "session", id, "error", err)
 			}
 		}
@@ -188,13 +199,11 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 				return kept, nil
 			}
 		}
-		if alone || d.o.Fleet.Holds(id) {
+		if alone || d.o.Fleet.While(id, asking) {
 			break
 		}
 	}
-	if o.Asking != nil {
-		o.Asking()
-	}
+	asking()
 	var hearing sync.WaitGroup
 	defer hearing.Wait()
 	if o.Pending.IsZero() && !d.o.Subscriptions.Wants(v) { // it may be asked about for the first time, and for the last
@@ -202,6 +211,8 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 	}
 	return d.o.Upstream.Poll(ctx, v, o)
 }
+
+var errClosed = errors.New("door: this replica is about to go")
 
 // before waits until whoever looked after the session before does not ask the upstream any more.
 // That one is asked for what is known there, or is about to be: else there would be two polls at a
@@ -218,10 +229,12 @@ func (d *Door) before(ctx context.Context, id string, v *session.Variant, o sess
 	if found {
 		return true, observed, err
 	}
+	from, _ := d.o.Fleet.Since(id)
+	early := time.Now().Before(from)
 	if err := d.o.Fleet.Ready(ctx, id); err != nil {
 		return true, nil, err
 	}
-	if failed { // it may have been on its way to another server
+	if failed || early { // it may have been on its way to another server, or about to ask
 		ask()
 	}
 	return found, observed, err

@@ -54,7 +54,8 @@ type lab struct {
 	observed map[string][]string        // the same, with whether somebody was known to want it
 	made     int
 	holds    []hold
-	full     bool // final answers cannot be stored
+	full     bool            // final answers cannot be stored
+	about    func(id string) // is called when a replica is about to ask the upstream about a session; nil: nothing is
 }
 
 func newTable(t *testing.T) *session.Table {
@@ -154,7 +155,7 @@ func (l *lab) start() *replica {
 	f, err := fleet.Open(testkit.Within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
 	unkept, requests, subscribers := &cache.Unkept{}, &requests{}, &subscribers{made: &l.subscribed}
-	d := door.New(door.Options{Fleet: f, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
+	d := door.New(door.Options{Fleet: looking{f, l}, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
 	cacheConfig := cache.DefaultConfig()
 	cacheConfig.MaxSize = 8 << 20
@@ -187,6 +188,29 @@ func (l *lab) start() *replica {
 		f.Close(testkit.Within(t))
 	})
 	return &replica{f, d, statuses, answers, c, requests, subscribers, sessionID}
+}
+
+// looking calls the lab's about with each session about which a replica is about to ask the upstream.
+type looking struct {
+	*fleet.Fleet
+	l *lab
+}
+
+func (m looking) While(id string, note func()) bool {
+	holds := m.Fleet.While(id, note)
+	m.l.mu.Lock()
+	about := m.l.about
+	m.l.mu.Unlock()
+	if holds && about != nil {
+		about(id)
+	}
+	return holds
+}
+
+func (l *lab) setAbout(about func(id string)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.about = about
 }
 
 // requests are those that are held.
@@ -525,6 +549,69 @@ func TestHandOverWithAPollUnderWay(t *testing.T) {
 	defer l.mu.Unlock()
 	if l.polls[v.Token] != 1 || l.polls[pending.Token] > 2 || len(l.seen[v.Token]) != 1 {
 		t.Errorf("%d polls and %d, told of %v", l.polls[v.Token], l.polls[pending.Token], l.seen[v.Token])
+	}
+}
+
+// TestHandedOverBeforeItAsks: whoever takes a session over from one that is about to ask the upstream waits for
+// what comes of that.
+func TestHandedOverBeforeItAsks(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v := l.held(replicas[0])
+	var other sync.WaitGroup
+	l.setAbout(func(id string) {
+		if id != replicas[0].id(v) || !replicas[0].Owns(id) {
+			return
+		}
+		testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
+		testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(id) })
+		other.Go(func() {
+			if _, err := replicas[1].statuses.Get(testkit.Within(t), v); err != nil {
+				t.Errorf("Get at the other one: %v", err)
+			}
+		})
+		since, _ := replicas[1].Since(id)
+		testkit.Eventually(t, "it could have asked the upstream", func() bool { return time.Since(since) > 200*time.Millisecond })
+	})
+	if _, err := replicas[0].statuses.Get(testkit.Within(t), v); err != nil {
+		t.Errorf("Get: %v", err)
+	}
+	other.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.polls[v.Token] != 1 {
+		t.Errorf("%d polls", l.polls[v.Token])
+	}
+}
+
+// TestNothingIsAskedOnTheWayOut: a replica that goes while it waits for another one does not ask the upstream
+// in its place.
+func TestNothingIsAskedOnTheWayOut(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	replicas := l.startAll(2)
+	v := l.held(replicas[1])
+	asked, answer := make(chan struct{}, 10), make(chan struct{})
+	l.answer = func(string) any {
+		asked <- struct{}{}
+		<-answer
+		return said(session.Pending, "waiting")
+	}
+	over := make(chan error)
+	go func() {
+		_, err := replicas[0].statuses.Get(testkit.Within(t), v)
+		over <- err
+	}()
+	testkit.Receive(t, "the upstream is asked", asked)
+	replicas[0].door.Close()
+	replicas[0].cluster.Close()
+	if err := testkit.Receive(t, "who waits is answered", over); err == nil {
+		t.Error("Get has an answer")
+	}
+	close(answer)
+	if len(asked) != 0 {
+		t.Error("the upstream is asked again")
 	}
 }
 

@@ -2,7 +2,7 @@
 // front, and faults that are done to them. It holds nothing but tests, which take minutes and are
 // left out unless they are asked for:
 //
-//	go test -tags trial ./fleet/trial
+//	go test -tags trial -timeout 90m ./fleet/trial
 //
 // POLLBRIDGE_TRIAL=full has each fault last as long as its description says, and more signings be
 // under way; without it faults last a few seconds. .ci/fleet runs what is worth it with each change.

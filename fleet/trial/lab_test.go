@@ -109,7 +109,7 @@ func (l *lab) newReplica() *replica {
 		urls = append(urls, "nats://"+relay.Addr)
 	}
 	r.env = append([]string{
-		"POLLBRIDGE_LISTEN=" + r.public, "POLLBRIDGE_ADMIN_LISTEN=" + r.private, "POLLBRIDGE_ADMIN_KEY=" + managementKey, "POLLBRIDGE_UPSTREAM_URL=" + l.up.url,
+		"POLLBRIDGE_LISTEN=" + r.public, "POLLBRIDGE_ADMIN_LISTEN=" + r.private, "POLLBRIDGE_ADMIN_KEY=" + managementKey, "POLLBRIDGE_UPSTREAM_URL=" + l.up.url + "/" + r.public, // so that it is known who polls
 		"POLLBRIDGE_STORE_NATS_URL=" + strings.Join(urls, ","), "POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + l.key,
 		"POLLBRIDGE_WATCH_SCHEDULE=fixed", // one freshness window for all sessions: what was polled within it is counted
 		"POLLBRIDGE_WEBHOOK_ALLOW_HTTP=true", "POLLBRIDGE_WEBHOOK_ALLOW_NETWORKS=127.0.0.0/8", fmt.Sprint("POLLBRIDGE_WEBHOOK_ALLOW_PORTS=", l.hooks.Port()),

@@ -83,7 +83,7 @@ func TestPollsWhileSlotsMove(t *testing.T) {
 	}
 	for n := range made.Load() {
 		if asked, most := l.up.asked(fmt.Sprint("move", n)); most > 1 {
-			t.Errorf("move%d was polled %d times, up to %d at a time", n, len(asked), most)
+			t.Errorf("move%d was polled %d times, up to %d at a time: %v", n, len(asked), most, l.up.together(fmt.Sprint("move", n)))
 		}
 	}
 }

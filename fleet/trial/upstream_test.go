@@ -4,6 +4,7 @@ package trial_test
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"path"
 	"strings"
@@ -25,13 +26,20 @@ type upstream struct {
 
 type signing struct {
 	ends   time.Time // zero: never
-	polls  []time.Time
+	polls  []*asking
 	flying int
 	most   int           // polls at the same time
 	takes  time.Duration // that a poll takes; 0: pollTakes
 	once   bool          // its end is told once: then it is not known any more
 	told   bool          // its end was
 	hold   *hold         // holds the next poll back; nil: none does
+}
+
+// asking is one poll.
+type asking struct {
+	by    string // the replica's address for clients
+	begun time.Time
+	over  time.Time // zero: it is under way
 }
 
 // hold holds an answer back.
@@ -53,7 +61,9 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	token := strings.TrimSuffix(path.Base(r.URL.Path), ".json")
 	u.mu.Lock()
 	s := u.signing(token)
-	s.polls = append(s.polls, time.Now())
+	by, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	poll := &asking{by: by, begun: time.Now()}
+	s.polls = append(s.polls, poll)
 	s.flying++
 	s.most = max(s.most, s.flying)
 	takes, held := cmp.Or(s.takes, pollTakes), s.hold
@@ -66,6 +76,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	time.Sleep(takes)
 	u.mu.Lock()
 	s.flying--
+	poll.over = time.Now()
 	over := !s.ends.IsZero() && time.Now().After(s.ends)
 	forgotten := over && s.once && s.told
 	s.told = s.told || over
@@ -130,5 +141,25 @@ func (u *upstream) asked(token string) (polls []time.Time, most int) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	s := u.signing(token)
-	return append([]time.Time(nil), s.polls...), s.most
+	for _, p := range s.polls {
+		polls = append(polls, p.begun)
+	}
+	return polls, s.most
+}
+
+// together tells which polls about a signing were under way at the same time, and who made them.
+func (u *upstream) together(token string) (pairs []string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	const clock = "15:04:05.000"
+	polls := u.signing(token).polls
+	for i, p := range polls {
+		for _, next := range polls[i+1:] {
+			if p.over.IsZero() || next.begun.Before(p.over) {
+				pairs = append(pairs, fmt.Sprintf("%s from %s until %s, and %s from %s until %s",
+					p.by, p.begun.Format(clock), p.over.Format(clock), next.by, next.begun.Format(clock), next.over.Format(clock)))
+			}
+		}
+	}
+	return pairs
 }
