@@ -58,7 +58,7 @@ func (s *Store) openStream(ctx context.Context, cfg jetstream.StreamConfig, coll
 	cfg.Storage, cfg.Replicas, cfg.AllowDirect, cfg.AllowAtomicPublish = jetstream.FileStorage, s.replicas, true, true
 	js, err := EnsureStream(ctx, s.js, cfg)
 	if err != nil {
-		return stream{}, s.failed("open "+cfg.Name, Explained(err))
+		return stream{}, s.failed("open "+cfg.Name, err)
 	}
 	writing, _ := s.writing.LoadOrStore(id, newWrites(s, collecting))
 	return stream{s, js, id, writing.(*writes)}, nil
@@ -109,7 +109,7 @@ func (s *Store) failed(operation string, err error) error {
 	case errors.Is(err, nats.ErrTimeout): // a deadline of the client's own
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
-	return fmt.Errorf("store: %s: %w", operation, err)
+	return fmt.Errorf("store: %s: %w", operation, Explained(err))
 }
 
 // subject is that of messages about a key, and key its inverse.

@@ -36,6 +36,8 @@ func (c *exportCmd) Run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer m.close()
+	ctx, cancel := m.allowed(ctx)
+	defer cancel()
 	progress := newProgress(os.Stderr, "exported")
 	var records uint64
 	write := func(out io.Writer) (err error) {

@@ -62,6 +62,8 @@ func (c *importCmd) Run(ctx context.Context) error {
 		return err
 	}
 	defer m.close()
+	ctx, cancel := m.allowed(ctx)
+	defer cancel()
 	progress := newProgress(os.Stderr, "imported")
 	records, unreadable, err := file.Import(ctx, m.store, transfer.Options{Key: key, Rename: m.rename, Unused: m.unused, Tell: progress.tell})
 	progress.end(records, err)

@@ -75,6 +75,17 @@ func openMoved(ctx context.Context, cfg *config.Config, further store.Options) (
 	return m, nil
 }
 
+// allowed returns a context that ends with ctx, and where the servers do not allow what is needed: that nobody
+// answers.
+func (m *moved) allowed(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	if m.bridge.cluster == nil {
+		return ctx, cancel
+	}
+	stop := context.AfterFunc(m.bridge.cluster.Allowed(), cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
 func (m *moved) nothingStored() error { return fmt.Errorf("nothing was ever stored in %s", m.place) }
 
 func (m *moved) close() { m.bridge.undo() }

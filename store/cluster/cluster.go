@@ -31,6 +31,8 @@ type Cluster struct {
 	usable  period.Period // while a trial write is acknowledged in time
 	up      period.Period // while the connection lasts
 	denied  atomic.Pointer[final]
+	allowed context.Context // ends when the servers do not allow something
+	refuse  context.CancelFunc
 }
 
 // ErrClosed says that the connection was closed.
@@ -44,6 +46,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Cluster, error) {
 	c.usable.Begin()
 	c.up.Begin()
 	c.ctx, c.stop = context.WithCancel(context.Background())
+	c.allowed, c.refuse = context.WithCancel(context.Background())
 	if err := c.open(ctx); err != nil {
 		c.stop()
 		if c.nc != nil {
@@ -93,6 +96,7 @@ func (f final) Unwrap() []error { return []error{f.error, ErrRefused} }
 // say that the user may not do what it does.
 func (c *Cluster) again(ctx context.Context, f func(context.Context) error) error {
 	const pause = 500 * time.Millisecond
+	var before error // of the last time
 	for told := false; ; told = true {
 		if c.Err() != nil { // the connection was lost, and may be back
 			c.usable.Begin()
@@ -108,6 +112,10 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 		if _, isFinal := errors.AsType[final](err); err == nil || isFinal {
 			return err
 		}
+		if ctx.Err() != nil && before != nil {
+			return before // this time there was not enough of it
+		}
+		before = err
 		if !told {
 			c.log.Warn("the NATS cluster cannot be used yet, trying again", "error", err)
 		}
@@ -116,6 +124,9 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 		}
 	}
 }
+
+// Allowed returns a context that ends when the servers do not allow something: see Denied.
+func (c *Cluster) Allowed() context.Context { return c.allowed }
 
 // Denied is what the servers last did not allow, if there is anything. Whoever waited for it may
 // have heard nothing.

@@ -2,8 +2,11 @@ package cluster
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -46,12 +49,31 @@ func (c *Cluster) connect(ctx context.Context) error {
 			c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(apiTimeout))
 			return err
 		}
-		err = fmt.Errorf("store: connect to the NATS cluster: %w", err)
+		err = fmt.Errorf("store: connect to the NATS cluster: %w", certified(err))
 		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
 			return final{fmt.Errorf("%w: check the user in store.nats.url, or store.nats.credentials_file", err)}
 		}
 		return err
 	})
+}
+
+// certified adds to an error what can be done about it, if it is about a certificate.
+func certified(err error) error {
+	var network *net.OpError
+	switch {
+	case hasType[*tls.CertificateVerificationError](err):
+		return fmt.Errorf("%w: check store.nats.ca_file, and the certificate of the servers", err)
+	case os.IsTimeout(err):
+		return err
+	case errors.Is(err, nats.ErrTLS), errors.As(err, &network) && network.Op == "remote error":
+		return fmt.Errorf("%w: the servers may want a certificate, or not take that of store.nats.cert_file", err)
+	}
+	return err
+}
+
+func hasType[E error](err error) bool {
+	_, has := errors.AsType[E](err)
+	return has
 }
 
 // apiTimeout is long enough for an election: a third of what is made meanwhile takes 4 to 9 s.
@@ -84,6 +106,7 @@ func (c *Cluster) complain(err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		denied := final{fmt.Errorf("the user may not do what is needed: %s; docs/fleet.md lists what to allow", deniedOf(err))}
 		c.denied.Store(&denied)
+		c.refuse()
 		c.fail(denied)
 		return
 	}
