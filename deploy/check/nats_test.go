@@ -25,7 +25,7 @@ func TestPermissions(t *testing.T) {
 		}
 	}
 	lines := []string{`subscribe: ["pollbridge.>"]`}
-	later := []string{"$JS.ACK.>", "$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.PURGE.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.MSG.DELETE.*"}
+	later := []string{"$JS.ACK.>", "$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.PURGE.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.STREAM.MSG.DELETE.*", "$JS.API.STREAM.NAMES"}
 	for _, p := range publish {
 		if !slices.Contains(later, p) {
 			lines = append(lines, `  "`+p+`"`)
@@ -56,16 +56,30 @@ func published(t *testing.T) []string {
 // startWith is what a replica says that is started for a user with these permissions, and ends.
 func startWith(t *testing.T, permissions string) string {
 	t.Helper()
-	servers := natscluster.Start(t, 1, natscluster.Settings{Extra: "authorization {users: [{user: pollbridge, password: sesame, permissions: {\n" + permissions + "}}]}"})
+	ports := testkit.Ports(t, 2)
+	out, _ := fleetCommand(t, append(fleetAt(t, 1, permissions, keyFile(t)),
+		"POLLBRIDGE_LISTEN=127.0.0.1:"+ports[0], "POLLBRIDGE_ADMIN_LISTEN=127.0.0.1:"+ports[1], "POLLBRIDGE_ADMIN_KEY="+adminKey,
+		"POLLBRIDGE_UPSTREAM_URL=http://127.0.0.1:1"), "serve").CombinedOutput()
+	return string(out)
+}
+
+// fleetAt starts n servers of NATS, and returns the settings of who uses them as a user with these
+// permissions.
+func fleetAt(t *testing.T, n int, permissions, key string) []string {
+	t.Helper()
+	servers := natscluster.Start(t, n, natscluster.Settings{Extra: "authorization {users: [{user: pollbridge, password: sesame, permissions: {\n" + permissions + "}}]}"})
+	return []string{
+		"POLLBRIDGE_STORE_NATS_URL=" + strings.ReplaceAll(servers.URL(), "nats://", "nats://pollbridge:sesame@"),
+		fmt.Sprint("POLLBRIDGE_STORE_NATS_REPLICAS=", n), "POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + key,
+	}
+}
+
+// fleetCommand is a command of the program, which has these settings alone.
+func fleetCommand(t *testing.T, settings []string, args ...string) *exec.Cmd {
+	t.Helper()
 	binary, err := program()
 	testkit.NoError(t, err)
-	ports := testkit.Ports(t, 2)
-	cmd := exec.CommandContext(t.Context(), binary, "serve")
-	cmd.Env = []string{
-		"POLLBRIDGE_LISTEN=127.0.0.1:" + ports[0], "POLLBRIDGE_ADMIN_LISTEN=127.0.0.1:" + ports[1], "POLLBRIDGE_ADMIN_KEY=" + adminKey,
-		"POLLBRIDGE_UPSTREAM_URL=http://127.0.0.1:1", "POLLBRIDGE_STORE_ENCRYPTION_KEY_FILE=" + keyFile(t), "POLLBRIDGE_STORE_NATS_REPLICAS=1",
-		fmt.Sprintf("POLLBRIDGE_STORE_NATS_URL=nats://pollbridge:sesame@%s", servers.Servers[0].Addr),
-	}
-	out, _ := cmd.CombinedOutput()
-	return string(out)
+	cmd := exec.CommandContext(t.Context(), binary, args...)
+	cmd.Env = settings
+	return cmd
 }
