@@ -3,8 +3,12 @@
 package trial_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -70,6 +74,105 @@ func TestHoldsEverywhere(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an end that is waited for", func(t *testing.T) {
+		var waiting sync.WaitGroup
+		for i := range 9 { // sessions, each of which two replicas do not look after
+			token := fmt.Sprint("waited", i)
+			poll(l.front, token)
+			l.up.end(token, time.Now().Add(3*time.Second))
+			for _, r := range l.replicas {
+				waiting.Go(func() {
+					status, answer := pollFor(r.public, token, 20*time.Second)
+					if status != 200 || !strings.Contains(answer, "JVBERi0=") {
+						t.Errorf("who waits for %s at %s is answered %d %s", token, r.public, status, answer)
+					}
+				})
+			}
+		}
+		waiting.Wait()
+		for i := range 9 {
+			if polls, most := l.up.asked(fmt.Sprint("waited", i)); len(polls) > 8 || most > 1 {
+				t.Errorf("waited%d was polled %d times in some 4 s, up to %d at a time", i, len(polls), most)
+			}
+		}
+	})
+	t.Run("a secret that is rotated", func(t *testing.T) {
+		status, answer := l.replicas[0].call("POST", "/v1/subscriptions", []byte(`{"url":"`+l.hooks.URL+`/rotated","events":["session.pending"]}`))
+		var made, rotated struct{ ID, Secret string }
+		if json.Unmarshal([]byte(answer), &made) != nil || status != 201 {
+			t.Fatalf("POST = %d %s", status, answer)
+		}
+		status, answer = l.replicas[1].call("POST", "/v1/subscriptions/"+made.ID+"/rotate-secret", nil)
+		if json.Unmarshal([]byte(answer), &rotated) != nil || status != 200 || rotated.Secret == made.Secret {
+			t.Fatalf("rotate-secret = %d %s", status, answer)
+		}
+		const signings = 30 // so that each replica delivers some
+		l.sign(signings, time.Hour, time.Second)
+		var got []testkit.Webhook
+		testkit.Eventually(t, "all are told", func() bool {
+			got = slices.DeleteFunc(l.hooks.Got(), func(w testkit.Webhook) bool { return w.Path != "/rotated" })
+			return len(got) == signings
+		})
+		for _, w := range got {
+			testkit.NoError(t, w.Verify(rotated.Secret))
+			testkit.NoError(t, w.Verify(made.Secret)) // for a day
+		}
+	})
+}
+
+// TestAReceiverThatAsksForTime: what a receiver has said to one replica holds at the one that tries again,
+// and a first event that failed is not tried again when the last one was delivered.
+func TestAReceiverThatAsksForTime(t *testing.T) {
+	l := newLab(t, 3)
+	const wanted, longer = 8 * time.Second, 40 * time.Second
+	var mu sync.Mutex
+	refused := map[string]time.Time{} // by id
+	l.hooks.Set(func(w http.ResponseWriter, got testkit.Webhook, _ int) {
+		mu.Lock()
+		defer mu.Unlock()
+		first, again := refused[got.ID()]
+		switch after := time.Since(first); {
+		case !again:
+			refused[got.ID()] = time.Now()
+			wait := wanted
+			if got.Type == "session.pending" { // by then the end is delivered
+				wait = longer
+			}
+			w.Header().Set("Retry-After", fmt.Sprint(wait.Seconds()))
+			w.WriteHeader(http.StatusServiceUnavailable)
+		case got.Type == "session.pending":
+			t.Errorf("the beginning of %v was told again", got.Data["token"])
+		case after < wanted:
+			t.Errorf("the end of %v was told again after %v", got.Data["token"], after)
+		}
+	})
+	const signings = 4 // after ten failures in a row the receiver would be left alone
+	tokens := l.sign(signings, 2*time.Second, time.Second)
+	// states counts deliveries by state and number of attempts.
+	states := func() map[string]int {
+		_, answer := l.replicas[1].call("GET", "/v1/deliveries", nil)
+		var list struct {
+			Items []struct {
+				State        string
+				AttemptCount int `json:"attempt_count"`
+			}
+		}
+		if json.Unmarshal([]byte(answer), &list) != nil {
+			return nil
+		}
+		n := map[string]int{}
+		for _, d := range list.Items {
+			n[fmt.Sprint(d.State, " after ", d.AttemptCount)]++
+		}
+		return n
+	}
+	testkit.Eventually(t, "each event was refused", func() bool { return states()["waiting after 1"] == 2*signings })
+	l.replicas[0].Kill() // others try again what it has tried
+	testkit.Eventually(t, "each end is delivered, and no beginning any more", func() bool {
+		n := states()
+		return n["delivered after 2"] == signings && n["superseded after 1"] == signings
+	})
+	l.delivered(tokens, time.Minute)
 }
 
 // TestErasedWhileCutOff: what was erased meanwhile, a replica that was cut off neither serves nor

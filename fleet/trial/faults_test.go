@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,11 +29,12 @@ type fault struct {
 	begin, end func(*lab) // end may be nil: it stays so
 	// lasts is for how long, in the full form and in the short one.
 	lasts, short time.Duration
-	worst        time.Duration             // after its end a signing is told, besides how long the fault lasts
+	worst        time.Duration             // after its end a signing is told; besides how long the fault lasts, where the store is unusable
 	changes      int                       // how often sessions may change hands; anyHands: each replica is on its own
 	unusable     bool                      // the store cannot be used meanwhile, and the replicas say so
 	in           func(*testing.T) *network // nil: a usual one
 	settings     []string                  // of the replicas
+	away         int                       // the number of the replica that cannot use the store meanwhile, and says so, from 1; 0: none
 }
 
 const (
@@ -56,11 +59,20 @@ var faults = []fault{
 	{name: "a replica drains", begin: func(l *lab) { l.replicas[0].Terminate() }, worst: 4 * time.Second, changes: 1},
 	{
 		name: "a replica is cut off", begin: func(l *lab) { l.cut(l.replicas[1], true) }, end: func(l *lab) { l.cut(l.replicas[1], false) },
+		lasts: 30 * time.Second, short: 10 * time.Second, worst: moved, changes: 2, away: 2,
+	},
+	{
+		name: "a replica cannot reach the upstream, others can", prepare: (*lab).standApart, begin: func(l *lab) { l.apart.Refuse() }, end: func(l *lab) { l.apart.Serve() },
 		lasts: 30 * time.Second, short: 10 * time.Second, worst: moved, changes: 2,
 	},
 	{
 		name:  "a server is killed, and a replica",
 		begin: func(l *lab) { l.leader("JOURNAL_events").Kill(); l.replicas[0].Kill() }, end: (*lab).startServers,
+		lasts: 20 * time.Second, short: 5 * time.Second, worst: moved, changes: 2,
+	},
+	{
+		name:  "the server that places streams and consumers is killed",
+		begin: func(l *lab) { l.nats.Servers[l.nats.Leader(l.t)].Kill() }, end: (*lab).startServers,
 		lasts: 20 * time.Second, short: 5 * time.Second, worst: moved, changes: 2,
 	},
 	{
@@ -106,7 +118,7 @@ var faults = []fault{
 
 // Each stream has a leader, and each leader can be the one that goes.
 func init() {
-	for _, stream := range []string{"FINALS", "JOURNAL_events", "QUEUE_deliveries", "TABLE_sessions"} {
+	for _, stream := range []string{"FINALS", "JOURNAL_events", "QUEUE_deliveries", "TABLE_fleet", "TABLE_sessions"} {
 		var leader int // that was chosen
 		faults = append(faults, fault{
 			name:  "the leader of " + stream + " is killed",
@@ -147,8 +159,17 @@ func TestFaults(t *testing.T) {
 			time.Sleep(2 * time.Second) // some are over by then
 			began := time.Now()
 			f.begin(l)
+			worst := f.worst
 			if f.unusable {
+				worst += lasts
 				l.usable(false)
+				l.waits()
+			}
+			if f.away > 0 {
+				l.usableAt(l.replicas[f.away-1], false)
+				for _, other := range slices.Delete(slices.Clone(l.replicas), f.away-1, f.away) {
+					l.usableAt(other, true)
+				}
 			}
 			time.Sleep(lasts - time.Since(began))
 			if n != nil {
@@ -157,7 +178,7 @@ func TestFaults(t *testing.T) {
 			if f.end != nil {
 				f.end(l)
 			}
-			late := l.delivered(tokens, lasts+f.worst)
+			late := l.delivered(tokens, worst)
 			answers, wrong := stop()
 			t.Logf("the last of %d signings is told %v after its end; clients were answered %v", signings, late.Round(time.Millisecond), answers)
 			if len(wrong) > 0 {
@@ -175,6 +196,18 @@ func TestFaults(t *testing.T) {
 // smallNetwork is one whose servers store little.
 func smallNetwork(*testing.T) *network {
 	return &network{settings: natscluster.Settings{MaxStore: "64M"}}
+}
+
+// standApart has a replica reach the upstream by a way of its own.
+func (l *lab) standApart() {
+	l.t.Helper()
+	r := l.replicas[1]
+	l.apart = testkit.NewRelayThatRefuses(l.t, strings.TrimPrefix(l.up.url, "http://"))
+	r.env = append(r.env, "POLLBRIDGE_UPSTREAM_URL=http://"+l.apart.Addr+"/"+r.public)
+	r.Terminate()
+	r.Start()
+	r.ready()
+	l.balanced()
 }
 
 // fill has somebody else store as much as the servers take, until makeRoom is called.

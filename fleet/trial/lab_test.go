@@ -37,7 +37,8 @@ type lab struct {
 	relays   map[*replica][]*testkit.Relay
 	made     int
 
-	makesRoom func() // ends what fill began
+	makesRoom func()         // ends what fill began
+	apart     *testkit.Relay // the way of one replica to the upstream; nil: it is that of all
 }
 
 // newLab starts three servers, a number of replicas with settings of their own, and a load balancer

@@ -105,7 +105,8 @@ func (l *lab) held(token string) (asks *replica, goOn func()) {
 	l.t.Helper()
 	from, goOn := l.up.hold(token)
 	l.t.Cleanup(goOn)
-	return l.whose(testkit.Receive(l.t, "the upstream is asked", from), l.up.url), goOn
+	address := testkit.Receive(l.t, "the upstream is asked", from)
+	return l.replicas[slices.IndexFunc(l.replicas, func(r *replica) bool { return r.public == address })], goOn
 }
 
 // answered waits until the upstream has answered a poll about a signing.

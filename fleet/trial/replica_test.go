@@ -122,10 +122,15 @@ func do(method, url string, body []byte, authorization string) (status int, answ
 	if err != nil {
 		return 0, err.Error()
 	}
-	request.Header.Set("Content-Type", "application/json")
 	if authorization != "" {
 		request.Header.Set("Authorization", authorization)
 	}
+	return send(request)
+}
+
+// send returns what is answered; the status is 0 where there is no answer.
+func send(request *http.Request) (status int, answer string) {
+	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, err.Error()
@@ -139,6 +144,16 @@ func do(method, url string, body []byte, authorization string) (status int, answ
 }
 
 // poll asks for the state of a signing at an address.
-func poll(address, token string) (status int, answer string) {
-	return do("POST", "http://"+address+"/smartid/sign/status/"+token+".json", []byte(`{"access_token":"sesame"}`), "")
+func poll(address, token string) (status int, answer string) { return pollFor(address, token, 0) }
+
+// pollFor is poll by somebody who waits for news.
+func pollFor(address, token string, wait time.Duration) (status int, answer string) {
+	request, err := http.NewRequest("POST", "http://"+address+"/smartid/sign/status/"+token+".json", strings.NewReader(`{"access_token":"sesame"}`))
+	if err != nil {
+		return 0, err.Error()
+	}
+	if wait > 0 {
+		request.Header.Set("Prefer", fmt.Sprint("wait=", wait.Seconds()))
+	}
+	return send(request)
 }

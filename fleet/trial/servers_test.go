@@ -100,19 +100,39 @@ func (l *lab) signalServers(signal syscall.Signal, servers ...int) {
 // usable waits until all replicas that run say that the store can be used, or that it cannot.
 func (l *lab) usable(yes bool) {
 	l.t.Helper()
+	for _, r := range l.replicas {
+		if r.Running() {
+			l.usableAt(r, yes)
+		}
+	}
+}
+
+// usableAt is usable of one replica.
+func (l *lab) usableAt(r *replica, yes bool) {
+	l.t.Helper()
 	status, metric := 503, "pollbridge_store_connected 0\n"
 	if yes {
 		status, metric = 200, "pollbridge_store_connected 1\n"
 	}
-	for _, r := range l.replicas {
-		if r.Running() {
-			testkit.Eventually(l.t, fmt.Sprint(r.public, " says of the store that it can be used: ", yes), func() bool {
-				got, _ := r.call("GET", "/readyz", nil)
-				_, metrics := r.call("GET", "/metrics", nil)
-				return got == status && strings.Contains(metrics, metric)
-			})
+	testkit.Eventually(l.t, fmt.Sprint(r.public, " says of the store that it can be used: ", yes), func() bool {
+		got, _ := r.call("GET", "/readyz", nil)
+		_, metrics := r.call("GET", "/metrics", nil)
+		return got == status && strings.Contains(metrics, metric)
+	})
+}
+
+// waits waits until a replica says that final answers wait to be stored.
+func (l *lab) waits() {
+	l.t.Helper()
+	testkit.Eventually(l.t, "a replica says that final answers wait to be stored", func() bool {
+		for _, r := range l.replicas {
+			_, metrics := r.call("GET", "/metrics", nil)
+			if strings.Contains(metrics, "pollbridge_finals_not_stored ") && !strings.Contains(metrics, "pollbridge_finals_not_stored 0\n") {
+				return true
+			}
 		}
-	}
+		return false
+	})
 }
 
 // logReady logs how many replicas are ready.

@@ -44,7 +44,7 @@ type asking struct {
 
 // hold holds an answer back.
 type hold struct {
-	from    chan string // is told who asks: HOST:PORT
+	from    chan string // is told who asks: the replica's address for clients
 	release chan struct{}
 }
 
@@ -70,7 +70,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.hold = nil
 	u.mu.Unlock()
 	if held != nil {
-		held.from <- r.RemoteAddr
+		held.from <- by
 		<-held.release
 	}
 	time.Sleep(takes)

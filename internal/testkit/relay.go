@@ -17,10 +17,12 @@ type Relay struct {
 	Deaf atomic.Bool // what comes back is dropped, what goes there is not
 	Slow atomic.Bool
 
+	t  testing.TB
 	to string
 
 	mu    sync.Mutex
-	conns []net.Conn // guarded by mu, as below
+	ln    net.Listener // guarded by mu, as below; nil: who connects is refused
+	conns []net.Conn
 	over  bool
 }
 
@@ -33,11 +35,21 @@ const (
 // NewRelay starts a relay to an address. It ends with the test.
 func NewRelay(t testing.TB, to string) *Relay {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	NoError(t, err)
-	r := &Relay{Addr: ln.Addr().String(), to: to}
+	return newRelay(t, "127.0.0.1:0", to)
+}
+
+// NewRelayThatRefuses is NewRelay at a port that nobody else takes while it refuses connections.
+func NewRelayThatRefuses(t testing.TB, to string) *Relay {
+	t.Helper()
+	return newRelay(t, "127.0.0.1:"+Ports(t, 1)[0], to)
+}
+
+func newRelay(t testing.TB, at, to string) *Relay {
+	t.Helper()
+	r := &Relay{Addr: at, t: t, to: to}
+	r.Serve()
 	t.Cleanup(func() {
-		ln.Close()
+		r.Refuse()
 		r.Cut.Store(false) // nobody waits for the network any more
 		r.Deaf.Store(false)
 		r.mu.Lock()
@@ -47,6 +59,31 @@ func NewRelay(t testing.TB, to string) *Relay {
 			c.Close()
 		}
 	})
+	return r
+}
+
+// Refuse ends all connections, and refuses new ones, until Serve is called. See NewRelayThatRefuses.
+func (r *Relay) Refuse() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ln != nil {
+		r.ln.Close()
+		r.ln = nil
+	}
+	for _, c := range r.conns {
+		c.Close()
+	}
+	r.conns = nil
+}
+
+// Serve takes connections again.
+func (r *Relay) Serve() {
+	r.t.Helper()
+	ln, err := net.Listen("tcp", r.Addr)
+	NoError(r.t, err)
+	r.mu.Lock()
+	r.ln, r.Addr = ln, ln.Addr().String()
+	r.mu.Unlock()
 	go func() {
 		for {
 			conn, err := ln.Accept()
@@ -56,7 +93,6 @@ func NewRelay(t testing.TB, to string) *Relay {
 			go r.serve(conn)
 		}
 	}()
-	return r
 }
 
 func (r *Relay) serve(conn net.Conn) {
