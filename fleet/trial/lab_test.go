@@ -120,6 +120,9 @@ func (l *lab) newReplica() *replica {
 
 // cut cuts a replica off from all servers of NATS, or ends that.
 func (l *lab) cut(r *replica, off bool) {
+	if off {
+		l.t.Logf("%s is cut off by relays that drop everything", r.public)
+	}
 	for _, relay := range l.relays[r] {
 		relay.Cut.Store(off)
 	}
