@@ -172,7 +172,7 @@ func (f *Fleet) before(sessionID string) (h *holding, ids []string) {
 		return h, nil
 	}
 	for _, id := range h.before {
-		if p := f.peers[id]; id != f.id && f.aliveLocked(p) && !p.hangs {
+		if p := f.peers[id]; id != f.id && f.aliveLocked(p) && (!p.hangs || h.hung != id) {
 			ids = append(ids, id)
 		}
 	}

@@ -94,6 +94,7 @@ func (s *Store) failed(operation string, err error) error {
 	if err == nil {
 		return nil
 	}
+	err = Explained(err)
 	var api *jetstream.APIError // its codes are those of HTTP: from 500 on it is the server's fault
 	if errors.As(err, &api) && api.Code >= http.StatusInternalServerError {
 		s.conn.Report(fmt.Errorf("%s: %w", operation, err))
@@ -109,7 +110,7 @@ func (s *Store) failed(operation string, err error) error {
 	case errors.Is(err, nats.ErrTimeout): // a deadline of the client's own
 		err = fmt.Errorf("%w: %w", context.DeadlineExceeded, err)
 	}
-	return fmt.Errorf("store: %s: %w", operation, Explained(err))
+	return fmt.Errorf("store: %s: %w", operation, err)
 }
 
 // subject is that of messages about a key, and key its inverse.

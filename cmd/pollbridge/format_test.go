@@ -111,14 +111,23 @@ cache: {pending_ttl: 200ms}
 }
 
 // tells reports whether now has all that then has. Later versions may tell more, and what has become
-// due since is tried at once, which is said of its subscription.
+// due since is tried at once, which is said of its subscription: after a day or two without an attempt it
+// counts as failing since that one.
 func tells(now, then any) bool {
 	switch then := then.(type) {
 	case map[string]any:
 		now, _ := now.(map[string]any)
 		for name, value := range then {
-			if name != "next" && name != "updated_at" && !tells(now[name], value) {
-				return false
+			switch name {
+			case "next", "updated_at":
+			case "failing_since":
+				if since, _ := now[name].(string); since < value.(string) {
+					return false
+				}
+			default:
+				if !tells(now[name], value) {
+					return false
+				}
 			}
 		}
 		return true

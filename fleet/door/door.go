@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -111,6 +112,7 @@ type Door struct {
 
 	ctx     context.Context // ends with the door
 	stop    context.CancelFunc
+	leaving atomic.Bool // the replica is about to go
 	telling sync.WaitGroup
 }
 
@@ -147,8 +149,12 @@ func (d *Door) Open(s Statuses) {
 	d.telling.Go(d.hearUntilClosed)
 }
 
-// Close ends telling others what was seen here. Who waits for another replica then is not on its own when that
-// cannot be reached any more: nothing is asked.
+// Leave has the upstream not be asked in the place of another replica any more, be it that this one cannot be
+// reached: nobody waits for that here, and others look after the sessions. It is called before the sessions are
+// handed over.
+func (d *Door) Leave() { d.leaving.Store(true) }
+
+// Close ends telling others what was seen here.
 func (d *Door) Close() {
 	d.stop()
 	d.telling.Wait()
@@ -163,7 +169,7 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 		}
 	}
 	const often = 10 // a session may change hands while it is waited for
-	alone := false
+	alone, asks := false, false
 	for range often {
 		if !d.o.Fleet.Holds(id) {
 			observed, found, err := d.ask(ctx, v, o, func(ctx context.Context, question []byte) ([]byte, error) {
@@ -177,8 +183,8 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 				return observed, err
 			}
 			if alone = !errors.Is(err, fleet.ErrHere); alone {
-				if d.ctx.Err() != nil { // nobody waits for it here, and others look after the session
-					return nil, errClosed
+				if d.leaving.Load() {
+					return nil, &busyError{errLeaving}
 				}
 				d.o.Log.Debug("asking the upstream without the others", "session", id, "error", err)
 			}
@@ -199,9 +205,12 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 				return kept, nil
 			}
 		}
-		if alone || d.o.Fleet.While(id, asking) {
+		if asks = alone || d.o.Fleet.While(id, asking); asks {
 			break
 		}
+	}
+	if !asks {
+		return nil, &busyError{errMoving}
 	}
 	asking()
 	var hearing sync.WaitGroup
@@ -212,7 +221,11 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 	return d.o.Upstream.Poll(ctx, v, o)
 }
 
-var errClosed = errors.New("door: this replica is about to go")
+// Why the upstream was not asked.
+var (
+	errLeaving = errors.New("door: this replica is about to go")
+	errMoving  = errors.New("door: the session changes hands again and again")
+)
 
 // before waits until whoever looked after the session before does not ask the upstream any more.
 // That one is asked for what is known there, or is about to be: else there would be two polls at a
@@ -225,12 +238,12 @@ func (d *Door) before(ctx context.Context, id string, v *session.Variant, o sess
 		_, failed = errors.AsType[*askError](err)
 		return failed
 	}
+	from, _ := d.o.Fleet.Since(id)
+	early := time.Now().Before(from)
 	failed := ask()
 	if found {
 		return true, observed, err
 	}
-	from, _ := d.o.Fleet.Since(id)
-	early := time.Now().Before(from)
 	if err := d.o.Fleet.Ready(ctx, id); err != nil {
 		return true, nil, err
 	}
@@ -346,7 +359,7 @@ func (d *Door) stored(ctx context.Context, v *session.Variant) (*session.Observa
 	return o, nil
 }
 
-// busyError is why an answer that is stored could not be read. The upstream was not asked.
+// busyError is why nothing was found out, as it is soon: the upstream was not asked.
 type busyError struct{ error }
 
 func (e *busyError) Unwrap() error { return e.error }

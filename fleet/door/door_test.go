@@ -604,7 +604,7 @@ func TestNothingIsAskedOnTheWayOut(t *testing.T) {
 		over <- err
 	}()
 	testkit.Receive(t, "the upstream is asked", asked)
-	replicas[0].door.Close()
+	replicas[0].door.Leave()
 	replicas[0].cluster.Close()
 	if err := testkit.Receive(t, "who waits is answered", over); err == nil {
 		t.Error("Get has an answer")

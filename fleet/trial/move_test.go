@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"pollbridge/internal/testkit"
 )
 
@@ -223,8 +225,11 @@ func TestBackupOfARunningFleet(t *testing.T) {
 		fails = now
 	}
 	n := 150
-	tokens := m.sign(n, 0, 6*time.Second)
-	testkit.Eventually(t, "some are over", func() bool { return delivered() > n/4 })
+	tokens := m.sign(n, time.Second, 8*time.Second)
+	testkit.Eventually(t, "all are watched, and some are over", func() bool {
+		watched := m.stream("TABLE_sessions", jetstream.WithSubjectFilter("pollbridge.TABLE_sessions.>"))
+		return len(watched.State.Subjects) == n && delivered() > n/4
+	})
 	file := filepath.Join(t.TempDir(), "backup")
 	failing(true)
 	m.must(m.fleet("pollbridge"), "export", file)

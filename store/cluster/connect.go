@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
@@ -60,10 +59,11 @@ func (c *Cluster) connect(ctx context.Context) error {
 // certified adds to an error what can be done about it, if it is about a certificate.
 func certified(err error) error {
 	var network *net.OpError
+	var timeout net.Error
 	switch {
 	case hasType[*tls.CertificateVerificationError](err):
 		return fmt.Errorf("%w: check store.nats.ca_file, and the certificate of the servers", err)
-	case os.IsTimeout(err):
+	case errors.As(err, &timeout) && timeout.Timeout():
 		return err
 	case errors.Is(err, nats.ErrTLS), errors.As(err, &network) && network.Op == "remote error":
 		return fmt.Errorf("%w: the servers may want a certificate, or not take that of store.nats.cert_file", err)
