@@ -270,9 +270,12 @@ func TestFollowedBefore(t *testing.T) {
 	}
 }
 
-// leastPrivileged lets anybody do with the prefix "to" what docs/fleet.md says that is needed.
-const leastPrivileged = `authorization {users: [{user: a, password: b, permissions: {publish: ["to.>", "$JS.API.>", "$JS.ACK.>"], subscribe: ["to.>"]}}]}
-no_auth_user: a`
+// leastPrivileged lets anybody do with the prefix "to" what deploy/nats/permissions.conf allows, and no more.
+func leastPrivileged(t testing.TB) string {
+	t.Helper()
+	permissions := testkit.Must(os.ReadFile("../../deploy/nats/permissions.conf"))(t)
+	return "authorization {users: [{user: a, password: b, permissions: {\n" + strings.ReplaceAll(string(permissions), "\"pollbridge.", "\"to.") + "}}]}\nno_auth_user: a"
+}
 
 // TestHalf: nobody opens what is half imported, nor imports something else there.
 func TestHalf(t *testing.T) {
@@ -281,7 +284,7 @@ func TestHalf(t *testing.T) {
 	from := node(t, dir, "", false)
 	testkit.Must(journal(t, from).Append(testkit.Within(t), "s", nil, 0))(t)
 	file, later := export(t, from), export(t, from)
-	servers := natscluster.Start(t, 1, natscluster.Settings{Extra: leastPrivileged})
+	servers := natscluster.Start(t, 1, natscluster.Settings{Extra: leastPrivileged(t)})
 	to := shared(t, servers, "to", filepath.Join(dir, "store.key"), true)
 	if err := bring(t, file[:len(file)-1], to); !errors.Is(err, transfer.ErrCut) {
 		t.Errorf("an import of a part = %v", err)
