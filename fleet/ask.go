@@ -38,9 +38,10 @@ const (
 
 const (
 	askAgain = 25 * time.Millisecond
-	// leftAgain is askAgain where this replica is about to go: others take over what it had, be it late.
-	leftAgain = 100 * time.Millisecond
-	mostAsks  = 100 // of one call; then the fleet is in such disorder that each is on its own
+	// drainingAgain is askAgain where this replica takes nothing any more: others have to, which lasts
+	// longer than mostAsks of the short pause.
+	drainingAgain = 100 * time.Millisecond
+	mostAsks      = 100 // of one call; then the fleet is in such disorder that each is on its own
 )
 
 // Ask asks the holder of a session, and takes its place if that has gone. It waits as long as
@@ -93,7 +94,7 @@ func (f *Fleet) Ask(ctx context.Context, sessionID, kind string, question []byte
 		}
 		pause := askAgain
 		if f.ctx.Err() != nil {
-			pause = leftAgain
+			pause = drainingAgain
 		}
 		if err := period.Pause(ctx, pause); err != nil {
 			return nil, err
@@ -172,6 +173,7 @@ func (f *Fleet) before(sessionID string) (h *holding, ids []string) {
 		return h, nil
 	}
 	for _, id := range h.before {
+		// One that hangs is asked about what it gave back, not about what was taken from it for that.
 		if p := f.peers[id]; id != f.id && f.aliveLocked(p) && (!p.hangs || h.hung != id) {
 			ids = append(ids, id)
 		}

@@ -120,8 +120,9 @@ func (f *Fleet) Holds(sessionID string) bool {
 	return f.While(sessionID, func() {})
 }
 
-// While calls note if this replica looks after a session now, and reports whether it does. What note notes is
-// noted before anybody else looks after the session by its leave. note must not block.
+// While calls note if this replica looks after a session now, and reports whether it does. It hands the session
+// to nobody while note runs, so whoever looks after it next finds what was noted; one that takes it without being
+// handed it may not. note must not block, nor call f.
 func (f *Fleet) While(sessionID string, note func()) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

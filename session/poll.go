@@ -29,7 +29,7 @@ type PollOptions struct {
 	// nobody was given a final one. Zero: it is not, or nothing is known.
 	Pending time.Time
 	// Asking is called just before the upstream is asked by this process, if another one might be
-	// in its place, perhaps more than once. It must not block. Nil: nobody wants to know.
+	// in its place. It must not block, nor ask who looks after the session. Nil: nobody wants to know.
 	Asking func()
 	// Span is that of the poll; nil: there is none.
 	Span *tracing.Span

@@ -91,8 +91,8 @@ var advices = map[jetstream.ErrorCode]string{
 	10026:       "the account's limit of consumers has to be raised",
 	10027:       "the account's limit of streams has to be raised",
 	10028:       "the servers need more memory for JetStream (max_memory_store)",
-	10047:       "the servers, or the account's limits, need more room for JetStream (max_file_store, the account's max_file, or the disk)",
+	10047:       "JetStream needs more room (max_file_store of the servers, max_file of the account, or the disk)",
 	10074:       "the server is no member of a cluster: set store.nats.replicas to 1, or join three servers",
-	10113:       "the account must not demand a size of each stream (max_bytes)",
+	10113:       "the account must not require a size limit of each stream (max_bytes_required)",
 	10122:       "the account's limit for the size of a stream has to be raised",
 }

@@ -211,8 +211,17 @@ func (st stream) purge(ctx context.Context, match string) error {
 		return err
 	}
 	defer cancel()
+	var again atomic.Bool
 	err = untilDone(ctx, st.s, func(ctx context.Context) error {
-		return st.js.Purge(ctx, jetstream.WithPurgeSubject(st.s.prefix.subject(match)))
+		what := []jetstream.StreamPurgeOpt{jetstream.WithPurgeSubject(st.s.prefix.subject(match))}
+		if again.Swap(true) { // it may be done after the first is answered: what is written from then on stays
+			newest, _, err := st.bounds(ctx)
+			if err != nil {
+				return err
+			}
+			what = append(what, jetstream.WithPurgeSequence(newest+1))
+		}
+		return st.js.Purge(ctx, what...)
 	})
 	return st.s.failed("erase", err)
 }

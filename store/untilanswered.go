@@ -10,8 +10,10 @@ import (
 const firstAgain = time.Second
 
 // untilAnswered asks, and asks again while there is no answer, and returns the first answer or error. ctx
-// bounds it. ask may be called again while it waits. The embedded server is asked once: it loses nothing,
-// and where it is slow, more of the same makes it slower.
+// bounds it. ask is called again, by another goroutine, while it waits, and has to return soon after its ctx
+// ends. What it has asked earlier a server may still do after untilAnswered has returned: it must not matter how
+// often that is, nor how late. The embedded server is asked once: it loses nothing, and where it is slow, more of
+// the same makes it slower.
 //
 // Some questions nobody answers, however long that is waited for: what comes to a leader that does not know
 // yet that it is, or before there is one (findings/asked-before-there-is-a-leader.sh), and what is on its way

@@ -162,7 +162,7 @@ func (b *bridge) startFleet() error {
 		looking.Wait()
 		ctx, cancel := context.WithTimeout(context.Background(), handOver)
 		defer cancel()
-		b.door.Leave()
+		b.door.Drain()
 		b.step("hand over to other replicas", b.fleet.HandOver(ctx))
 	})
 	return nil

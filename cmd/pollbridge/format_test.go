@@ -121,7 +121,8 @@ func tells(now, then any) bool {
 			switch name {
 			case "next", "updated_at":
 			case "failing_since":
-				if since, _ := now[name].(string); since < value.(string) {
+				since, _ := now[name].(string)
+				if was, _ := value.(string); since < was {
 					return false
 				}
 			default:

@@ -75,8 +75,8 @@ func openMoved(ctx context.Context, cfg *config.Config, further store.Options) (
 	return m, nil
 }
 
-// allowed returns a context that ends with ctx, and where the servers do not allow what is needed: that nobody
-// answers.
+// allowed returns a context that ends with ctx, or when the servers do not allow something: what is not allowed
+// is not answered either.
 func (m *moved) allowed(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	if m.bridge.cluster == nil {

@@ -16,7 +16,7 @@ import (
 // import that at other servers, where it goes on.
 func TestMove(t *testing.T) {
 	t.Parallel()
-	const servers = 3 // who is alone is asked in other ways
+	const three = 3 // who is alone is asked in other ways
 	permissions := read(t, "deploy/nats/permissions.conf")
 	sim, upstream := testkit.Simulate(t, func(c *simulator.Config) {
 		testkit.NoError(t, c.SignAfter.UnmarshalText([]byte("1h")))
@@ -28,12 +28,12 @@ func TestMove(t *testing.T) {
 	}
 	key, file := keyFile(t), filepath.Join(t.TempDir(), "export")
 
-	from := fleetAt(t, servers, permissions, key)
+	from := fleetAt(t, three, permissions, key)
 	first := startReplica(t, from, further...)
 	var subscription struct{ ID, Secret string }
 	call(t, "POST", first.management+"/v1/subscriptions", `{"url":"`+receiver.URL+`"}`, &subscription)
 	told := func(event string) int { return told(t, receiver, subscription.Secret, event) }
-	var over, erased, pending struct{ Token string } // so the log has a gap, and most that is stored something
+	var over, erased, pending struct{ Token string } // so the log has a gap, and most streams hold something
 	for _, signing := range []any{&over, &erased, &pending} {
 		call(t, "POST", first.front+"/en/smartid/sign.json", `{"access_token":"test","type":"pdf","country":"LT","code":"50001010006"}`, signing)
 	}
@@ -46,7 +46,7 @@ func TestMove(t *testing.T) {
 	succeed(t, from, "export", file)
 	first.Terminate()
 
-	to := fleetAt(t, servers, permissions, key)
+	to := fleetAt(t, three, permissions, key)
 	succeed(t, to, "import", file)
 	second := startReplica(t, to, further...)
 	var subscriptions struct{ Items []struct{ ID, URL string } }
@@ -56,14 +56,14 @@ func TestMove(t *testing.T) {
 	}
 	testkit.NoError(t, sim.Finish(pending.Token, simulator.Succeeded))
 	testkit.Eventually(t, "the end of what was under way was told", func() bool { return told("session.succeeded") == 3 })
-	for _, r := range []*replica{first, second} {
+	for _, r := range []*single{first, second} {
 		if _, denied, found := strings.Cut(r.Log.String(), "the user may not do"); found {
 			t.Errorf("a replica was not allowed something: %.200s", denied)
 		}
 	}
 }
 
-// TestExportWithoutPermission: an export says which right its user lacks that a replica needs not.
+// TestExportWithoutPermission: an export says which right its user lacks that a replica does not need.
 func TestExportWithoutPermission(t *testing.T) {
 	t.Parallel()
 	const missing = "$JS.API.STREAM.NAMES"
@@ -91,19 +91,19 @@ func succeed(t *testing.T, settings []string, args ...string) {
 	}
 }
 
-// replica is one that runs, alone in its fleet.
-type replica struct {
+// single is a replica that runs, alone in its fleet.
+type single struct {
 	*testkit.Process
 	front, management string
 }
 
 // startReplica starts a replica of a fleet, with further settings, and waits until it is ready.
-func startReplica(t *testing.T, fleet []string, further ...string) *replica {
+func startReplica(t *testing.T, fleet []string, further ...string) *single {
 	t.Helper()
 	ports := testkit.Ports(t, 2)
 	front, management := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
 	settings := slices.Concat(fleet, further, []string{"POLLBRIDGE_LISTEN=" + front, "POLLBRIDGE_ADMIN_LISTEN=" + management, "POLLBRIDGE_ADMIN_KEY=" + adminKey})
-	r := &replica{testkit.StartProcess(t, fleetCommand(t, settings, "serve")), "http://" + front, "http://" + management}
+	r := &single{testkit.StartProcess(t, fleetCommand(t, settings, "serve")), "http://" + front, "http://" + management}
 	testkit.Eventually(t, "a replica is ready", func() bool {
 		select {
 		case <-r.Ended():
@@ -116,7 +116,7 @@ func startReplica(t *testing.T, fleet []string, further ...string) *replica {
 }
 
 // erase erases the session that has a token.
-func (r *replica) erase(t *testing.T, token string) {
+func (r *single) erase(t *testing.T, token string) {
 	t.Helper()
 	var events struct {
 		Items []struct {

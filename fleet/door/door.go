@@ -23,7 +23,8 @@ import (
 type Fleet interface {
 	Holds(sessionID string) bool
 	Owns(sessionID string) bool
-	// While calls note if this replica looks after a session: before it lets anybody else do so.
+	// While calls note if this replica looks after a session: before it lets anybody else do so. note must not
+	// block, nor call the Fleet.
 	While(sessionID string, note func()) bool
 	Ready(ctx context.Context, sessionID string) error
 	// Since is from when on nobody else asks about a session that this replica looks after, if it does.
@@ -110,10 +111,10 @@ type Door struct {
 	unheard  byVariant[unheard]
 	late     chan struct{} // holds a token when something is unheard
 
-	ctx     context.Context // ends with the door
-	stop    context.CancelFunc
-	leaving atomic.Bool // the replica is about to go
-	telling sync.WaitGroup
+	ctx      context.Context // ends with the door
+	stop     context.CancelFunc
+	draining atomic.Bool
+	telling  sync.WaitGroup
 }
 
 const (
@@ -149,10 +150,10 @@ func (d *Door) Open(s Statuses) {
 	d.telling.Go(d.hearUntilClosed)
 }
 
-// Leave has the upstream not be asked in the place of another replica any more, be it that this one cannot be
-// reached: nobody waits for that here, and others look after the sessions. It is called before the sessions are
-// handed over.
-func (d *Door) Leave() { d.leaving.Store(true) }
+// Drain has this replica not ask the upstream in the place of another one any more, even where that cannot be
+// reached: its own clients have been answered, and others look after the sessions. It does not block, and is
+// called before the sessions are handed over.
+func (d *Door) Drain() { d.draining.Store(true) }
 
 // Close ends telling others what was seen here.
 func (d *Door) Close() {
@@ -169,8 +170,8 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 		}
 	}
 	const often = 10 // a session may change hands while it is waited for
-	alone, asks := false, false
 	for range often {
+		alone := false
 		if !d.o.Fleet.Holds(id) {
 			observed, found, err := d.ask(ctx, v, o, func(ctx context.Context, question []byte) ([]byte, error) {
 				return d.o.Fleet.Ask(ctx, id, pollKind, question)
@@ -183,8 +184,8 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 				return observed, err
 			}
 			if alone = !errors.Is(err, fleet.ErrHere); alone {
-				if d.leaving.Load() {
-					return nil, &busyError{errLeaving}
+				if d.draining.Load() {
+					return nil, &busyError{errDraining}
 				}
 				d.o.Log.Debug("asking the upstream without the others", "session", id, "error", err)
 			}
@@ -205,14 +206,19 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 				return kept, nil
 			}
 		}
-		if asks = alone || d.o.Fleet.While(id, asking); asks {
-			break
+		if alone {
+			asking()
+			return d.askUpstream(ctx, v, o)
+		}
+		if d.o.Fleet.While(id, asking) {
+			return d.askUpstream(ctx, v, o)
 		}
 	}
-	if !asks {
-		return nil, &busyError{errMoving}
-	}
-	asking()
+	return nil, &busyError{errMoving}
+}
+
+// askUpstream is a poll of this replica's own.
+func (d *Door) askUpstream(ctx context.Context, v *session.Variant, o session.PollOptions) (*session.Observation, error) {
 	var hearing sync.WaitGroup
 	defer hearing.Wait()
 	if o.Pending.IsZero() && !d.o.Subscriptions.Wants(v) { // it may be asked about for the first time, and for the last
@@ -223,8 +229,8 @@ func (d *Door) Poll(ctx context.Context, v *session.Variant, o session.PollOptio
 
 // Why the upstream was not asked.
 var (
-	errLeaving = errors.New("door: this replica is about to go")
-	errMoving  = errors.New("door: the session changes hands again and again")
+	errDraining = errors.New("door: this replica drains")
+	errMoving   = errors.New("door: the session changes hands again and again")
 )
 
 // before waits until whoever looked after the session before does not ask the upstream any more.
@@ -359,7 +365,7 @@ func (d *Door) stored(ctx context.Context, v *session.Variant) (*session.Observa
 	return o, nil
 }
 
-// busyError is why nothing was found out, as it is soon: the upstream was not asked.
+// busyError is why nothing was found out yet: the upstream was not asked, and may be in a moment.
 type busyError struct{ error }
 
 func (e *busyError) Unwrap() error { return e.error }

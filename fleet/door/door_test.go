@@ -559,25 +559,34 @@ func TestHandedOverBeforeItAsks(t *testing.T) {
 	l := newLab(t)
 	replicas := l.startAll(2)
 	v := l.held(replicas[0])
-	var other sync.WaitGroup
-	l.setAbout(func(id string) {
-		if id != replicas[0].id(v) || !replicas[0].Owns(id) {
-			return
+	id := replicas[0].id(v)
+	reached, goOn := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() {
+		close(reached)
+		<-goOn
+	})
+	l.setAbout(func(about string) {
+		if about == id {
+			first()
 		}
-		testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
-		testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(id) })
-		other.Go(func() {
-			if _, err := replicas[1].statuses.Get(testkit.Within(t), v); err != nil {
-				t.Errorf("Get at the other one: %v", err)
+	})
+	var clients sync.WaitGroup
+	get := func(r *replica) {
+		clients.Go(func() {
+			if _, err := r.statuses.Get(testkit.Within(t), v); err != nil {
+				t.Errorf("Get: %v", err)
 			}
 		})
-		since, _ := replicas[1].Since(id)
-		testkit.Eventually(t, "it could have asked the upstream", func() bool { return time.Since(since) > 200*time.Millisecond })
-	})
-	if _, err := replicas[0].statuses.Get(testkit.Within(t), v); err != nil {
-		t.Errorf("Get: %v", err)
 	}
-	other.Wait()
+	get(replicas[0])
+	testkit.Receive(t, "it is about to ask", reached)
+	testkit.NoError(t, replicas[0].HandOver(testkit.Within(t)))
+	testkit.Eventually(t, "the other one looks after the session", func() bool { return replicas[1].Holds(id) })
+	get(replicas[1])
+	since, _ := replicas[1].Since(id)
+	testkit.Eventually(t, "it could have asked the upstream", func() bool { return time.Since(since) > 200*time.Millisecond })
+	close(goOn)
+	clients.Wait()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.polls[v.Token] != 1 {
@@ -604,7 +613,7 @@ func TestNothingIsAskedOnTheWayOut(t *testing.T) {
 		over <- err
 	}()
 	testkit.Receive(t, "the upstream is asked", asked)
-	replicas[0].door.Leave()
+	replicas[0].door.Drain()
 	replicas[0].cluster.Close()
 	if err := testkit.Receive(t, "who waits is answered", over); err == nil {
 		t.Error("Get has an answer")

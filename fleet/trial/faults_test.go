@@ -162,9 +162,8 @@ func TestFaults(t *testing.T) {
 			f.begin(l)
 			worst := f.worst
 			if f.unusable {
-				worst += lasts
 				l.usable(false)
-				l.waits()
+				l.finalsWait()
 			}
 			if f.away > 0 {
 				l.usableAt(l.replicas[f.away-1], false)
@@ -178,6 +177,9 @@ func TestFaults(t *testing.T) {
 			}
 			if f.end != nil {
 				f.end(l)
+			}
+			if f.unusable {
+				worst += time.Since(began)
 			}
 			late := l.delivered(tokens, worst)
 			answers, wrong := stop()
@@ -203,7 +205,7 @@ func smallNetwork(*testing.T) *network {
 func (l *lab) standApart() {
 	l.t.Helper()
 	r := l.replicas[1]
-	l.apart = testkit.NewRelayThatRefuses(l.t, strings.TrimPrefix(l.up.url, "http://"))
+	l.apart = testkit.NewRelay(l.t, strings.TrimPrefix(l.up.url, "http://"))
 	r.env = append(r.env, "POLLBRIDGE_UPSTREAM_URL=http://"+l.apart.Addr+"/"+r.public)
 	r.Terminate()
 	r.Start()

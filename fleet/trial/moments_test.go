@@ -106,7 +106,11 @@ func (l *lab) held(token string) (asks *replica, goOn func()) {
 	from, goOn := l.up.hold(token)
 	l.t.Cleanup(goOn)
 	address := testkit.Receive(l.t, "the upstream is asked", from)
-	return l.replicas[slices.IndexFunc(l.replicas, func(r *replica) bool { return r.public == address })], goOn
+	i := slices.IndexFunc(l.replicas, func(r *replica) bool { return r.public == address })
+	if i < 0 {
+		l.t.Fatalf("%s asks, which is no replica", address)
+	}
+	return l.replicas[i], goOn
 }
 
 // answered waits until the upstream has answered a poll about a signing.

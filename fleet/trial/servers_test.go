@@ -121,8 +121,8 @@ func (l *lab) usableAt(r *replica, yes bool) {
 	})
 }
 
-// waits waits until a replica says that final answers wait to be stored.
-func (l *lab) waits() {
+// finalsWait waits until a replica says that final answers wait to be stored.
+func (l *lab) finalsWait() {
 	l.t.Helper()
 	testkit.Eventually(l.t, "a replica says that final answers wait to be stored", func() bool {
 		for _, r := range l.replicas {

@@ -3,7 +3,6 @@
 package trial_test
 
 import (
-	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -16,12 +15,15 @@ import (
 func earlier(t *testing.T) string {
 	t.Helper()
 	const file, format = "store/format.go", "const Format = "
-	root := git(t, ".", "rev-parse", "--show-toplevel")
-	changes := strings.Fields(git(t, root, "log", "--format=%H", "-G", "^"+format, "--", file))
-	if len(changes) == 0 {
+	top, err := exec.Command("git", "rev-parse", "--show-toplevel").Output()
+	if err != nil {
+		t.Skipf("there is no history: %v", err)
+	}
+	root := strings.TrimSpace(string(top))
+	if git(t, root, "rev-parse", "--is-shallow-repository") == "true" {
 		t.Skip("the history of this clone does not reach to another version")
 	}
-	version := changes[0]
+	version := strings.Fields(git(t, root, "log", "--format=%H", "-G", "^"+format, "--", file))[0]
 	before, err := exec.Command("git", "-C", root, "show", version+"^:"+file).Output()
 	if err == nil && strings.Contains(string(before), format) {
 		version += "^"
@@ -30,10 +32,12 @@ func earlier(t *testing.T) string {
 	archive := filepath.Join(dir, "version.tar")
 	git(t, root, "archive", "-o", archive, version)
 	binary := filepath.Join(dir, "pollbridge")
-	build := exec.Command("sh", "-c", fmt.Sprintf("tar -xf %q && go build -buildvcs=false -o %q ./cmd/pollbridge", archive, binary))
-	build.Dir = dir
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build %s: %v: %s", version, err, out)
+	for _, command := range [][]string{{"tar", "-xf", archive}, {"go", "build", "-buildvcs=false", "-o", binary, "./cmd/pollbridge"}} {
+		cmd := exec.Command(command[0], command[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s of %s: %v: %s", command[0], version, err, out)
+		}
 	}
 	t.Logf("the earlier version is %s", git(t, root, "log", "-1", "--format=%h of %cs", version))
 	return binary
@@ -43,7 +47,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command("git", append([]string{"-C", dir}, args...)...).Output()
 	if err != nil {
-		t.Skipf("git %s: %v", args[0], err)
+		t.Fatalf("git %s: %v", args[0], err)
 	}
 	return strings.TrimSpace(string(out))
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // Relay is a network between two, of which one connects to the other. It can drop everything
-// without a word, as a network does that is cut, and it can be slow.
+// without a word, as a network does that is cut, refuse connections, and be slow.
 type Relay struct {
 	Addr string // where to connect to: HOST:PORT
 	Cut  atomic.Bool
@@ -21,9 +21,8 @@ type Relay struct {
 	to string
 
 	mu    sync.Mutex
-	ln    net.Listener // guarded by mu, as below; nil: who connects is refused
+	ln    net.Listener // guarded by mu, as below; nil: connections are refused
 	conns []net.Conn
-	over  bool
 }
 
 // A slow network, in each direction.
@@ -35,34 +34,17 @@ const (
 // NewRelay starts a relay to an address. It ends with the test.
 func NewRelay(t testing.TB, to string) *Relay {
 	t.Helper()
-	return newRelay(t, "127.0.0.1:0", to)
-}
-
-// NewRelayThatRefuses is NewRelay at a port that nobody else takes while it refuses connections.
-func NewRelayThatRefuses(t testing.TB, to string) *Relay {
-	t.Helper()
-	return newRelay(t, "127.0.0.1:"+Ports(t, 1)[0], to)
-}
-
-func newRelay(t testing.TB, at, to string) *Relay {
-	t.Helper()
-	r := &Relay{Addr: at, t: t, to: to}
+	r := &Relay{Addr: "127.0.0.1:" + Ports(t, 1)[0], t: t, to: to}
 	r.Serve()
 	t.Cleanup(func() {
 		r.Refuse()
 		r.Cut.Store(false) // nobody waits for the network any more
 		r.Deaf.Store(false)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.over = true
-		for _, c := range r.conns {
-			c.Close()
-		}
 	})
 	return r
 }
 
-// Refuse ends all connections, and refuses new ones, until Serve is called. See NewRelayThatRefuses.
+// Refuse ends all connections, and refuses new ones, until Serve is called.
 func (r *Relay) Refuse() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -76,13 +58,13 @@ func (r *Relay) Refuse() {
 	r.conns = nil
 }
 
-// Serve takes connections again.
+// Serve takes connections again. It is called by the goroutine of the test, which ends if it cannot.
 func (r *Relay) Serve() {
 	r.t.Helper()
 	ln, err := net.Listen("tcp", r.Addr)
 	NoError(r.t, err)
 	r.mu.Lock()
-	r.ln, r.Addr = ln, ln.Addr().String()
+	r.ln = ln
 	r.mu.Unlock()
 	go func() {
 		for {
@@ -113,10 +95,11 @@ func (r *Relay) serve(conn net.Conn) {
 func (r *Relay) keep(c net.Conn) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.conns = append(r.conns, c)
-	if r.over {
+	if r.ln == nil { // since it was accepted
 		c.Close()
+		return
 	}
+	r.conns = append(r.conns, c)
 }
 
 // piece is what was read, and when it arrives.

@@ -32,7 +32,7 @@ type Cluster struct {
 	up      period.Period // while the connection lasts
 	denied  atomic.Pointer[final]
 	allowed context.Context // ends when the servers do not allow something
-	refuse  context.CancelFunc
+	deny    context.CancelFunc
 }
 
 // ErrClosed says that the connection was closed.
@@ -46,7 +46,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Cluster, error) {
 	c.usable.Begin()
 	c.up.Begin()
 	c.ctx, c.stop = context.WithCancel(context.Background())
-	c.allowed, c.refuse = context.WithCancel(context.Background())
+	c.allowed, c.deny = context.WithCancel(context.Background())
 	if err := c.open(ctx); err != nil {
 		c.stop()
 		if c.nc != nil {
@@ -96,7 +96,7 @@ func (f final) Unwrap() []error { return []error{f.error, ErrRefused} }
 // say that the user may not do what it does.
 func (c *Cluster) again(ctx context.Context, f func(context.Context) error) error {
 	const pause = 500 * time.Millisecond
-	var before error // of the last time
+	var last error // why it failed the time before
 	for told := false; ; told = true {
 		if c.Err() != nil { // the connection was lost, and may be back
 			c.usable.Begin()
@@ -112,10 +112,10 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 		if _, isFinal := errors.AsType[final](err); err == nil || isFinal {
 			return err
 		}
-		if ctx.Err() != nil && before != nil {
-			return before // this time there was not enough of it
+		if ctx.Err() != nil && last != nil {
+			return last // ctx left this attempt no time to find out
 		}
-		before = err
+		last = err
 		if !told {
 			c.log.Warn("the NATS cluster cannot be used yet, trying again", "error", err)
 		}
@@ -125,7 +125,8 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 	}
 }
 
-// Allowed returns a context that ends when the servers do not allow something: see Denied.
+// Allowed returns a context that ends, for good, when the servers have not allowed something; Denied says what.
+// Close does not end it.
 func (c *Cluster) Allowed() context.Context { return c.allowed }
 
 // Denied is what the servers last did not allow, if there is anything. Whoever waited for it may

@@ -48,7 +48,7 @@ func (c *Cluster) connect(ctx context.Context) error {
 			c.js, err = jetstream.New(c.nc, jetstream.WithDefaultTimeout(apiTimeout))
 			return err
 		}
-		err = fmt.Errorf("store: connect to the NATS cluster: %w", certified(err))
+		err = fmt.Errorf("store: connect to the NATS cluster: %w", explained(err))
 		if errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) || errors.Is(err, nats.ErrAuthRevoked) {
 			return final{fmt.Errorf("%w: check the user in store.nats.url, or store.nats.credentials_file", err)}
 		}
@@ -56,24 +56,19 @@ func (c *Cluster) connect(ctx context.Context) error {
 	})
 }
 
-// certified adds to an error what can be done about it, if it is about a certificate.
-func certified(err error) error {
-	var network *net.OpError
-	var timeout net.Error
-	switch {
-	case hasType[*tls.CertificateVerificationError](err):
+// explained adds to an error of connecting what can be done about it where certificates may be the reason.
+func explained(err error) error {
+	if _, untrusted := errors.AsType[*tls.CertificateVerificationError](err); untrusted {
 		return fmt.Errorf("%w: check store.nats.ca_file, and the certificate of the servers", err)
-	case errors.As(err, &timeout) && timeout.Timeout():
+	}
+	if network, ok := errors.AsType[net.Error](err); ok && network.Timeout() {
 		return err
-	case errors.Is(err, nats.ErrTLS), errors.As(err, &network) && network.Op == "remote error":
-		return fmt.Errorf("%w: the servers may want a certificate, or not take that of store.nats.cert_file", err)
+	}
+	alert, _ := errors.AsType[*net.OpError](err)
+	if errors.Is(err, nats.ErrTLS) || alert != nil && alert.Op == "remote error" {
+		return fmt.Errorf("%w: the servers may require a certificate, or may not accept that in store.nats.cert_file", err)
 	}
 	return err
-}
-
-func hasType[E error](err error) bool {
-	_, has := errors.AsType[E](err)
-	return has
 }
 
 // apiTimeout is long enough for an election: a third of what is made meanwhile takes 4 to 9 s.
@@ -106,7 +101,7 @@ func (c *Cluster) complain(err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		denied := final{fmt.Errorf("the user may not do what is needed: %s; docs/fleet.md lists what to allow", deniedOf(err))}
 		c.denied.Store(&denied)
-		c.refuse()
+		c.deny()
 		c.fail(denied)
 		return
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// TestCertified: only an error about certificates says which setting to look at.
-func TestCertified(t *testing.T) {
+// TestExplained: an error says which setting to look at where certificates may be the reason.
+func TestExplained(t *testing.T) {
 	handshake := func(err error) error { return fmt.Errorf("%w: %w", nats.ErrTLS, err) }
 	network := func(operation string, err error) error { return &net.OpError{Op: operation, Net: "tcp", Err: err} }
 	for _, tt := range []struct {
@@ -29,7 +29,7 @@ func TestCertified(t *testing.T) {
 		{network("dial", errors.New("connection refused")), ""},
 		{nats.ErrNoServers, ""},
 	} {
-		switch got := certified(tt.err); {
+		switch got := explained(tt.err); {
 		case !errors.Is(got, tt.err):
 			t.Errorf("%v is lost in %v", tt.err, got)
 		case tt.advice == "" && got != tt.err, !strings.Contains(got.Error(), tt.advice):

@@ -34,7 +34,7 @@ func TestServersThatWantACertificate(t *testing.T) {
 		// The servers refuse a certificate when the replica takes the handshake for done: where it writes
 		// after they have gone, it does not hear why.
 		orGone   = "|tls error: connection closed by remote after TLS handshake"
-		tellsWhy = ").*: the servers may want a certificate, or not take that of store.nats.cert_file"
+		tellsWhy = ").*: the servers may require a certificate, or may not accept that in store.nats.cert_file"
 	)
 	for name, test := range map[string]struct {
 		trusted string // the file of the authority
