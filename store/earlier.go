@@ -7,13 +7,15 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 // TakeOverQueue calls f for each item of a queue that an earlier version had, in their order,
 // and then removes that. It is no error if there is none. After an error of f all is left.
 func (s *Store) TakeOverQueue(ctx context.Context, name string, f func(ctx context.Context, name string, value []byte) error) error {
 	id := "QUEUE_" + name
-	ctx, cancel := either(ctx, s.ctx)
+	ctx, cancel := period.Either(ctx, s.ctx)
 	defer cancel()
 	js, err := s.js.Stream(ctx, id)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {

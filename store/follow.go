@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 const (
@@ -29,7 +31,7 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Co
 	j.s.running.Add(1)
 	defer j.s.running.Done()
 	if j.s.shared {
-		ctx, cancel := either(ctx, j.s.ctx)
+		ctx, cancel := period.Either(ctx, j.s.ctx)
 		defer cancel()
 		return j.followShared(ctx, name, f)
 	}
@@ -37,7 +39,7 @@ func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Co
 	if err := checkKey(follower.key); err != nil {
 		return err
 	}
-	ctx, cancel := either(ctx, j.s.ctx)
+	ctx, cancel := period.Either(ctx, j.s.ctx)
 	defer cancel()
 	if !retry(ctx, follower.log, func() error { return follower.arrive(ctx) }) {
 		return nil

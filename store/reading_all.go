@@ -14,9 +14,9 @@ import (
 // one that is there; what was acknowledged before the call is among them. Of very many messages, scan
 // is much slower.
 func (st stream) consume(ctx context.Context, cfg jetstream.ConsumerConfig, f func([]*message)) error {
-	ctx, cancel := either(ctx, st.s.ctx)
+	ctx, cancel := period.Either(ctx, st.s.ctx)
 	defer cancel()
-	ctx, cancelUp := either(ctx, st.s.conn.Up())
+	ctx, cancelUp := period.Either(ctx, st.s.conn.Up())
 	defer cancelUp()
 	end, err := st.endOf(ctx, cfg)
 	if err != nil {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pollbridge/internal/period"
 )
 
 // Err is why the store cannot be used now (disk full, directory gone), or nil. It does
@@ -50,19 +52,12 @@ func during(ctx, period context.Context) (context.Context, context.CancelFunc) {
 	return ctx, func() { stop(); cancel() }
 }
 
-// either returns a context that ends with one of two.
-func either(ctx, other context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(other, cancel)
-	return ctx, func() { stop(); cancel() }
-}
-
 // insist calls f again whenever it has returned, until ctx ends. What f gets ends with the
 // server, too: what that does not keep on the disk, such as consumers, is gone then.
 func (s *Store) insist(ctx context.Context, f func(context.Context) error, failed func(error)) {
 	const pause = 250 * time.Millisecond
 	for ctx.Err() == nil {
-		running, cancel := either(ctx, s.conn.Up())
+		running, cancel := period.Either(ctx, s.conn.Up())
 		err := f(running)
 		if err != nil && running.Err() == nil && s.Err() == nil {
 			failed(err)

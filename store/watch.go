@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"pollbridge/internal/period"
 )
 
 // Change is what a watcher of a bucket is told: a record, or that a key has none any
@@ -96,7 +98,7 @@ func (w *Watcher) tell(m *message) {
 
 // follow tells of changes until ctx or the store ends.
 func (w *Watcher) follow(ctx context.Context) {
-	ctx, cancel := either(ctx, w.b.s.ctx)
+	ctx, cancel := period.Either(ctx, w.b.s.ctx)
 	defer cancel()
 	w.b.s.insist(ctx, w.round, func(err error) {
 		w.b.s.log.Warn("changes of a bucket are delayed", "bucket", w.b.id, "error", err)

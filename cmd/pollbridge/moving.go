@@ -10,6 +10,7 @@ import (
 
 	"pollbridge/config"
 	"pollbridge/internal/check"
+	"pollbridge/internal/period"
 	"pollbridge/store"
 	"pollbridge/store/engine"
 )
@@ -78,12 +79,10 @@ func openMoved(ctx context.Context, cfg *config.Config, further store.Options) (
 // allowed returns a context that ends with ctx, or when the servers do not allow something: what is not allowed
 // is not answered either.
 func (m *moved) allowed(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
 	if m.bridge.cluster == nil {
-		return ctx, cancel
+		return context.WithCancel(ctx)
 	}
-	stop := context.AfterFunc(m.bridge.cluster.Allowed(), cancel)
-	return ctx, func() { stop(); cancel() }
+	return period.Either(ctx, m.bridge.cluster.Allowed())
 }
 
 func (m *moved) nothingStored() error { return fmt.Errorf("nothing was ever stored in %s", m.place) }

@@ -146,15 +146,15 @@ func (l *lab) delivering(token string, attempt int32) (delivers *replica, goOn f
 	goOn = sync.OnceFunc(func() { close(released) })
 	l.t.Cleanup(goOn)
 	l.up.end(token, time.Now())
-	return l.whose(testkit.Receive(l.t, "the receiver is told", from), l.hooks.URL), goOn
+	return l.whose(testkit.Receive(l.t, "the receiver is told", from)), goOn
 }
 
-// whose returns the replica that has a connection from a port, HOST:PORT, to a server.
-func (l *lab) whose(address, server string) *replica {
+// whose returns the replica that has a connection from a port, HOST:PORT, to the receiver.
+func (l *lab) whose(address string) *replica {
 	l.t.Helper()
 	_, port, err := net.SplitHostPort(address)
 	testkit.NoError(l.t, err)
-	to, err := url.Parse(server)
+	to, err := url.Parse(l.hooks.URL)
 	testkit.NoError(l.t, err)
 	inode := inodeOf(l.t, port, to.Port())
 	for _, r := range l.replicas {

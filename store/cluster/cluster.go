@@ -101,10 +101,8 @@ func (c *Cluster) again(ctx context.Context, f func(context.Context) error) erro
 		if c.Err() != nil { // the connection was lost, and may be back
 			c.usable.Begin()
 		}
-		allowed, cancel := context.WithCancel(ctx)
-		stop := context.AfterFunc(c.Usable(), cancel)
+		allowed, cancel := period.Either(ctx, c.Usable())
 		err := f(allowed)
-		stop()
 		cancel()
 		if denied := c.Denied(); err != nil && denied != nil {
 			return denied
