@@ -44,6 +44,12 @@ var errDraining = &publicError{
 	message: "This server is shutting down, try again",
 }
 
+// errDrainingSent is errDraining where the upstream may have got the request: whoever sends it again may do so twice.
+var errDrainingSent = &publicError{
+	status: http.StatusBadGateway, code: session.CodeTechnicalError, close: true,
+	message: "This server is shutting down, and the signing service has not answered yet",
+}
+
 var errSlowBody = refusal(http.StatusRequestTimeout, "the body of the request did not arrive in time")
 
 var errBrokenBody = ambiguous("the body of the request could not be read")

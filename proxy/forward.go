@@ -85,9 +85,11 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start, s
 	if err := e.setBody(c, request, begun, start); err != nil {
 		return 0, err
 	}
+	stopHurry := context.AfterFunc(s.serving, func() { cancel(errDrainingSent) })
 	interim := newInterim(c)
 	response, err := s.options.Upstream.Forward(request.WithContext(ctx), interim.forward)
 	interim.stop()
+	stopHurry() // an answer that has begun may take as long as draining does
 	if err != nil {
 		return 0, gatewayError(err)
 	}

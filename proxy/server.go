@@ -79,7 +79,7 @@ type Server struct {
 
 	running context.Context // ends when the server drains: nobody is held any more
 	drain   context.CancelCauseFunc
-	serving context.Context // ends when draining takes too long: nobody waits any more
+	serving context.Context // ends shortly before draining has to: nobody waits any more
 	hurry   context.CancelCauseFunc
 }
 
@@ -91,7 +91,7 @@ const (
 	readTimeout    = 10 * time.Second
 	idleTimeout    = 75 * time.Second
 	hangupChecks   = 250 * time.Millisecond
-	drainTimeout   = 5 * time.Second // then requests that wait for the upstream are told to try again
+	lastWord       = time.Second // before draining has to end, requests that wait for the upstream are answered without
 )
 
 // New returns a server that is not listening yet.
@@ -143,11 +143,14 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Shutdown stops accepting, answers held requests with what is known, and waits for
-// the requests in flight, but no longer than ctx. It may be called once.
+// the requests in flight, but no longer than ctx. A second before its deadline, those that
+// still wait for the upstream are answered with an error. It may be called once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain(errDraining)
 	s.lingering.close()
-	defer time.AfterFunc(drainTimeout, func() { s.hurry(errDraining) }).Stop()
+	if deadline, limited := ctx.Deadline(); limited {
+		defer time.AfterFunc(time.Until(deadline)-lastWord, func() { s.hurry(errDraining) }).Stop()
+	}
 	err := errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 	s.hangups.Close()
 	return err

@@ -474,6 +474,48 @@ func TestShutdown(t *testing.T) {
 	<-stopped
 }
 
+// TestShutdownBeforeTheUpstreamAnswers: who waits when the time for draining is almost over is answered, and
+// told to ask again only where that does no harm.
+func TestShutdownBeforeTheUpstreamAnswers(t *testing.T) {
+	t.Parallel()
+	arrived, hang := make(chan struct{}, 3), make(chan struct{})
+	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/document" {
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+		}
+		arrived <- struct{}{}
+		<-hang
+	}))
+	release := sync.OnceFunc(func() { close(hang) })
+	t.Cleanup(release)
+	poll, start := make(chan testkit.Answer, 1), make(chan testkit.Answer, 1)
+	go func() { poll <- b.Poll(token, "sesame-1") }()
+	go func() { start <- testkit.Do(t, "POST", b.URL+"/smartid/sign.json", bridge.StatusBody("sesame-1")) }()
+	document, err := http.Get(b.URL + "/document")
+	testkit.NoError(t, err)
+	defer document.Body.Close()
+	for range 3 {
+		<-arrived
+	}
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		b.StopInHaste()
+	}()
+	if a := soon(t, poll, "the poll is answered"); a.Status != 503 || a.Header.Get("Retry-After") != "1" || !strings.Contains(a.Body, "shutting down") {
+		t.Errorf("the poll got %d %v %q, %v; want to be told to try again", a.Status, a.Header, a.Body, a.Err)
+	}
+	if a := soon(t, start, "the start is answered"); a.Status != 502 || a.Header.Get("Retry-After") != "" || !strings.Contains(a.Body, "shutting down") {
+		t.Errorf("the start got %d %v %q, %v; want no word of trying again", a.Status, a.Header, a.Body, a.Err)
+	}
+	release()
+	if _, err := io.ReadAll(document.Body); err != nil {
+		t.Errorf("an answer that had begun: %v; want it whole", err)
+	}
+	<-stopped
+}
+
 // TestUploadAfterTheAnswer: a chunked body whose beginning was not seen, as its head came in
 // two pieces, may end while its answer is sent. Over TLS each piece is one of reading.
 func TestUploadAfterTheAnswer(t *testing.T) {
