@@ -97,7 +97,7 @@ func (m *management) registerEvents(h huma.API) {
 func (m *management) await(conn net.Conn, after string, limit int, wait time.Duration) (page []webhook.Event, next string, err error) {
 	r := &eventReader{events: m.Services.Events, after: after}
 	if wait == 0 {
-		ctx, cancel := context.WithTimeout(m.longPolls.ctx, callTime)
+		ctx, cancel := context.WithTimeout(m.calling, callTime)
 		defer cancel()
 		page, err = r.page(ctx, limit)
 		return page, r.after, err

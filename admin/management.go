@@ -44,6 +44,7 @@ const callTime = 25 * time.Second
 type management struct {
 	Services
 	log       *slog.Logger
+	calling   context.Context // ends with the program
 	longPolls *longPolls
 	streams   *http10.Streams
 	unsent    *unsent
@@ -104,7 +105,7 @@ func (m *management) parsable(c *fiber.Ctx) error {
 // bound gives the call a context of its own: fiber's ends with nothing and belongs to
 // the next request as soon as the handler has returned.
 func (m *management) bound(c *fiber.Ctx) error {
-	ctx, cancel := context.WithTimeout(m.longPolls.ctx, callTime)
+	ctx, cancel := context.WithTimeout(m.calling, callTime)
 	defer cancel()
 	c.SetUserContext(ctx)
 	return c.Next()

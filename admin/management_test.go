@@ -35,6 +35,8 @@ type managed struct {
 	api  *api.Client
 	log  testkit.LogBuffer
 	stop func()
+
+	inHaste bool // to stop when the time for that is almost over
 }
 
 func manage(t *testing.T) *managed { return managePinging(t, 0) }
@@ -76,6 +78,9 @@ func manageServices(t *testing.T, fakes *fakes, services *admin.Services, ping t
 		stopped = true
 		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		defer cancel()
+		if m.inHaste {
+			ctx = testkit.AlmostOver(ctx)
+		}
 		if err := server.Shutdown(ctx); err != nil {
 			t.Errorf("Shutdown = %v", err)
 		}
@@ -401,6 +406,50 @@ func TestStats(t *testing.T) {
 	a := manage(t).do("GET", "/v1/stats", "")
 	if got := decode[api.Stats](t, a); a.Status != 200 || got.Polls.Saved != 9 || got.Breaker != "closed" {
 		t.Errorf("stats = %d %s", a.Status, a.Body)
+	}
+}
+
+// TestCallsEndBeforeTheServer: a call under way is done before the server has stopped, or answered with an error
+// where that takes too long.
+func TestCallsEndBeforeTheServer(t *testing.T) {
+	t.Parallel()
+	for _, inHaste := range []bool{false, true} {
+		fakes := newFakes()
+		services := fakes.services()
+		begun, finish := make(chan struct{}), make(chan struct{})
+		services.Stats = func(ctx context.Context) (api.Stats, error) {
+			close(begun)
+			select {
+			case <-ctx.Done():
+				return api.Stats{}, ctx.Err()
+			case <-finish:
+				return fakes.stats(ctx)
+			}
+		}
+		m := manageServices(t, fakes, services, 0)
+		m.inHaste = inHaste
+		answers, waits := make(chan testkit.Answer, 1), make(chan testkit.Answer, 1)
+		go func() { answers <- m.do("GET", "/v1/stats", "") }()
+		go func() { waits <- m.do("GET", "/v1/events?wait=60", "") }()
+		<-begun
+		<-fakes.waiting
+		stopped := make(chan struct{})
+		go func() {
+			defer close(stopped)
+			m.stop()
+		}()
+		if a := <-waits; a.Status != 200 {
+			t.Errorf("who waits for events got %d, %v", a.Status, a.Err)
+		}
+		want := http.StatusServiceUnavailable
+		if !inHaste {
+			want = http.StatusOK
+			close(finish)
+		}
+		if a := <-answers; a.Status != want {
+			t.Errorf("in haste %t: a call got %d %q, %v; want %d", inHaste, a.Status, a.Body, a.Err, want)
+		}
+		<-stopped
 	}
 }
 

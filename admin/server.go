@@ -57,7 +57,13 @@ type Server struct {
 	tls       *tls.Config // nil: plain http
 	longPolls *longPolls
 	streams   http10.Streams // to clients of HTTP/1.0
+
+	calling context.Context // ends shortly before Shutdown has to: no call is worked on any more
+	hurry   context.CancelFunc
 }
+
+// lastWord is what is left of the time for Shutdown when calls that are not done are answered with an error.
+const lastWord = time.Second
 
 // New returns a server that is not listening yet.
 func New(cfg Config, o Options) (*Server, error) {
@@ -66,6 +72,7 @@ func New(cfg Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("admin: tls: %w", err)
 	}
 	s := &Server{log: o.Log, tls: secure, longPolls: newLongPolls()}
+	s.calling, s.hurry = context.WithCancel(context.Background())
 	s.app = fiber.New(fiber.Config{
 		AppName:               "pollbridge admin",
 		DisableStartupMessage: true,
@@ -88,7 +95,7 @@ func New(cfg Config, o Options) (*Server, error) {
 	access := newAccess(cfg, o)
 	if o.Services != nil {
 		m := &management{
-			Services: *o.Services, log: o.Log, longPolls: s.longPolls, streams: &s.streams,
+			Services: *o.Services, log: o.Log, calling: s.calling, longPolls: s.longPolls, streams: &s.streams,
 			unsent: newUnsent(o.Registry), ping: cmp.Or(o.Ping, 15*time.Second), access: access,
 		}
 		m.register(s.app, o.Version)
@@ -113,8 +120,13 @@ func (s *Server) Serve(ln net.Listener) error {
 }
 
 // Shutdown stops accepting, ends what waits for events and waits for the requests in
-// flight, but no longer than ctx.
+// flight, but no longer than ctx. A second before its deadline, those that are not done are
+// answered with an error.
 func (s *Server) Shutdown(ctx context.Context) error {
+	defer s.hurry()
+	if deadline, limited := ctx.Deadline(); limited {
+		defer time.AfterFunc(time.Until(deadline)-lastWord, s.hurry).Stop()
+	}
 	s.longPolls.close(ctx)
 	return errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 }

@@ -114,13 +114,8 @@ func (b *Bridge) Stop() { b.stop(func(ctx context.Context) context.Context { ret
 
 // StopInHaste is Stop where the time for draining is over but for what is left for answers.
 func (b *Bridge) StopInHaste() {
-	b.stop(func(ctx context.Context) context.Context { return almostOver{ctx} })
+	b.stop(testkit.AlmostOver)
 }
-
-// almostOver has a deadline that is near, for whoever looks at that, and not what ends then.
-type almostOver struct{ context.Context }
-
-func (almostOver) Deadline() (time.Time, bool) { return time.Now().Add(time.Second), true }
 
 func (b *Bridge) stop(within func(context.Context) context.Context) {
 	b.stopping.Do(func() {
