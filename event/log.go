@@ -195,8 +195,9 @@ func (l *Log) Knows(ctx context.Context, key string) (bool, error) {
 // Follow calls f for each event, in order and one at a time, from where the follower with
 // that name was the last time, until ctx ends. An event is over when f has returned nil and
 // done was called, which may be later and by any goroutine; otherwise, and after a crash, f
-// gets it again. One that cannot be read is logged and left out.
-func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Context, e *Event, done func()) error) error {
+// gets it again. One that cannot be read is logged and left out. Where others follow, too, Follow waits at
+// its end for those of which finishes says that they will be over, and gives the rest to the others.
+func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Context, e *Event, done func()) error, finishes func(position uint64) bool) error {
 	return l.journal.Follow(ctx, name, func(ctx context.Context, entry store.Entry, done func()) error {
 		e, err := decode(entry, l.store.Ahead())
 		if err != nil {
@@ -205,7 +206,7 @@ func (l *Log) Follow(ctx context.Context, name string, f func(ctx context.Contex
 			return nil
 		}
 		return f(ctx, e, done)
-	})
+	}, finishes)
 }
 
 // Behind returns how many events are not over for those who follow with a name, where these are

@@ -181,7 +181,7 @@ func TestReaders(t *testing.T) {
 		t.Error("what cannot be read is not named")
 	}
 	followed := make(chan string, 10)
-	go l.Follow(ctx, "somebody", func(_ context.Context, e *event.Event, done func()) error { followed <- e.Key; done(); return nil })
+	go l.Follow(ctx, "somebody", func(_ context.Context, e *event.Event, done func()) error { followed <- e.Key; done(); return nil }, nil)
 	for _, want := range []string{"ses_0", "ses_1", "ses_2", "sub_a"} {
 		if got := <-followed; got != want {
 			t.Errorf("followed %s; want %s", got, want)

@@ -24,16 +24,19 @@ const (
 // later, by any goroutine, in any order, more than once. After an error of f it gets the
 // entry again at once; after a crash it gets all that were not over, and some that were.
 // What is called done after Follow has returned is not noted: whoever follows next gets it
-// again. In a store that several processes share each entry goes to one of those who follow with
-// that name, in no order; else nobody may follow with that name at that time. An entry that cannot be
-// decrypted is logged and left out.
-func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Context, entry Entry, done func()) error) error {
+// again. An entry that cannot be decrypted is logged and left out.
+//
+// In a store that several processes share each entry goes to one of those who follow with
+// that name, in no order; else nobody may follow with that name at that time. Where they share it,
+// Follow waits at its end for the entries of which finishes, which may be nil, says that they will be over,
+// and gives the rest to the others.
+func (j *Journal) Follow(ctx context.Context, name string, f func(ctx context.Context, entry Entry, done func()) error, finishes func(sequence uint64) bool) error {
 	j.s.running.Add(1)
 	defer j.s.running.Done()
 	if j.s.shared {
 		ctx, cancel := period.Either(ctx, j.s.ctx)
 		defer cancel()
-		return j.followShared(ctx, name, f)
+		return j.followShared(ctx, name, f, finishes)
 	}
 	follower := &follower{j: j, name: name, key: j.name + "." + name, f: f, log: j.s.log.With("journal", j.name, "follower", name)}
 	if err := checkKey(follower.key); err != nil {

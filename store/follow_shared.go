@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,6 +34,8 @@ type sharedFollower struct {
 	ctx context.Context
 	log *slog.Logger
 
+	finishes func(sequence uint64) bool // nil: nothing
+
 	waiting chan followed // what is out, but was not handed out yet; it has room for what is asked for
 
 	leftMu sync.Mutex
@@ -45,12 +49,16 @@ type followed struct {
 	again bool
 }
 
-// handedBack is how long what is out may take when following ends; then others get it.
-const handedBack = 500 * time.Millisecond
+// When following ends, what is not over after handBackAfter, and will not be, goes to others. That is looked at
+// every handBackAgain.
+const (
+	handBackAfter = 500 * time.Millisecond
+	handBackAgain = 100 * time.Millisecond
+)
 
-func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error) error {
+func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error, finishes func(sequence uint64) bool) error {
 	w := &sharedFollower{
-		j: j, f: f, ctx: ctx, log: j.s.log.With("journal", j.name, "follower", name),
+		j: j, f: f, ctx: ctx, finishes: finishes, log: j.s.log.With("journal", j.name, "follower", name),
 		waiting: make(chan followed, followedAtATime), left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1),
 	}
 	w.puller = newPuller(j.s, mostFollowed, func(ctx context.Context) (jetstream.Consumer, error) { return j.joinFollowers(ctx, name) }, w.take)
@@ -92,29 +100,31 @@ func (w *sharedFollower) renewUntil(stop <-chan struct{}, tick <-chan time.Time)
 	}
 }
 
-// handBack hands back what is not over soon.
+// handBack hands back what is not over soon, nor will be, and waits for the rest.
 func (w *sharedFollower) handBack() {
-	end := time.NewTimer(handedBack)
-	defer end.Stop()
+	look := time.NewTimer(handBackAfter)
+	defer look.Stop()
 	for {
 		w.leftMu.Lock()
-		left := len(w.left)
+		left := slices.Collect(maps.Keys(w.left))
 		w.leftMu.Unlock()
-		if left == 0 {
+		if len(left) == 0 {
 			return
 		}
 		select {
 		case <-w.over:
 			continue
-		case <-end.C:
+		case <-look.C:
 		}
-		w.leftMu.Lock()
-		defer w.leftMu.Unlock()
-		for _, m := range w.left {
-			m.Nak()
+		for _, sequence := range left {
+			if w.finishes != nil && w.finishes(sequence) {
+				continue
+			}
+			if m, out := w.end(sequence); out {
+				m.Nak()
+			}
 		}
-		clear(w.left)
-		return
+		look.Reset(handBackAgain)
 	}
 }
 

@@ -29,7 +29,7 @@ func followShared(t *testing.T, o *outside, f func(context.Context, store.Entry,
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
-		if err := events.Follow(ctx, "reader", f); err != nil {
+		if err := events.Follow(ctx, "reader", f, nil); err != nil {
 			t.Errorf("Follow: %v", err)
 		}
 	}()

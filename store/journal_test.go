@@ -123,7 +123,7 @@ func TestFollowGoesOnWhereItWas(t *testing.T) {
 				cancel()
 			}
 			return nil
-		})
+		}, nil)
 		if err != nil {
 			t.Errorf("Follow: %v", err)
 		}
@@ -160,7 +160,7 @@ func TestFollowedIsOverWhenAllBeforeItAre(t *testing.T) {
 				cancel()
 			}
 			return nil
-		})
+		}, nil)
 		if err != nil {
 			t.Errorf("Follow: %v", err)
 		}

@@ -65,7 +65,7 @@ func TestKeysChange(t *testing.T) {
 				done()
 				stop()
 				return nil
-			}))
+			}, nil))
 			if !errors.Is(context.Cause(following), context.Canceled) {
 				t.Errorf("%d: the follower was handed nothing", i)
 			}

@@ -106,7 +106,7 @@ func TestSequencesTimesAndEnds(t *testing.T) {
 			stop()
 		}
 		return nil
-	}))
+	}, nil))
 	sessions := testkit.Must(from.Bucket(testkit.Within(t), store.BucketConfig{Name: "sessions"}))(t)
 	for i := range 5 {
 		testkit.Must(sessions.Put(testkit.Within(t), fmt.Sprintf("s%d", i), []byte("old"), 0))(t)
@@ -243,7 +243,7 @@ func TestFollowedBefore(t *testing.T) {
 				stop()
 			}
 			return nil
-		}))
+		}, nil))
 		return seen
 	}
 	for i := range 10 {
@@ -255,7 +255,7 @@ func TestFollowedBefore(t *testing.T) {
 	ctx, stop := context.WithCancel(testkit.Within(t))
 	following := make(chan error)
 	go func() {
-		following <- journal(t, early).Follow(ctx, "fanout", func(context.Context, store.Entry, func()) error { return nil })
+		following <- journal(t, early).Follow(ctx, "fanout", func(context.Context, store.Entry, func()) error { return nil }, nil)
 	}()
 	nc := servers.Connect(t, 0)
 	testkit.Eventually(t, "somebody follows", func() bool {

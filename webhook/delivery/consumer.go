@@ -495,6 +495,18 @@ func (c *consumer) has(name string) bool {
 	return c.jobs[name] != nil
 }
 
+// dealsWith is how many deliveries of an event from the log are in hand.
+func (c *consumer) dealsWith(position uint64) (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, j := range c.jobs {
+		if j.inHand && j.done != nil && j.work.Position == position {
+			n++
+		}
+	}
+	return n
+}
+
 // underWay is how many attempts are.
 func (c *consumer) underWay() int {
 	c.mu.Lock()

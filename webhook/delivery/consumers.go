@@ -27,7 +27,7 @@ func (cs *consumers) start() {
 	cs.mu.Unlock()
 	cs.s.background.Go(cs.resume)
 	if cs.s.store.Shared() {
-		cs.s.background.Go(func() { cs.s.every(joinEvery, cs.join) })
+		cs.s.background.Go(func() { every(cs.s.living, joinEvery, cs.join) })
 	}
 }
 

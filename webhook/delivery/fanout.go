@@ -39,6 +39,9 @@ type fanOut struct {
 	inFlight atomic.Int64  // jobs that are neither over nor in the queue
 	memory   atomic.Int64  // about how much they take
 	spill    [spills]chan spilling
+
+	mu  sync.Mutex
+	out map[uint64]*atomic.Int64 // by position, how many deliveries of an event are left; guarded by mu
 }
 
 // follower is the name by which the log is followed.
@@ -48,7 +51,7 @@ const follower = "fanout"
 const unknown = math.MaxUint64
 
 func newFanOut(s *Service) *fanOut {
-	f := &fanOut{s: s}
+	f := &fanOut{s: s, out: map[uint64]*atomic.Int64{}}
 	f.handed.Store(unknown)
 	for i := range f.spill {
 		f.spill[i] = make(chan spilling, spillLine)
@@ -62,8 +65,8 @@ func (f *fanOut) start(ctx context.Context) {
 	for _, jobs := range f.spill {
 		f.s.background.Go(func() { f.spillAll(jobs) })
 	}
-	f.s.background.Go(func() { f.s.every(queueAfter/4, f.queueOverdue) })
-	f.s.background.Go(f.follow)
+	f.s.background.Go(func() { every(f.s.living, queueAfter/4, f.queueOverdue) })
+	f.s.finishing.Go(f.follow)
 }
 
 func (f *fanOut) follow() {
@@ -71,7 +74,7 @@ func (f *fanOut) follow() {
 	for f.handed.Load() == unknown && ctx.Err() == nil && !f.begin(ctx) {
 		period.Pause(ctx, againAfter)
 	}
-	if err := f.s.events.Follow(ctx, follower, f.event); err != nil && ctx.Err() == nil {
+	if err := f.s.events.Follow(ctx, follower, f.event, f.finishes); err != nil && ctx.Err() == nil {
 		f.s.log.Error("event delivery has stopped", "error", err)
 	}
 }
@@ -102,10 +105,10 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 	f.handed.Store(e.Position)
 	matching := f.s.subscriptions.Matching(e)
 	f.inFlight.Add(int64(len(matching)) - 1)
-	left := atomic.Int64{}
-	left.Store(int64(len(matching)) + 1)
+	left := f.begun(e.Position, len(matching)+1)
 	over := func() {
 		if left.Add(-1) == 0 {
+			f.over(e.Position, left)
 			done()
 		}
 	}
@@ -114,6 +117,41 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 	}
 	over()
 	return nil
+}
+
+// begun notes that an event is out, and that many of its deliveries are left.
+func (f *fanOut) begun(position uint64, deliveries int) (left *atomic.Int64) {
+	left = &atomic.Int64{}
+	left.Store(int64(deliveries))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.out[position] = left
+	return left
+}
+
+// over notes that it is out no more, unless it was handed out anew.
+func (f *fanOut) over(position uint64, left *atomic.Int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.out[position] == left {
+		delete(f.out, position)
+	}
+}
+
+// finishes reports, when nothing is begun any more, whether each delivery of an event that is left is being
+// dealt with.
+func (f *fanOut) finishes(position uint64) bool {
+	f.mu.Lock()
+	left := f.out[position]
+	f.mu.Unlock()
+	if left == nil {
+		return false
+	}
+	inHand := 0
+	for _, c := range f.s.consumers.opened() {
+		inHand += c.dealsWith(position)
+	}
+	return inHand > 0 && int64(inHand) == left.Load()
 }
 
 // current waits until it is known of each subscription that was made before the event at a

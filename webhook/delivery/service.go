@@ -46,14 +46,17 @@ type Service struct {
 	idle        time.Duration // how long a consumer without work is kept
 	quiet       time.Duration // after which a receiver is forgotten
 
-	turns      *semaphore.Weighted // of workers that ask the store
-	living     context.Context     // ends when Close begins
-	end        context.CancelFunc
-	sending    context.Context // of attempts: ends when Close has waited for them
-	cut        context.CancelFunc
-	attempts   sync.WaitGroup
-	background sync.WaitGroup
-	closing    sync.Once
+	turns       *semaphore.Weighted // of workers that ask the store
+	living      context.Context     // ends when nothing is begun any more
+	end         context.CancelFunc
+	sending     context.Context // of attempts: ends when Close has waited for them
+	cut         context.CancelFunc
+	working     context.Context // ends when no attempt is under way any more
+	stopWorking context.CancelFunc
+	attempts    sync.WaitGroup
+	background  sync.WaitGroup // what ends with living
+	finishing   sync.WaitGroup // what ends when no attempt is under way any more
+	closing     sync.Once
 }
 
 // Options is what a Service needs besides its configuration. All of it is needed where
@@ -83,7 +86,7 @@ type Options struct {
 const ackWait = 10 * time.Second
 
 // grace is how long attempts under way get to end when the service is closed.
-const grace = 3 * time.Second
+const grace = 2 * time.Second
 
 // New opens what is stored; ctx bounds that. Nothing is sent before Start. The caller must
 // Close it.
@@ -102,6 +105,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	s.others = newOthers(s, o.Others)
 	s.living, s.end = context.WithCancel(context.Background())
 	s.sending, s.cut = context.WithCancel(context.Background())
+	s.working, s.stopWorking = context.WithCancel(context.Background())
 	room := cmp.Or(o.Room, mostFiles)
 	s.files = &files{
 		answer: o.Answer, living: s.living, sending: s.sending, room: room,
@@ -114,6 +118,7 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		s.end()
 		s.cut()
+		s.stopWorking()
 		return nil, err
 	}
 	s.metrics = newMetrics(o.Registry, s)
@@ -129,20 +134,20 @@ func (s *Service) Start() error {
 	ctx, cancel := storeContext()
 	defer cancel()
 	s.fanOut.start(ctx)
-	s.background.Go(func() { s.every(s.idle/2, s.tidy) })
-	s.background.Go(func() { s.every(outcomesEvery, s.keepOutcomes) })
+	s.background.Go(func() { every(s.living, s.idle/2, s.tidy) })
+	s.background.Go(func() { every(s.living, outcomesEvery, s.keepOutcomes) })
 	s.background.Go(s.others.tellUntilClosed)
-	s.background.Go(func() { s.every(ackWait/4, s.renew) })
+	s.finishing.Go(func() { every(s.working, ackWait/4, s.renew) })
 	return nil
 }
 
-// every calls f again and again until the service closes.
-func (s *Service) every(interval time.Duration, f func()) {
+// every calls f again and again until ctx ends.
+func every(ctx context.Context, interval time.Duration, f func()) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.living.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 			f()
@@ -161,7 +166,7 @@ func (s *Service) tidy() {
 	s.receivers.sweep(s.quiet)
 }
 
-// renew keeps the items that wait in memory.
+// renew keeps the items that wait in memory, or are being dealt with.
 func (s *Service) renew() {
 	for _, c := range s.consumers.opened() {
 		c.renew()
@@ -182,6 +187,8 @@ func (s *Service) Close() {
 		s.attempts.Wait()
 		tooLong.Stop()
 		s.cut()
+		s.stopWorking()
+		s.finishing.Wait()
 		s.keepOutcomes()
 		s.sender.Close()
 	})

@@ -49,10 +49,19 @@ type fleet struct {
 	store         *teststore.Store
 	events        *event.Log
 	sub           *delivery.Subscription
+	begin         func(name string) *delivery.Service
 	first, second *delivery.Service
 }
 
 func newFleet(t *testing.T, r *testkit.Receiver, matches bool, changes ...func(*delivery.Config, *delivery.Options)) *fleet {
+	t.Helper()
+	f := newFleetOfOne(t, r, matches, changes...)
+	f.second = f.begin("second")
+	return f
+}
+
+// newFleetOfOne is newFleet before the second process begins.
+func newFleetOfOne(t *testing.T, r *testkit.Receiver, matches bool, changes ...func(*delivery.Config, *delivery.Options)) *fleet {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
 	opened := openStore(t)
@@ -63,7 +72,7 @@ func newFleet(t *testing.T, r *testkit.Receiver, matches bool, changes ...func(*
 	sub.Keys = func(time.Time) []string { return []string{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"} }
 	f := &fleet{t: t, store: opened, events: openEvents(t, shared, log), sub: sub}
 	cfg.Retries = []time.Duration{20 * time.Millisecond, 20 * time.Millisecond, 20 * time.Millisecond}
-	process := func(name string) *delivery.Service {
+	f.begin = func(name string) *delivery.Service {
 		options := delivery.Options{
 			Store: shared, Events: f.events, Subscriptions: everyone{f.sub, matches}, Log: log,
 			Registry: prometheus.NewRegistry(), UserAgent: name, History: time.Hour, Quiet: time.Hour,
@@ -74,7 +83,7 @@ func newFleet(t *testing.T, r *testkit.Receiver, matches bool, changes ...func(*
 		}
 		return start(t, cfg, options)
 	}
-	f.first, f.second = process("first"), process("second")
+	f.first = f.begin("first")
 	return f
 }
 
