@@ -201,6 +201,9 @@ func (f *finals) Other(ctx context.Context, v *session.Variant) (*session.Observ
 	if f.fail != nil {
 		return nil, f.fail
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	return f.Finals.Other(ctx, v)
 }
 

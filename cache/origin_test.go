@@ -470,6 +470,33 @@ func TestNotFoundUntilAnotherVariantIsAnswered(t *testing.T) {
 	})
 }
 
+// TestNotFoundWhileAnotherVariantHangs: the store is asked once nobody waits for that one any more.
+func TestNotFoundWhileAnotherVariantHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := question(t, "t", lt)
+		variant := func(page int) *session.Variant {
+			return variantOf(t, v.Endpoint, "t", fmt.Sprintf(`{"access_token":"c7a1a0b4-2b7e-4f0e-9d6e-6f1d2f3a4b5c","page":%d}`, page))
+		}
+		answered, hanging := variant(1), variant(2)
+		kept := newFinals()
+		final := signed()
+		final.At = time.Now()
+		testkit.NoError(t, kept.Finals.Keep(t.Context(), answered, final))
+		s := newStatuses(t, config(), &poller{answer: func(_ int, asked *session.Variant) (*session.Observation, error) {
+			if asked == hanging {
+				time.Sleep(10 * time.Second)
+				return pending(), nil
+			}
+			return notFound(), nil
+		}}, with(kept))
+		go get(t.Context(), s, hanging)
+		synctest.Wait()
+		if r := want(t, s, v, session.Succeeded, `{"status":"ok"}`); !r.OtherVariant {
+			t.Error("it is not said that the answer is another variant's")
+		}
+	})
+}
+
 // TestWhatAnotherVariantGotOutlastsAnOutage once it was told.
 func TestWhatAnotherVariantGotOutlastsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -115,7 +115,7 @@ func (s *Statuses) otherFinal(v *session.Variant, f *flight, o *session.Observat
 	if recent := s.siblings.recent(key); recent != nil {
 		return recent
 	}
-	ctx, cancel = s.patience.Context(ctx, finalsTimeout)
+	ctx, cancel = s.patience.Context(context.Background(), finalsTimeout)
 	defer cancel()
 	other, err := s.options.Finals.Other(ctx, v)
 	s.logUnread(v, err)
