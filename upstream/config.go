@@ -37,6 +37,12 @@ func DefaultConfig() Config {
 	return Config{Timeout: 10 * time.Second, MaxInflight: 256}
 }
 
+// LongestPoll is how long a poll takes at most, with what it waits before it is sent.
+func (c Config) LongestPoll() time.Duration {
+	const waits = 2 // for the rate, and for those under way
+	return waits*queueing + c.Timeout + bodyLimit*c.Timeout
+}
+
 // Validate returns all mistakes in c, joined; each names its key. It reads
 // CAFile.
 func (c Config) Validate() error {

@@ -83,8 +83,9 @@ func (b *bridge) way() (cache.Poller, cache.Finals) {
 	}
 	b.door = door.New(door.Options{
 		Fleet: b.fleet, Upstream: b.upstream, Holder: b.upstream, Finals: b.finals, Unkept: &b.unkept, Table: b.table, ID: func(v *session.Variant) string { return session.ID(b.store, v) }, Log: b.log, Held: held{b}, Subscriptions: subscriptions{b},
-		Recent:     b.cfg.Cache.StaleIfError + b.cfg.Cache.PendingTTL,
-		Remembered: max(b.cfg.Store.Data.Retain, b.cfg.Cache.StaleIfError, b.cfg.Watch.Deadline) + time.Hour,
+		LongestPoll: b.cfg.Upstream.LongestPoll(),
+		Recent:      b.cfg.Cache.StaleIfError + b.cfg.Cache.PendingTTL,
+		Remembered:  max(b.cfg.Store.Data.Retain, b.cfg.Cache.StaleIfError, b.cfg.Watch.Deadline) + time.Hour,
 	})
 	b.closers = append(b.closers, b.door.Close)
 	return b.door, b.door.Finals()

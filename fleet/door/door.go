@@ -90,6 +90,8 @@ type Options struct {
 	// Remembered is for how long a replica's memory may hold something of a session after it has
 	// last seen it.
 	Remembered time.Duration
+	// LongestPoll is how long a poll of the upstream takes at most: another replica is waited for as long.
+	LongestPoll time.Duration
 	// ID is the id of a variant's session.
 	ID  func(*session.Variant) string
 	Log *slog.Logger
@@ -121,9 +123,6 @@ const (
 	pollKind     = "poll"
 	underWayKind = "underway"
 )
-
-// askTime bounds how long another replica is waited for: longer than any poll takes.
-const askTime = 30 * time.Second
 
 // New returns a door. Open has to be called before the fleet starts, and the caller must Close
 // it.
@@ -267,7 +266,7 @@ func (e *askError) Unwrap() error { return e.error }
 // ask asks another replica about v. found is false where that has nothing to say. The error is what
 // that replica says of the upstream, or an askError.
 func (d *Door) ask(ctx context.Context, v *session.Variant, o session.PollOptions, ask func(context.Context, []byte) ([]byte, error)) (observed *session.Observation, found bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
+	ctx, cancel := context.WithTimeout(ctx, d.o.LongestPoll)
 	defer cancel()
 	for whole := false; ; whole = true { // what should be stored may be not, or not any more
 		message, err := ask(ctx, appendQuestion(v, question{Origin: o.Origin, Whole: whole, Held: d.o.Held.Holds(v), Wanted: d.o.Subscriptions.Wants(v), Span: o.Span.Context()}))

@@ -155,7 +155,7 @@ func (l *lab) start() *replica {
 	f, err := fleet.Open(testkit.Within(t), fleet.Options{Store: s, Log: log, Replica: fleet.Replica{ID: id, Name: id, Started: time.Now()}, Window: time.Second})
 	testkit.NoError(t, err)
 	unkept, requests, subscribers := &cache.Unkept{}, &requests{}, &subscribers{made: &l.subscribed}
-	d := door.New(door.Options{Fleet: looking{f, l}, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
+	d := door.New(door.Options{Fleet: looking{f, l}, Upstream: l, Holder: l, Held: requests, Subscriptions: subscribers, Finals: keeping{answers, l}, Unkept: unkept, LongestPoll: time.Minute, Recent: time.Minute, Remembered: time.Hour, Table: l.table, ID: sessionID, Log: log})
 	t.Cleanup(d.Close)
 	cacheConfig := cache.DefaultConfig()
 	cacheConfig.MaxSize = 8 << 20

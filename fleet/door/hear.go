@@ -83,6 +83,9 @@ func (d *Door) hearUntilClosed() {
 	}
 }
 
+// unheardTime is for how long it is tried to tell of what was seen.
+const unheardTime = 30 * time.Second
+
 // hearLate has who wants to know told of what was seen while that was not known. It returns false if
 // something is left, as that is not known yet.
 func (d *Door) hearLate() bool {
@@ -94,7 +97,7 @@ func (d *Door) hearLate() bool {
 	for _, each := range seen {
 		switch {
 		case d.over(sighting{v: each.v, at: each.at}):
-		case err != nil, d.o.Subscriptions.Wants(each.v) && !d.tellUnheard(each) && time.Since(each.at) < askTime:
+		case err != nil, d.o.Subscriptions.Wants(each.v) && !d.tellUnheard(each) && time.Since(each.at) < unheardTime:
 			left++
 			continue
 		}
