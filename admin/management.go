@@ -18,7 +18,7 @@ import (
 )
 
 // Services is what the management API manages. All of it is needed, and all of it is
-// safe for concurrent use. Contexts end with the program, or when the client has left,
+// safe for concurrent use. Contexts end shortly before the program, or when the client has left,
 // or after callTime.
 //
 // What a service returns is shown: it holds no access token. Of the errors that a
@@ -44,7 +44,7 @@ const callTime = 25 * time.Second
 type management struct {
 	Services
 	log       *slog.Logger
-	calling   context.Context // ends with the program
+	calling   context.Context // of calls: ends shortly before the server has to
 	longPolls *longPolls
 	streams   *http10.Streams
 	unsent    *unsent

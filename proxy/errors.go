@@ -44,7 +44,7 @@ var errDraining = &publicError{
 	message: "This server is shutting down, try again",
 }
 
-// errDrainingSent is errDraining where the upstream may have got the request: whoever sends it again may do so twice.
+// errDrainingSent is errDraining where the upstream may have got the request: sent again, it may be acted on twice.
 var errDrainingSent = &publicError{
 	status: http.StatusBadGateway, code: session.CodeTechnicalError, close: true,
 	message: "This server is shutting down, and the signing service has not answered yet",

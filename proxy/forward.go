@@ -85,11 +85,11 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start, s
 	if err := e.setBody(c, request, begun, start); err != nil {
 		return 0, err
 	}
-	stopHurry := context.AfterFunc(s.serving, func() { cancel(errDrainingSent) })
+	stopHurry := context.AfterFunc(s.serving, func() { cancel(errDrainingOf(request)) })
+	defer stopHurry() // an answer that has begun may take as long as draining does
 	interim := newInterim(c)
 	response, err := s.options.Upstream.Forward(request.WithContext(ctx), interim.forward)
 	interim.stop()
-	stopHurry() // an answer that has begun may take as long as draining does
 	if err != nil {
 		return 0, gatewayError(err)
 	}
@@ -99,6 +99,17 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start, s
 	}
 	answered = true
 	return response.StatusCode, nil
+}
+
+// errDrainingOf is what is answered to a request that passes through when draining has to end.
+func errDrainingOf(request *http.Request) error {
+	switch request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		if request.Body == http.NoBody {
+			return errDraining
+		}
+	}
+	return errDrainingSent
 }
 
 // setBody gives the request its body, which is held whole if it is small.

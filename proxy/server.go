@@ -91,7 +91,7 @@ const (
 	readTimeout    = 10 * time.Second
 	idleTimeout    = 75 * time.Second
 	hangupChecks   = 250 * time.Millisecond
-	lastWord       = time.Second // before draining has to end, requests that wait for the upstream are answered without
+	lastWord       = time.Second // before draining has to end, requests that wait for the upstream are answered without its answer
 )
 
 // New returns a server that is not listening yet.

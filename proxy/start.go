@@ -132,7 +132,7 @@ func (p *start) begin(status int, body []byte) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(tracing.With(p.server.serving, p.span), registering)
+	ctx, cancel := context.WithTimeout(tracing.With(context.Background(), p.span), registering)
 	defer cancel()
 	if err := p.server.options.Watches.Started(ctx, v); err != nil && !errors.Is(err, watch.ErrFull) { // which is logged there
 		p.missed("it could not be registered", err)

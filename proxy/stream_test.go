@@ -478,7 +478,7 @@ func TestShutdown(t *testing.T) {
 // told to ask again only where that does no harm.
 func TestShutdownBeforeTheUpstreamAnswers(t *testing.T) {
 	t.Parallel()
-	arrived, hang := make(chan struct{}, 3), make(chan struct{})
+	arrived, hang := make(chan struct{}, 4), make(chan struct{})
 	b := bridge.Start(t, streaming(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/document" {
 			w.WriteHeader(200)
@@ -489,13 +489,14 @@ func TestShutdownBeforeTheUpstreamAnswers(t *testing.T) {
 	}))
 	release := sync.OnceFunc(func() { close(hang) })
 	t.Cleanup(release)
-	poll, start := make(chan testkit.Answer, 1), make(chan testkit.Answer, 1)
+	poll, read, start := make(chan testkit.Answer, 1), make(chan testkit.Answer, 1), make(chan testkit.Answer, 1)
 	go func() { poll <- b.Poll(token, "sesame-1") }()
+	go func() { read <- testkit.Do(t, "GET", b.URL+"/certificates", "") }()
 	go func() { start <- testkit.Do(t, "POST", b.URL+"/smartid/sign.json", bridge.StatusBody("sesame-1")) }()
 	document, err := http.Get(b.URL + "/document")
 	testkit.NoError(t, err)
 	defer document.Body.Close()
-	for range 3 {
+	for range 4 {
 		<-arrived
 	}
 	stopped := make(chan struct{})
@@ -503,8 +504,10 @@ func TestShutdownBeforeTheUpstreamAnswers(t *testing.T) {
 		defer close(stopped)
 		b.StopInHaste()
 	}()
-	if a := soon(t, poll, "the poll is answered"); a.Status != 503 || a.Header.Get("Retry-After") != "1" || !strings.Contains(a.Body, "shutting down") {
-		t.Errorf("the poll got %d %v %q, %v; want to be told to try again", a.Status, a.Header, a.Body, a.Err)
+	for what, answer := range map[string]chan testkit.Answer{"poll": poll, "GET": read} {
+		if a := soon(t, answer, "the "+what+" is answered"); a.Status != 503 || a.Header.Get("Retry-After") != "1" || !strings.Contains(a.Body, "shutting down") {
+			t.Errorf("the %s got %d %v %q, %v; want to be told to try again", what, a.Status, a.Header, a.Body, a.Err)
+		}
 	}
 	if a := soon(t, start, "the start is answered"); a.Status != 502 || a.Header.Get("Retry-After") != "" || !strings.Contains(a.Body, "shutting down") {
 		t.Errorf("the start got %d %v %q, %v; want no word of trying again", a.Status, a.Header, a.Body, a.Err)

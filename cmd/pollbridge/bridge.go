@@ -90,6 +90,9 @@ const (
 	drainTime  = 9 * time.Second
 	answerTime = 5 * time.Second
 	pollTime   = time.Second
+	// callTime is what is left of answerTime for calls of the management API, whatever clients of the public
+	// listener do. Until then its probes say that this drains.
+	callTime = 2 * time.Second
 )
 
 // newBridge opens what is stored and wires everything, from the bottom up; ctx governs only that.
@@ -483,8 +486,17 @@ func (b *bridge) stop() {
 		}
 		answering, cancel := context.WithTimeout(ctx, answerTime)
 		defer cancel()
-		b.step("public listener", b.public.Shutdown(answering))
+		public := make(chan struct{})
+		go func() {
+			defer close(public)
+			b.step("public listener", b.public.Shutdown(answering))
+		}()
+		select {
+		case <-public:
+		case <-time.After(answerTime - callTime):
+		}
 		b.step("admin listener", b.private.Shutdown(answering))
+		<-public
 		b.closeListeners() // one that was not yet served when its server was shut down
 		b.serving.Wait()
 		b.undo()
