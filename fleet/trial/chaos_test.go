@@ -4,6 +4,7 @@ package trial_test
 
 import (
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -95,4 +96,32 @@ func TestRollingRestarts(t *testing.T) {
 		t.Errorf("clients were answered wrongly: %v", wrong)
 	}
 	l.neverTwoForLong(tokens, 8)
+}
+
+// TestSlowReceiverWhileReplicasRestart: a webhook that is under way when its replica ends is not sent by another
+// one, too.
+func TestSlowReceiverWhileReplicasRestart(t *testing.T) {
+	l := newLab(t, 3)
+	l.hooks.Set(func(w http.ResponseWriter, _ testkit.Webhook, _ int) {
+		time.Sleep(2 * time.Second) // a receiver's own pace
+		w.WriteHeader(http.StatusNoContent)
+	})
+	tokens := l.sign(90, 3*time.Second, 20*time.Second)
+	for _, r := range l.replicas {
+		r.Terminate()
+		r.Start()
+		r.ready()
+		l.balanced()
+	}
+	late := l.delivered(tokens, moved)
+	t.Logf("the last of %d signings is told %v after its end", len(tokens), late.Round(time.Millisecond))
+	came := map[string]int{}
+	for _, w := range l.hooks.Got() {
+		came[w.ID()]++
+	}
+	for id, times := range came {
+		if times > 1 {
+			t.Errorf("%s came %d times", id, times)
+		}
+	}
 }
