@@ -98,7 +98,12 @@ func (c *Consumer) handOut(m jetstream.Msg) {
 	}
 	name := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
 	value, err := q.s.keys.decrypt(nil, q.place(c.subject, name), m.Data())
-	if err != nil {
+	switch {
+	case err != nil && q.s.shared && place.NumDelivered < leftOften:
+		q.s.log.Error("queue item cannot be decrypted, leaving it to others", "queue", q.name, "name", name, "error", err)
+		m.NakWithDelay(leftAgain)
+		return
+	case err != nil:
 		q.s.log.Error("queue item cannot be decrypted, removing it", "queue", q.name, "name", name, "error", err)
 		m.Term()
 		return

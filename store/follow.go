@@ -24,7 +24,8 @@ const (
 // later, by any goroutine, in any order, more than once. After an error of f it gets the
 // entry again at once; after a crash it gets all that were not over, and some that were.
 // What is called done after Follow has returned is not noted: whoever follows next gets it
-// again. An entry that cannot be decrypted is logged and left out.
+// again. An entry that cannot be decrypted is logged and left out; where several processes share the store, after it was
+// left to the others for some minutes.
 //
 // In a store that several processes share each entry goes to one of those who follow with
 // that name, in no order; else nobody may follow with that name at that time. Where they share it,

@@ -46,7 +46,7 @@ type sharedFollower struct {
 // followed is an entry as it came.
 type followed struct {
 	*message
-	again bool
+	often uint64 // it was handed out, with this time
 }
 
 // When following ends, what is not over after handBackAfter, and will not be, goes to others. That is looked at
@@ -190,7 +190,7 @@ func (w *sharedFollower) take(received jetstream.Msg) {
 	w.leftMu.Unlock()
 	if !out {
 		w.begin()
-		w.waiting <- followed{m, place.NumDelivered > 1}
+		w.waiting <- followed{m, place.NumDelivered}
 	}
 }
 
@@ -209,12 +209,19 @@ func (w *sharedFollower) handOne(m followed) {
 		}
 	}
 	entry, err := w.j.entry(m.message, nil)
+	if err != nil && m.often < leftOften {
+		w.log.Error("journal entry cannot be decrypted, leaving it to others", "sequence", m.Sequence, "error", err)
+		if received, out := w.end(m.Sequence); out {
+			received.NakWithDelay(leftAgain)
+		}
+		return
+	}
 	if err != nil {
 		w.log.Error("journal entry cannot be decrypted, skipping it", "sequence", m.Sequence, "error", err)
 		done()
 		return
 	}
-	entry.Again = m.again
+	entry.Again = m.often > 1
 	if retry(w.ctx, w.log, func() error { return w.f(w.ctx, entry, done) }) {
 		return
 	}

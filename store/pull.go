@@ -20,6 +20,13 @@ const (
 	mostPulled = 4096
 )
 
+// What one process cannot decrypt another one may, that has its key: it is handed out again after leftAgain,
+// leftOften times, which is some ten minutes. After that it counts as damaged.
+const (
+	leftAgain = 5 * time.Second
+	leftOften = 120
+)
+
 // puller is handed messages by a consumer of the server that any number of processes share. Each
 // asks for as many as it has room for, and not for long: so what was asked for by a process that
 // was stopped goes to others soon.
