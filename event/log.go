@@ -46,6 +46,9 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		return nil, err
 	}
 	o.Registry.MustRegister(l.counted)
+	for _, eventType := range Types() {
+		l.counted.WithLabelValues(eventType) // from 0, so that rates can be seen
+	}
 	return l, nil
 }
 

@@ -46,6 +46,20 @@ func change(id string, state session.State) event.Change {
 	}
 }
 
+// TestEventsAreCountedFromZero, or the first one of a type could not be told from one that was counted long ago.
+func TestEventsAreCountedFromZero(t *testing.T) {
+	t.Parallel()
+	s, err := teststore.Open(t.Context(), teststore.In(t.TempDir()), store.DefaultConfig(), slog.New(slog.DiscardHandler))
+	testkit.NoError(t, err)
+	registry := prometheus.NewRegistry()
+	_, err = event.Open(t.Context(), event.Options{Store: s.Store, History: time.Hour, Log: slog.New(slog.DiscardHandler), Registry: registry})
+	testkit.NoError(t, err)
+	families := testkit.Must(registry.Gather())(t)
+	if len(families) != 1 || len(families[0].Metric) != len(event.Types()) {
+		t.Errorf("there are %v; want a count of each type", families)
+	}
+}
+
 // TestRecord: one event of each type, in their order, and none after a final one; after a
 // restart, too, and under the same ids.
 func TestRecord(t *testing.T) {
