@@ -140,7 +140,7 @@ const underWay = 30 * time.Second
 // AskBefore asks the replicas that looked after a session before this one, which does so since a
 // moment ago: the last one, and those from whom it went shortly before that. It returns the first
 // answer that says something. One that gives no sign of life is asked again for as long as it may only be
-// busy. The error is [store.ErrNobody] where there is none of them, or where that
+// busy, 30 s at most. The error is [store.ErrNobody] where there is none of them, or where that
 // was longer ago, or why one did not answer.
 func (f *Fleet) AskBefore(ctx context.Context, sessionID, kind string, question []byte) ([]byte, error) {
 	h, before := f.before(sessionID)
@@ -148,9 +148,10 @@ func (f *Fleet) AskBefore(ctx context.Context, sessionID, kind string, question 
 		return nil, store.ErrNobody
 	}
 	var failed []error
+	began := time.Now()
 	for _, id := range before {
 		answer, err := f.store.Ask(ctx, replicaKey+id+"."+kind, question)
-		for errors.Is(err, store.ErrSilent) && f.mayBeBusy(id) {
+		for errors.Is(err, store.ErrSilent) && f.mayBeBusy(id) && time.Since(began) < underWay {
 			answer, err = f.store.Ask(ctx, replicaKey+id+"."+kind, question)
 		}
 		if len(answer) > 0 {
