@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -527,4 +528,36 @@ func TestSlots(t *testing.T) {
 	if least, most := slices.Min(counts), slices.Max(counts); least < 50 || most > 200 {
 		t.Errorf("between %d and %d of 100", least, most)
 	}
+}
+
+// TestKeysThatOthersLack: a replica that would encrypt with a key that another one lacks does not begin.
+func TestKeysThatOthersLack(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	open := func(id string, keys ...string) (*fleet.Fleet, error) {
+		return fleet.Open(testkit.Within(t), fleet.Options{
+			Store: l.store.Store, Log: slog.New(slog.DiscardHandler), Replica: fleet.Replica{ID: id, Name: "name of " + id, Started: time.Now(), StoreKeys: keys}, Window: time.Millisecond,
+		}.Quick())
+	}
+	begin := func(id string, keys ...string) *fleet.Fleet {
+		t.Helper()
+		f := testkit.Must(open(id, keys...))(t)
+		testkit.NoError(t, f.Start(&replica{Fleet: f, l: l, id: id}))
+		return f
+	}
+	end := func(f *fleet.Fleet) {
+		t.Helper()
+		testkit.NoError(t, f.HandOver(testkit.Within(t)))
+		testkit.NoError(t, f.Close(testkit.Within(t)))
+	}
+	a := begin("a", "old")
+	earlier := begin("earlier")
+	if _, err := open("b", "new", "old"); !errors.Is(err, fleet.ErrKey) || !strings.Contains(err.Error(), "name of a") {
+		t.Errorf("Open with a key that another one lacks = %v", err)
+	}
+	b := begin("b", "old", "new")
+	end(a)
+	end(begin("a", "new", "old"))
+	end(b)
+	end(earlier)
 }

@@ -14,8 +14,8 @@ import (
 func TestRecordsOfFormat1(t *testing.T) {
 	started := time.Date(2026, 11, 29, 17, 0, 0, 0, time.UTC)
 	for text, record := range map[string]any{
-		`{"v":1,"id":"a","name":"n","version":"1.0","format":1,"started":"2026-11-29T17:00:00Z","draining":true,"unwell":true,"watches":7,"beat":9,"keys":"k"}`: replicaRecord{
-			1, Replica{ID: "a", Name: "n", Version: "1.0", Format: 1, Started: started, Draining: true, Unwell: true, Watches: 7, Beat: 9, Keys: "k"}},
+		`{"v":1,"id":"a","name":"n","version":"1.0","format":1,"started":"2026-11-29T17:00:00Z","draining":true,"unwell":true,"watches":7,"beat":9,"keys":"k","store_keys":["s"]}`: replicaRecord{
+			1, Replica{ID: "a", Name: "n", Version: "1.0", Format: 1, Started: started, Draining: true, Unwell: true, Watches: 7, Beat: 9, Keys: "k", StoreKeys: []string{"s"}}},
 		`{"v":1,"owner":"a","keeper":"a","earlier":["b","c"]}`: slotRecord{1, "a", "a", []string{"b", "c"}},
 		`{"v":1,"owner":"","keeper":"a"}`:                      slotRecord{1, "", "a", nil},
 		`{"v":1,"lasts":1000000000,"message":"aGk="}`:          announcement{1, time.Second, []byte("hi")},

@@ -2,6 +2,8 @@ package fleet
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +24,11 @@ type Replica struct {
 	Watches int  `json:"watches,omitempty"` // how many sessions it watches
 	Beat    int  `json:"beat,omitempty"`    // counts what it says of itself
 	// Keys tells the keys of its management API from others.
-	Keys  string `json:"keys,omitempty"`
-	Slots int    `json:"-"` // that it holds
+	Keys string `json:"keys,omitempty"`
+	// StoreKeys tells those that it decrypts with from others, see [store.Store.KeyNames]. An earlier version
+	// does not say.
+	StoreKeys []string `json:"store_keys,omitempty"`
+	Slots     int      `json:"-"` // that it holds
 }
 
 // recordVersion is that of what replicas write about themselves and about slots. What a later
@@ -83,6 +88,19 @@ func (f *Fleet) OtherKeys() (n int) {
 		}
 	}
 	return n
+}
+
+// ErrKey means that another replica cannot decrypt what this one would write.
+var ErrKey = errors.New("another replica lacks the first key of this one's file: there the new key has to be behind the others until every replica has it")
+
+// keyLocked returns ErrKey where a replica is there that lacks the first key of this one.
+func (f *Fleet) keyLocked() error {
+	for _, p := range f.peers {
+		if len(f.own.StoreKeys) > 0 && len(p.StoreKeys) > 0 && !slices.Contains(p.StoreKeys, f.own.StoreKeys[0]) {
+			return fmt.Errorf("%w: replica %s", ErrKey, p.Name)
+		}
+	}
+	return nil
 }
 
 // heldLocked is how many slots each holder has.

@@ -70,6 +70,36 @@ func (s *Store) ownRecord(ctx context.Context, key string, initial []byte) (Reco
 	return Record{}, ErrConflict
 }
 
+// Renew encrypts anew, with the first key, what an earlier one has encrypted and what does not go by itself. Where several
+// processes share the store nothing is before it is called: first it has to be known that all of them have that key. A store
+// of one process does so by itself.
+func (s *Store) Renew(ctx context.Context) error {
+	s.renewal.Lock()
+	buckets := s.toRenew
+	s.toRenew, s.renews = nil, true
+	s.renewal.Unlock()
+	for _, b := range buckets {
+		if err := b.renewIfNeedBe(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renewInTime is renewIfNeedBe, now or when Renew is called.
+func (b *Bucket) renewInTime(ctx context.Context) error {
+	b.s.renewal.Lock()
+	later := b.s.shared && !b.s.renews
+	if later {
+		b.s.toRenew = append(b.s.toRenew, b)
+	}
+	b.s.renewal.Unlock()
+	if later {
+		return nil
+	}
+	return b.renewIfNeedBe(ctx)
+}
+
 // renewIfNeedBe encrypts anew what an earlier key has encrypted and what does not go by itself, so
 // that the key is not needed any more after a while.
 func (b *Bucket) renewIfNeedBe(ctx context.Context) error {

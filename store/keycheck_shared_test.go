@@ -47,9 +47,11 @@ func TestIDsStayWhenAReadFails(t *testing.T) {
 	o.keys("1")
 	id := idOf(o.store())
 	o.keys("2", "1")
-	if idOf(o.store()) != id {
+	both := o.store()
+	if idOf(both) != id {
 		t.Fatal("another key comes before, and ids are other ones")
 	}
+	testkit.NoError(t, both.Renew(testkit.Within(t)))
 	o.keys("2")
 	for reads := int64(0); ; reads++ {
 		there := &losing{elsewhere: o.connect()}
@@ -83,5 +85,34 @@ func TestIDsOfBeforeWhenAReadFails(t *testing.T) {
 		if there.before.Load() >= 0 {
 			break // none fails any more
 		}
+	}
+}
+
+// TestNothingIsRenewedTooEarly: what others have written they can read until it is known that they have the first key.
+func TestNothingIsRenewedTooEarly(t *testing.T) {
+	t.Parallel()
+	o := newOutside(t)
+	o.keys("1")
+	bucket := func(s *store.Store) *store.Bucket {
+		return testkit.Must(s.Bucket(testkit.Within(t), store.BucketConfig{Name: "settings"}))(t)
+	}
+	lacking := bucket(o.store())
+	testkit.Must(lacking.Put(testkit.Within(t), "a", []byte("value"), 0))(t)
+	o.keys("2", "1")
+	both := o.store()
+	early := bucket(both)
+	if _, err := lacking.Get(testkit.Within(t), "a"); err != nil {
+		t.Errorf("another process cannot read it any more: %v", err)
+	}
+	o.keys("1")
+	if _, err := openShared(t, o.connect(), o.dir); err != nil {
+		t.Errorf("another process cannot begin any more: %v", err)
+	}
+	testkit.NoError(t, both.Renew(testkit.Within(t)))
+	if _, err := lacking.Get(testkit.Within(t), "a"); err == nil {
+		t.Error("it is not encrypted anew")
+	}
+	if got, err := early.Get(testkit.Within(t), "a"); err != nil || string(got.Value) != "value" {
+		t.Errorf("it is %q, %v", got.Value, err)
 	}
 }

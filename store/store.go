@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"sync"
@@ -60,6 +61,10 @@ type Store struct {
 	owners    *owners           // of bodies
 	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
 	writing   sync.Map          // each *writes by its stream
+
+	renewal sync.Mutex
+	renews  bool      // Renew was called; guarded by renewal, as below
+	toRenew []*Bucket // when it is
 
 	followers *Bucket // where followers of journals are
 	own       *Bucket // what the store keeps about itself
@@ -133,13 +138,13 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if err := s.own.renewIfNeedBe(ctx); err != nil { // last: with which key it was tells what ids are derived from
+	if err := s.own.renewInTime(ctx); err != nil { // last: with which key it was tells what ids are derived from
 		return err
 	}
 	if s.followers, err = s.openBucket(ctx, BucketConfig{Name: "followers"}, "OWN_"); err != nil {
 		return err
 	}
-	return s.followers.renewIfNeedBe(ctx)
+	return s.followers.renewInTime(ctx)
 }
 
 // Shared reports whether other processes use what is stored at the same time.
@@ -159,6 +164,14 @@ func (s *Store) Close() {
 // as that key is. No two lists of parts are hashed alike.
 // It stays when another key comes before that one.
 func (s *Store) ID(prefix string, parts ...string) string { return prefix + s.keys.hash(parts...) }
+
+// KeyNames tells the keys that the store can decrypt with, in their order, from others. It encrypts with the first one.
+func (s *Store) KeyNames() (names []string) {
+	for _, each := range s.keys.seals {
+		names = append(names, hex.EncodeToString(each.name[:]))
+	}
+	return names
+}
 
 // Hash derives a token of a key from parts, as ID derives an id.
 func (s *Store) Hash(parts ...string) string { return s.keys.hash(parts...) }

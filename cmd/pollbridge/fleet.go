@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"sync"
@@ -64,9 +65,18 @@ func (b *bridge) makeFleet(ctx context.Context) (err error) {
 	name, _ := os.Hostname() // it is for people only
 	b.fleet, err = fleet.Open(ctx, fleet.Options{
 		Store: b.store, Log: b.log, Window: b.cfg.Cache.PendingTTL, Watches: func() int { return b.watcher.Live() },
-		Replica: fleet.Replica{ID: b.id, Name: name, Version: programVersion(), Started: b.started, Keys: b.store.ID("adm_", slices.Sorted(slices.Values(b.cfg.Admin.Keys))...)},
+		Replica: fleet.Replica{
+			ID: b.id, Name: name, Version: programVersion(), Started: b.started,
+			Keys: b.store.ID("adm_", slices.Sorted(slices.Values(b.cfg.Admin.Keys))...), StoreKeys: b.store.KeyNames(),
+		},
 	})
-	return err
+	if errors.Is(err, fleet.ErrKey) {
+		err = fmt.Errorf("%s: %w (docs/fleet.md, Keys)", b.cfg.Store.Data.EncryptionKeyFile, err)
+	}
+	if err != nil {
+		return err
+	}
+	return b.store.Renew(ctx)
 }
 
 // leaveFleet says that this replica is gone.
