@@ -72,7 +72,7 @@ func realManaged(t *testing.T) (m *managed, receiver *testkit.Receiver, signed *
 		Store: opened.Store, Events: events, Log: log, Registry: prometheus.NewRegistry(), UserAgent: "pollbridge/test", Endpoints: []string{"smartid-sign"}, History: cfg.History,
 	})
 	testkit.NoError(t, err)
-	t.Cleanup(hooks.Close)
+	t.Cleanup(func() { hooks.Close(time.Second) })
 	var watcher *watch.Watcher
 	watchConfig := watch.DefaultConfig()
 	watchConfig.Interval = 20 * time.Millisecond

@@ -134,7 +134,8 @@ func (f *Fleet) takenLocked(n int) {
 	}
 }
 
-// underWay is longer than anything takes that was under way about a session when it changed hands.
+// underWay is longer than what was under way about a session takes when it changes hands. A poll may take longer, of an
+// upstream that hardly answers any more: it is not waited for.
 const underWay = 30 * time.Second
 
 // AskBefore asks the replicas that looked after a session before this one, which does so since a

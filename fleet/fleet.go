@@ -126,7 +126,7 @@ type slot struct {
 func (f *Fleet) Replica() string { return f.id }
 
 // Open opens the fleet's part of a store; ctx bounds that. Nothing is held before Start. The
-// caller must Close it. The error is ErrKey where this replica must not write yet.
+// caller must Close it. The error is a *KeyError where this replica must not write yet.
 func Open(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{
 		id: o.Replica.ID, store: o.Store, log: o.Log, window: o.Window, watches: o.Watches, timing: cmp.Or(o.timing, usual), own: o.Replica,

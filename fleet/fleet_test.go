@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -552,7 +551,8 @@ func TestKeysThatOthersLack(t *testing.T) {
 	}
 	a := begin("a", "old")
 	earlier := begin("earlier")
-	if _, err := open("b", "new", "old"); !errors.Is(err, fleet.ErrKey) || !strings.Contains(err.Error(), "name of a") {
+	_, err := open("b", "new", "old")
+	if lacking, ok := errors.AsType[*fleet.KeyError](err); !ok || !slices.Equal(lacking.Replicas, []string{"name of a"}) {
 		t.Errorf("Open with a key that another one lacks = %v", err)
 	}
 	b := begin("b", "old", "new")

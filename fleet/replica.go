@@ -2,8 +2,6 @@ package fleet
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -90,17 +88,33 @@ func (f *Fleet) OtherKeys() (n int) {
 	return n
 }
 
-// ErrKey means that another replica cannot decrypt what this one would write.
-var ErrKey = errors.New("another replica lacks the first key of this one's file: there the new key has to be behind the others until every replica has it")
+// KeyError means that other replicas cannot decrypt what this one would write.
+type KeyError struct {
+	Replicas []string // their names
+}
 
-// keyLocked returns ErrKey where a replica is there that lacks the first key of this one.
+func (e *KeyError) Error() string {
+	return "fleet: other replicas lack the key that this one encrypts with: " + strings.Join(e.Replicas, ", ")
+}
+
+// keyLocked returns a *KeyError where there are such. One that was killed counts until its record is over.
 func (f *Fleet) keyLocked() error {
+	var lacking []string
 	for _, p := range f.peers {
-		if len(f.own.StoreKeys) > 0 && len(p.StoreKeys) > 0 && !slices.Contains(p.StoreKeys, f.own.StoreKeys[0]) {
-			return fmt.Errorf("%w: replica %s", ErrKey, p.Name)
+		if f.lacksKey(p.Replica) {
+			lacking = append(lacking, p.Name)
 		}
 	}
-	return nil
+	if lacking == nil {
+		return nil
+	}
+	slices.Sort(lacking)
+	return &KeyError{lacking}
+}
+
+// lacksKey reports whether another replica cannot decrypt what this one writes.
+func (f *Fleet) lacksKey(r Replica) bool {
+	return len(f.own.StoreKeys) > 0 && len(r.StoreKeys) > 0 && !slices.Contains(r.StoreKeys, f.own.StoreKeys[0])
 }
 
 // heldLocked is how many slots each holder has.
@@ -172,6 +186,9 @@ func (f *Fleet) replicaChangedLocked(id string, c store.Change) {
 		return
 	}
 	known := f.peers[id]
+	if known == nil && f.lacksKey(r.Replica) { // both have begun at the same time
+		f.log.Error("another replica lacks the key that this one encrypts with (store.encryption_key_file): it cannot read what this one writes", "replica", r.Name)
+	}
 	if known == nil && r.Keys != f.own.Keys {
 		f.log.Warn("another replica has other keys of the management API (admin.keys): callers are refused by the one or the other", "replica", r.Name)
 	}

@@ -86,7 +86,7 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start, s
 		return 0, err
 	}
 	stopHurry := context.AfterFunc(s.serving, func() { cancel(errDrainingOf(request)) })
-	defer stopHurry() // an answer that has begun may take as long as draining does
+	defer stopHurry() // an answer that streams may take as long as draining does
 	interim := newInterim(c)
 	response, err := s.options.Upstream.Forward(request.WithContext(ctx), interim.forward)
 	interim.stop()

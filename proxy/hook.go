@@ -87,7 +87,7 @@ func unhooked(err error) error {
 // attach sends the events of v's session to target, and watches it. In this order: no
 // event can come between. What was seen before is told of, too.
 func (s *Server) attach(v *session.Variant, target webhook.AttachOptions, span *tracing.Span) error {
-	ctx, cancel := context.WithTimeout(tracing.With(context.Background(), span), registering)
+	ctx, cancel := s.registration(span)
 	defer cancel()
 	if _, err := s.options.Webhooks.Attach(ctx, s.options.Watches.Subject(v), target); err != nil {
 		return fmt.Errorf("attach a webhook: %w", err)

@@ -109,6 +109,17 @@ func plain(body []byte, encoding string) []byte {
 // registering bounds how long a request is held up by what has to become durable.
 const registering = 2 * time.Second
 
+// registration is the context in which that is stored. It ends while there is time for the answer when draining has
+// to: the token in it must not get lost.
+func (s *Server) registration(span *tracing.Span) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithTimeout(tracing.With(context.Background(), span), registering)
+	stop := context.AfterFunc(s.serving, func() { time.AfterFunc(lastWord/2, cancel) })
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // begin has the session watched that an answer says has begun. The answer is given
 // whatever becomes of that: the signing is under way, and its token must not get lost.
 func (p *start) begin(status int, body []byte) {
@@ -132,7 +143,7 @@ func (p *start) begin(status int, body []byte) {
 		}
 		return
 	}
-	ctx, cancel := context.WithTimeout(tracing.With(context.Background(), p.span), registering)
+	ctx, cancel := p.server.registration(p.span)
 	defer cancel()
 	if err := p.server.options.Watches.Started(ctx, v); err != nil && !errors.Is(err, watch.ErrFull) { // which is logged there
 		p.missed("it could not be registered", err)

@@ -39,7 +39,7 @@ const markerAge = time.Minute
 func (s *Store) Bucket(ctx context.Context, cfg BucketConfig) (*Bucket, error) {
 	b, err := s.openBucket(ctx, cfg, "TABLE_")
 	if err == nil && cfg.MaxAge == 0 {
-		err = b.renewInTime(ctx)
+		err = b.encryptAnewInTime(ctx)
 	}
 	return b, err
 }

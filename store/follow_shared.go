@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -34,7 +35,8 @@ type sharedFollower struct {
 	ctx context.Context
 	log *slog.Logger
 
-	finishes func(sequence uint64) bool // nil: nothing
+	finishes   func(sequence uint64) bool // nil: nothing
+	complaints *rate.Sometimes
 
 	waiting chan followed // what is out, but was not handed out yet; it has room for what is asked for
 
@@ -58,7 +60,7 @@ const (
 
 func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error, finishes func(sequence uint64) bool) error {
 	w := &sharedFollower{
-		j: j, f: f, ctx: ctx, finishes: finishes, log: j.s.log.With("journal", j.name, "follower", name),
+		j: j, f: f, ctx: ctx, finishes: finishes, complaints: othersComplaints(), log: j.s.log.With("journal", j.name, "follower", name),
 		waiting: make(chan followed, followedAtATime), left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1),
 	}
 	w.puller = newPuller(j.s, mostFollowed, func(ctx context.Context) (jetstream.Consumer, error) { return j.joinFollowers(ctx, name) }, w.take)
@@ -209,15 +211,17 @@ func (w *sharedFollower) handOne(m followed) {
 		}
 	}
 	entry, err := w.j.entry(m.message, nil)
-	if err != nil && m.often < leftOften {
-		w.log.Error("journal entry cannot be decrypted, leaving it to others", "sequence", m.Sequence, "error", err)
+	if err != nil && m.often < othersOften {
+		w.complaints.Do(func() {
+			w.log.Error("journal entry cannot be decrypted, leaving it to others", "sequence", m.Sequence, "error", err)
+		})
 		if received, out := w.end(m.Sequence); out {
-			received.NakWithDelay(leftAgain)
+			received.NakWithDelay(othersAgain)
 		}
 		return
 	}
 	if err != nil {
-		w.log.Error("journal entry cannot be decrypted, skipping it", "sequence", m.Sequence, "error", err)
+		w.log.Error("journal entry cannot be decrypted, it counts as damaged", "sequence", m.Sequence, "error", err)
 		done()
 		return
 	}

@@ -70,39 +70,39 @@ func (s *Store) ownRecord(ctx context.Context, key string, initial []byte) (Reco
 	return Record{}, ErrConflict
 }
 
-// Renew encrypts anew, with the first key, what an earlier one has encrypted and what does not go by itself. Where several
+// EncryptAnew encrypts, with the first key, what an earlier one has encrypted and what does not go by itself. Where several
 // processes share the store nothing is before it is called: first it has to be known that all of them have that key. A store
 // of one process does so by itself.
-func (s *Store) Renew(ctx context.Context) error {
-	s.renewal.Lock()
-	buckets := s.toRenew
-	s.toRenew, s.renews = nil, true
-	s.renewal.Unlock()
+func (s *Store) EncryptAnew(ctx context.Context) error {
+	s.anewMu.Lock()
+	buckets := s.old
+	s.old, s.anew = nil, true
+	s.anewMu.Unlock()
 	for _, b := range buckets {
-		if err := b.renewIfNeedBe(ctx); err != nil {
+		if err := b.encryptAnewIfNeedBe(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// renewInTime is renewIfNeedBe, now or when Renew is called.
-func (b *Bucket) renewInTime(ctx context.Context) error {
-	b.s.renewal.Lock()
-	later := b.s.shared && !b.s.renews
+// encryptAnewInTime is encryptAnewIfNeedBe, now or when EncryptAnew is called.
+func (b *Bucket) encryptAnewInTime(ctx context.Context) error {
+	b.s.anewMu.Lock()
+	later := b.s.shared && !b.s.anew
 	if later {
-		b.s.toRenew = append(b.s.toRenew, b)
+		b.s.old = append(b.s.old, b)
 	}
-	b.s.renewal.Unlock()
+	b.s.anewMu.Unlock()
 	if later {
 		return nil
 	}
-	return b.renewIfNeedBe(ctx)
+	return b.encryptAnewIfNeedBe(ctx)
 }
 
-// renewIfNeedBe encrypts anew what an earlier key has encrypted and what does not go by itself, so
+// encryptAnewIfNeedBe encrypts anew what an earlier key has encrypted and what does not go by itself, so
 // that the key is not needed any more after a while.
-func (b *Bucket) renewIfNeedBe(ctx context.Context) error {
+func (b *Bucket) encryptAnewIfNeedBe(ctx context.Context) error {
 	if len(b.s.keys.seals) < 2 {
 		return nil
 	}

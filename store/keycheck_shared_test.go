@@ -51,7 +51,7 @@ func TestIDsStayWhenAReadFails(t *testing.T) {
 	if idOf(both) != id {
 		t.Fatal("another key comes before, and ids are other ones")
 	}
-	testkit.NoError(t, both.Renew(testkit.Within(t)))
+	testkit.NoError(t, both.EncryptAnew(testkit.Within(t)))
 	o.keys("2")
 	for reads := int64(0); ; reads++ {
 		there := &losing{elsewhere: o.connect()}
@@ -88,8 +88,8 @@ func TestIDsOfBeforeWhenAReadFails(t *testing.T) {
 	}
 }
 
-// TestNothingIsRenewedTooEarly: what others have written they can read until it is known that they have the first key.
-func TestNothingIsRenewedTooEarly(t *testing.T) {
+// TestNothingIsEncryptedAnewTooEarly: what others have written they can read until it is known that they have the first key.
+func TestNothingIsEncryptedAnewTooEarly(t *testing.T) {
 	t.Parallel()
 	o := newOutside(t)
 	o.keys("1")
@@ -108,7 +108,7 @@ func TestNothingIsRenewedTooEarly(t *testing.T) {
 	if _, err := openShared(t, o.connect(), o.dir); err != nil {
 		t.Errorf("another process cannot begin any more: %v", err)
 	}
-	testkit.NoError(t, both.Renew(testkit.Within(t)))
+	testkit.NoError(t, both.EncryptAnew(testkit.Within(t)))
 	if _, err := lacking.Get(testkit.Within(t), "a"); err == nil {
 		t.Error("it is not encrypted anew")
 	}

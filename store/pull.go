@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -20,12 +21,15 @@ const (
 	mostPulled = 4096
 )
 
-// What one process cannot decrypt another one may, that has its key: it is handed out again after leftAgain,
-// leftOften times, which is some ten minutes. After that it counts as damaged.
+// What one process cannot decrypt another one may, that has its key: it is handed out again after othersAgain,
+// othersOften times, which is some ten minutes. After that it counts as damaged.
 const (
-	leftAgain = 5 * time.Second
-	leftOften = 120
+	othersAgain = 5 * time.Second
+	othersOften = 120
 )
+
+// othersComplaints has what is left to others told of now and then: it may be all there is.
+func othersComplaints() *rate.Sometimes { return &rate.Sometimes{First: 3, Interval: time.Minute} }
 
 // puller is handed messages by a consumer of the server that any number of processes share. Each
 // asks for as many as it has room for, and not for long: so what was asked for by a process that

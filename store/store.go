@@ -62,9 +62,9 @@ type Store struct {
 	journals  sync.Map          // each *Journal by its stream: one for all, so that all who wait hear of news
 	writing   sync.Map          // each *writes by its stream
 
-	renewal sync.Mutex
-	renews  bool      // Renew was called; guarded by renewal, as below
-	toRenew []*Bucket // when it is
+	anewMu sync.Mutex
+	anew   bool      // EncryptAnew was called; guarded by anewMu, as below
+	old    []*Bucket // for when it is
 
 	followers *Bucket // where followers of journals are
 	own       *Bucket // what the store keeps about itself
@@ -138,13 +138,13 @@ func (s *Store) open(ctx context.Context, o Options) (err error) {
 			return err
 		}
 	}
-	if err := s.own.renewInTime(ctx); err != nil { // last: with which key it was tells what ids are derived from
+	if err := s.own.encryptAnewInTime(ctx); err != nil { // last: with which key it was tells what ids are derived from
 		return err
 	}
 	if s.followers, err = s.openBucket(ctx, BucketConfig{Name: "followers"}, "OWN_"); err != nil {
 		return err
 	}
-	return s.followers.renewInTime(ctx)
+	return s.followers.encryptAnewInTime(ctx)
 }
 
 // Shared reports whether other processes use what is stored at the same time.

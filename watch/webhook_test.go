@@ -43,7 +43,7 @@ func (l *hooked) start() {
 
 func (l *hooked) stop() {
 	l.w.Close()
-	l.service.Close()
+	l.service.Close(time.Second)
 	l.schedule.Close()
 	testkit.NoError(l.t, l.store.Close())
 }

@@ -91,7 +91,7 @@ func runToCrash(dir string) error {
 		}
 	}
 	io.Copy(io.Discard, os.Stdin)
-	b.Close()
+	b.Close(someGrace)
 	return s.Close()
 }
 

@@ -84,7 +84,7 @@ func TestStoreIsGone(t *testing.T) {
 	if _, err := webhook.New(ctx, b.cfg, webhook.Options{Store: b.store.Store, Log: slog.New(slog.DiscardHandler), Registry: prometheus.NewRegistry()}); err == nil {
 		t.Error("New returns a service without a store")
 	}
-	b.Close()
+	b.Close(someGrace)
 	if err := b.Start(); err == nil {
 		t.Error("a closed service was started")
 	}

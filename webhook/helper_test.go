@@ -100,7 +100,7 @@ func (b *bridge) over(opened *store.Store, registry *prometheus.Registry, log *s
 func (b *bridge) another() *webhook.Service {
 	b.t.Helper()
 	s := b.over(b.store.Store, prometheus.NewRegistry(), b.log.Logger(slog.LevelDebug))
-	b.t.Cleanup(s.Close)
+	b.t.Cleanup(func() { s.Close(someGrace) })
 	return s
 }
 
@@ -113,16 +113,19 @@ func (b *bridge) sharing(log *slog.Logger) *webhook.Service {
 	testkit.NoError(b.t, err)
 	b.t.Cleanup(opened.Close)
 	s := b.over(opened, prometheus.NewRegistry(), log)
-	b.t.Cleanup(s.Close)
+	b.t.Cleanup(func() { s.Close(someGrace) })
 	return s
 }
+
+// someGrace is how long attempts have to end when a service is closed.
+const someGrace = 2 * time.Second
 
 func (b *bridge) close() {
 	b.t.Helper()
 	if b.Service == nil {
 		return
 	}
-	b.Service.Close()
+	b.Service.Close(someGrace)
 	b.Service = nil
 	if err := b.store.Close(); err != nil {
 		b.t.Errorf("closing the store: %v", err)

@@ -27,7 +27,7 @@ func TestRecordedWhileItIsLetGo(t *testing.T) {
 	t.Cleanup(disk.CloseConn)
 	t.Cleanup(opened.Close)
 	s := b.over(opened, prometheus.NewRegistry(), slog.New(slog.DiscardHandler))
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(someGrace) })
 	t.Cleanup(func() { disk.Hang(false) })
 	sub, err := s.Attach(t.Context(), subjectOf("ses_a"), webhook.AttachOptions{URL: "https://example.com/"})
 	testkit.NoError(t, err)

@@ -115,12 +115,12 @@ func (s *Service) Start() error {
 // long before.
 func (s *Service) Stop() { s.deliveries.Stop() }
 
-// Close stops delivering. Attempts under way get a moment to end; what is not done is
+// Close stops delivering. Attempts under way have grace to end; what is not done is
 // given back and delivered after the next start. It may be called more than once.
-func (s *Service) Close() {
+func (s *Service) Close(grace time.Duration) {
 	s.end()
 	s.ending.Wait()
-	s.deliveries.Close()
+	s.deliveries.Close(grace)
 }
 
 // Wanted reports whether a subscription covers events of that session, be it disabled. It

@@ -84,15 +84,16 @@ type bridge struct {
 }
 
 // drainTime is how long stopping may take, all in all, answerTime how long of that requests in
-// flight may, and pollTime polls of the upstream after that: the rest is for webhooks and for
-// the store, which else would not be closed in good order.
+// flight may, and pollTime polls of the upstream after that. Attempts of webhooks have what is left, but for
+// storeTime: else the store would not be closed in good order.
 const (
 	drainTime  = 9 * time.Second
 	answerTime = 5 * time.Second
 	pollTime   = time.Second
-	// callTime is what is left of answerTime for calls of the management API, whatever clients of the public
+	storeTime  = time.Second
+	// callsLeft is what is left of answerTime for calls of the management API, whatever clients of the public
 	// listener do. Until then its probes say that this drains.
-	callTime = 2 * time.Second
+	callsLeft = 2 * time.Second
 )
 
 // newBridge opens what is stored and wires everything, from the bottom up; ctx governs only that.
@@ -230,7 +231,7 @@ func (b *bridge) makeWebhooks(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	b.closers = append(b.closers, b.webhooks.Close)
+	b.closers = append(b.closers, func() { b.webhooks.Close(max(0, b.leftOfDrain()-storeTime)) })
 	return nil
 }
 
@@ -493,7 +494,7 @@ func (b *bridge) stop() {
 		}()
 		select {
 		case <-public:
-		case <-time.After(answerTime - callTime):
+		case <-time.After(answerTime - callsLeft):
 		}
 		b.step("admin listener", b.private.Shutdown(answering))
 		<-public

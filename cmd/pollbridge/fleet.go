@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -70,13 +71,14 @@ func (b *bridge) makeFleet(ctx context.Context) (err error) {
 			Keys: b.store.ID("adm_", slices.Sorted(slices.Values(b.cfg.Admin.Keys))...), StoreKeys: b.store.KeyNames(),
 		},
 	})
-	if errors.Is(err, fleet.ErrKey) {
-		err = fmt.Errorf("%s: %w (docs/fleet.md, Keys)", b.cfg.Store.Data.EncryptionKeyFile, err)
+	if lacking, ok := errors.AsType[*fleet.KeyError](err); ok {
+		return fmt.Errorf("store.encryption_key_file: the first key in %s is one that %s could not read with: put it behind the other keys, in the files of all replicas, and restart them "+
+			"one after the other; then put it first (docs/fleet.md, Keys). A replica that was killed counts for another 30 s", b.cfg.Store.Data.EncryptionKeyFile, strings.Join(lacking.Replicas, ", "))
 	}
 	if err != nil {
 		return err
 	}
-	return b.store.Renew(ctx)
+	return b.store.EncryptAnew(ctx)
 }
 
 // leaveFleet says that this replica is gone.

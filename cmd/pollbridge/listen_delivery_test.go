@@ -48,7 +48,7 @@ func deliverer(t *testing.T) *webhook.Service {
 	if err := hooks.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(hooks.Close)
+	t.Cleanup(func() { hooks.Close(time.Second) })
 	return hooks
 }
 

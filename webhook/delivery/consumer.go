@@ -354,7 +354,11 @@ func (c *consumer) leaveLocked(j *job) {
 	if len(j.late) > 0 {
 		again := &job{name: j.name, work: j.work, look: true, items: j.late}
 		c.jobs[j.name] = again
-		c.line = append(c.line, again)
+		if c.living.Err() != nil {
+			c.giveBackLocked(again)
+		} else {
+			c.line = append(c.line, again)
+		}
 	}
 	c.lastUsed = time.Now()
 }
@@ -495,16 +499,16 @@ func (c *consumer) has(name string) bool {
 	return c.jobs[name] != nil
 }
 
-// dealsWith is how many deliveries of an event from the log are in hand.
-func (c *consumer) dealsWith(position uint64) (n int) {
+// dealsWith reports whether the delivery of an event from the log is in hand.
+func (c *consumer) dealsWith(position uint64) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, j := range c.jobs {
 		if j.inHand && j.done != nil && j.work.Position == position {
-			n++
+			return true
 		}
 	}
-	return n
+	return false
 }
 
 // underWay is how many attempts are.

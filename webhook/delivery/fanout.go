@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,9 +40,6 @@ type fanOut struct {
 	inFlight atomic.Int64  // jobs that are neither over nor in the queue
 	memory   atomic.Int64  // about how much they take
 	spill    [spills]chan spilling
-
-	mu  sync.Mutex
-	out map[uint64]*atomic.Int64 // by position, how many deliveries of an event are left; guarded by mu
 }
 
 // follower is the name by which the log is followed.
@@ -51,7 +49,7 @@ const follower = "fanout"
 const unknown = math.MaxUint64
 
 func newFanOut(s *Service) *fanOut {
-	f := &fanOut{s: s, out: map[uint64]*atomic.Int64{}}
+	f := &fanOut{s: s}
 	f.handed.Store(unknown)
 	for i := range f.spill {
 		f.spill[i] = make(chan spilling, spillLine)
@@ -105,10 +103,10 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 	f.handed.Store(e.Position)
 	matching := f.s.subscriptions.Matching(e)
 	f.inFlight.Add(int64(len(matching)) - 1)
-	left := f.begun(e.Position, len(matching)+1)
+	left := atomic.Int64{}
+	left.Store(int64(len(matching)) + 1)
 	over := func() {
 		if left.Add(-1) == 0 {
-			f.over(e.Position, left)
 			done()
 		}
 	}
@@ -119,39 +117,10 @@ func (f *fanOut) event(ctx context.Context, e *event.Event, done func()) error {
 	return nil
 }
 
-// begun notes that an event is out, and that many of its deliveries are left.
-func (f *fanOut) begun(position uint64, deliveries int) (left *atomic.Int64) {
-	left = &atomic.Int64{}
-	left.Store(int64(deliveries))
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.out[position] = left
-	return left
-}
-
-// over notes that it is out no more, unless it was handed out anew.
-func (f *fanOut) over(position uint64, left *atomic.Int64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.out[position] == left {
-		delete(f.out, position)
-	}
-}
-
-// finishes reports, when nothing is begun any more, whether each delivery of an event that is left is being
-// dealt with.
+// finishes reports, when nothing is begun any more, whether a delivery of an event is being dealt with: were the
+// event handed to another process, that would make the same attempt.
 func (f *fanOut) finishes(position uint64) bool {
-	f.mu.Lock()
-	left := f.out[position]
-	f.mu.Unlock()
-	if left == nil {
-		return false
-	}
-	inHand := 0
-	for _, c := range f.s.consumers.opened() {
-		inHand += c.dealsWith(position)
-	}
-	return inHand > 0 && int64(inHand) == left.Load()
+	return slices.ContainsFunc(f.s.consumers.opened(), func(c *consumer) bool { return c.dealsWith(position) })
 }
 
 // current waits until it is known of each subscription that was made before the event at a

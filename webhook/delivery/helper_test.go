@@ -41,12 +41,15 @@ func sendingTo(r *testkit.Receiver) (delivery.Config, *delivery.Subscription) {
 	return cfg, &delivery.Subscription{ID: "sub_a", Consumer: "sub_a", URL: r.URL, Keys: func(time.Time) []string { return nil }}
 }
 
+// someGrace is how long attempts have to end when a service is closed.
+const someGrace = 2 * time.Second
+
 // start starts a service. It is closed after the test.
 func start(t *testing.T, cfg delivery.Config, o delivery.Options) *delivery.Service {
 	t.Helper()
 	s, err := delivery.New(t.Context(), cfg, o)
 	testkit.NoError(t, err)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(someGrace) })
 	testkit.NoError(t, s.Start())
 	return s
 }

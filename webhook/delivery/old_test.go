@@ -113,7 +113,7 @@ func TestOvertakenBeforeACrash(t *testing.T) {
 	r.Wait(t, 1)
 	a.record("ses_a", event.TypeSucceeded, session.Succeeded)
 	testkit.Eventually(t, "the end is delivered", func() bool { return len(a.in(s, delivery.Delivered)) == 1 })
-	s.Close() // which cuts the attempt short
+	s.Close(someGrace) // which cuts the attempt short
 
 	a.store.SetClock(time.Second) // nothing is as fast as that
 	s = a.start()

@@ -54,7 +54,7 @@ func TestARetryThatComesBeforeTheAttemptIsOver(t *testing.T) {
 		Store: opened.Store, Events: events, Subscriptions: one{sub: sub, held: held}, Log: log, Registry: prometheus.NewRegistry(), History: time.Hour,
 	})
 	testkit.NoError(t, err)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.Close(someGrace) })
 	testkit.NoError(t, s.Start())
 	c := event.Change{Subject: event.Subject{Session: "ses_a"}, Type: event.TypeSucceeded, State: session.Succeeded, At: time.Now()}
 	_, err = events.Record(t.Context(), c)

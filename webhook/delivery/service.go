@@ -85,9 +85,6 @@ type Options struct {
 // ackWait is after which time what a process has that does not say so any more goes to others.
 const ackWait = 10 * time.Second
 
-// grace is how long attempts under way get to end when the service is closed.
-const grace = 2 * time.Second
-
 // New opens what is stored; ctx bounds that. Nothing is sent before Start. The caller must
 // Close it.
 func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
@@ -177,9 +174,9 @@ func (s *Service) renew() {
 // meanwhile.
 func (s *Service) Stop() { s.consumers.stop() }
 
-// Close stops delivering. Attempts under way get a moment to end; what is not done is
+// Close stops delivering. Attempts under way have grace to end; what is not done is
 // given back and delivered after the next start. It may be called more than once.
-func (s *Service) Close() {
+func (s *Service) Close(grace time.Duration) {
 	s.closing.Do(func() {
 		s.Stop()
 		s.background.Wait()

@@ -232,7 +232,7 @@ func TestTheOtherGoesOn(t *testing.T) {
 	e := f.event("ses_a")
 	testkit.NoError(t, f.first.Deliver(t.Context(), f.sub, e))
 	r.Wait(t, 1)
-	f.first.Close()
+	f.first.Close(someGrace)
 	if d := f.ends(e); d.State != delivery.Delivered {
 		t.Errorf("it is %s; want it delivered", d.State)
 	}
