@@ -186,7 +186,7 @@ func (f *Fleet) replicaChangedLocked(id string, c store.Change) {
 		return
 	}
 	known := f.peers[id]
-	if known == nil && f.lacksKey(r.Replica) { // both have begun at the same time
+	if known == nil && !f.begun.IsZero() && f.lacksKey(r.Replica) { // both have begun at the same time
 		f.log.Error("another replica lacks the key that this one encrypts with (store.encryption_key_file): it cannot read what this one writes", "replica", r.Name)
 	}
 	if known == nil && r.Keys != f.own.Keys {
