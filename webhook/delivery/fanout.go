@@ -207,19 +207,23 @@ func (f *fanOut) spillOne(j spilling) {
 	if !j.listOnly {
 		defer j.consumer.spilled()
 	}
-	for ctx := f.s.living; ctx.Err() == nil; {
-		err := f.spillOnce(ctx, j)
+	for living := f.s.living; living.Err() == nil; {
+		err := f.spillOnce(j)
 		if err == nil {
 			return
 		}
-		if ctx.Err() == nil {
+		if living.Err() == nil {
 			f.s.log.Warn("cannot put a delivery into the queue, trying again", "item", j.name, "error", err)
 		}
-		period.Pause(ctx, againAfter)
+		period.Pause(living, againAfter)
 	}
 }
 
-func (f *fanOut) spillOnce(ctx context.Context, j spilling) error {
+// spillOnce is not cut short when the service ends: one process would get an item that is there already, another one its
+// event, and both would send.
+func (f *fanOut) spillOnce(j spilling) error {
+	ctx, cancel := storeContext()
+	defer cancel()
 	if j.listOnly {
 		return f.s.list(ctx, j.consumer.name, j.work)
 	}
