@@ -18,6 +18,7 @@ import (
 	"pollbridge/internal/accept"
 	"pollbridge/internal/http10"
 	"pollbridge/internal/peer"
+	"pollbridge/internal/period"
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
@@ -124,9 +125,7 @@ func (s *Server) Serve(ln net.Listener) error {
 // answered with an error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.hurry()
-	if deadline, limited := ctx.Deadline(); limited {
-		defer time.AfterFunc(time.Until(deadline)-lastWord, s.hurry).Stop()
-	}
+	defer period.Before(ctx, lastWord, s.hurry)()
 	s.longPolls.close(ctx)
 	return errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 }

@@ -103,11 +103,8 @@ func (s *Server) exchange(c *fiber.Ctx, to target, begun []byte, start *start, s
 
 // errDrainingOf is what is answered to a request that passes through when draining has to end.
 func errDrainingOf(request *http.Request) error {
-	switch request.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions:
-		if request.Body == http.NoBody {
-			return errDraining
-		}
+	if upstream.Repeatable(request) {
+		return errDraining
 	}
 	return errDrainingSent
 }

@@ -19,6 +19,7 @@ import (
 	"pollbridge/internal/hangup"
 	"pollbridge/internal/http10"
 	"pollbridge/internal/peer"
+	"pollbridge/internal/period"
 	"pollbridge/session"
 	"pollbridge/tracing"
 	"pollbridge/watch"
@@ -148,9 +149,7 @@ func (s *Server) Serve(ln net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.drain(errDraining)
 	s.lingering.close()
-	if deadline, limited := ctx.Deadline(); limited {
-		defer time.AfterFunc(time.Until(deadline)-lastWord, func() { s.hurry(errDraining) }).Stop()
-	}
+	defer period.Before(ctx, lastWord, func() { s.hurry(errDraining) })()
 	err := errors.Join(s.app.ShutdownWithContext(ctx), s.streams.Wait(ctx))
 	s.hangups.Close()
 	return err

@@ -99,10 +99,9 @@ func (c *Consumer) handOut(m jetstream.Msg) {
 	name := m.Subject()[strings.LastIndexByte(m.Subject(), '.')+1:]
 	value, err := q.s.keys.decrypt(nil, q.place(c.subject, name), m.Data())
 	switch {
-	case err != nil && q.s.shared && place.NumDelivered < othersOften:
-		q.complaints.Do(func() {
-			q.s.log.Error("queue item cannot be decrypted, leaving it to others", "queue", q.name, "name", name, "error", err)
-		})
+	case err != nil && c.leavesToOthers(place.NumDelivered, func() {
+		q.s.log.Error("queue item cannot be decrypted, leaving it to others", "queue", q.name, "name", name, "error", err)
+	}):
 		m.NakWithDelay(othersAgain)
 		return
 	case err != nil:

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/time/rate"
 )
 
 const (
@@ -35,8 +34,7 @@ type sharedFollower struct {
 	ctx context.Context
 	log *slog.Logger
 
-	finishes   func(sequence uint64) bool // nil: nothing
-	complaints *rate.Sometimes
+	finishes func(sequence uint64) bool // nil: nothing
 
 	waiting chan followed // what is out, but was not handed out yet; it has room for what is asked for
 
@@ -60,7 +58,7 @@ const (
 
 func (j *Journal) followShared(ctx context.Context, name string, f func(context.Context, Entry, func()) error, finishes func(sequence uint64) bool) error {
 	w := &sharedFollower{
-		j: j, f: f, ctx: ctx, finishes: finishes, complaints: othersComplaints(), log: j.s.log.With("journal", j.name, "follower", name),
+		j: j, f: f, ctx: ctx, finishes: finishes, log: j.s.log.With("journal", j.name, "follower", name),
 		waiting: make(chan followed, followedAtATime), left: map[uint64]jetstream.Msg{}, over: make(chan struct{}, 1),
 	}
 	w.puller = newPuller(j.s, mostFollowed, func(ctx context.Context) (jetstream.Consumer, error) { return j.joinFollowers(ctx, name) }, w.take)
@@ -211,10 +209,9 @@ func (w *sharedFollower) handOne(m followed) {
 		}
 	}
 	entry, err := w.j.entry(m.message, nil)
-	if err != nil && m.often < othersOften {
-		w.complaints.Do(func() {
-			w.log.Error("journal entry cannot be decrypted, leaving it to others", "sequence", m.Sequence, "error", err)
-		})
+	if err != nil && w.leavesToOthers(m.often, func() {
+		w.log.Error("journal entry cannot be decrypted, leaving it to others", "sequence", m.Sequence, "error", err)
+	}) {
 		if received, out := w.end(m.Sequence); out {
 			received.NakWithDelay(othersAgain)
 		}

@@ -28,9 +28,6 @@ const (
 	othersOften = 120
 )
 
-// othersComplaints has what is left to others told of now and then: it may be all there is.
-func othersComplaints() *rate.Sometimes { return &rate.Sometimes{First: 3, Interval: time.Minute} }
-
 // puller is handed messages by a consumer of the server that any number of processes share. Each
 // asks for as many as it has room for, and not for long: so what was asked for by a process that
 // was stopped goes to others soon.
@@ -43,14 +40,15 @@ type puller struct {
 	// Whoever has it change from that calls wake.
 	atATime func() int
 
-	settled chan struct{} // has an element when there may be room again
+	settled    chan struct{}  // has an element when there may be room again
+	complaints rate.Sometimes // about what cannot be decrypted here: it may be all there is
 
 	mu  sync.Mutex
 	out int // guarded by mu
 }
 
 func newPuller(s *Store, most int, join func(context.Context) (jetstream.Consumer, error), hand func(jetstream.Msg)) *puller {
-	return &puller{s: s, most: most, join: join, hand: hand, atATime: func() int { return mostPulled }, settled: make(chan struct{}, 1)}
+	return &puller{s: s, most: most, join: join, hand: hand, atATime: func() int { return mostPulled }, settled: make(chan struct{}, 1), complaints: rate.Sometimes{First: 3, Interval: time.Minute}}
 }
 
 // ensureConsumer makes a consumer at the server, or finds the one that others have made. It is
@@ -164,6 +162,16 @@ func (p *puller) room(ctx context.Context) int {
 		}
 	}
 	return 0
+}
+
+// leavesToOthers reports whether a message that cannot be decrypted here, and was handed out that often, is to be handed
+// out again after othersAgain. It has that told of now and then.
+func (p *puller) leavesToOthers(often uint64, tell func()) bool {
+	if !p.s.shared || often >= othersOften {
+		return false
+	}
+	p.complaints.Do(tell)
+	return true
 }
 
 // begin is told that a message is out, settle that it is not any more.

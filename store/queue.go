@@ -6,7 +6,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/time/rate"
 )
 
 // Queue hands out items of work until they are acknowledged, also after a crash. An item
@@ -14,9 +13,8 @@ import (
 // subject, and an encrypted value. Subjects and names are single tokens of keys, see Bucket.
 type Queue struct {
 	stream
-	name       string
-	ackWait    time.Duration
-	complaints *rate.Sometimes
+	name    string
+	ackWait time.Duration
 }
 
 // QueueConfig describes a queue.
@@ -40,7 +38,7 @@ func (s *Store) Queue(ctx context.Context, cfg QueueConfig) (*Queue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Queue{stream: opened, name: cfg.Name, ackWait: cfg.AckWait, complaints: othersComplaints()}, nil
+	return &Queue{stream: opened, name: cfg.Name, ackWait: cfg.AckWait}, nil
 }
 
 // do is the subject of items that can be handed out, at that of items that wait for their

@@ -52,6 +52,17 @@ type exchange struct {
 	span *tracing.Span
 }
 
+func hasBody(request *http.Request) bool { return request.Body != nil && request.Body != http.NoBody }
+
+// Repeatable reports whether a request that passes through may be sent twice: GET, HEAD, OPTIONS and TRACE without a body.
+func Repeatable(request *http.Request) bool {
+	switch request.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return !hasBody(request)
+	}
+	return false
+}
+
 // newExchange makes an exchange that ends when nothing has moved for so long. leave is
 // called at its end.
 func newExchange(request *http.Request, interim func(int, http.Header), silence time.Duration, leave func()) *exchange {
@@ -64,15 +75,11 @@ func newExchange(request *http.Request, interim func(int, http.Header), silence 
 		WroteHeaderField: func(string, []string) { x.sent.CompareAndSwap(false, !x.stale) },
 		Got1xxResponse:   x.gotInterim,
 	}))
-	hasBody := request.Body != nil && request.Body != http.NoBody
-	if hasBody {
+	x.safe = Repeatable(request)
+	if hasBody(request) {
 		x.request.Body = &upload{request.Body, x}
 		x.endUpload = sync.OnceFunc(func() { request.Body.Close() })
 		context.AfterFunc(x.ctx, x.endUpload) // the transport waits for who reads it
-	}
-	switch request.Method {
-	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
-		x.safe = !hasBody
 	}
 	x.release = sync.OnceFunc(func() {
 		timer.Stop()

@@ -46,17 +46,15 @@ type Service struct {
 	idle        time.Duration // how long a consumer without work is kept
 	quiet       time.Duration // after which a receiver is forgotten
 
-	turns       *semaphore.Weighted // of workers that ask the store
-	living      context.Context     // ends when nothing is begun any more
-	end         context.CancelFunc
-	sending     context.Context // of attempts: ends when Close has waited for them
-	cut         context.CancelFunc
-	working     context.Context // ends when no attempt is under way any more
-	stopWorking context.CancelFunc
-	attempts    sync.WaitGroup
-	background  sync.WaitGroup // what ends with living
-	finishing   sync.WaitGroup // what ends when no attempt is under way any more
-	closing     sync.Once
+	turns      *semaphore.Weighted // of workers that ask the store
+	living     context.Context     // ends when nothing is begun any more
+	end        context.CancelFunc
+	sending    context.Context // of attempts: ends when Close has waited for them
+	cut        context.CancelFunc
+	attempts   sync.WaitGroup
+	background sync.WaitGroup // what ends with living
+	finishing  sync.WaitGroup // what ends with sending, or when no attempt is under way any more
+	closing    sync.Once
 }
 
 // Options is what a Service needs besides its configuration. All of it is needed where
@@ -102,7 +100,6 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	s.others = newOthers(s, o.Others)
 	s.living, s.end = context.WithCancel(context.Background())
 	s.sending, s.cut = context.WithCancel(context.Background())
-	s.working, s.stopWorking = context.WithCancel(context.Background())
 	room := cmp.Or(o.Room, mostFiles)
 	s.files = &files{
 		answer: o.Answer, living: s.living, sending: s.sending, room: room,
@@ -115,7 +112,6 @@ func New(ctx context.Context, cfg Config, o Options) (*Service, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		s.end()
 		s.cut()
-		s.stopWorking()
 		return nil, err
 	}
 	s.metrics = newMetrics(o.Registry, s)
@@ -134,7 +130,7 @@ func (s *Service) Start() error {
 	s.background.Go(func() { every(s.living, s.idle/2, s.tidy) })
 	s.background.Go(func() { every(s.living, outcomesEvery, s.keepOutcomes) })
 	s.background.Go(s.others.tellUntilClosed)
-	s.finishing.Go(func() { every(s.working, ackWait/4, s.renew) })
+	s.finishing.Go(func() { every(s.sending, ackWait/4, s.renew) })
 	return nil
 }
 
@@ -184,7 +180,6 @@ func (s *Service) Close(grace time.Duration) {
 		s.attempts.Wait()
 		tooLong.Stop()
 		s.cut()
-		s.stopWorking()
 		s.finishing.Wait()
 		s.keepOutcomes()
 		s.sender.Close()

@@ -13,13 +13,13 @@ import (
 	"pollbridge/webhook/delivery"
 )
 
-// firstHangs is a receiver whose first webhook is not answered before end is called.
-func firstHangs(t *testing.T) (r *testkit.Receiver, end func()) {
+// firstHang is a receiver whose first webhooks are not answered before end is called.
+func firstHang(t *testing.T, first int) (r *testkit.Receiver, end func()) {
 	t.Helper()
 	answer := make(chan struct{})
 	end = sync.OnceFunc(func() { close(answer) })
 	r = testkit.NewReceiver(t, func(_ http.ResponseWriter, _ testkit.Webhook, n int) {
-		if n == 1 {
+		if n <= first {
 			<-answer
 		}
 	})
@@ -27,19 +27,25 @@ func firstHangs(t *testing.T) (r *testkit.Receiver, end func()) {
 	return r, end
 }
 
+// allHandedOut waits until the first process has all events.
+func (f *fleet) allHandedOut() {
+	f.t.Helper()
+	testkit.Eventually(f.t, "the first process has all events", func() bool {
+		waiting, _, err := f.events.Behind(f.t.Context(), "fanout")
+		return waiting == 0 && err == nil
+	})
+}
+
 // TestStoppedDuringAnAttempt: what a process that is about to go has not begun goes to another one, and what it has
 // begun it finishes.
 func TestStoppedDuringAnAttempt(t *testing.T) {
 	t.Parallel()
-	r, end := firstHangs(t)
+	r, end := firstHang(t, 1)
 	f := newFleetOfOne(t, r, true, func(cfg *delivery.Config, _ *delivery.Options) { cfg.Concurrency = 1 })
 	e := f.event("ses_begun")
 	r.Wait(t, 1)
 	f.event("ses_not_begun")
-	testkit.Eventually(t, "the first process has both", func() bool {
-		waiting, _, err := f.events.Behind(t.Context(), "fanout")
-		return waiting == 0 && err == nil
-	})
+	f.allHandedOut()
 	f.second = f.begin("second")
 	f.first.Stop()
 	r.Wait(t, 2)
@@ -64,7 +70,7 @@ func TestStoppedWithAnItem(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for two renewals")
 	}
-	r, end := firstHangs(t)
+	r, end := firstHang(t, 1)
 	f := newFleetOfOne(t, r, false)
 	e := f.event("ses_a")
 	testkit.NoError(t, f.first.Deliver(t.Context(), f.sub, e))
@@ -106,14 +112,7 @@ func (s bySession) Subscription(id string) *delivery.Subscription {
 // is over, or that would be made twice.
 func TestStoppedWithHalfAnEvent(t *testing.T) {
 	t.Parallel()
-	answer := make(chan struct{})
-	end := sync.OnceFunc(func() { close(answer) })
-	r := testkit.NewReceiver(t, func(_ http.ResponseWriter, _ testkit.Webhook, n int) {
-		if n <= 2 {
-			<-answer
-		}
-	})
-	t.Cleanup(end)
+	r, end := firstHang(t, 2)
 	f := newFleetOfOne(t, r, true, func(cfg *delivery.Config, o *delivery.Options) {
 		cfg.Concurrency = 1
 		_, a := sendingTo(r)
@@ -129,10 +128,7 @@ func TestStoppedWithHalfAnEvent(t *testing.T) {
 	f.event("ses_2")
 	r.Wait(t, 2)
 	f.event("ses_3")
-	testkit.Eventually(t, "the first process has all", func() bool {
-		waiting, _, err := f.events.Behind(t.Context(), "fanout")
-		return waiting == 0 && err == nil
-	})
+	f.allHandedOut()
 	f.second = f.begin("second")
 	f.first.Stop()
 	r.Wait(t, 3)

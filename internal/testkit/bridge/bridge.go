@@ -110,18 +110,18 @@ func (b *Bridge) refresh(ctx context.Context, v *session.Variant) (at time.Time,
 }
 
 // Stop drains, and looks for secrets in what was logged and counted.
-func (b *Bridge) Stop() { b.stop(func(ctx context.Context) context.Context { return ctx }) }
+func (b *Bridge) Stop() { b.stop(false) }
 
 // StopInHaste is Stop where the time for draining is over but for what is left for answers.
-func (b *Bridge) StopInHaste() {
-	b.stop(testkit.AlmostOver)
-}
+func (b *Bridge) StopInHaste() { b.stop(true) }
 
-func (b *Bridge) stop(within func(context.Context) context.Context) {
+func (b *Bridge) stop(inHaste bool) {
 	b.stopping.Do(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), testkit.Timeout)
 		defer cancel()
-		ctx = within(ctx)
+		if inHaste {
+			ctx = testkit.AlmostOver(ctx)
+		}
 		if err := b.server.Shutdown(ctx); err != nil {
 			b.t.Errorf("Shutdown = %v", err)
 		}
