@@ -25,7 +25,7 @@ type timing struct {
 }
 
 // A holder that cannot say that it is there stops before others take its slots; it goes on
-// through the election of another leader of the store's, which takes 7 s, and so does who asks.
+// through most elections of another leader of the store's (3 to 9 s), and so does who asks.
 var usual = timing{heartbeat: 2 * time.Second, fenced: 8 * time.Second, dead: 10 * time.Second, forgotten: 30 * time.Second, unwell: 5 * time.Second, patience: time.Second, alone: 8 * time.Second}
 
 // gap is longer than heartbeats are apart, and come back, while all is well.

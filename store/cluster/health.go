@@ -16,7 +16,7 @@ const (
 	trialInterval = 3 * time.Second // between writes that only find out whether one can write
 	againInterval = time.Second     // between them while one cannot
 	trialTimeout  = 2 * time.Second
-	leaveAfter    = 10 * time.Second // an election is over by then
+	leaveAfter    = 10 * time.Second // most elections are over by then
 )
 
 // Usable returns a context that lasts while what is written is kept. Its cause says why it has
